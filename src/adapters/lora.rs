@@ -1,0 +1,203 @@
+//! LoRA and DoRA on the projections of a decoder.
+//!
+//! LoRA: y = Wx + s·B·A·x. DoRA: y = (m/n) ∘ (Wx + s·B·A·x) with n = ‖W + s·B·A‖ per row, through
+//! which no gradient flows, as PEFT computes it.
+
+use super::config::AdapterConfig;
+use crate::model::decoder::Decoder;
+use crate::model::linear::{Delta, ExtraGradient, Gradients, Site};
+use crate::model::ops::{self, Path};
+use candle_core::{D, DType, Device, Result, Tensor};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::collections::BTreeMap;
+
+/// The parameters on one projection.
+pub struct Module {
+    /// `[r, in]`
+    pub a: Tensor,
+    /// `[out, r]`
+    pub b: Tensor,
+    pub dora: Option<Magnitude>,
+}
+
+/// DoRA's magnitude and what follows from it, A, B and W; see [`Adapter::refresh`].
+pub struct Magnitude {
+    /// m `[out]`
+    pub m: Tensor,
+    /// Squared row norms of the frozen weight.
+    weight_squares: Tensor,
+    /// n = ‖W + s·B·A‖ `[out]`
+    norm: Tensor,
+    /// m/n `[out]`
+    gain: Tensor,
+}
+
+impl Magnitude {
+    /// A magnitude for the weight `[out, in]`: `m`, or the row norms of the weight.
+    pub fn new(m: Option<Tensor>, weight: &Tensor) -> Result<Self> {
+        let weight_squares = weight.sqr()?.sum(D::Minus1)?;
+        let norm = weight_squares.sqrt()?;
+        Ok(Self {
+            m: m.unwrap_or_else(|| norm.clone()),
+            gain: norm.ones_like()?,
+            weight_squares,
+            norm,
+        })
+    }
+
+    /// ‖w + s·b·A‖² = ‖w‖² + 2s·b·(A·w) + s²·b·(A·Aᵀ)·bᵀ for each row: B·A is never formed.
+    fn refresh(&mut self, a: &Tensor, b: &Tensor, weight: &Tensor, scale: f64) -> Result<()> {
+        let wa = weight.matmul(&a.t()?)?;
+        let gram = a.matmul(&a.t()?)?;
+        let cross = ((wa * (2.0 * scale))? + (b.matmul(&gram)? * (scale * scale))?)?;
+        let change = (cross * b)?.sum(D::Minus1)?;
+        self.norm = (&self.weight_squares + change)?.maximum(0f32)?.sqrt()?;
+        self.gain = (&self.m / &self.norm)?;
+        Ok(())
+    }
+}
+
+/// One adapter: modules by site, in a fixed order.
+pub struct Adapter {
+    pub config: AdapterConfig,
+    pub modules: BTreeMap<Site, Module>,
+    path: Path,
+}
+
+impl Adapter {
+    /// An adapter of given modules; call [`Self::refresh`] before its first use.
+    pub fn new(config: AdapterConfig, modules: BTreeMap<Site, Module>, path: Path) -> Self {
+        Self {
+            config,
+            modules,
+            path,
+        }
+    }
+
+    /// A fresh adapter that changes nothing yet: A ~ U(±1/√in), B = 0, m = ‖W‖.
+    pub fn init(config: AdapterConfig, decoder: &Decoder, seed: u64) -> Result<Self> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut modules = BTreeMap::new();
+        for (site, weight) in decoder.projections() {
+            if !config.targets.contains(&site.projection) {
+                continue;
+            }
+            let (out, width) = weight.dims2()?;
+            let bound = 1.0 / (width as f32).sqrt();
+            let a: Vec<f32> = (0..config.rank * width)
+                .map(|_| rng.random_range(-bound..bound))
+                .collect();
+            let device: &Device = weight.device();
+            let module = Module {
+                a: Tensor::from_vec(a, (config.rank, width), device)?,
+                b: Tensor::zeros((out, config.rank), DType::F32, device)?,
+                dora: match config.dora {
+                    true => Some(Magnitude::new(None, weight)?),
+                    false => None,
+                },
+            };
+            modules.insert(site, module);
+        }
+        let mut adapter = Self::new(config, modules, decoder.path);
+        adapter.refresh(decoder)?;
+        Ok(adapter)
+    }
+
+    /// Recomputes what follows from the parameters; needed after any change of them.
+    pub fn refresh(&mut self, decoder: &Decoder) -> Result<()> {
+        if !self.config.dora {
+            return Ok(());
+        }
+        let scale = self.config.scale();
+        for (site, weight) in decoder.projections() {
+            if let Some(m) = self.modules.get_mut(&site)
+                && let Some(dora) = &mut m.dora
+            {
+                dora.refresh(&m.a, &m.b, weight, scale)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Parameters by name, such as `layers.0.self_attn.q_proj.lora_A`, in a fixed order.
+    pub fn parameters(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        self.modules.iter().flat_map(|(site, m)| {
+            let dora = m.dora.as_ref();
+            let m_name = format!("{site}.lora_magnitude_vector");
+            [
+                (format!("{site}.lora_A"), &m.a),
+                (format!("{site}.lora_B"), &m.b),
+            ]
+            .into_iter()
+            .chain(dora.map(|d| (m_name, &d.m)))
+        })
+    }
+
+    /// The same, to be changed in place; [`Self::refresh`] must follow.
+    pub fn parameters_mut(&mut self) -> impl Iterator<Item = (String, &mut Tensor)> {
+        self.modules.iter_mut().flat_map(|(site, m)| {
+            let m_name = format!("{site}.lora_magnitude_vector");
+            let dora = m.dora.as_mut();
+            [
+                (format!("{site}.lora_A"), &mut m.a),
+                (format!("{site}.lora_B"), &mut m.b),
+            ]
+            .into_iter()
+            .chain(dora.map(|d| (m_name, &mut d.m)))
+        })
+    }
+}
+
+impl Delta for Adapter {
+    fn forward(
+        &self,
+        site: Site,
+        x: &Tensor,
+        wx: Tensor,
+        _weight: &Tensor,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let Some(m) = self.modules.get(&site) else {
+            return Ok((wx, Vec::new()));
+        };
+        let u = x.matmul(&m.a.t()?)?;
+        let z = ops::add_product(self.path, wx, &u, &m.b.t()?, self.config.scale())?;
+        match &m.dora {
+            None => Ok((z, vec![u])),
+            Some(dora) => Ok((ops::scale_columns(self.path, &z, &dora.gain)?, vec![u, z])),
+        }
+    }
+
+    fn backward(
+        &self,
+        site: Site,
+        dy: &Tensor,
+        x: &Tensor,
+        saved: &[Tensor],
+        gradients: &mut Gradients,
+    ) -> Result<(Tensor, Option<ExtraGradient>)> {
+        let Some(m) = self.modules.get(&site) else {
+            return Ok((dy.clone(), None));
+        };
+        let scale = self.config.scale();
+        let dz = match &m.dora {
+            None => dy.clone(),
+            Some(dora) => {
+                let dm = (ops::column_dot(self.path, dy, &saved[1])? / &dora.norm)?;
+                gradients.add(format!("{site}.lora_magnitude_vector"), dm)?;
+                ops::scale_columns(self.path, dy, &dora.gain)?
+            }
+        };
+        let du = dz.matmul(&m.b)?;
+        let da = (du.t()?.matmul(x)? * scale)?;
+        let db = (dz.t()?.matmul(&saved[0])? * scale)?;
+        gradients.add(format!("{site}.lora_A"), da)?;
+        gradients.add(format!("{site}.lora_B"), db)?;
+        let extra = ExtraGradient {
+            left: du,
+            right: m.a.clone(),
+            scale,
+        };
+        Ok((dz, Some(extra)))
+    }
+}

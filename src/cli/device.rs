@@ -1,0 +1,42 @@
+//! `--device`.
+
+use super::UsageError;
+use anyhow::Result;
+use candle_core::Device;
+use clap::ValueEnum;
+
+/// Where tensors live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// The best this build and machine have.
+    Auto,
+    Cpu,
+    Metal,
+    Cuda,
+}
+
+impl DeviceArg {
+    /// Opens the device; `auto` says which it took.
+    pub fn open(self) -> Result<Device> {
+        let unavailable = |name: &str, e: candle_core::Error| {
+            UsageError(format!(
+                "--device {name} is not available: {e} (a build with --features {name} on such a machine has it)"
+            ))
+        };
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Metal => Ok(Device::new_metal(0).map_err(|e| unavailable("metal", e))?),
+            Self::Cuda => Ok(Device::new_cuda(0).map_err(|e| unavailable("cuda", e))?),
+            Self::Auto => {
+                let found = [
+                    ("metal", Device::new_metal(0)),
+                    ("cuda", Device::new_cuda(0)),
+                ];
+                let found = found.into_iter().find_map(|(n, d)| Some((n, d.ok()?)));
+                let (name, device) = found.unwrap_or(("cpu", Device::Cpu));
+                eprintln!("device: {name} (auto)");
+                Ok(device)
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `factory generate`: prompts to answers.
+
+use super::UsageError;
+use super::device::DeviceArg;
+use super::progress::Progress;
+use super::sft::DEFAULT_BASE;
+use crate::adapters::config::AdapterConfig;
+use crate::adapters::peft;
+use crate::data::jsonl;
+use crate::data::record;
+use crate::generation::engine::{Engine, Event};
+use crate::generation::sampler::SamplerConfig;
+use crate::generation::sequence::StopConfig;
+use crate::model::linear::Delta;
+use crate::model::load::Base;
+use crate::model::tokenizer::Tokenizer;
+use crate::run::files::{check_writable, write_atomic};
+use anyhow::{Context, Result};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Two best logits nearer than this may change places with the batch size.
+const TIE: f32 = 1e-3;
+
+/// Flags of `factory generate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Rows with a prompt (JSONL): `prompt`, else `instruction`.
+    #[arg(long, required_unless_present = "prompt", requires = "out")]
+    data: Option<PathBuf>,
+    /// One prompt; the answer is streamed to the terminal.
+    #[arg(long, conflicts_with_all = ["data", "out"])]
+    prompt: Option<String>,
+    /// File the answered rows are written to.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Adapter folder.
+    #[arg(long)]
+    lora: Option<PathBuf>,
+    /// Base model: a folder, a .gguf file or a hub id [default: the adapter's, else Qwen/Qwen3-0.6B].
+    #[arg(long)]
+    base: Option<String>,
+    /// Field the answer is written to.
+    #[arg(long, default_value = "predicted_sql")]
+    out_field: String,
+    /// Longest answer in tokens.
+    #[arg(long, default_value_t = StopConfig::default().max_tokens as u64, value_parser = clap::value_parser!(u64).range(1..))]
+    max_tokens: u64,
+    /// Text that ends an answer (repeatable); it is cut off.
+    #[arg(long)]
+    stop: Vec<String>,
+    /// 0 is greedy.
+    #[arg(long, default_value_t = SamplerConfig::default().temperature)]
+    temperature: f64,
+    /// Sample from the smallest set of tokens with this probability.
+    #[arg(long, default_value_t = SamplerConfig::default().top_p)]
+    top_p: f64,
+    #[arg(long, default_value_t = SamplerConfig::default().seed)]
+    seed: u64,
+    /// Rows answered at once.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    batch: u64,
+    #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
+    device: DeviceArg,
+}
+
+/// Answers the prompts.
+pub fn run(args: Args) -> Result<()> {
+    let sampler = SamplerConfig {
+        temperature: args.temperature,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
+    sampler.check().map_err(UsageError::of)?;
+    if args.stop.iter().any(String::is_empty) {
+        return Err(UsageError("--stop must not be empty".into()).into());
+    }
+    let rows = args.data.as_deref().map(read_prompts).transpose()?;
+    if let Some(out) = &args.out {
+        check_writable(out)?;
+    }
+    let device = args.device.open()?;
+    let base = Base::load(&base_name(&args)?, &device)?;
+    let adapter = args
+        .lora
+        .as_ref()
+        .map(|folder| peft::load(folder, &base.decoder))
+        .transpose()?;
+    let engine = Engine {
+        decoder: &base.decoder,
+        tokenizer: &base.tokenizer,
+        delta: adapter.as_ref().map(|a| a as &dyn Delta),
+        sampler,
+        stop: StopConfig {
+            max_tokens: args.max_tokens as usize,
+            stop: args.stop.clone(),
+        },
+        batch: args.batch as usize,
+    };
+    match (&args.prompt, rows, &args.out) {
+        (Some(prompt), _, _) => stream(&engine, prompt),
+        (None, Some((lines, prompts)), Some(out)) => {
+            answer_rows(&engine, lines, &prompts, &args.out_field, out)
+        }
+        // clap requires --prompt, or --data with --out.
+        _ => Err(UsageError("give --prompt, or --data and --out".into()).into()),
+    }
+}
+
+/// `--base`, else what the adapter was made for, else the default.
+fn base_name(args: &Args) -> Result<String> {
+    if let Some(base) = &args.base {
+        return Ok(base.clone());
+    }
+    let Some(folder) = &args.lora else {
+        return Ok(DEFAULT_BASE.to_string());
+    };
+    let path = folder.join("adapter_config.json");
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let config = AdapterConfig::from_json(&text).with_context(|| path.display().to_string())?;
+    Ok(config.base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
+}
+
+fn read_prompts(path: &Path) -> Result<(Vec<jsonl::Line>, Vec<String>)> {
+    let lines = jsonl::read(path)?;
+    let prompts = lines
+        .iter()
+        .map(|line| Ok(record::prompt(path, line)?.to_string()));
+    let prompts = prompts.collect::<Result<_>>()?;
+    Ok((lines, prompts))
+}
+
+fn tokenize(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
+    tokenizer.encode(&record::plain(prompt))
+}
+
+/// Prints the answer as it comes.
+fn stream(engine: &Engine, prompt: &str) -> Result<()> {
+    let prompts = [tokenize(engine.tokenizer, prompt)?];
+    let mut printed = String::new();
+    let mut out = std::io::stdout();
+    // A stop text must not be shown in part: this much is held back.
+    let held = engine.stop.stop.iter().map(String::len).max().unwrap_or(0);
+    engine.generate(&prompts, |event| {
+        let text = match event {
+            Event::Token { generated, .. } => {
+                let text = engine.tokenizer.decode(generated)?;
+                let mut end = text.trim_end_matches('\u{fffd}').len().saturating_sub(held);
+                while !text.is_char_boundary(end) {
+                    end -= 1;
+                }
+                text[..end].to_string()
+            }
+            Event::Done { answer, .. } => format!("{}\n", answer.text),
+        };
+        if let Some(new) = text.strip_prefix(&printed) {
+            write!(out, "{new}")?;
+            out.flush()?;
+            printed = text;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn answer_rows(
+    engine: &Engine,
+    mut lines: Vec<jsonl::Line>,
+    prompts: &[String],
+    field: &str,
+    out: &Path,
+) -> Result<()> {
+    let tokens = prompts.iter().map(|p| tokenize(engine.tokenizer, p));
+    let tokens = tokens.collect::<Result<Vec<_>>>()?;
+    let progress = Progress::new(tokens.len(), "rows");
+    let start = Instant::now();
+    let mut done = 0;
+    let mut generated = 0;
+    let answers = engine.generate(&tokens, |event| {
+        if let Event::Done { answer, .. } = event {
+            done += 1;
+            generated += answer.tokens.len();
+            let rate = generated as f64 / start.elapsed().as_secs_f64();
+            progress.update(done, format!("{rate:.0} tokens/s"));
+        }
+        Ok(())
+    })?;
+    progress.finish();
+    let seconds = start.elapsed().as_secs_f64();
+    for (line, answer) in lines.iter_mut().zip(&answers) {
+        line.fields
+            .insert(field.to_string(), answer.text.clone().into());
+    }
+    write_atomic(out, &jsonl::to_bytes(lines.iter().map(|l| &l.fields))?)?;
+    let ties = answers.iter().filter(|a| a.min_gap < TIE).count();
+    eprintln!(
+        "{} rows, {generated} tokens, {:.1} rows/s, {:.0} tokens/s; {ties} rows had a tie (two best logits within {TIE})",
+        answers.len(),
+        answers.len() as f64 / seconds,
+        generated as f64 / seconds
+    );
+    println!("predictions: {}", out.display());
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The command line: one file a command. Only this module reads flags and prints.
+
+mod data;
+mod device;
+mod eval_sql;
+mod generate;
+mod progress;
+mod sft;
+
+use clap::{Parser, Subcommand};
+
+/// Fine-tunes small language models into narrow specialists on one machine, and proves whether each got better.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fine-tune a LoRA or DoRA adapter on question/answer rows.
+    Sft(sft::Args),
+    /// Answer prompts with a base model and an adapter.
+    Generate(generate::Args),
+    EvalSql(eval_sql::Args),
+    /// Make data sets.
+    Data(data::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Sft(args) => sft::run(args),
+            Command::Generate(args) => generate::run(args),
+            Command::EvalSql(args) => eval_sql::run(args),
+            Command::Data(args) => data::run(args),
+        }
+    }
+}
+
+/// A mistake in how a command was called: exit code 2, where a failure is 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl UsageError {
+    /// Marks an error as one of usage.
+    pub fn of(error: anyhow::Error) -> anyhow::Error {
+        Self(format!("{error:#}")).into()
+    }
+}

@@ -1,0 +1,189 @@
+//! JSON Lines: one JSON object a line. Every error names `file:line`.
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// Longest line read, in bytes: a file without line ends must not fill the memory.
+const MAX_LINE: u64 = 16 << 20;
+
+/// One row and where it stood.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// 1-based line number in the file, blank lines counted.
+    pub number: usize,
+    /// The row's fields in the order of the file.
+    pub fields: Map<String, Value>,
+}
+
+impl Line {
+    /// The text of a required field; an error names `file:line` and the field when it is missing or no string.
+    pub fn str(&self, path: &Path, field: &str) -> Result<&str> {
+        match self.fields.get(field) {
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => bail!(
+                "{}:{}: field \"{field}\" must be a string, found {}",
+                path.display(),
+                self.number,
+                kind(other)
+            ),
+            None => bail!(
+                "{}:{}: field \"{field}\" is missing",
+                path.display(),
+                self.number
+            ),
+        }
+    }
+
+    /// The text of an optional field: `None` when it is missing or null, an error when it is something else.
+    pub fn optional_str(&self, path: &Path, field: &str) -> Result<Option<&str>> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.str(path, field).map(Some),
+        }
+    }
+}
+
+/// Reads every row of a file. Blank lines and a UTF-8 byte order mark are skipped; a file without rows is an error.
+pub fn read(path: &Path) -> Result<Vec<Line>> {
+    let file = File::open(path)
+        .with_context(|| format!("cannot open {} (check the path)", path.display()))?;
+    let mut reader = BufReader::new(file);
+    let mut lines = Vec::new();
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        let read = reader
+            .by_ref()
+            .take(MAX_LINE + 1)
+            .read_until(b'\n', &mut bytes)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        if read == 0 {
+            break;
+        }
+        let fields =
+            parse(&bytes, number).with_context(|| format!("{}:{number}", path.display()))?;
+        lines.extend(fields.map(|fields| Line { number, fields }));
+    }
+    if lines.is_empty() {
+        bail!(
+            "{} has no rows: it needs at least one JSON object, one a line",
+            path.display()
+        );
+    }
+    Ok(lines)
+}
+
+/// Serialises rows, one JSON object a line, each ended by a line feed.
+pub fn to_bytes<'a, T: Serialize + 'a>(rows: impl IntoIterator<Item = &'a T>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut bytes, row)?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
+/// The object on one line, or `None` for a blank line.
+fn parse(bytes: &[u8], number: usize) -> Result<Option<Map<String, Value>>> {
+    if bytes.len() as u64 > MAX_LINE {
+        bail!("line is longer than {MAX_LINE} bytes: put one JSON object on each line");
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        bail!("invalid UTF-8: save the file as UTF-8");
+    };
+    let text = match number {
+        1 => text.trim_start_matches('\u{feff}').trim(),
+        _ => text.trim(),
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => Ok(Some(fields)),
+        Ok(other) => bail!("must be a JSON object, found {}", kind(&other)),
+        Err(error) => {
+            let column = error.column();
+            let message = error.to_string();
+            // Serde's own place says "line 1", which is wrong in a file of many lines.
+            let reason = message.split(" at line ").next().unwrap_or(&message);
+            bail!("not JSON: {reason} at column {column}; every line must be one JSON object")
+        }
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_bytes(content: &[u8]) -> Result<Vec<Line>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        std::fs::write(&path, content).unwrap();
+        read(&path)
+    }
+
+    fn error(content: &[u8]) -> String {
+        format!("{:#}", read_bytes(content).unwrap_err())
+    }
+
+    #[test]
+    fn skips_blank_lines_and_a_byte_order_mark() {
+        let lines = read_bytes(b"\xef\xbb\xbf{\"a\":\"x\"}\r\n\n  \n{\"a\":\"y\"}").unwrap();
+        let numbers: Vec<_> = lines.iter().map(|line| line.number).collect();
+        assert_eq!(numbers, [1, 4]);
+        assert_eq!(lines[1].str(Path::new("f"), "a").unwrap(), "y");
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        let not_json = error(b"{}\n{\"a\": tru}\n");
+        assert!(
+            not_json.contains("rows.jsonl:2: not JSON: expected ident at column 10"),
+            "{not_json}"
+        );
+        assert!(error(b"[1]").contains("rows.jsonl:1: must be a JSON object, found array"));
+        assert!(error(b"{}\n{\"a\":\"\xff\"}").contains("rows.jsonl:2: invalid UTF-8"));
+        assert!(error(b" \n").contains("has no rows"));
+        assert!(error(&vec![b' '; MAX_LINE as usize + 1]).contains("rows.jsonl:1: line is longer"));
+    }
+
+    #[test]
+    fn a_field_must_be_there_and_a_string() {
+        let lines = read_bytes(b"{\"n\":1,\"z\":null}").unwrap();
+        let (line, path) = (&lines[0], Path::new("f.jsonl"));
+        let message = |field| line.str(path, field).unwrap_err().to_string();
+        assert_eq!(message("x"), "f.jsonl:1: field \"x\" is missing");
+        assert_eq!(
+            message("n"),
+            "f.jsonl:1: field \"n\" must be a string, found number"
+        );
+        assert_eq!(line.optional_str(path, "z").unwrap(), None);
+        assert!(line.optional_str(path, "n").is_err());
+    }
+
+    #[test]
+    fn rows_come_back_as_written() {
+        let rows = [serde_json::json!({"b": "é\n", "a": 1})];
+        let bytes = to_bytes(&rows).unwrap();
+        assert_eq!(bytes, "{\"b\":\"é\\n\",\"a\":1}\n".as_bytes());
+        assert_eq!(
+            read_bytes(&bytes).unwrap()[0].fields,
+            *rows[0].as_object().unwrap()
+        );
+    }
+}

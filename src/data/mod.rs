@@ -1,0 +1,5 @@
+//! Rows: reading, checking and making them.
+
+pub mod jsonl;
+pub mod record;
+pub mod synth;

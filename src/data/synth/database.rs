@@ -1,0 +1,153 @@
+//! A domain's database in memory: what its tables are and what a query answers.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+/// The rows a query returns; a text cell starts with a quote, so that '1' is not 1.
+pub type Answer = Vec<Vec<String>>;
+
+/// A database built from a schema script.
+pub struct Database {
+    connection: Connection,
+    pub tables: Vec<Table>,
+    pub links: Vec<Link>,
+}
+
+/// A table, in the order the script makes them.
+pub struct Table {
+    pub name: String,
+    pub columns: Vec<String>,
+}
+
+/// A foreign key: `table.column` refers to `parent.key`.
+pub struct Link {
+    pub table: String,
+    pub column: String,
+    pub parent: String,
+    pub key: String,
+}
+
+impl Database {
+    /// Builds the database of the script at `path`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let script = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Self::build(&script).with_context(|| path.display().to_string())
+    }
+
+    /// Builds the database of a script.
+    pub fn build(script: &str) -> Result<Self> {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(script)?;
+        let mut tables = Vec::new();
+        let mut links = Vec::new();
+        let names = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' \
+                     order by rowid";
+        for name in column::<String>(&connection, names, 0)? {
+            let keys = format!("pragma foreign_key_list(\"{name}\")");
+            let from = column::<String>(&connection, &keys, 3)?;
+            let parents = column::<String>(&connection, &keys, 2)?;
+            let to = column::<Option<String>>(&connection, &keys, 4)?;
+            for ((column, parent), key) in from.into_iter().zip(parents).zip(to) {
+                let table = name.clone();
+                // No column named: the parent's primary key, which for an integer key is its rowid.
+                let key = key.unwrap_or_else(|| "rowid".to_string());
+                links.push(Link {
+                    table,
+                    column,
+                    parent,
+                    key,
+                });
+            }
+            let columns = column(&connection, &format!("pragma table_info(\"{name}\")"), 1)?;
+            tables.push(Table { name, columns });
+        }
+        Ok(Self {
+            connection,
+            tables,
+            links,
+        })
+    }
+
+    /// The schema in one line: `a(id, name); b(id, a_id)`.
+    pub fn schema_line(&self) -> String {
+        let tables = self.tables.iter();
+        let lines: Vec<String> = tables
+            .map(|table| format!("{}({})", table.name, table.columns.join(", ")))
+            .collect();
+        lines.join("; ")
+    }
+
+    /// The columns of a table; none when there is no such table.
+    pub fn columns(&self, table: &str) -> &[String] {
+        self.tables
+            .iter()
+            .find(|known| known.name == table)
+            .map_or(&[], |table| &table.columns)
+    }
+
+    /// What `sql` answers. Where it has no `order by` of its own, the order is blanked by sorting.
+    pub fn answer(&self, sql: &str) -> Result<Answer> {
+        let mut statement = self.connection.prepare(sql)?;
+        ensure!(
+            statement.readonly() && statement.column_count() > 0,
+            "not a select"
+        );
+        let width = statement.column_count();
+        let mut rows = statement.query([])?;
+        let mut answer = Vec::new();
+        while let Some(row) = rows.next()? {
+            let cells: Result<Vec<String>, _> =
+                (0..width).map(|at| row.get_ref(at).map(cell)).collect();
+            answer.push(cells?);
+        }
+        if !sql.to_lowercase().contains("order by") {
+            answer.sort();
+        }
+        Ok(answer)
+    }
+
+    /// What `sql` answers when SQLite walks the tables backwards: the same, if the query leaves nothing open.
+    pub fn answer_backwards(&self, sql: &str) -> Result<Answer> {
+        self.connection
+            .execute_batch("pragma reverse_unordered_selects = on")?;
+        let answer = self.answer(sql);
+        self.connection
+            .execute_batch("pragma reverse_unordered_selects = off")?;
+        answer
+    }
+
+    /// The first column of a query's rows, as text.
+    pub fn values(&self, sql: &str) -> Result<Vec<String>> {
+        column::<rusqlite::types::Value>(&self.connection, sql, 0).map(|values| {
+            values
+                .iter()
+                .map(|value| cell(value.into()).trim_start_matches('\'').to_string())
+                .collect()
+        })
+    }
+}
+
+fn column<T: rusqlite::types::FromSql>(
+    connection: &Connection,
+    sql: &str,
+    index: usize,
+) -> Result<Vec<T>> {
+    let mut statement = connection.prepare(sql)?;
+    let values = statement.query_map([], |row| row.get(index))?;
+    Ok(values.collect::<Result<_, _>>()?)
+}
+
+fn cell(value: ValueRef) -> String {
+    match value {
+        ValueRef::Null => "null".to_string(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) if number.fract() == 0.0 => format!("{number:.0}"),
+        ValueRef::Real(number) => format!("{number:.6}"),
+        ValueRef::Text(text) => format!("'{}", String::from_utf8_lossy(text)),
+        ValueRef::Blob(bytes) => format!("{bytes:?}"),
+    }
+}

@@ -1,0 +1,230 @@
+//! The scorer: one row in, one scored row out. Everything but `elapsed_ms` is a function of the row and its database.
+
+use super::example::Example;
+use super::modes::{Execution, Mode};
+use crate::sql::compare::{Cell, Row};
+use crate::sql::execute::{Sandbox, SqlError};
+use crate::sql::extract::extract;
+use crate::sql::taxonomy::classify;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::time::Instant;
+
+/// Most rows of a result that a scored row shows.
+const SHOWN_ROWS: usize = 20;
+/// Most characters of a cell that it shows.
+const SHOWN_CHARS: usize = 200;
+
+/// A result as a scored row shows it: cells as text, null for NULL.
+pub type Shown = Vec<Vec<Option<String>>>;
+
+/// A scored row; the order of the fields is the order in the file.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScoredRow {
+    /// 0-based place among the rows.
+    pub index: usize,
+    /// The row's own name.
+    pub id: Option<String>,
+    /// The database's name.
+    pub db: Option<String>,
+    /// The question asked.
+    pub question: Option<String>,
+    /// The model's whole reply.
+    pub predicted_sql: String,
+    /// The query found in it; empty when there is none.
+    pub scored_sql: String,
+    /// The reference query.
+    pub gold_sql: String,
+    /// One column a metric of every mode; null where the row lacks the mode's fields.
+    #[serde(flatten)]
+    pub verdicts: Map<String, Value>,
+    /// Why the model's query gave no rows.
+    pub predicted_error: Option<String>,
+    /// Why the reference query gave no rows: a fault of the dataset.
+    pub gold_error: Option<String>,
+    /// What the model's query returned, only where it did not match; its first rows.
+    pub predicted_rows: Option<Shown>,
+    /// What the reference query returned, only where it was not matched; its first rows.
+    pub gold_rows: Option<Shown>,
+    /// The kind of failure; null for a row that passed.
+    pub failure_type: Option<&'static str>,
+    /// Wall time of scoring this row.
+    pub elapsed_ms: u64,
+}
+
+impl ScoredRow {
+    /// Whether the row passed the first metric of the first mode that could score it.
+    pub fn passed(&self) -> bool {
+        self.failure_type.is_none()
+    }
+
+    /// A metric's answer; `None` where its mode could not score the row.
+    pub fn verdict(&self, column: &str) -> Option<bool> {
+        self.verdicts.get(column).and_then(Value::as_bool)
+    }
+}
+
+/// Scores a row by every mode that it has the fields for.
+pub fn score(example: &Example, modes: &[&dyn Mode], sandbox: &mut Sandbox) -> ScoredRow {
+    let start = Instant::now();
+    let text = |field| example.text(field).unwrap_or_default();
+    let scored = extract(text("predicted_sql"));
+    let mut passed = None;
+    let mut execution = None;
+    let mut verdicts = Map::new();
+    for mode in modes {
+        let verdict = example
+            .suits(*mode)
+            .then(|| mode.score(example, scored, sandbox));
+        for (at, metric) in mode.metrics().iter().enumerate() {
+            let answer = verdict.as_ref().map(|verdict| verdict.passed[at]);
+            verdicts.insert(metric.column.to_owned(), answer.into());
+        }
+        if let Some(verdict) = verdict {
+            passed = passed.or(verdict.passed.first().copied());
+            execution = execution.or(verdict.execution);
+        }
+    }
+    let failed = passed != Some(true);
+    let (predicted, gold) = match &execution {
+        Some(Execution { predicted, gold }) => (Some(predicted), Some(gold)),
+        None => (None, None),
+    };
+    let error = |result: Option<&Result<_, SqlError>>| result?.as_ref().err().cloned();
+    let rows = |result: Option<&Result<Vec<Row>, SqlError>>| {
+        let rows = result?.as_ref().ok()?;
+        failed.then(|| shown(rows))
+    };
+    let predicted_error = error(predicted);
+    ScoredRow {
+        index: example.index,
+        id: example.text("id").map(str::to_owned),
+        db: example.text("db").map(str::to_owned),
+        question: example.text("question").map(str::to_owned),
+        predicted_sql: text("predicted_sql").to_owned(),
+        scored_sql: scored.unwrap_or_default().to_owned(),
+        gold_sql: text("gold_sql").to_owned(),
+        verdicts,
+        gold_error: error(gold).map(|error| error.to_string()),
+        predicted_rows: rows(predicted),
+        gold_rows: rows(gold),
+        failure_type: failed.then(|| classify(scored, text("gold_sql"), predicted_error.as_ref())),
+        predicted_error: predicted_error.map(|error| error.to_string()),
+        elapsed_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn shown(rows: &[Row]) -> Shown {
+    let shown_row = |row: &Row| row.iter().map(shown_cell).collect();
+    rows.iter().take(SHOWN_ROWS).map(shown_row).collect()
+}
+
+fn shown_cell(cell: &Cell) -> Option<String> {
+    let text = String::from_utf8_lossy(cell.as_ref()?);
+    Some(match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::modes;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn example(fields: Value) -> Example {
+        Example {
+            index: 3,
+            line: 4,
+            fields: fields.as_object().unwrap().clone(),
+        }
+    }
+
+    fn scored(fields: Value, names: &[&str]) -> ScoredRow {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = "CREATE TABLE t(a); INSERT INTO t VALUES (1), (2), (NULL);";
+        std::fs::write(folder.path().join("x.sql"), schema).unwrap();
+        let modes: Vec<_> = names
+            .iter()
+            .map(|name| modes::named(name).unwrap())
+            .collect();
+        let mut sandbox = Sandbox::new(folder.path(), Duration::from_secs(5));
+        score(&example(fields), &modes, &mut sandbox)
+    }
+
+    #[test]
+    fn a_failed_row_has_these_fields_in_this_order() {
+        let row = scored(
+            json!({"id": "r", "db": "x.db", "gold_sql": "select a from t", "predicted_sql": "So: select 1; ok"}),
+            &["factory"],
+        );
+        let text = serde_json::to_string(&ScoredRow {
+            elapsed_ms: 7,
+            ..row
+        })
+        .unwrap();
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"index":3,"id":"r","db":"x.db","question":null,"predicted_sql":"So: select 1; ok","#,
+                r#""scored_sql":"select 1;","gold_sql":"select a from t","exec_match":false,"exact_match":false,"#,
+                r#""predicted_error":null,"gold_error":null,"predicted_rows":[["1"]],"gold_rows":[["1"],["2"],[null]],"#,
+                r#""failure_type":"sql_wrong_result","elapsed_ms":7}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_passed_row_shows_no_rows() {
+        let row = scored(
+            json!({"db": "x.db", "gold_sql": "select a from t;", "predicted_sql": "SELECT a FROM t ORDER BY a"}),
+            &["factory"],
+        );
+        assert!(row.passed());
+        assert_eq!(row.verdict("exec_match"), Some(true));
+        assert_eq!(row.verdict("exact_match"), Some(false));
+        assert_eq!((row.predicted_rows, row.gold_rows), (None, None));
+    }
+
+    #[test]
+    fn no_select_runs_nothing() {
+        let row = scored(
+            json!({"db": "x.db", "gold_sql": "select nope", "predicted_sql": "No."}),
+            &["factory"],
+        );
+        assert_eq!(row.failure_type, Some("sql_no_select"));
+        assert_eq!((row.scored_sql.as_str(), row.gold_error), ("", None));
+    }
+
+    #[test]
+    fn a_broken_reference_never_matches() {
+        let row = scored(
+            json!({"db": "x.db", "gold_sql": "select nope", "predicted_sql": "select nope"}),
+            &["factory"],
+        );
+        assert_eq!(row.verdict("exec_match"), Some(false));
+        assert_eq!(row.gold_error.as_deref(), Some("no such column: nope"));
+    }
+
+    #[test]
+    fn a_mode_without_its_fields_leaves_null() {
+        let row = scored(
+            json!({"gold_sql": "select a", "predicted_sql": "```SELECT  a```"}),
+            &["factory", "public-exact"],
+        );
+        assert_eq!(row.verdicts["exec_match"], Value::Null);
+        assert_eq!(row.verdict("public_exact_match"), Some(true));
+        assert!(row.passed());
+    }
+
+    #[test]
+    fn shown_rows_are_capped() {
+        let long = vec![vec![Some("é".repeat(300).into_bytes())]; 30];
+        let shown = shown(&long);
+        assert_eq!(shown.len(), SHOWN_ROWS);
+        let expected = format!("{}…", "é".repeat(SHOWN_CHARS));
+        assert_eq!(shown[0][0].as_deref(), Some(expected.as_str()));
+    }
+}

@@ -1,0 +1,5 @@
+//! Text from a decoder: sampling, sequences in flight and the engine that batches them.
+
+pub mod engine;
+pub mod sampler;
+pub mod sequence;

@@ -1,0 +1,119 @@
+//! How the next token is chosen from logits.
+
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use candle_transformers::generation::{LogitsProcessor, Sampling};
+use serde::Serialize;
+
+/// Sampling settings.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SamplerConfig {
+    /// 0 is greedy.
+    pub temperature: f64,
+    pub top_p: f64,
+    pub seed: u64,
+}
+
+impl Default for SamplerConfig {
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_p: 1.0,
+            seed: 0,
+        }
+    }
+}
+
+impl SamplerConfig {
+    /// Refuses values without meaning.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.temperature.is_finite() && self.temperature >= 0.0,
+            "--temperature must be 0 or more"
+        );
+        ensure!(
+            self.top_p > 0.0 && self.top_p <= 1.0,
+            "--top-p must be above 0 and at most 1"
+        );
+        Ok(())
+    }
+}
+
+/// A sampler with its own random stream, so that a row's tokens do not depend on its neighbours.
+pub struct Sampler {
+    config: SamplerConfig,
+    random: LogitsProcessor,
+}
+
+impl Sampler {
+    /// The sampler of the `index`-th row.
+    pub fn new(config: &SamplerConfig, index: usize) -> Self {
+        let sampling = match config.top_p < 1.0 {
+            true => Sampling::TopP {
+                p: config.top_p,
+                temperature: config.temperature,
+            },
+            false => Sampling::All {
+                temperature: config.temperature,
+            },
+        };
+        // A product spreads neighbouring seeds and rows over distinct streams.
+        let stream = (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Self {
+            config: config.clone(),
+            random: LogitsProcessor::from_sampling(config.seed ^ stream, sampling),
+        }
+    }
+
+    /// Chooses from `logits` `[vocab]`. Errors on NaN.
+    pub fn sample(&mut self, logits: &[f32]) -> Result<u32> {
+        ensure!(
+            logits.iter().all(|l| !l.is_nan()),
+            "the model's logits are NaN"
+        );
+        if self.config.temperature == 0.0 {
+            return Ok(argmax(logits));
+        }
+        let logits = Tensor::new(logits, &candle_core::Device::Cpu)?;
+        Ok(self.random.sample(&logits)?)
+    }
+}
+
+/// The first of the largest values.
+fn argmax(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, l) in logits.iter().enumerate() {
+        if *l > logits[best] {
+            best = i;
+        }
+    }
+    best as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greedy_takes_the_first_maximum() {
+        let mut s = Sampler::new(&SamplerConfig::default(), 0);
+        assert_eq!(s.sample(&[0.0, 2.0, 2.0, -1.0]).unwrap(), 1);
+        assert!(s.sample(&[0.0, f32::NAN]).is_err());
+    }
+
+    #[test]
+    fn streams_repeat_by_seed_and_differ_by_row() {
+        let config = SamplerConfig {
+            temperature: 1.0,
+            ..Default::default()
+        };
+        let draw = |row| {
+            let mut s = Sampler::new(&config, row);
+            (0..32)
+                .map(|_| s.sample(&[0.0; 64]).unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+}

@@ -1,0 +1,18 @@
+//! `factory` fine-tunes small language models into narrow specialists on one machine and proves
+//! whether each got better.
+//!
+//! Modules, each importing only what stands below it (tests/imports.rs holds them to it):
+
+pub mod cli;
+
+pub mod eval;
+pub mod training;
+
+pub mod generation;
+
+pub mod adapters;
+pub mod data;
+
+pub mod model;
+pub mod run;
+pub mod sql;

@@ -1,0 +1,213 @@
+//! Attention over segments: grouped-query, causal within a segment, full over its prefix.
+
+use super::attention_cpu;
+use super::batch::Batch;
+use super::ops::Path;
+use candle_core::{D, Device, Result, Tensor};
+use std::ops::Range;
+
+/// Head counts and width.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    /// Query heads.
+    pub query: usize,
+    /// Key/value heads; each serves `query / key` query heads.
+    pub key: usize,
+    /// Width of one head.
+    pub dim: usize,
+}
+
+impl Heads {
+    pub fn q_width(&self) -> usize {
+        self.query * self.dim
+    }
+
+    pub fn kv_width(&self) -> usize {
+        self.key * self.dim
+    }
+
+    /// 1/√d.
+    pub fn scale(&self) -> f32 {
+        (self.dim as f32).powf(-0.5)
+    }
+
+    /// Query heads that read the key/value head `kv`.
+    pub fn queries_of(&self, kv: usize) -> Range<usize> {
+        let group = self.query / self.key;
+        kv * group..(kv + 1) * group
+    }
+}
+
+/// What backward needs of a forward pass beside q, k and v.
+pub struct Saved {
+    pub out: Tensor,
+    /// Log-sum-exp of the scores `[T, heads]` (fused), or the probabilities (portable).
+    pub softmax: Tensor,
+}
+
+/// Index tables of the portable path: segments are gathered into one padded block, so that the
+/// number of launches does not grow with the number of segments.
+pub struct Gather {
+    segments: usize,
+    queries: usize,
+    keys: usize,
+    /// `[segments · queries]` rows of q; padding names the row after the last.
+    q_rows: Tensor,
+    /// `[segments · keys]` rows of the key table; padding names row 0, which the mask hides.
+    k_rows: Tensor,
+    /// `[T]` where each batch row stands in the padded block.
+    out_rows: Tensor,
+    /// `[segments, 1, queries, keys]`, 0 or a large negative number.
+    mask: Tensor,
+}
+
+impl Gather {
+    pub fn new(batch: &Batch, device: &Device) -> Result<Self> {
+        let of = |f: &dyn Fn(&super::batch::Segment) -> usize| {
+            batch.segments.iter().map(f).max().unwrap_or(0)
+        };
+        let queries = of(&|s| s.rows.len());
+        let keys = of(&|s| s.prefix.len() + s.past + s.rows.len());
+        let (mut q_rows, mut k_rows) = (Vec::new(), Vec::new());
+        let (mut out_rows, mut mask) = (Vec::new(), Vec::new());
+        for (n, s) in batch.segments.iter().enumerate() {
+            let own = s.own_keys..s.own_keys + s.past + s.rows.len();
+            let pad = batch.len();
+            q_rows.extend(pad_to(s.rows.clone(), queries, pad));
+            k_rows.extend(pad_to(s.prefix.clone().chain(own), keys, 0));
+            out_rows.extend((0..s.rows.len()).map(|i| (n * queries + i) as u32));
+            for i in 0..queries {
+                // A padded query sees everything: its row must stay finite, and nobody reads it.
+                let seen = match i < s.rows.len() {
+                    true => s.prefix.len() + s.own_visible(i),
+                    false => keys,
+                };
+                mask.extend((0..keys).map(|j| if j < seen { 0f32 } else { -1e30 }));
+            }
+        }
+        let segments = batch.segments.len();
+        Ok(Self {
+            segments,
+            queries,
+            keys,
+            q_rows: Tensor::new(q_rows, device)?,
+            k_rows: Tensor::new(k_rows, device)?,
+            out_rows: Tensor::new(out_rows, device)?,
+            mask: Tensor::from_vec(mask, (segments, 1, queries, keys), device)?,
+        })
+    }
+
+    /// Rows of `x` `[T, heads · d]` as `[segments, kv heads, group · queries, d]`.
+    fn queries(&self, x: &Tensor, h: &Heads) -> Result<Tensor> {
+        let zero = Tensor::zeros((1, x.dim(1)?), x.dtype(), x.device())?;
+        let group = h.query / h.key;
+        Tensor::cat(&[x, &zero], 0)?
+            .index_select(&self.q_rows, 0)?
+            .reshape((self.segments, self.queries, h.key, group, h.dim))?
+            .permute((0, 2, 3, 1, 4))?
+            .contiguous()?
+            .reshape((self.segments, h.key, group * self.queries, h.dim))
+    }
+
+    /// The inverse of [`Self::queries`].
+    fn rows(&self, x: &Tensor, h: &Heads) -> Result<Tensor> {
+        x.reshape((self.segments, h.key, h.query / h.key, self.queries, h.dim))?
+            .permute((0, 3, 1, 2, 4))?
+            .contiguous()?
+            .reshape((self.segments * self.queries, h.q_width()))?
+            .index_select(&self.out_rows, 0)
+    }
+
+    /// Rows of the key table as `[segments, kv heads, keys, d]`.
+    fn keys(&self, table: &Tensor, h: &Heads) -> Result<Tensor> {
+        table
+            .index_select(&self.k_rows, 0)?
+            .reshape((self.segments, self.keys, h.key, h.dim))?
+            .transpose(1, 2)?
+            .contiguous()
+    }
+
+    /// Sums gathered key gradients back into a table of `rows` rows.
+    fn scatter_keys(&self, x: &Tensor, rows: usize, h: &Heads) -> Result<Tensor> {
+        let x = x
+            .transpose(1, 2)?
+            .contiguous()?
+            .reshape((self.segments * self.keys, h.kv_width()))?;
+        Tensor::zeros((rows, h.kv_width()), x.dtype(), x.device())?.index_add(&self.k_rows, &x, 0)
+    }
+}
+
+fn pad_to(rows: impl Iterator<Item = usize>, n: usize, pad: usize) -> impl Iterator<Item = u32> {
+    rows.chain(std::iter::repeat(pad)).take(n).map(|r| r as u32)
+}
+
+/// How a batch's attention is computed: built once a batch, used by every layer.
+pub enum Plan<'a> {
+    Fused(&'a Batch),
+    Portable(Gather),
+}
+
+impl<'a> Plan<'a> {
+    pub fn new(path: Path, batch: &'a Batch, device: &Device) -> Result<Self> {
+        Ok(match path {
+            Path::Fused => Self::Fused(batch),
+            Path::Portable => Self::Portable(Gather::new(batch, device)?),
+        })
+    }
+
+    /// Attention of `q` `[T, heads · d]` over the key table `k`, `v` `[keys, kv heads · d]`.
+    pub fn forward(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        h: &Heads,
+    ) -> Result<(Tensor, Saved)> {
+        let g = match self {
+            Self::Fused(batch) => return attention_cpu::forward(q, k, v, batch, h),
+            Self::Portable(g) => g,
+        };
+        let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
+        let scores = (g.queries(q, h)?.matmul(&keys.t()?)? * f64::from(h.scale()))?;
+        let shape = scores.shape().clone();
+        let scores = scores
+            .reshape((g.segments, h.query, g.queries, g.keys))?
+            .broadcast_add(&g.mask)?;
+        let exp = scores
+            .broadcast_sub(&scores.max_keepdim(D::Minus1)?)?
+            .exp()?;
+        let softmax = exp
+            .broadcast_div(&exp.sum_keepdim(D::Minus1)?)?
+            .reshape(shape)?;
+        let out = g.rows(&softmax.matmul(&values)?, h)?;
+        Ok((out.clone(), Saved { out, softmax }))
+    }
+
+    /// Gradients towards q, k and v, for a batch whose key table is its own keys.
+    pub fn backward(
+        &self,
+        dout: &Tensor,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        saved: &Saved,
+        h: &Heads,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        let g = match self {
+            Self::Fused(batch) => return attention_cpu::backward(dout, q, k, v, saved, batch, h),
+            Self::Portable(g) => g,
+        };
+        let (queries, dout) = (g.queries(q, h)?, g.queries(dout, h)?);
+        let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
+        let p = &saved.softmax;
+        let dp = dout.matmul(&values.t()?)?;
+        let delta = (&dp * p)?.sum_keepdim(D::Minus1)?;
+        let ds = ((dp.broadcast_sub(&delta)? * p)? * f64::from(h.scale()))?;
+        let rows = k.dim(0)?;
+        Ok((
+            g.rows(&ds.matmul(&keys)?, h)?,
+            g.scatter_keys(&ds.t()?.matmul(&queries)?, rows, h)?,
+            g.scatter_keys(&p.t()?.matmul(&dout)?, rows, h)?,
+        ))
+    }
+}

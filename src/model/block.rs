@@ -1,0 +1,201 @@
+//! One decoder block: the same code for training, prefill and cached decode, and its gradient.
+
+use super::attention::{self, Heads, Plan};
+use super::kv::LayerCache;
+use super::linear::{Delta, Gradients, Projection, Site};
+use super::ops::{self, Path, Rotary};
+use candle_core::{Result, Tensor};
+
+/// What a pass over a batch shares between layers.
+pub struct Context<'a> {
+    pub path: Path,
+    pub heads: Heads,
+    pub eps: f64,
+    pub rotary: Rotary,
+    pub attention: Plan<'a>,
+    pub delta: Option<&'a dyn Delta>,
+}
+
+/// The frozen weights of a block. Projections are `[out, in]`.
+pub struct Block {
+    pub layer: usize,
+    pub input_norm: Tensor,
+    pub post_attention_norm: Tensor,
+    /// Norms of each query and key head (Qwen3).
+    pub qk_norm: Option<(Tensor, Tensor)>,
+    /// By `Projection as usize`.
+    pub projections: [Tensor; 7],
+}
+
+/// Activations that a block's backward needs.
+pub struct Saved {
+    x: Tensor,
+    /// Queries and keys before their norm; absent without one.
+    raw_qk: Option<(Tensor, Tensor)>,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attention: attention::Saved,
+    middle: Tensor,
+    gate: Tensor,
+    up: Tensor,
+    deltas: [Vec<Tensor>; 7],
+}
+
+impl Block {
+    /// `x` `[T, hidden]` to the block's output, with what backward needs. With a cache the new keys
+    /// and values are stored first and attention reads the cache.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        c: &Context,
+        cache: Option<(&mut LayerCache, &super::batch::Batch)>,
+    ) -> Result<(Tensor, Saved)> {
+        let mut deltas: [Vec<Tensor>; 7] = Default::default();
+        let mut project = |p, x: &Tensor| self.project(p, x, c, &mut deltas);
+        let normed = ops::rms_norm(c.path, x, &self.input_norm, c.eps)?;
+        let q = project(Projection::Q, &normed)?;
+        let k = project(Projection::K, &normed)?;
+        let v = project(Projection::V, &normed)?;
+        let raw_qk = self.qk_norm.as_ref().map(|_| (q.clone(), k.clone()));
+        let (q, k) = match &self.qk_norm {
+            Some((qn, kn)) => (norm_heads(&q, qn, c)?, norm_heads(&k, kn, c)?),
+            None => (q, k),
+        };
+        let q = ops::rope(c.path, &q, &c.rotary)?;
+        let k = ops::rope(c.path, &k, &c.rotary)?;
+        let (out, attention) = match cache {
+            Some((cache, batch)) => {
+                cache.store(&k, &v, batch)?;
+                c.attention.forward(&q, &cache.k, &cache.v, &c.heads)?
+            }
+            None => c.attention.forward(&q, &k, &v, &c.heads)?,
+        };
+        let middle = ops::add(c.path, project(Projection::O, &out)?, x)?;
+        let normed = ops::rms_norm(c.path, &middle, &self.post_attention_norm, c.eps)?;
+        let gate = project(Projection::Gate, &normed)?;
+        let up = project(Projection::Up, &normed)?;
+        let act = ops::swiglu(c.path, &gate, &up)?;
+        let y = ops::add(c.path, project(Projection::Down, &act)?, &middle)?;
+        let saved = Saved {
+            x: x.clone(),
+            raw_qk,
+            q,
+            k,
+            v,
+            attention,
+            middle,
+            gate,
+            up,
+            deltas,
+        };
+        Ok((y, saved))
+    }
+
+    /// The gradient towards the block's input given the one towards its output; the adapters'
+    /// gradients are added to `gradients`. Norms and the activation are computed again: they cost
+    /// little, and holding them would not.
+    pub fn backward(
+        &self,
+        dy: &Tensor,
+        s: &Saved,
+        c: &Context,
+        gradients: &mut Gradients,
+    ) -> Result<Tensor> {
+        let mut back = |p, dy: &Tensor, x: &Tensor, into: Option<Tensor>| {
+            self.project_backward(p, dy, x, &s.deltas[p as usize], c, gradients, into)
+        };
+        let act = ops::swiglu(c.path, &s.gate, &s.up)?;
+        let d_act = back(Projection::Down, dy, &act, None)?;
+        drop(act);
+        let (d_gate, d_up) = ops::swiglu_backward(c.path, &d_act, &s.gate, &s.up)?;
+        let normed = ops::rms_norm(c.path, &s.middle, &self.post_attention_norm, c.eps)?;
+        let d = back(Projection::Gate, &d_gate, &normed, None)?;
+        let d = back(Projection::Up, &d_up, &normed, Some(d))?;
+        let d = ops::rms_norm_backward(c.path, &d, &s.middle, &self.post_attention_norm, c.eps)?;
+        let d_middle = ops::add(c.path, d, dy)?;
+
+        let d_out = back(Projection::O, &d_middle, &s.attention.out, None)?;
+        let (dq, dk, dv) =
+            c.attention
+                .backward(&d_out, &s.q, &s.k, &s.v, &s.attention, &c.heads)?;
+        let dq = ops::rope_backward(c.path, &dq, &c.rotary)?;
+        let dk = ops::rope_backward(c.path, &dk, &c.rotary)?;
+        let (dq, dk) = match (&self.qk_norm, &s.raw_qk) {
+            (Some((qn, kn)), Some((q, k))) => (
+                norm_heads_backward(&dq, q, qn, c)?,
+                norm_heads_backward(&dk, k, kn, c)?,
+            ),
+            _ => (dq, dk),
+        };
+        let normed = ops::rms_norm(c.path, &s.x, &self.input_norm, c.eps)?;
+        let d = back(Projection::Q, &dq, &normed, None)?;
+        let d = back(Projection::K, &dk, &normed, Some(d))?;
+        let d = back(Projection::V, &dv, &normed, Some(d))?;
+        let d = ops::rms_norm_backward(c.path, &d, &s.x, &self.input_norm, c.eps)?;
+        ops::add(c.path, d, &d_middle)
+    }
+
+    fn site(&self, projection: Projection) -> Site {
+        Site {
+            layer: self.layer,
+            projection,
+        }
+    }
+
+    fn project(
+        &self,
+        p: Projection,
+        x: &Tensor,
+        c: &Context,
+        deltas: &mut [Vec<Tensor>; 7],
+    ) -> Result<Tensor> {
+        let w = &self.projections[p as usize];
+        let wx = x.matmul(&w.t()?)?;
+        let Some(delta) = c.delta else { return Ok(wx) };
+        let (y, saved) = delta.forward(self.site(p), x, wx, w)?;
+        deltas[p as usize] = saved;
+        Ok(y)
+    }
+
+    /// Gradient towards a projection's input, added to `into`.
+    #[allow(clippy::too_many_arguments)]
+    fn project_backward(
+        &self,
+        p: Projection,
+        dy: &Tensor,
+        x: &Tensor,
+        saved: &[Tensor],
+        c: &Context,
+        gradients: &mut Gradients,
+        into: Option<Tensor>,
+    ) -> Result<Tensor> {
+        let w = &self.projections[p as usize];
+        let (d_wx, extra) = match c.delta {
+            Some(delta) => delta.backward(self.site(p), dy, x, saved, gradients)?,
+            None => (dy.clone(), None),
+        };
+        let dx = match into {
+            Some(sum) => ops::add_product(c.path, sum, &d_wx, w, 1.0)?,
+            None => d_wx.matmul(w)?,
+        };
+        match extra {
+            Some(e) => ops::add_product(c.path, dx, &e.left, &e.right, e.scale),
+            None => Ok(dx),
+        }
+    }
+}
+
+/// Norm over each head of `x` `[T, heads · d]`.
+fn norm_heads(x: &Tensor, weight: &Tensor, c: &Context) -> Result<Tensor> {
+    let heads = x.reshape(((), c.heads.dim))?;
+    ops::rms_norm(c.path, &heads, weight, c.eps)?.reshape(x.shape())
+}
+
+fn norm_heads_backward(dy: &Tensor, x: &Tensor, weight: &Tensor, c: &Context) -> Result<Tensor> {
+    let (dy, heads) = (
+        dy.reshape(((), c.heads.dim))?,
+        x.reshape(((), c.heads.dim))?,
+    );
+    ops::rms_norm_backward(c.path, &dy, &heads, weight, c.eps)?.reshape(x.shape())
+}

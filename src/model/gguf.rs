@@ -1,0 +1,228 @@
+//! GGUF files: weights dequantized to f32, shape and tokenizer from the metadata.
+
+use super::config::{Config, Family};
+use super::decoder::{Decoder, Weights};
+use super::linear::Projection;
+use super::tokenizer::Tokenizer;
+use anyhow::{Context, Result, ensure};
+use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::{Device, Tensor};
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+/// Reads a GGUF file.
+pub fn load(path: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
+    let mut file = BufReader::new(File::open(path)?);
+    let content = Content::read(&mut file).map_err(unsupported_or_truncated)?;
+    let config = config(&content)?;
+    let tokenizer = Tokenizer::from_gguf(&content, config.eos_token_ids.clone())?;
+    tokenizer.check_vocabulary(config.vocab_size)?;
+    let weights = Gguf {
+        permuted: config.family == Family::Llama,
+        heads: (config.num_attention_heads, config.num_key_value_heads),
+        content,
+        file: RefCell::new(file),
+    };
+    Ok((Decoder::new(config, &weights, device)?, tokenizer))
+}
+
+fn unsupported_or_truncated(e: candle_core::Error) -> anyhow::Error {
+    anyhow::anyhow!("not a complete GGUF file with supported types: {e}")
+}
+
+fn number(v: &Value) -> Option<f64> {
+    Some(match v {
+        Value::U8(x) => f64::from(*x),
+        Value::I8(x) => f64::from(*x),
+        Value::U16(x) => f64::from(*x),
+        Value::I16(x) => f64::from(*x),
+        Value::U32(x) => f64::from(*x),
+        Value::I32(x) => f64::from(*x),
+        Value::U64(x) => *x as f64,
+        Value::I64(x) => *x as f64,
+        Value::F32(x) => f64::from(*x),
+        Value::F64(x) => *x,
+        _ => return None,
+    })
+}
+
+/// The decoder's shape from `<architecture>.*` metadata.
+fn config(content: &Content) -> Result<Config> {
+    let architecture = content
+        .metadata
+        .get("general.architecture")
+        .and_then(|v| v.to_string().ok())
+        .context("GGUF metadata general.architecture is missing")?;
+    let family = Family::from_name(architecture)?;
+    let optional = |key: &str| {
+        let value = content.metadata.get(&format!("{architecture}.{key}"))?;
+        number(value)
+    };
+    let required = |key: &str| {
+        optional(key)
+            .with_context(|| format!("GGUF metadata {architecture}.{key} is missing or no number"))
+    };
+    let whole = |key: &str| Ok::<_, anyhow::Error>(required(key)? as usize);
+    let scaling = content
+        .metadata
+        .get(&format!("{architecture}.rope.scaling.type"))
+        .and_then(|v| v.to_string().ok());
+    ensure!(
+        scaling.is_none_or(|s| s == "none")
+            && !content.tensor_infos.contains_key("rope_freqs.weight"),
+        "rope scaling {:?} is not supported",
+        scaling.map_or("by rope_freqs", |s| s)
+    );
+    let heads = whole("attention.head_count")?;
+    let hidden_size = whole("embedding_length")?;
+    let embedding = content
+        .tensor_infos
+        .get("token_embd.weight")
+        .context("tensor token_embd.weight is missing")?;
+    let config = Config {
+        family,
+        vocab_size: embedding.shape.dims().first().copied().unwrap_or(0),
+        hidden_size,
+        intermediate_size: whole("feed_forward_length")?,
+        num_hidden_layers: whole("block_count")?,
+        num_attention_heads: heads,
+        num_key_value_heads: optional("attention.head_count_kv").map_or(heads, |n| n as usize),
+        head_dim: optional("attention.key_length")
+            .map_or(hidden_size / heads.max(1), |n| n as usize),
+        rms_norm_eps: required("attention.layer_norm_rms_epsilon")?,
+        rope_theta: optional("rope.freq_base").unwrap_or(10_000.0),
+        max_position_embeddings: whole("context_length")?,
+        tie_word_embeddings: !content.tensor_infos.contains_key("output.weight"),
+        eos_token_ids: content
+            .metadata
+            .get("tokenizer.ggml.eos_token_id")
+            .and_then(number)
+            .map(|id| id as u32)
+            .into_iter()
+            .collect(),
+    };
+    config.check()?;
+    Ok(config)
+}
+
+struct Gguf {
+    content: Content,
+    file: RefCell<BufReader<File>>,
+    /// Llama-architecture files store the rows of q and k with each head's halves interleaved.
+    permuted: bool,
+    heads: (usize, usize),
+}
+
+impl Weights for Gguf {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let info = self.content.tensor_infos.get(&gguf_name(name))?;
+        Some(info.shape.dims().to_vec())
+    }
+
+    fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
+        let gguf = gguf_name(name);
+        let mut file = self.file.borrow_mut();
+        let tensor = self
+            .content
+            .tensor(&mut *file, &gguf, &Device::Cpu)
+            .and_then(|q| q.dequantize(&Device::Cpu))
+            .map_err(|e| anyhow::anyhow!("tensor {gguf}: {e}"))?;
+        let heads = match name {
+            _ if !self.permuted => None,
+            n if n.ends_with("q_proj.weight") => Some(self.heads.0),
+            n if n.ends_with("k_proj.weight") => Some(self.heads.1),
+            _ => None,
+        };
+        let tensor = match heads {
+            Some(heads) => unpermute(&tensor, heads)?,
+            None => tensor,
+        };
+        Ok(tensor.to_device(device)?)
+    }
+}
+
+/// Undoes the interleaving: row `2i + half` of a head in the file is row `half · d/2 + i`.
+fn unpermute(w: &Tensor, heads: usize) -> Result<Tensor> {
+    let (rows, columns) = w.dims2()?;
+    let w = w
+        .reshape((heads, rows / heads / 2, 2, columns))?
+        .transpose(1, 2)?
+        .contiguous()?;
+    Ok(w.reshape((rows, columns))?)
+}
+
+/// The GGUF name of a transformers tensor.
+fn gguf_name(name: &str) -> String {
+    let fixed = match name {
+        "model.embed_tokens.weight" => Some("token_embd.weight"),
+        "model.norm.weight" => Some("output_norm.weight"),
+        "lm_head.weight" => Some("output.weight"),
+        _ => None,
+    };
+    if let Some(fixed) = fixed {
+        return fixed.to_string();
+    }
+    let mut parts = name.split('.').skip(2);
+    let layer = parts.next().unwrap_or_default();
+    let module = name
+        .trim_end_matches(".weight")
+        .rsplit('.')
+        .next()
+        .unwrap_or_default();
+    let gguf = match Projection::from_name(module) {
+        Some(Projection::Q) => "attn_q",
+        Some(Projection::K) => "attn_k",
+        Some(Projection::V) => "attn_v",
+        Some(Projection::O) => "attn_output",
+        Some(Projection::Gate) => "ffn_gate",
+        Some(Projection::Up) => "ffn_up",
+        Some(Projection::Down) => "ffn_down",
+        None => match module {
+            "input_layernorm" => "attn_norm",
+            "post_attention_layernorm" => "ffn_norm",
+            "q_norm" => "attn_q_norm",
+            "k_norm" => "attn_k_norm",
+            other => other,
+        },
+    };
+    format!("blk.{layer}.{gguf}.weight")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_llama_cpp() {
+        for (hf, gguf) in [
+            (
+                "model.layers.3.self_attn.o_proj.weight",
+                "blk.3.attn_output.weight",
+            ),
+            (
+                "model.layers.0.post_attention_layernorm.weight",
+                "blk.0.ffn_norm.weight",
+            ),
+            (
+                "model.layers.27.self_attn.q_norm.weight",
+                "blk.27.attn_q_norm.weight",
+            ),
+            ("lm_head.weight", "output.weight"),
+        ] {
+            assert_eq!(gguf_name(hf), gguf);
+        }
+    }
+
+    #[test]
+    fn unpermute_restores_halves() {
+        // One head of d = 4, rows stored as 0 2 1 3 (first half, second half interleaved).
+        let stored = Tensor::new(&[[0f32], [2.], [1.], [3.]], &Device::Cpu).unwrap();
+        let rows = unpermute(&stored, 1).unwrap();
+        assert_eq!(
+            rows.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+            [0., 1., 2., 3.]
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Log-probabilities of labels and their gradient: the head runs only where a label stands, in
+//! chunks, and the softmax gradient overwrites the logits.
+
+use super::decoder::Decoder;
+use super::kernels::{self, Matrix, product, view};
+use super::ops::{self, Path};
+use anyhow::Result;
+use candle_core::Tensor;
+
+/// Labels whose logits are held at once.
+const CHUNK: usize = 128;
+
+/// One thing the model should have said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    /// Batch row whose hidden state predicts it.
+    pub row: u32,
+    /// The token that should follow.
+    pub target: u32,
+    /// The sequence it belongs to, counted by the objective.
+    pub sequence: u32,
+}
+
+impl Decoder {
+    /// Log-probability of every label, and the gradient of Σ coefficient · log p towards `hidden`
+    /// `[T, hidden_size]`, the hidden states before the final norm.
+    pub fn label_gradient(
+        &self,
+        hidden: &Tensor,
+        labels: &[Label],
+        coefficients: &[f32],
+    ) -> Result<(Vec<f32>, Tensor)> {
+        let rows: Vec<u32> = labels.iter().map(|l| l.row).collect();
+        let rows = Tensor::new(rows, &self.device)?;
+        let at_labels = hidden.index_select(&rows, 0)?;
+        let normed = self.final_norm(&at_labels)?;
+        let (mut log_p, mut gradients) = (Vec::with_capacity(labels.len()), Vec::new());
+        for (i, chunk) in labels.chunks(CHUNK).enumerate() {
+            let targets: Vec<u32> = chunk.iter().map(|l| l.target).collect();
+            let x = normed.narrow(0, i * CHUNK, chunk.len())?;
+            let coefficients = &coefficients[i * CHUNK..][..chunk.len()];
+            let (p, d) = self.chunk_gradient(&x, &targets, coefficients)?;
+            log_p.extend(p);
+            gradients.push(d);
+        }
+        let d = Tensor::cat(&gradients, 0)?;
+        let d = self.final_norm_backward(&d, &at_labels)?;
+        let zeros = hidden.zeros_like()?;
+        Ok((log_p, zeros.index_add(&rows, &d, 0)?))
+    }
+
+    /// The same for one chunk of normed rows: `[n, hidden]` to log p and the gradient towards them.
+    fn chunk_gradient(
+        &self,
+        x: &Tensor,
+        targets: &[u32],
+        coefficients: &[f32],
+    ) -> Result<(Vec<f32>, Tensor)> {
+        let head = self.head();
+        if self.path == Path::Portable {
+            let logits = x.matmul(&head.t()?)?;
+            let (p, d) = ops::log_probability_gradient(&logits, targets, coefficients)?;
+            return Ok((p, d.matmul(head)?));
+        }
+        let (n, hidden, vocab) = (targets.len(), x.dim(1)?, head.dim(0)?);
+        let mut logits = vec![0f32; n * vocab];
+        let mut dx = vec![0f32; n * hidden];
+        let (xs, w) = (view(x)?, view(head)?);
+        let w = Matrix::rows(&w, hidden);
+        let all = gemm::Parallelism::Rayon(candle_core::utils::get_num_threads());
+        // SAFETY: the buffers were made for these shapes.
+        unsafe {
+            let x = Matrix::rows(&xs, hidden);
+            product(
+                (n, vocab, hidden),
+                logits.as_mut_ptr(),
+                vocab,
+                false,
+                x,
+                w.t(),
+                1.0,
+                all,
+            );
+        }
+        let log_p = kernels::logit_gradient(&mut logits, vocab, targets, coefficients);
+        // SAFETY: as above.
+        unsafe {
+            let d = Matrix::rows(&logits, vocab);
+            product(
+                (n, hidden, vocab),
+                dx.as_mut_ptr(),
+                hidden,
+                false,
+                d,
+                w,
+                1.0,
+                all,
+            );
+        }
+        Ok((log_p, Tensor::from_vec(dx, x.shape(), &self.device)?))
+    }
+}

@@ -1,0 +1,136 @@
+//! A base model from a folder of safetensors, a GGUF file or a hub id.
+
+use super::config::{Config, TokenIds};
+use super::decoder::{Decoder, Weights};
+use super::tokenizer::Tokenizer;
+use super::{gguf, hub};
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::safetensors::MmapedSafetensors;
+use candle_core::{DType, Device, Tensor};
+use std::path::{Path, PathBuf};
+
+/// A base model: decoder, tokenizer and the name it was asked for by.
+pub struct Base {
+    pub name: String,
+    pub decoder: Decoder,
+    pub tokenizer: Tokenizer,
+}
+
+impl Base {
+    /// Loads `base`: an existing folder or `.gguf` file, else a hub id such as `Qwen/Qwen3-0.6B`.
+    pub fn load(base: &str, device: &Device) -> Result<Self> {
+        let path = Path::new(base);
+        let (decoder, tokenizer) = if path.is_dir() {
+            load_folder(path, device)?
+        } else if path.is_file() {
+            ensure!(
+                path.extension().is_some_and(|e| e == "gguf"),
+                "base {base}: a file must be a .gguf (or name a folder with config.json)"
+            );
+            gguf::load(path, device).with_context(|| format!("base {base}"))?
+        } else if hub::looks_like_id(base) {
+            load_folder(&hub::fetch(base)?, device)?
+        } else {
+            bail!("base {base}: no such file or folder, and not a hub id like Qwen/Qwen3-0.6B")
+        };
+        Ok(Self {
+            name: base.to_string(),
+            decoder,
+            tokenizer,
+        })
+    }
+}
+
+fn load_folder(folder: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
+    let mut config = Config::from_json(&folder.join("config.json"))?;
+    add_generation_eos(folder, &mut config)?;
+    let files = weight_files(folder)?;
+    // SAFETY: the map is read while it lives; another process truncating the file would be a bus
+    // error, as for every program that maps its weights.
+    let tensors = unsafe { MmapedSafetensors::multi(&files) }.with_context(|| {
+        format!(
+            "reading the weights in {} (truncated file?)",
+            folder.display()
+        )
+    })?;
+    let decoder = Decoder::new(config, &Folder { tensors }, device)
+        .with_context(|| format!("loading {}", folder.display()))?;
+    let tokenizer = Tokenizer::from_file(
+        &folder.join("tokenizer.json"),
+        decoder.config.eos_token_ids.clone(),
+    )?;
+    tokenizer.check_vocabulary(decoder.config.vocab_size)?;
+    Ok((decoder, tokenizer))
+}
+
+/// Chat models end a turn with a token that only `generation_config.json` lists.
+fn add_generation_eos(folder: &Path, config: &mut Config) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Generation {
+        eos_token_id: Option<TokenIds>,
+    }
+    let path = folder.join("generation_config.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return Ok(());
+    };
+    let generation: Generation =
+        serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    for id in generation
+        .eos_token_id
+        .into_iter()
+        .flat_map(TokenIds::into_vec)
+    {
+        if !config.eos_token_ids.contains(&id) {
+            config.eos_token_ids.push(id);
+        }
+    }
+    Ok(())
+}
+
+/// `model.safetensors`, or the shards that the index names.
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    let index = folder.join("model.safetensors.index.json");
+    let text = std::fs::read_to_string(&index).with_context(|| {
+        format!(
+            "{}: neither model.safetensors nor model.safetensors.index.json",
+            folder.display()
+        )
+    })?;
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let index: Index = serde_json::from_str(&text).with_context(|| index.display().to_string())?;
+    let mut names: Vec<String> = index.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    for name in &names {
+        ensure!(
+            Path::new(name)
+                .file_name()
+                .is_some_and(|f| f == name.as_str()),
+            "{}: shard {name:?} lies outside the folder",
+            folder.display()
+        );
+    }
+    Ok(names.iter().map(|n| folder.join(n)).collect())
+}
+
+struct Folder {
+    tensors: MmapedSafetensors,
+}
+
+impl Weights for Folder {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let view = self.tensors.get(name).ok()?;
+        Some(view.shape().to_vec())
+    }
+
+    fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
+        Ok(self.tensors.load(name, device)?.to_dtype(DType::F32)?)
+    }
+}

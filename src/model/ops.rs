@@ -1,0 +1,213 @@
+//! The tensor operations of the decoder and their gradients, each with two implementations: the
+//! fused CPU kernel, and plain tensor operations that every device has.
+
+use super::kernels::{self, AdamW};
+use candle_core::{D, DType, Device, Result, Tensor};
+
+/// Which implementation of the operations runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// f32 kernels for the CPU.
+    Fused,
+    /// Tensor operations with the operands Metal accepts: contiguous, or an exact transpose.
+    Portable,
+}
+
+impl Path {
+    /// The implementation to use on `device`.
+    pub fn of(device: &Device) -> Self {
+        match device {
+            Device::Cpu => Self::Fused,
+            _ => Self::Portable,
+        }
+    }
+}
+
+/// `x · w / rms(x)` over the last dimension.
+pub fn rms_norm(path: Path, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+    match path {
+        Path::Fused => kernels::rms_norm(x, weight, eps),
+        Path::Portable => x
+            .broadcast_mul(&inverse_rms(x, eps)?)?
+            .broadcast_mul(weight),
+    }
+}
+
+fn inverse_rms(x: &Tensor, eps: f64) -> Result<Tensor> {
+    (x.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?.recip()
+}
+
+/// Gradient of [`rms_norm`] towards `x`.
+pub fn rms_norm_backward(
+    path: Path,
+    dy: &Tensor,
+    x: &Tensor,
+    weight: &Tensor,
+    eps: f64,
+) -> Result<Tensor> {
+    match path {
+        Path::Fused => kernels::rms_norm_backward(dy, x, weight, eps),
+        Path::Portable => {
+            let inv = inverse_rms(x, eps)?;
+            let g = dy.broadcast_mul(weight)?;
+            let dot = (&g * x)?.mean_keepdim(D::Minus1)?;
+            let c = (dot * inv.powf(3.0)?)?;
+            g.broadcast_mul(&inv)? - x.broadcast_mul(&c)?
+        }
+    }
+}
+
+/// Cosines and sines of the rotary angles of a batch's positions, `[T, head_dim / 2]` each.
+pub struct Rotary {
+    pub cos: Tensor,
+    pub sin: Tensor,
+}
+
+/// Rotary embedding of `x` `[T, heads · head_dim]`: the two halves of each head are rotated.
+pub fn rope(path: Path, x: &Tensor, rotary: &Rotary) -> Result<Tensor> {
+    rotate(path, x, rotary, 1.0)
+}
+
+/// Gradient of [`rope`]: the inverse rotation.
+pub fn rope_backward(path: Path, dy: &Tensor, rotary: &Rotary) -> Result<Tensor> {
+    rotate(path, dy, rotary, -1.0)
+}
+
+fn rotate(path: Path, x: &Tensor, rotary: &Rotary, sign: f32) -> Result<Tensor> {
+    match path {
+        Path::Fused => kernels::rope(x, &rotary.cos, &rotary.sin, sign),
+        Path::Portable => {
+            let (t, half) = rotary.cos.dims2()?;
+            let x4 = x.reshape((t, (), 2 * half))?;
+            let (a, b) = (x4.narrow(2, 0, half)?, x4.narrow(2, half, half)?);
+            let cos = rotary.cos.unsqueeze(1)?;
+            let sin = (rotary.sin.unsqueeze(1)? * f64::from(sign))?;
+            let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
+            let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
+            Tensor::cat(&[first, second], 2)?.reshape(x.shape())
+        }
+    }
+}
+
+/// `silu(gate) · up`.
+pub fn swiglu(path: Path, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    match path {
+        Path::Fused => kernels::swiglu(gate, up),
+        Path::Portable => gate.silu()? * up,
+    }
+}
+
+/// Gradients of [`swiglu`] towards `gate` and `up`.
+pub fn swiglu_backward(
+    path: Path,
+    dy: &Tensor,
+    gate: &Tensor,
+    up: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    match path {
+        Path::Fused => kernels::swiglu_backward(dy, gate, up),
+        Path::Portable => {
+            let s = (gate.neg()?.exp()? + 1.0)?.recip()?;
+            let silu = (gate * &s)?;
+            // d silu = s · (1 + g · (1 − s)) = s + silu − silu · s
+            let slope = ((&s + &silu)? - (&silu * &s)?)?;
+            Ok((((dy * up)? * slope)?, (dy * silu)?))
+        }
+    }
+}
+
+/// `a + b`; `a` is consumed so that the CPU adds in place.
+pub fn add(path: Path, a: Tensor, b: &Tensor) -> Result<Tensor> {
+    match path {
+        Path::Fused => {
+            a.inplace_op2(b, &kernels::AddAssign)?;
+            Ok(a)
+        }
+        Path::Portable => a + b,
+    }
+}
+
+/// `x[r, c] · scale[c]`.
+pub fn scale_columns(path: Path, x: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    match path {
+        Path::Fused => kernels::scale_columns(x, scale),
+        Path::Portable => x.broadcast_mul(scale),
+    }
+}
+
+/// `Σ_r a[r, c] · b[r, c]` for every column.
+pub fn column_dot(path: Path, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    match path {
+        Path::Fused => kernels::column_dot(a, b),
+        Path::Portable => (a * b)?.sum(0),
+    }
+}
+
+/// One AdamW step: parameter, gradient scaled by `g_scale`, first and second moment to the new
+/// parameter and moments.
+pub fn adamw(
+    path: Path,
+    c: &AdamW,
+    [p, g, m, v]: [&Tensor; 4],
+    g_scale: f64,
+) -> Result<[Tensor; 3]> {
+    match path {
+        Path::Fused => kernels::adamw(c, p, g, g_scale, m, v),
+        Path::Portable => {
+            let g = (g * g_scale)?;
+            let (step, second) = c.corrections();
+            let m = ((m * c.beta1)? + (&g * (1.0 - c.beta1))?)?;
+            let v = ((v * c.beta2)? + (g.sqr()? * (1.0 - c.beta2))?)?;
+            let update = ((&m * step)? / ((v.sqrt()? * second)? + c.eps)?)?;
+            let p = ((p * (1.0 - c.lr * c.weight_decay))? - update)?;
+            Ok([p, m, v])
+        }
+    }
+}
+
+/// √ of the sum of squares of all elements of `tensors`; one readback.
+pub fn norm<'a>(path: Path, tensors: impl Iterator<Item = &'a Tensor>) -> Result<f64> {
+    let squares: f64 = match path {
+        Path::Fused => tensors.map(kernels::sum_of_squares).sum::<Result<f64>>()?,
+        Path::Portable => {
+            let sums: Vec<Tensor> = tensors.map(|t| t.sqr()?.sum_all()).collect::<Result<_>>()?;
+            let sums: Vec<f32> = Tensor::stack(&sums, 0)?.to_vec1()?;
+            sums.into_iter().map(f64::from).sum()
+        }
+    };
+    Ok(squares.sqrt())
+}
+
+/// `y + scale · a · b`; `y` is consumed so that the CPU adds in place.
+pub fn add_product(path: Path, y: Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<Tensor> {
+    match path {
+        Path::Fused => {
+            let scale = scale as f32;
+            y.inplace_op3(a, b, &kernels::AddProduct { scale })?;
+            Ok(y)
+        }
+        Path::Portable => y + (a.matmul(b)? * scale)?,
+    }
+}
+
+/// Log-probability of one target a row of `logits` `[N, vocab]`, and the gradient of
+/// Σ coefficient · log p towards the logits.
+pub fn log_probability_gradient(
+    logits: &Tensor,
+    targets: &[u32],
+    coefficients: &[f32],
+) -> Result<(Vec<f32>, Tensor)> {
+    let (n, _) = logits.dims2()?;
+    let device = logits.device();
+    let logits = logits.to_dtype(DType::F32)?;
+    let max = logits.max_keepdim(1)?;
+    let exp = logits.broadcast_sub(&max)?.exp()?;
+    let sum = exp.sum_keepdim(1)?;
+    let targets = Tensor::from_slice(targets, (n, 1), device)?;
+    let at_target = logits.gather(&targets, 1)?;
+    let log_p = ((at_target - max)? - sum.log()?)?.squeeze(1)?;
+    let c = Tensor::from_slice(coefficients, (n, 1), device)?;
+    let softmax = exp.broadcast_mul(&(c.neg()? / sum)?)?;
+    let gradient = softmax.scatter_add(&targets, &c, 1)?;
+    Ok((log_p.to_vec1()?, gradient))
+}

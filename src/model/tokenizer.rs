@@ -1,0 +1,99 @@
+//! Text to token ids and back.
+
+use anyhow::{Result, anyhow, ensure};
+use candle_core::quantized::gguf_file::Content;
+use candle_core::quantized::tokenizer::TokenizerFromGguf;
+use std::path::Path;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+
+/// A tokenizer and the tokens that end a sequence.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    eos: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json`; `eos` come from the model's config, the first one is what training
+    /// appends.
+    pub fn from_file(path: &Path, eos: Vec<u32>) -> Result<Self> {
+        ensure!(path.is_file(), "{}: no such file", path.display());
+        let inner = tokenizers::Tokenizer::from_file(path)
+            .map_err(|e| anyhow!("{}: {e}", path.display()))?;
+        Self::new(inner, eos)
+    }
+
+    /// Builds the tokenizer that GGUF metadata describes.
+    pub fn from_gguf(content: &Content, eos: Vec<u32>) -> Result<Self> {
+        let pre = match content.metadata.get("tokenizer.ggml.pre") {
+            Some(v) => v.to_string()?.as_str(),
+            None => "default",
+        };
+        let byte_level = || PreTokenizerWrapper::from(ByteLevel::new(false, true, true));
+        let mut inner = tokenizers::Tokenizer::from_gguf(content)?;
+        match pre {
+            // candle knows these.
+            "qwen2" | "llama3" | "llama-bpe" => {}
+            "smollm" => {
+                let digits = PreTokenizerWrapper::from(Digits::new(true));
+                inner.with_pre_tokenizer(Some(Sequence::new(vec![digits, byte_level()])));
+            }
+            // candle's fallback adds a space before the text, which GPT-2 does not.
+            "default" | "gpt-2" => {
+                inner.with_pre_tokenizer(Some(byte_level()));
+            }
+            other => anyhow::bail!("tokenizer.ggml.pre {other:?} is not supported"),
+        }
+        Self::new(inner, eos)
+    }
+
+    fn new(inner: tokenizers::Tokenizer, eos: Vec<u32>) -> Result<Self> {
+        ensure!(!eos.is_empty(), "the model's config names no eos_token_id");
+        let this = Self { inner, eos };
+        for id in &this.eos {
+            ensure!(
+                this.inner.id_to_token(*id).is_some(),
+                "eos token {id} is not in the tokenizer"
+            );
+        }
+        Ok(this)
+    }
+
+    /// Refuses a tokenizer whose ids do not fit the embedding table.
+    pub fn check_vocabulary(&self, vocab_size: usize) -> Result<()> {
+        let tokens = self.inner.get_vocab_size(true);
+        ensure!(
+            tokens <= vocab_size,
+            "the tokenizer has {tokens} tokens, the model's vocabulary only {vocab_size}"
+        );
+        Ok(())
+    }
+
+    /// Token ids of `text`, no special tokens added.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|e| anyhow!("tokenizing: {e}"))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Text of `ids`, special tokens left out.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner
+            .decode(ids, true)
+            .map_err(|e| anyhow!("decoding tokens: {e}"))
+    }
+
+    /// The token that ends a trained answer.
+    pub fn eos(&self) -> u32 {
+        self.eos[0]
+    }
+
+    /// Whether `id` ends generation.
+    pub fn is_eos(&self, id: u32) -> bool {
+        self.eos.contains(&id)
+    }
+}

@@ -1,0 +1,123 @@
+//! Whole files or nothing: content is written beside its target and renamed into place.
+
+use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Writes `content` to `path`: parent folders are made, and a reader sees the old file or the new one, never a part.
+///
+/// Errors name `path`; after one, `path` is as it was and no temporary file is left.
+pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = folder_of(path);
+    fs::create_dir_all(folder).with_context(|| {
+        format!(
+            "cannot write {}: cannot make folder {}",
+            path.display(),
+            folder.display()
+        )
+    })?;
+    let temporary = temporary_beside(path)?;
+    let written =
+        write_synced(&temporary, content).and_then(|()| Ok(fs::rename(&temporary, path)?));
+    if written.is_err() {
+        // The first error is the one to report; the file may not exist at all.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Finds out, before long work, whether [`write_atomic`] could write `path`. Leaves nothing behind.
+pub fn check_writable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder", path.display());
+    }
+    let mut folder = folder_of(path);
+    while !folder.exists() {
+        folder = folder_of(folder);
+    }
+    let probe = temporary_beside(&folder.join("probe"))?;
+    write_synced(&probe, b"")
+        .and_then(|()| Ok(fs::remove_file(&probe)?))
+        .with_context(|| {
+            format!(
+                "cannot write {}: folder {} is not writable",
+                path.display(),
+                folder.display()
+            )
+        })
+}
+
+/// The folder a path lies in; a bare file name lies in the current one.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A name in the same folder (so in the same file system) that no other call of any process uses.
+fn temporary_beside(path: &Path) -> Result<PathBuf> {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let Some(name) = path.file_name() else {
+        bail!("cannot write {}: it has no file name", path.display());
+    };
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    hidden.push(format!(".{}-{call}.tmp", std::process::id()));
+    Ok(path.with_file_name(hidden))
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn writes_into_new_folders_and_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/rows.jsonl");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(path.parent().unwrap()), ["rows.jsonl"]);
+    }
+
+    #[test]
+    fn a_failed_rename_names_the_path_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir_all(path.join("child")).unwrap();
+        let error = format!("{:#}", write_atomic(&path, b"x").unwrap_err());
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
+        assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn check_writable_sees_a_file_used_as_a_folder_and_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), b"").unwrap();
+        assert!(check_writable(&folder.path().join("file/rows.jsonl")).is_err());
+        assert!(check_writable(folder.path()).is_err());
+        check_writable(&folder.path().join("new/rows.jsonl")).unwrap();
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+}

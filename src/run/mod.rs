@@ -1,0 +1,4 @@
+//! Files and run folders; nothing else writes them.
+
+pub mod files;
+pub mod folder;

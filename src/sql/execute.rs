@@ -1,0 +1,339 @@
+//! Runs untrusted queries against confined databases, each within a deadline and bounds on its result.
+
+use super::compare::{Row, text_of};
+use super::database;
+use anyhow::Result;
+use rusqlite::{Connection, ErrorCode};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Most rows that a query may return.
+const MAX_ROWS: usize = 100_000;
+/// Most bytes that a result may take here, every cell counted with what it costs to hold it.
+const MAX_BYTES: usize = 32 << 20;
+/// Databases kept open; beyond that all are closed, so that a thousand of them do not hold a thousand caches.
+const MAX_OPEN: usize = 32;
+/// Virtual machine steps between two looks at the clock.
+const STEPS_PER_LOOK: i32 = 1_000;
+
+/// Why a query gave no rows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SqlError {
+    /// It outlived its deadline, in milliseconds.
+    #[error("timed out after {0} ms")]
+    Timeout(u128),
+    /// It wanted something other than reading, or was not one statement.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// It was too large, too deep, or returned too much.
+    #[error("resource limit: {0}")]
+    ResourceLimit(String),
+    /// SQLite's own message.
+    #[error("{0}")]
+    Sql(String),
+    /// The database could not be opened: nothing that the query did.
+    #[error("database: {0}")]
+    Database(String),
+}
+
+/// The databases of one folder, opened once each, and the deadline of each query.
+pub struct Sandbox {
+    folder: PathBuf,
+    timeout: Duration,
+    open: BTreeMap<String, Connection>,
+}
+
+impl Sandbox {
+    /// Touches nothing yet: a database is opened by its first query or by [`Sandbox::open`].
+    pub fn new(folder: impl Into<PathBuf>, timeout: Duration) -> Self {
+        Self {
+            folder: folder.into(),
+            timeout,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Opens a database, to find out early whether it can be; its name is relative to the folder.
+    pub fn open(&mut self, db: &str) -> Result<()> {
+        self.connection(db).map(drop)
+    }
+
+    /// The rows of one query. Nothing that it does outlives the call.
+    pub fn run(&mut self, db: &str, sql: &str) -> Result<Vec<Row>, SqlError> {
+        let timeout = self.timeout;
+        let connection = self
+            .connection(db)
+            .map_err(|error| SqlError::Database(format!("{error:#}")))?;
+        let guarded = AssertUnwindSafe(|| run_before(connection, sql, timeout));
+        // The SQLite binding panics where memory ends between a value and its text.
+        catch_unwind(guarded).unwrap_or_else(|_| {
+            self.open.remove(db);
+            Err(SqlError::ResourceLimit("out of memory".to_owned()))
+        })
+    }
+
+    fn connection(&mut self, db: &str) -> Result<&Connection> {
+        if !self.open.contains_key(db) {
+            if self.open.len() >= MAX_OPEN {
+                self.open.clear();
+            }
+            let connection = database::open(&self.folder, db)?;
+            self.open.insert(db.to_owned(), connection);
+        }
+        Ok(&self.open[db])
+    }
+}
+
+/// Runs a query under two clocks: SQLite looks at its own between steps; the watchdog also reaches sorting and parsing.
+/// One step cannot be stopped from inside the process: `instr` on a megabyte may outlive both clocks by seconds.
+fn run_before(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<Row>, SqlError> {
+    let deadline = Instant::now() + timeout;
+    connection
+        .progress_handler(STEPS_PER_LOOK, Some(move || Instant::now() >= deadline))
+        .map_err(|error| failure(error, timeout))?;
+    let interrupt = connection.get_interrupt_handle();
+    let (done, watched) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if watched.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
+                interrupt.interrupt();
+            }
+        });
+        let rows = rows_of(connection, sql, timeout);
+        drop(done);
+        rows
+    })
+}
+
+fn rows_of(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<Row>, SqlError> {
+    let refused = |reason: &str| Err(SqlError::Refused(reason.to_owned()));
+    if sql.contains('\0') {
+        return refused("the SQL holds a NUL character");
+    }
+    let failure = |error| failure(error, timeout);
+    let mut statement = connection.prepare(sql).map_err(failure)?;
+    let columns = statement.column_count();
+    if columns == 0 {
+        return refused("no query");
+    }
+    // The authorizer lets EXPLAIN pass.
+    if statement.is_explain() != 0 {
+        return refused("EXPLAIN");
+    }
+    let mut cursor = statement.query([]).map_err(failure)?;
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    while let Some(record) = cursor.next().map_err(failure)? {
+        let row: Row = (0..columns)
+            .map(|column| record.get_ref(column).map(text_of))
+            .collect::<Result<_, _>>()
+            .map_err(failure)?;
+        bytes += row
+            .iter()
+            .map(|cell| size_of_val(cell) + cell.as_ref().map_or(0, Vec::len))
+            .sum::<usize>();
+        rows.push(row);
+        if rows.len() > MAX_ROWS || bytes > MAX_BYTES {
+            return Err(SqlError::ResourceLimit(format!(
+                "more than {MAX_ROWS} rows or {MAX_BYTES} bytes"
+            )));
+        }
+    }
+    Ok(rows)
+}
+
+/// Sorts SQLite's errors by what caused them.
+fn failure(error: rusqlite::Error, timeout: Duration) -> SqlError {
+    use rusqlite::Error;
+    let message = match &error {
+        // The default text repeats the whole query.
+        Error::SqlInputError { msg, .. } => msg.clone(),
+        Error::MultipleStatement => "more than one statement".to_owned(),
+        other => other.to_string(),
+    };
+    let refused = matches!(error, Error::MultipleStatement)
+        || message.starts_with("not authorized")
+        || message.ends_with("may not be modified");
+    match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => SqlError::Timeout(timeout.as_millis()),
+        Some(ErrorCode::TooBig | ErrorCode::OutOfMemory) => SqlError::ResourceLimit(message),
+        Some(ErrorCode::AuthorizationForStatementDenied | ErrorCode::ReadOnly) => {
+            SqlError::Refused(message)
+        }
+        _ if refused => SqlError::Refused(message),
+        _ if is_limit(&message) => SqlError::ResourceLimit(message),
+        _ => SqlError::Sql(message),
+    }
+}
+
+/// Limits that SQLite reports with its general error code, by how their messages begin.
+fn is_limit(message: &str) -> bool {
+    [
+        "too many",
+        "Expression tree is too large",
+        "LIKE or GLOB pattern too complex",
+        "at most",
+        "parser stack overflow",
+        "Recursion limit",
+    ]
+    .iter()
+    .any(|start| message.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    const SCHEMA: &str =
+        "CREATE TABLE t(a INTEGER, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, NULL);";
+
+    fn sandbox(folder: &Path) -> Sandbox {
+        fs::write(folder.join("memory.sql"), SCHEMA).unwrap();
+        Connection::open(folder.join("file.db"))
+            .unwrap()
+            .execute_batch(SCHEMA)
+            .unwrap();
+        Sandbox::new(folder, Duration::from_millis(300))
+    }
+
+    fn cells(rows: &[Row]) -> Vec<Vec<Option<String>>> {
+        let text = |cell: &Vec<u8>| String::from_utf8_lossy(cell).into_owned();
+        rows.iter()
+            .map(|row| row.iter().map(|cell| cell.as_ref().map(text)).collect())
+            .collect()
+    }
+
+    #[test]
+    fn reads_files_and_databases_built_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sandbox = sandbox(folder.path());
+        for db in ["file.db", "memory.db"] {
+            let rows = sandbox
+                .run(db, "SELECT a, b FROM t ORDER BY a; -- done")
+                .unwrap();
+            let text = |s: &str| Some(s.to_owned());
+            assert_eq!(cells(&rows), [[text("1"), text("x")], [text("2"), None]]);
+            assert!(
+                sandbox
+                    .run(db, "WITH c AS (SELECT a FROM t) SELECT * FROM c")
+                    .is_ok()
+            );
+            assert!(
+                sandbox
+                    .run(db, "SELECT value FROM json_each('[1]')")
+                    .is_ok()
+            );
+            assert!(sandbox.run(db, "SELECT a FROM t WHERE b = \"x\"").is_ok());
+            assert_eq!(
+                sandbox.run(db, "SELECT CAST(x'ff' AS TEXT)").unwrap(),
+                [[Some(b"\xff".to_vec())]]
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_whatever_is_not_one_reading_statement() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sandbox = sandbox(folder.path());
+        let before = fs::read(folder.path().join("file.db")).unwrap();
+        let outside = folder.path().join("made.db");
+        for db in ["file.db", "memory.db"] {
+            for sql in [
+                format!("ATTACH '{}' AS z", outside.display()),
+                format!("VACUUM INTO '{}'", outside.display()),
+                format!("SELECT writefile('{}', 'x')", outside.display()),
+                "VACUUM".into(),
+                "PRAGMA query_only = OFF".into(),
+                "SELECT load_extension('x')".into(),
+                "SELECT fts3_tokenizer('simple')".into(),
+                "INSERT INTO t VALUES (3, 'y')".into(),
+                "WITH c AS (SELECT 1) DELETE FROM t".into(),
+                "UPDATE t SET a = 0".into(),
+                "UPDATE sqlite_master SET sql = ''".into(),
+                "CREATE TABLE u(a)".into(),
+                "CREATE TEMP TABLE u(a)".into(),
+                "CREATE VIRTUAL TABLE u USING fts5(a)".into(),
+                "DROP TABLE t".into(),
+                "BEGIN".into(),
+                "SAVEPOINT s".into(),
+                "REINDEX".into(),
+                "ANALYZE".into(),
+                "DETACH main".into(),
+                "EXPLAIN SELECT a FROM t".into(),
+                "EXPLAIN QUERY PLAN SELECT a FROM t".into(),
+                "SELECT 1; SELECT 2".into(),
+                "SELECT a FROM t\0".into(),
+                "-- only words".into(),
+                " ; ".into(),
+            ] {
+                let result = sandbox.run(db, &sql);
+                // A function of the shell, which this SQLite does not have at all.
+                let missing = sql.contains("writefile")
+                    && result == Err(SqlError::Sql("no such function: writefile".to_owned()));
+                assert!(
+                    missing || matches!(result, Err(SqlError::Refused(_))),
+                    "{db}: {sql}: {result:?}"
+                );
+            }
+            assert_eq!(sandbox.run(db, "SELECT a FROM t").unwrap().len(), 2);
+        }
+        assert_eq!(fs::read(folder.path().join("file.db")).unwrap(), before);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_query_without_end_times_out_and_the_next_one_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sandbox = sandbox(folder.path());
+        let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+        let start = Instant::now();
+        assert_eq!(sandbox.run("file.db", endless), Err(SqlError::Timeout(300)));
+        assert!(start.elapsed() < Duration::from_secs(3));
+        assert!(sandbox.run("file.db", "SELECT a FROM t").is_ok());
+    }
+
+    #[test]
+    fn too_much_is_a_resource_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sandbox = Sandbox {
+            timeout: Duration::from_secs(20),
+            ..sandbox(folder.path())
+        };
+        let numbers =
+            "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 200000)";
+        for sql in [
+            "SELECT printf('%.*c', 1000000000, 'x')".to_owned(),
+            "SELECT randomblob(2000000)".to_owned(),
+            format!("{numbers} SELECT x FROM c"),
+            format!("{numbers} SELECT zeroblob(900000) FROM c"),
+            format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000)),
+            format!("SELECT 1{}", " + 1".repeat(5000)),
+            format!("SELECT 1{}", " UNION SELECT 1".repeat(500)),
+            format!("SELECT '{}'", "x".repeat(200_000)),
+        ] {
+            let result = sandbox.run("file.db", &sql);
+            let shown = &sql[..sql.len().min(80)];
+            assert!(
+                matches!(result, Err(SqlError::ResourceLimit(_))),
+                "{shown}: {result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn sqlites_message_stands_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sandbox = sandbox(folder.path());
+        let mut message = |sql: &str| sandbox.run("file.db", sql).unwrap_err().to_string();
+        assert_eq!(message("SELECT nope FROM t"), "no such column: nope");
+        assert_eq!(message("SELECT FROM t"), "near \"FROM\": syntax error");
+        let absent = sandbox.run("absent.db", "SELECT 1");
+        assert!(matches!(absent, Err(SqlError::Database(_))));
+    }
+}

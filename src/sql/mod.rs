@@ -1,0 +1,11 @@
+//! SQL text and its execution: find it in an answer, run it in a sandbox, compare rows, name the
+//! failure, tell its shape. Imports nothing of ours and never sees a tensor.
+
+pub mod compare;
+pub mod database;
+pub mod execute;
+pub mod extract;
+pub mod normalize;
+pub mod shape;
+pub mod taxonomy;
+pub mod tokens;

@@ -1,0 +1,80 @@
+//! Text forms in which two queries are compared.
+
+/// Lower case, runs of white space as one space, none at the ends.
+pub fn collapse(sql: &str) -> String {
+    let words: Vec<_> = sql.split_whitespace().collect();
+    words.join(" ").to_lowercase()
+}
+
+/// The `public-exact` form: the content of the first code fence if there is one, from the first word `select` to the first
+/// `;`, collapsed, with `, ` for commas and no space around `( ) = < >`. Without the word `select`, the whole text.
+pub fn public_exact(reply: &str) -> String {
+    let text = collapse(fenced(reply));
+    let text = &text[select_word(&text).unwrap_or(0)..];
+    let text = text.split(';').next().unwrap_or(text);
+    let mut tight = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '(' | ')' | '=' | '<' | '>' | ',') {
+            tight.truncate(tight.trim_end().len());
+        }
+        let after_symbol = tight.ends_with(['(', ')', '=', '<', '>', ',']);
+        if c != ' ' || !after_symbol {
+            tight.push(c);
+        }
+    }
+    tight.replace(',', ", ").trim().to_owned()
+}
+
+/// The inside of the first pair of code fences, without the language named after the opening one.
+fn fenced(reply: &str) -> &str {
+    let Some((_, after)) = reply.split_once("```") else {
+        return reply;
+    };
+    after.split("```").next().unwrap_or(after)
+}
+
+fn select_word(lower: &str) -> Option<usize> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    lower
+        .match_indices("select")
+        .map(|(at, _)| at)
+        .find(|&at| !lower[..at].ends_with(is_name) && !lower[at + 6..].starts_with(is_name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collapse_lowers_and_joins() {
+        assert_eq!(collapse("  SELECT\n\tÀ ,  b "), "select à , b");
+    }
+
+    #[test]
+    fn public_exact_spaces_symbols_one_way() {
+        assert_eq!(
+            public_exact("SELECT COUNT ( * ) , a,b FROM t WHERE x >= 3 AND y = 'Q';"),
+            "select count(*), a, b from t where x>=3 and y='q'"
+        );
+    }
+
+    #[test]
+    fn public_exact_takes_the_fence_then_the_word_select() {
+        assert_eq!(
+            public_exact("I selected: ```sql\nSELECT 1;\n``` select 2"),
+            "select 1"
+        );
+        assert_eq!(public_exact("The selected: select 1"), "select 1");
+        assert_eq!(
+            public_exact("```SELECT a"),
+            "select a",
+            "a fence that never closes"
+        );
+    }
+
+    #[test]
+    fn public_exact_cuts_at_the_first_semicolon_and_keeps_text_without_select() {
+        assert_eq!(public_exact("select 1; select 2"), "select 1");
+        assert_eq!(public_exact("No  idea"), "no idea");
+    }
+}

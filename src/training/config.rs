@@ -1,0 +1,156 @@
+//! Settings of a supervised fine-tuning run; the one home of their defaults.
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate falls after warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    Cosine,
+    Linear,
+    Constant,
+}
+
+/// What happens to a row longer than `max_seq`. An answer is never cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLong {
+    /// Stop and name the row.
+    Error,
+    /// Leave the row out.
+    Skip,
+    /// Drop tokens from the front of the prompt.
+    TruncatePrompt,
+}
+
+/// Optimisation settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Passes over the data, unless `steps` is given.
+    pub epochs: f64,
+    /// Optimizer steps.
+    pub steps: Option<usize>,
+    /// Rows a forward pass.
+    pub batch: usize,
+    /// Forward passes an optimizer step.
+    pub grad_accum: usize,
+    pub lr: f64,
+    pub schedule: Schedule,
+    /// Share of the steps over which the learning rate rises.
+    pub warmup: f64,
+    pub weight_decay: f64,
+    /// Largest gradient norm; 0 leaves gradients as they are.
+    pub clip: f64,
+    /// Longest row in tokens.
+    pub max_seq: usize,
+    pub on_long: OnLong,
+    pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 3.0,
+            steps: None,
+            batch: 8,
+            grad_accum: 1,
+            lr: 5e-4,
+            schedule: Schedule::Cosine,
+            warmup: 0.03,
+            weight_decay: 0.0,
+            clip: 1.0,
+            max_seq: 512,
+            on_long: OnLong::Error,
+            seed: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Refuses values no run can have.
+    pub fn check(&self) -> Result<()> {
+        ensure!(self.steps != Some(0), "--steps must be at least 1");
+        ensure!(
+            self.epochs.is_finite() && self.epochs > 0.0,
+            "--epochs must be above 0"
+        );
+        ensure!(self.batch > 0, "--batch must be at least 1");
+        ensure!(self.grad_accum > 0, "--grad-accum must be at least 1");
+        ensure!(self.lr.is_finite() && self.lr > 0.0, "--lr must be above 0");
+        ensure!(
+            (0.0..=1.0).contains(&self.warmup),
+            "--warmup is a share of the steps, 0 to 1"
+        );
+        ensure!(
+            self.weight_decay.is_finite() && self.weight_decay >= 0.0,
+            "--weight-decay must be 0 or more"
+        );
+        ensure!(
+            self.clip.is_finite() && self.clip >= 0.0,
+            "--clip must be 0 (off) or more"
+        );
+        ensure!(self.max_seq >= 2, "--max-seq must be at least 2");
+        Ok(())
+    }
+
+    /// Rows an optimizer step.
+    pub fn rows_per_step(&self) -> usize {
+        self.batch * self.grad_accum
+    }
+
+    /// Optimizer steps for a set of `rows`.
+    pub fn total_steps(&self, rows: usize) -> usize {
+        match self.steps {
+            Some(steps) => steps,
+            None => self.total_rows(rows).div_ceil(self.rows_per_step()),
+        }
+    }
+
+    /// Rows seen over the whole run; the last step of an epoch count may be a partial one.
+    pub fn total_rows(&self, rows: usize) -> usize {
+        match self.steps {
+            Some(steps) => steps * self.rows_per_step(),
+            None => ((rows as f64 * self.epochs).ceil() as usize).max(1),
+        }
+    }
+
+    /// Learning rate of `step` (from 0) of `total`: the warm-up factor times the schedule's.
+    pub fn learning_rate(&self, step: usize, total: usize) -> f64 {
+        let warm_steps = ((total as f64 * self.warmup) as usize).max(1);
+        let warm = ((step + 1) as f64 / warm_steps as f64).min(1.0);
+        let progress = step as f64 / total as f64;
+        let factor = match self.schedule {
+            Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Schedule::Linear => 1.0 - progress,
+            Schedule::Constant => 1.0,
+        };
+        self.lr * warm * factor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn learning_rate_rises_then_falls() {
+        let c = TrainConfig {
+            lr: 1.0,
+            ..Default::default()
+        };
+        assert_eq!(c.learning_rate(0, 100), 1.0 / 3.0);
+        assert!((c.learning_rate(50, 100) - 0.5).abs() < 1e-9);
+        assert!(c.learning_rate(99, 100) < 1e-3);
+    }
+
+    #[test]
+    fn epochs_count_rows_not_steps() {
+        let c = TrainConfig {
+            batch: 8,
+            ..Default::default()
+        };
+        assert_eq!((c.total_rows(108), c.total_steps(108)), (324, 41));
+    }
+}

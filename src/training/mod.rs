@@ -1,0 +1,7 @@
+//! Training of adapters on packed batches. Knows tokens and labels, no SQL.
+
+pub mod batching;
+pub mod config;
+pub mod optim;
+pub mod sft;
+pub mod trainer;

@@ -1,0 +1,72 @@
+//! AdamW over an adapter's parameters, with moments that can be read and restored.
+
+use crate::adapters::lora::Adapter;
+use crate::model::kernels::AdamW;
+use crate::model::linear::Gradients;
+use crate::model::ops::{self, Path};
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use std::collections::BTreeMap;
+
+/// Optimizer state: the step count and both moments of every parameter.
+pub struct Optimizer {
+    path: Path,
+    weight_decay: f64,
+    step: usize,
+    moments: BTreeMap<String, [Tensor; 2]>,
+}
+
+impl Optimizer {
+    pub fn new(path: Path, weight_decay: f64) -> Self {
+        Self {
+            path,
+            weight_decay,
+            step: 0,
+            moments: BTreeMap::new(),
+        }
+    }
+
+    /// One step with gradients clipped to the norm `clip` (0: not at all). Returns the norm before
+    /// clipping; when it is not finite nothing was changed.
+    pub fn step(
+        &mut self,
+        adapter: &mut Adapter,
+        gradients: &Gradients,
+        lr: f64,
+        clip: f64,
+    ) -> Result<f64> {
+        let norm = ops::norm(self.path, gradients.0.values())?;
+        if !norm.is_finite() {
+            return Ok(norm);
+        }
+        // torch's clip_grad_norm_ adds 1e-6 to the norm.
+        let scale = match clip > 0.0 {
+            true => (clip / (norm + 1e-6)).min(1.0),
+            false => 1.0,
+        };
+        self.step += 1;
+        let constants = AdamW {
+            lr,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: self.weight_decay,
+            step: self.step,
+        };
+        for (name, parameter) in adapter.parameters_mut() {
+            let gradient = gradients
+                .0
+                .get(&name)
+                .with_context(|| format!("no gradient for {name}"))?;
+            let [m, v] = match self.moments.remove(&name) {
+                Some(moments) => moments,
+                None => [gradient.zeros_like()?, gradient.zeros_like()?],
+            };
+            let [p, m, v] =
+                ops::adamw(self.path, &constants, [parameter, gradient, &m, &v], scale)?;
+            *parameter = p;
+            self.moments.insert(name, [m, v]);
+        }
+        Ok(norm)
+    }
+}

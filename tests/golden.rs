@@ -1,0 +1,149 @@
+//! Parity with transformers and PEFT: logits, greedy tokens and one training step on tiny random
+//! models. The numbers in tests/goldens were made by scripts/goldens.py.
+
+use candle_core::{Device, Tensor};
+use factory::adapters::lora::Adapter;
+use factory::adapters::peft;
+use factory::generation::engine::Engine;
+use factory::generation::sampler::SamplerConfig;
+use factory::generation::sequence::StopConfig;
+use factory::model::batch::Batch;
+use factory::model::linear::Gradients;
+use factory::model::load::Base;
+use factory::model::ops::Path as OpsPath;
+use factory::training::sft::Example;
+use factory::training::trainer::loss_and_gradient;
+use serde_json::Value;
+use std::path::PathBuf;
+
+const MODELS: [&str; 2] = ["tiny-llama", "tiny-qwen3"];
+const PATHS: [OpsPath; 2] = [OpsPath::Fused, OpsPath::Portable];
+
+fn goldens() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+}
+
+fn json(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(goldens().join(name)).unwrap()).unwrap()
+}
+
+fn base(name: &str, path: OpsPath) -> Base {
+    let folder = goldens().join(name);
+    let mut base = Base::load(folder.to_str().unwrap(), &Device::Cpu).unwrap();
+    base.decoder.path = path;
+    base
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+#[test]
+fn logits_and_tokens_are_those_of_transformers() {
+    for (name, path) in MODELS.into_iter().flat_map(|m| PATHS.map(|p| (m, p))) {
+        let base = base(name, path);
+        for prompt in json(&format!("{name}.json"))["prompts"].as_array().unwrap() {
+            let tokens = ids(&prompt["ids"]);
+            assert_eq!(
+                base.tokenizer
+                    .encode(prompt["text"].as_str().unwrap())
+                    .unwrap(),
+                tokens
+            );
+            let mut batch = Batch::default();
+            batch.push_sequence(&tokens);
+            let hidden = base.decoder.forward(&batch, None, None).unwrap();
+            let logits: Vec<Vec<f32>> = base.decoder.logits(&hidden).unwrap().to_vec2().unwrap();
+            let expected: Vec<Vec<f32>> = serde_json::from_value(prompt["logits"].clone()).unwrap();
+            let pairs = logits.iter().flatten().zip(expected.iter().flatten());
+            let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-4, "{name} {path:?}: {worst}");
+
+            let engine = Engine {
+                decoder: &base.decoder,
+                tokenizer: &base.tokenizer,
+                delta: None,
+                sampler: SamplerConfig::default(),
+                stop: StopConfig {
+                    max_tokens: 12,
+                    stop: Vec::new(),
+                },
+                batch: 1,
+            };
+            let answers = engine.generate(&[tokens], |_| Ok(())).unwrap();
+            assert_eq!(answers[0].tokens, ids(&prompt["greedy"]), "{name} {path:?}");
+        }
+    }
+}
+
+fn step_rows(step: &Value) -> Vec<Example> {
+    let rows = step["rows"].as_array().unwrap().iter();
+    rows.map(|r| Example {
+        prompt: ids(&r["prompt"]),
+        answer: ids(&r["response"]),
+    })
+    .collect()
+}
+
+fn gradient(
+    base: &Base,
+    adapter: &Adapter,
+    micro_batches: &[&[Example]],
+    labels: usize,
+) -> (f64, Gradients) {
+    let (mut gradients, mut loss) = (Gradients::default(), 0.0);
+    for rows in micro_batches {
+        let rows: Vec<&Example> = rows.iter().collect();
+        loss += loss_and_gradient(&base.decoder, adapter, &rows, labels, &mut gradients).unwrap();
+    }
+    (loss, gradients)
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f32 {
+    let norm = |t: &Tensor| {
+        t.sqr()
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap()
+            .sqrt()
+    };
+    norm(&(a - b).unwrap()) / norm(b)
+}
+
+#[test]
+fn a_training_step_has_the_loss_and_gradients_of_peft() {
+    for (name, path) in MODELS.into_iter().flat_map(|m| PATHS.map(|p| (m, p))) {
+        for kind in ["lora", "dora"] {
+            let name = format!("{name}-{kind}");
+            let base = base(name.trim_end_matches(&format!("-{kind}")), path);
+            let adapter = peft::load(&goldens().join(&name), &base.decoder).unwrap();
+            let step = json(&format!("{name}/step.json"));
+            let rows = step_rows(&step);
+            let labels = step["labels"].as_u64().unwrap() as usize;
+            let expected = goldens().join(format!("{name}/gradients.safetensors"));
+            let expected = candle_core::safetensors::load(expected, &Device::Cpu).unwrap();
+            // Whole, and row by row: the denominator spans micro-batches.
+            for split in [vec![&rows[..]], rows.chunks(1).collect()] {
+                let (loss, gradients) = gradient(&base, &adapter, &split, labels);
+                let difference = (loss - step["loss"].as_f64().unwrap()).abs();
+                assert!(
+                    difference < 1e-5,
+                    "{name} {path:?}: loss differs by {difference}"
+                );
+                assert_eq!(gradients.0.len(), expected.len());
+                for (tensor, g) in &gradients.0 {
+                    let suffix = if tensor.contains("magnitude") {
+                        ""
+                    } else {
+                        ".weight"
+                    };
+                    let e = &expected[&format!("base_model.model.model.{tensor}{suffix}")];
+                    let d = distance(g, e);
+                    assert!(d < 1e-4, "{name} {path:?} {tensor}: {d}");
+                }
+            }
+        }
+    }
+}
