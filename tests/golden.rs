@@ -1,7 +1,10 @@
 //! Parity with transformers and PEFT: logits, greedy tokens and one training step on tiny random
 //! models. The numbers in tests/goldens were made by scripts/goldens.py.
 
-use candle_core::{Device, Tensor};
+mod common;
+
+use candle_core::Device;
+use common::{MODELS, base, distance, golden, ids, json};
 use factory::adapters::lora::Adapter;
 use factory::adapters::peft;
 use factory::generation::engine::Engine;
@@ -14,34 +17,19 @@ use factory::model::ops::Path as OpsPath;
 use factory::training::sft::Example;
 use factory::training::trainer::loss_and_gradient;
 use serde_json::Value;
-use std::path::PathBuf;
 
-const MODELS: [&str; 2] = ["tiny-llama", "tiny-qwen3"];
 const PATHS: [OpsPath; 2] = [OpsPath::Fused, OpsPath::Portable];
 
-fn goldens() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
-}
-
-fn json(name: &str) -> Value {
-    serde_json::from_slice(&std::fs::read(goldens().join(name)).unwrap()).unwrap()
-}
-
-fn base(name: &str, path: OpsPath) -> Base {
-    let folder = goldens().join(name);
-    let mut base = Base::load(folder.to_str().unwrap(), &Device::Cpu).unwrap();
+fn base_on(name: &str, path: OpsPath) -> Base {
+    let mut base = base(name);
     base.decoder.path = path;
     base
-}
-
-fn ids(value: &Value) -> Vec<u32> {
-    serde_json::from_value(value.clone()).unwrap()
 }
 
 #[test]
 fn logits_and_tokens_are_those_of_transformers() {
     for (name, path) in MODELS.into_iter().flat_map(|m| PATHS.map(|p| (m, p))) {
-        let base = base(name, path);
+        let base = base_on(name, path);
         for prompt in json(&format!("{name}.json"))["prompts"].as_array().unwrap() {
             let tokens = ids(&prompt["ids"]);
             assert_eq!(
@@ -99,30 +87,17 @@ fn gradient(
     (loss, gradients)
 }
 
-fn distance(a: &Tensor, b: &Tensor) -> f32 {
-    let norm = |t: &Tensor| {
-        t.sqr()
-            .unwrap()
-            .sum_all()
-            .unwrap()
-            .to_scalar::<f32>()
-            .unwrap()
-            .sqrt()
-    };
-    norm(&(a - b).unwrap()) / norm(b)
-}
-
 #[test]
 fn a_training_step_has_the_loss_and_gradients_of_peft() {
     for (name, path) in MODELS.into_iter().flat_map(|m| PATHS.map(|p| (m, p))) {
         for kind in ["lora", "dora"] {
             let name = format!("{name}-{kind}");
-            let base = base(name.trim_end_matches(&format!("-{kind}")), path);
-            let adapter = peft::load(&goldens().join(&name), &base.decoder).unwrap();
+            let base = base_on(name.trim_end_matches(&format!("-{kind}")), path);
+            let adapter = peft::load(&golden(&name), &base.decoder).unwrap();
             let step = json(&format!("{name}/step.json"));
             let rows = step_rows(&step);
             let labels = step["labels"].as_u64().unwrap() as usize;
-            let expected = goldens().join(format!("{name}/gradients.safetensors"));
+            let expected = golden(&format!("{name}/gradients.safetensors"));
             let expected = candle_core::safetensors::load(expected, &Device::Cpu).unwrap();
             // Whole, and row by row: the denominator spans micro-batches.
             for split in [vec![&rows[..]], rows.chunks(1).collect()] {

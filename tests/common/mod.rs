@@ -1,0 +1,50 @@
+//! What several test files share: the tiny models under tests/goldens and the binary.
+
+use candle_core::{Device, Tensor};
+use factory::model::load::Base;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+pub const MODELS: [&str; 2] = ["tiny-llama", "tiny-qwen3"];
+
+pub fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/goldens")
+        .join(name)
+}
+
+#[allow(dead_code)] // not every test file reads JSON
+pub fn json(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(golden(name)).unwrap()).unwrap()
+}
+
+#[allow(dead_code)]
+pub fn ids(value: &Value) -> Vec<u32> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+#[allow(dead_code)]
+pub fn base(name: &str) -> Base {
+    Base::load(golden(name).to_str().unwrap(), &Device::Cpu).unwrap()
+}
+
+/// ‖a − b‖ / ‖b‖
+#[allow(dead_code)]
+pub fn distance(a: &Tensor, b: &Tensor) -> f32 {
+    let norm = |t: &Tensor| {
+        let squares = t.sqr().unwrap().sum_all().unwrap();
+        squares.to_scalar::<f32>().unwrap().sqrt()
+    };
+    norm(&(a - b).unwrap()) / norm(b)
+}
+
+/// Runs the binary.
+#[allow(dead_code)]
+pub fn factory(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_factory"))
+        .args(args)
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .unwrap()
+}
