@@ -11,6 +11,7 @@ use factory::model::batch::Batch;
 use factory::model::config::Config;
 use factory::model::head::Label;
 use factory::model::linear::{Gradients, Projection};
+use factory::model::ops::Path as OpsPath;
 use std::collections::{BTreeMap, HashMap};
 
 const DEV: Device = Device::Cpu;
@@ -186,8 +187,10 @@ fn packed(shared: bool) -> (Batch, Vec<Label>) {
 
 #[test]
 fn adapter_gradients_equal_autograd() {
-    for (name, dora) in MODELS.into_iter().flat_map(|m| [(m, false), (m, true)]) {
-        let base = base(name);
+    let cases = MODELS.into_iter().flat_map(|m| [(m, false), (m, true)]);
+    for ((name, dora), path) in cases.flat_map(|c| [(c, OpsPath::Fused), (c, OpsPath::Portable)]) {
+        let mut base = base(name);
+        base.decoder.path = path;
         let adapter = adapter(&base, dora);
         let weights = golden(&format!("{name}/model.safetensors"));
         let vars = adapter
@@ -228,7 +231,10 @@ fn adapter_gradients_equal_autograd() {
             assert_eq!(gradients.0.len(), oracle.vars.len());
             for (tensor, var) in &oracle.vars {
                 let d = distance(&gradients.0[tensor], expected.get(var.as_tensor()).unwrap());
-                assert!(d < 1e-4, "{name} dora {dora} shared {shared} {tensor}: {d}");
+                assert!(
+                    d < 1e-4,
+                    "{name} {path:?} dora {dora} shared {shared} {tensor}: {d}"
+                );
             }
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+#[allow(dead_code)]
 pub const MODELS: [&str; 2] = ["tiny-llama", "tiny-qwen3"];
 
 pub fn golden(name: &str) -> PathBuf {

@@ -1,0 +1,80 @@
+"""Training speed and memory beside PEFT, both sides in one run, interleaved, medians.
+
+Needs the release build and the peers' folder of scripts/peers.sh. Uses only the standard library itself:
+    python3 scripts/bench_peft.py --b1 DIR [--peers .peers] [--repeats 3]
+DIR is the evals folder of the PostTrainLLM repository (sql-poc-expanded/train.jsonl is used). Close everything else first.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+WARM = 3  # first steps, left out on both sides
+STEPS = {1: 33, 8: 11}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--b1", required=True, type=Path)
+    p.add_argument("--peers", default=Path(".peers"), type=Path)
+    p.add_argument("--factory", default="target/release/factory")
+    p.add_argument("--base", help="GGUF file [default: what scripts/fetch_base.sh prints]")
+    p.add_argument("--repeats", type=int, default=3)
+    a = p.parse_args()
+    data = a.b1 / "sql-poc-expanded" / "train.jsonl"
+    gguf = a.base or subprocess.check_output([HERE / "fetch_base.sh"], text=True).strip()
+    hf = subprocess.check_output([HERE / "peers.sh", a.peers], text=True).strip()
+    print("| batch | adapter | factory tokens/s | PEFT tokens/s | ratio | factory peak GB | PEFT peak GB | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    for batch in STEPS:
+        for adapter in ["lora", "dora"]:
+            runs = [
+                (ours(a.factory, gguf, data, batch, adapter), peft(a.peers, hf, data, batch, adapter))
+                for _ in range(a.repeats)
+            ]
+            (speed, memory), (peft_speed, peft_memory) = ([statistics.median(x) for x in zip(*side)] for side in zip(*runs))
+            print(
+                f"| {batch} | {adapter} | {speed:.0f} | {peft_speed:.0f} | {speed / peft_speed:.2f} "
+                f"| {memory:.2f} | {peft_memory:.2f} | {memory / peft_memory:.2f} |",
+                flush=True,
+            )
+
+
+def ours(factory, base, data, batch, adapter):
+    """Tokens a second after the warm steps, and peak GB."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "adapter"
+        command = [factory, "sft", "--device", "cpu", "--base", base, "--data", data, "--out", out]
+        command += ["--batch", str(batch), "--steps", str(STEPS[batch]), *(["--dora"] if adapter == "dora" else [])]
+        memory = run(command)[1]
+        steps = [json.loads(line) for line in (out / "metrics.jsonl").open()]
+    tokens = sum(s["tokens_per_s"] * batch / s["rows_per_s"] for s in steps[WARM:])
+    return tokens / (steps[-1]["elapsed_s"] - steps[WARM - 1]["elapsed_s"]), memory
+
+
+def peft(peers, base, data, batch, adapter):
+    command = [peers / "bin" / "python", HERE / "peft_sft.py", "--base", base, "--data", data, "--clip", "1"]
+    command += ["--batch", str(batch), "--steps", str(STEPS[batch]), "--warm", str(WARM)]
+    output, memory = run(command + (["--dora"] if adapter == "dora" else []))
+    return json.loads(output.splitlines()[-1])["tokens_per_s"], memory
+
+
+def run(command):
+    """Standard output and peak resident memory in GB of a command; its errors end this script."""
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=log, text=True)
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            log.seek(0)
+            sys.exit(f"{command} failed:\n{log.read()[-2000:]}")
+    return output, usage.ru_maxrss / 1e6
+
+
+if __name__ == "__main__":
+    main()

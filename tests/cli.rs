@@ -1,0 +1,435 @@
+//! The binary as a user meets it: the whole loop on a tiny model, the same bytes twice, and one
+//! clear line for every mistake.
+
+mod common;
+
+use common::{factory, golden};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A folder with training rows and prompts.
+fn workplace() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut train = String::new();
+    let mut dev = String::new();
+    for i in 0..6 {
+        train += &format!("{{\"instruction\":\"count {i}\",\"response\":\"select {i};\"}}\n");
+        dev += &format!("{{\"id\":\"d{i}\",\"prompt\":\"count {i}\"}}\n");
+    }
+    fs::write(dir.path().join("train.jsonl"), train).unwrap();
+    fs::write(dir.path().join("dev.jsonl"), dev).unwrap();
+    dir
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_string()
+}
+
+fn tiny() -> String {
+    text(&golden("tiny-llama"))
+}
+
+/// Runs and returns stdout; panics with stderr on failure.
+fn ok(args: &[&str]) -> String {
+    let out = factory(args);
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{args:?}: {stderr}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// Runs a command that must fail with `code` and one line on stderr that holds every one of `parts`.
+fn fails(args: &[&str], code: i32, parts: &[&str]) {
+    let out = factory(args);
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let line = stderr.lines().find(|l| l.starts_with("error: "));
+    let line = line.unwrap_or_else(|| panic!("no error line: {stderr}"));
+    for part in parts {
+        assert!(line.contains(part), "{line:?} lacks {part:?}");
+    }
+}
+
+fn sft(dir: &Path, out: &str, more: &[&str]) -> PathBuf {
+    let (data, out) = (text(&dir.join("train.jsonl")), dir.join(out));
+    let (base, out_text) = (tiny(), text(&out));
+    let mut args = vec!["sft", "--data", &data, "--base", &base, "--out", &out_text];
+    args.extend(["--device", "cpu", "--batch", "2"]);
+    args.extend(more);
+    ok(&args);
+    out
+}
+
+#[test]
+fn the_same_command_twice_gives_the_same_bytes() {
+    let dir = workplace();
+    let recipe = [
+        "--dora",
+        "--steps",
+        "6",
+        "--grad-accum",
+        "2",
+        "--lr",
+        "0.01",
+    ];
+    let adapters = ["a", "b"].map(|out| sft(dir.path(), out, &recipe));
+    for file in ["adapter_model.safetensors", "adapter_config.json"] {
+        let [a, b] = adapters.clone().map(|f| fs::read(f.join(file)).unwrap());
+        assert!(a == b, "{file}");
+    }
+    let metrics = fs::read_to_string(adapters[0].join("metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = metrics
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 6);
+    for key in [
+        "step",
+        "loss",
+        "lr",
+        "grad_norm",
+        "rows_per_s",
+        "tokens_per_s",
+        "elapsed_s",
+    ] {
+        assert!(lines.iter().all(|l| l[key].is_number()), "{key}");
+    }
+    assert!(
+        lines[5]["loss"].as_f64() < lines[0]["loss"].as_f64(),
+        "{metrics}"
+    );
+    let config = fs::read_to_string(adapters[0].join("config.toml")).unwrap();
+    assert!(
+        config.contains("lr = 0.01") && config.contains("alpha = 16.0"),
+        "{config}"
+    );
+
+    let data = text(&dir.path().join("dev.jsonl"));
+    let preds = adapters.map(|adapter| {
+        let out = adapter.with_extension("jsonl");
+        // No --base: the adapter names the one it was made for.
+        ok(&[
+            "generate",
+            "--data",
+            &data,
+            "--lora",
+            &text(&adapter),
+            "--out",
+            &text(&out),
+            "--max-tokens",
+            "8",
+        ]);
+        fs::read_to_string(out).unwrap()
+    });
+    assert_eq!(preds[0], preds[1]);
+    let first: serde_json::Value = serde_json::from_str(preds[0].lines().next().unwrap()).unwrap();
+    assert_eq!(first["id"], "d0");
+    assert!(first["predicted_sql"].is_string());
+}
+
+#[test]
+fn another_seed_or_row_order_gives_another_adapter() {
+    let dir = workplace();
+    let bytes = |out: &str, seed: &str| {
+        let folder = sft(dir.path(), out, &["--steps", "2", "--seed", seed]);
+        fs::read(folder.join("adapter_model.safetensors")).unwrap()
+    };
+    assert!(bytes("a", "0") != bytes("b", "1"));
+}
+
+#[test]
+fn one_prompt_is_streamed() {
+    let streamed = ok(&[
+        "generate",
+        "--base",
+        &tiny(),
+        "--prompt",
+        "count 1",
+        "--max-tokens",
+        "8",
+    ]);
+    let dir = workplace();
+    let (data, out) = (
+        text(&dir.path().join("dev.jsonl")),
+        dir.path().join("p.jsonl"),
+    );
+    let field = ["--out-field", "answer", "--max-tokens", "8"];
+    let mut args = vec!["generate", "--base"];
+    let (base, out_text) = (tiny(), text(&out));
+    args.extend([base.as_str(), "--data", &data, "--out", &out_text]);
+    args.extend(field);
+    ok(&args);
+    let preds = fs::read_to_string(out).unwrap();
+    let second: serde_json::Value = serde_json::from_str(preds.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(
+        streamed,
+        format!("{}\n", second["answer"].as_str().unwrap())
+    );
+}
+
+#[test]
+fn a_target_subset_is_all_that_is_trained() {
+    let dir = workplace();
+    let folder = sft(
+        dir.path(),
+        "a",
+        &["--steps", "1", "--target-modules", "q_proj,v_proj"],
+    );
+    let bytes = fs::read(folder.join("adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    // Two layers, two modules, A and B.
+    assert_eq!(file.names().len(), 8);
+    assert!(
+        file.names()
+            .iter()
+            .all(|n| n.contains("q_proj") || n.contains("v_proj"))
+    );
+}
+
+#[test]
+fn long_rows_stop_unless_told_otherwise() {
+    let dir = workplace();
+    let (data, out) = (
+        text(&dir.path().join("train.jsonl")),
+        text(&dir.path().join("x")),
+    );
+    let base = tiny();
+    let args = [
+        "sft",
+        "--data",
+        &data,
+        "--base",
+        &base,
+        "--out",
+        &out,
+        "--steps",
+        "1",
+        "--max-seq",
+        "16",
+    ];
+    fails(
+        &args,
+        1,
+        &["train.jsonl:1", "18 tokens", "--max-seq 16", "--on-long"],
+    );
+    assert!(!Path::new(&out).exists());
+    sft(
+        dir.path(),
+        "cut",
+        &[
+            "--steps",
+            "1",
+            "--max-seq",
+            "16",
+            "--on-long",
+            "truncate-prompt",
+        ],
+    );
+    let all = [&args[..], &["--on-long", "skip"]].concat();
+    fails(&all, 1, &["all 6 rows"]);
+    let answer = [&args[..10], &["9", "--on-long", "truncate-prompt"]].concat();
+    fails(&answer, 1, &["train.jsonl:1", "an answer is never cut"]);
+}
+
+#[test]
+fn usage_mistakes_exit_with_2() {
+    let dir = workplace();
+    let data = text(&dir.path().join("train.jsonl"));
+    let sft = |more: &[&str]| {
+        let base = tiny();
+        let args = [&["sft", "--data", &data, "--base", &base], more].concat();
+        factory(&args).status.code()
+    };
+    for wrong in [
+        ["--rank", "0"],
+        ["--steps", "0"],
+        ["--lr", "-1"],
+        ["--warmup", "2"],
+        ["--target-modules", "qkv"],
+        ["--alpha", "inf"],
+        ["--device", "tpu"],
+        ["--device", "cuda"],
+    ] {
+        assert_eq!(sft(&wrong), Some(2), "{wrong:?}");
+    }
+    assert_eq!(sft(&["--steps", "1", "--epochs", "1"]), Some(2));
+    assert_eq!(factory(&["generate"]).status.code(), Some(2));
+    assert_eq!(
+        factory(&["generate", "--data", &data]).status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        factory(&["generate", "--prompt", "x", "--top-p", "0"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn bad_rows_are_named_by_line() {
+    let dir = workplace();
+    let (base, out) = (tiny(), text(&dir.path().join("out")));
+    for (content, parts) in [
+        (
+            "{\"instruction\":\"a\",\"response\":\"b\"}\nnope\n",
+            ["bad.jsonl:2", "JSON"],
+        ),
+        (
+            "{\"instruction\":\"a\"}\n",
+            ["bad.jsonl:1", "no known format"],
+        ),
+        (
+            "{\"prompt\":\"a\",\"completion\":3}\n",
+            ["bad.jsonl:1", "completion"],
+        ),
+        ("\n", ["bad.jsonl", "no rows"]),
+    ] {
+        let bad = dir.path().join("bad.jsonl");
+        fs::write(&bad, content).unwrap();
+        fails(
+            &["sft", "--data", &text(&bad), "--base", &base, "--out", &out],
+            1,
+            &parts,
+        );
+    }
+    fails(
+        &[
+            "sft",
+            "--data",
+            "missing.jsonl",
+            "--base",
+            &base,
+            "--out",
+            &out,
+        ],
+        1,
+        &["missing.jsonl"],
+    );
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn bad_bases_are_named() {
+    let dir = workplace();
+    let copy = |name: &str, file: &str, change: &dyn Fn(Vec<u8>) -> Vec<u8>| {
+        let folder = dir.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        for entry in fs::read_dir(golden("tiny-llama")).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+        }
+        let changed = change(fs::read(folder.join(file)).unwrap());
+        fs::write(folder.join(file), changed).unwrap();
+        text(&folder)
+    };
+    let replace = |from: &'static str, to: &'static str| {
+        move |bytes: Vec<u8>| {
+            String::from_utf8(bytes)
+                .unwrap()
+                .replace(from, to)
+                .into_bytes()
+        }
+    };
+    let weights = "model.safetensors";
+    let truncated = copy("truncated", weights, &|b| b[..b.len() / 2].to_vec());
+    let garbage = copy("garbage", weights, &|_| b"not a safetensors file".to_vec());
+    let mamba = copy("mamba", "config.json", &replace("\"llama\"", "\"mamba\""));
+    let wide = copy(
+        "wide",
+        "config.json",
+        &replace("\"intermediate_size\": 80", "\"intermediate_size\": 96"),
+    );
+    let tokens = copy("tokens", "tokenizer.json", &|_| b"{}".to_vec());
+    let gguf = text(&dir.path().join("bad.gguf"));
+    fs::write(&gguf, b"GGUF\x03\x00\x00\x00\xff\xff\xff\xff").unwrap();
+    for (base, parts) in [
+        (truncated.as_str(), vec!["truncated"]),
+        (&garbage, vec!["garbage"]),
+        (&mamba, vec!["mamba", "not supported", "qwen3"]),
+        (
+            &wide,
+            vec!["layers.0.mlp.gate_proj.weight", "[80, 64]", "[96, 64]"],
+        ),
+        (&tokens, vec!["tokenizer.json"]),
+        (&gguf, vec!["bad.gguf", "GGUF"]),
+        ("no/such/folder", vec!["no/such/folder"]),
+        (
+            "no-owner/such-model",
+            vec!["no-owner/such-model", "HF_HUB_OFFLINE", "--base"],
+        ),
+    ] {
+        fails(&["generate", "--base", base, "--prompt", "x"], 1, &parts);
+    }
+}
+
+#[test]
+fn an_adapter_for_another_base_is_refused_whole() {
+    let adapter = text(&golden("tiny-qwen3-lora"));
+    let parts = [
+        "does not fit this base",
+        "layers.0.mlp.down_proj.lora_A",
+        "layers.0.mlp.gate_proj.lora_A",
+    ];
+    fails(
+        &[
+            "generate",
+            "--base",
+            &tiny(),
+            "--lora",
+            &adapter,
+            "--prompt",
+            "x",
+        ],
+        1,
+        &parts,
+    );
+    let missing = text(&golden("tiny-llama"));
+    fails(
+        &[
+            "generate",
+            "--base",
+            &tiny(),
+            "--lora",
+            &missing,
+            "--prompt",
+            "x",
+        ],
+        1,
+        &["adapter_config.json"],
+    );
+}
+
+#[test]
+fn outputs_that_cannot_be_written_stop_early() {
+    let dir = workplace();
+    let (data, base) = (text(&dir.path().join("train.jsonl")), tiny());
+    let blocked = text(&dir.path().join("train.jsonl/sub/x"));
+    fails(
+        &["sft", "--data", &data, "--base", &base, "--out", &blocked],
+        1,
+        &["train.jsonl"],
+    );
+    fails(
+        &[
+            "generate", "--data", &data, "--base", &base, "--out", &blocked,
+        ],
+        1,
+        &["cannot write"],
+    );
+    let taken = sft(dir.path(), "taken", &["--steps", "1"]);
+    fails(
+        &[
+            "sft",
+            "--data",
+            &data,
+            "--base",
+            &base,
+            "--out",
+            &text(&taken),
+        ],
+        1,
+        &["exists"],
+    );
+}
