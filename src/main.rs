@@ -7,6 +7,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has seen enough, as in `factory … | head`.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // SQLite and TOML messages span lines; an error is one.
             eprintln!("error: {}", format!("{error:#}").replace('\n', " "));
@@ -16,4 +18,9 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

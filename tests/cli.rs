@@ -350,7 +350,7 @@ fn bad_bases_are_named() {
         (&mamba, vec!["mamba", "not supported", "qwen3"]),
         (
             &wide,
-            vec!["layers.0.mlp.gate_proj.weight", "[80, 64]", "[96, 64]"],
+            vec!["layers.0-1.mlp.gate_proj.weight", "[80, 64]", "[96, 64]"],
         ),
         (&tokens, vec!["tokenizer.json"]),
         (&gguf, vec!["bad.gguf", "GGUF"]),
@@ -369,8 +369,8 @@ fn an_adapter_for_another_base_is_refused_whole() {
     let adapter = text(&golden("tiny-qwen3-lora"));
     let parts = [
         "does not fit this base",
-        "layers.0.mlp.down_proj.lora_A",
-        "layers.0.mlp.gate_proj.lora_A",
+        "layers.0-1.mlp.down_proj.lora_A.weight is [4, 96], expected [4, 80]",
+        "layers.0-1.self_attn.q_proj.lora_B.weight is [128, 4], expected [64, 4]",
     ];
     fails(
         &[

@@ -4,6 +4,7 @@ use super::config::AdapterConfig;
 use super::lora::{Adapter, Magnitude, Module};
 use crate::model::decoder::Decoder;
 use crate::model::linear::{Projection, Site};
+use crate::model::mismatch::describe;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
@@ -123,17 +124,8 @@ fn parse(
         }
     }
     if !wrong.is_empty() {
-        let (n, rest) = (wrong.len(), wrong.len().saturating_sub(12));
-        wrong.truncate(12);
-        let more = if rest > 0 {
-            format!("; and {rest} more")
-        } else {
-            String::new()
-        };
-        bail!(
-            "the adapter does not fit this base ({n} differences): {}{more}",
-            wrong.join("; ")
-        );
+        let (n, all) = (wrong.len(), describe(&wrong));
+        bail!("the adapter does not fit this base ({n} differences): {all}");
     }
     ensure!(!modules.is_empty(), "the file holds no adapter tensors");
     Ok(modules)

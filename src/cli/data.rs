@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::say;
 use crate::data::synth;
 use crate::run::files::write_atomic;
 
@@ -38,9 +39,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             for (name, content) in &set.files {
                 write_atomic(&out.join(name), content)?;
             }
-            println!("{}", set.summary);
-            println!("wrote {}", out.display());
-            Ok(())
+            say(set.summary)?;
+            say(format_args!("wrote {}", out.display()))
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `factory generate`: prompts to answers.
 
-use super::UsageError;
 use super::device::DeviceArg;
 use super::progress::Progress;
 use super::sft::DEFAULT_BASE;
+use super::{UsageError, say};
 use crate::adapters::config::AdapterConfig;
 use crate::adapters::peft;
 use crate::data::jsonl;
@@ -201,6 +201,5 @@ fn answer_rows(
         answers.len() as f64 / seconds,
         generated as f64 / seconds
     );
-    println!("predictions: {}", out.display());
-    Ok(())
+    say(format_args!("predictions: {}", out.display()))
 }

@@ -8,6 +8,7 @@ mod progress;
 mod sft;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 
 /// Fine-tunes small language models into narrow specialists on one machine, and proves whether each got better.
 #[derive(Parser)]
@@ -38,6 +39,11 @@ impl Cli {
             Command::Data(args) => data::run(args),
         }
     }
+}
+
+/// Prints a line of the command's result. A reader that went away is an error, not a panic.
+fn say(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 /// A mistake in how a command was called: exit code 2, where a failure is 1.

@@ -1,8 +1,8 @@
 //! `factory sft`: rows to an adapter.
 
-use super::UsageError;
 use super::device::DeviceArg;
 use super::progress::Progress;
+use super::{UsageError, say};
 use crate::adapters::config::AdapterConfig;
 use crate::adapters::lora::Adapter;
 use crate::adapters::peft;
@@ -193,6 +193,5 @@ pub fn run(args: Args) -> Result<()> {
         folder.write(name, &content)?;
     }
     folder.finish()?;
-    println!("adapter: {}", out.display());
-    Ok(())
+    say(format_args!("adapter: {}", out.display()))
 }

@@ -1,7 +1,7 @@
 //! Attention over segments: grouped-query, causal within a segment, full over its prefix.
 
-use super::attention_cpu;
 use super::batch::Batch;
+use super::cpu;
 use super::ops::Path;
 use candle_core::{D, Device, Result, Tensor};
 use std::ops::Range;
@@ -164,7 +164,7 @@ impl<'a> Plan<'a> {
         h: &Heads,
     ) -> Result<(Tensor, Saved)> {
         let g = match self {
-            Self::Fused(batch) => return attention_cpu::forward(q, k, v, batch, h),
+            Self::Fused(batch) => return cpu::attention::forward(q, k, v, batch, h),
             Self::Portable(g) => g,
         };
         let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
@@ -194,7 +194,7 @@ impl<'a> Plan<'a> {
         h: &Heads,
     ) -> Result<(Tensor, Tensor, Tensor)> {
         let g = match self {
-            Self::Fused(batch) => return attention_cpu::backward(dout, q, k, v, saved, batch, h),
+            Self::Fused(batch) => return cpu::attention::backward(dout, q, k, v, saved, batch, h),
             Self::Portable(g) => g,
         };
         let (queries, dout) = (g.queries(q, h)?, g.queries(dout, h)?);

@@ -6,6 +6,7 @@ use super::block::{self, Block, Context};
 use super::config::{Config, Family};
 use super::kv::KvCache;
 use super::linear::{Delta, Gradients, Projection, Site};
+use super::mismatch::describe;
 use super::ops::{self, Path, Rotary};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
@@ -61,17 +62,7 @@ impl Decoder {
         let (Some(embedding), Some(norm), Some(head), Some(blocks)) =
             (embedding, norm, head, complete)
         else {
-            let rest = wrong.len().saturating_sub(8);
-            wrong.truncate(8);
-            let more = if rest > 0 {
-                format!("; and {rest} more")
-            } else {
-                String::new()
-            };
-            bail!(
-                "the weights do not fit the config: {}{more}",
-                wrong.join("; ")
-            )
+            bail!("the weights do not fit the config: {}", describe(&wrong))
         };
         Ok(Self {
             config,

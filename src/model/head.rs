@@ -1,8 +1,8 @@
 //! Log-probabilities of labels and their gradient: the head runs only where a label stands, in
 //! chunks, and the softmax gradient overwrites the logits.
 
+use super::cpu::{Matrix, logit_gradient, product, view};
 use super::decoder::Decoder;
-use super::kernels::{self, Matrix, product, view};
 use super::ops::{self, Path};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -82,7 +82,7 @@ impl Decoder {
                 all,
             );
         }
-        let log_p = kernels::logit_gradient(&mut logits, vocab, targets, coefficients);
+        let log_p = logit_gradient(&mut logits, vocab, targets, coefficients);
         // SAFETY: as above.
         unsafe {
             let d = Matrix::rows(&logits, vocab);

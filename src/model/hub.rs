@@ -1,8 +1,9 @@
 //! Models by hub id: from the local cache, else downloaded into it.
 
-use anyhow::{Context, Result, anyhow};
-use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo};
+use super::load::shard_names;
+use anyhow::{Context, Result};
+use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo};
 use std::path::PathBuf;
 
 /// Files of a model repository that must be there.
@@ -21,47 +22,65 @@ pub fn looks_like_id(name: &str) -> bool {
         && !name.ends_with(".gguf")
 }
 
-/// The folder that holds the model's files. With `HF_HUB_OFFLINE=1` only the cache is looked at.
+/// Where files come from.
+enum Source {
+    Cache(CacheRepo),
+    Api(Box<ApiRepo>),
+}
+
+impl Source {
+    /// The hub, or with `HF_HUB_OFFLINE` set its cache alone.
+    fn of(id: &str) -> Result<Self> {
+        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| v != "0" && !v.is_empty());
+        let repo = Repo::model(id.to_string());
+        Ok(match offline {
+            true => Self::Cache(Cache::from_env().repo(repo)),
+            false => Self::Api(Box::new(ApiBuilder::from_env().build()?.repo(repo))),
+        })
+    }
+
+    /// The path of a file of the repository.
+    fn get(&self, file: &str) -> Result<PathBuf> {
+        match self {
+            Self::Cache(cache) => cache.get(file).context("not in the cache"),
+            Self::Api(api) => Ok(api.get(file)?),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Cache(_) => "HF_HUB_OFFLINE is set: unset it to download",
+            Self::Api(_) => "check the id and the network",
+        }
+    }
+}
+
+/// The folder that holds the model's files.
 pub fn fetch(id: &str) -> Result<PathBuf> {
-    let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| v != "0" && !v.is_empty());
-    let get: Box<dyn Fn(&str) -> Result<PathBuf>> = if offline {
-        let cache = Cache::from_env().repo(Repo::model(id.to_string()));
-        Box::new(move |file| cache.get(file).ok_or_else(|| anyhow!("not in the cache")))
-    } else {
-        let api = ApiBuilder::from_env().build()?.model(id.to_string());
-        Box::new(move |file| Ok(api.get(file)?))
+    let source = Source::of(id)?;
+    let get = |file: &str| {
+        source.get(file).with_context(|| {
+            let hint = source.hint();
+            format!(
+                "cannot get {file} of hub model {id}: {hint}, or give --base a local folder or .gguf file"
+            )
+        })
     };
-    let explain = |file: &str| {
-        let hint = match offline {
-            true => "HF_HUB_OFFLINE is set: unset it to download, or",
-            false => "check the id and the network, or",
-        };
-        format!(
-            "{file} of hub model {id} is not to be had; {hint} give --base a local folder or .gguf file"
-        )
-    };
-    let mut folder = PathBuf::new();
     for file in NEEDED {
-        let path = get(file).with_context(|| explain(file))?;
-        folder = path.parent().map(PathBuf::from).unwrap_or_default();
+        get(file)?;
     }
-    // Optional: not every repository has it.
-    let _ = get("generation_config.json");
-    if get("model.safetensors").is_ok() {
-        return Ok(folder);
-    }
-    let index =
-        get("model.safetensors.index.json").with_context(|| explain("model.safetensors"))?;
-    let text = std::fs::read_to_string(&index)?;
-    let json: serde_json::Value =
-        serde_json::from_str(&text).with_context(|| explain("the weight index"))?;
-    let shards: std::collections::BTreeSet<&str> = json["weight_map"]
-        .as_object()
-        .into_iter()
-        .flat_map(|m| m.values().filter_map(|v| v.as_str()))
-        .collect();
-    for shard in shards {
-        get(shard).with_context(|| explain(shard))?;
+    // Not every repository has one.
+    let _ = source.get("generation_config.json");
+    let config = get("config.json")?;
+    let folder = config
+        .parent()
+        .context("a cached file lies in a folder")?
+        .to_path_buf();
+    if source.get("model.safetensors").is_err() {
+        get("model.safetensors.index.json")?;
+        for shard in shard_names(&folder)? {
+            get(&shard)?;
+        }
     }
     Ok(folder)
 }

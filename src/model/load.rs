@@ -7,6 +7,7 @@ use super::{gguf, hub};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A base model: decoder, tokenizer and the name it was asked for by.
@@ -93,31 +94,34 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     if single.is_file() {
         return Ok(vec![single]);
     }
-    let index = folder.join("model.safetensors.index.json");
-    let text = std::fs::read_to_string(&index).with_context(|| {
-        format!(
-            "{}: neither model.safetensors nor model.safetensors.index.json",
-            folder.display()
-        )
-    })?;
+    let names = shard_names(folder)?;
+    Ok(names.iter().map(|n| folder.join(n)).collect())
+}
+
+/// Files that `model.safetensors.index.json` names; none lies outside the folder.
+pub(super) fn shard_names(folder: &Path) -> Result<BTreeSet<String>> {
     #[derive(serde::Deserialize)]
     struct Index {
-        weight_map: std::collections::BTreeMap<String, String>,
+        weight_map: BTreeMap<String, String>,
     }
-    let index: Index = serde_json::from_str(&text).with_context(|| index.display().to_string())?;
-    let mut names: Vec<String> = index.weight_map.into_values().collect();
-    names.sort();
-    names.dedup();
+    let path = folder.join("model.safetensors.index.json");
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        let folder = folder.display();
+        format!("{folder}: neither model.safetensors nor model.safetensors.index.json can be read")
+    })?;
+    let index: Index = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let names: BTreeSet<String> = index.weight_map.into_values().collect();
     for name in &names {
+        let plain = Path::new(name)
+            .file_name()
+            .is_some_and(|f| f == name.as_str());
         ensure!(
-            Path::new(name)
-                .file_name()
-                .is_some_and(|f| f == name.as_str()),
+            plain,
             "{}: shard {name:?} lies outside the folder",
-            folder.display()
+            path.display()
         );
     }
-    Ok(names.iter().map(|n| folder.join(n)).collect())
+    Ok(names)
 }
 
 struct Folder {

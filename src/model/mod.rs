@@ -2,17 +2,17 @@
 //! never adapters.
 
 mod attention;
-mod attention_cpu;
 pub mod batch;
 mod block;
 pub mod config;
+mod cpu;
 pub mod decoder;
 mod gguf;
 pub mod head;
 mod hub;
-pub mod kernels;
 pub mod kv;
 pub mod linear;
 pub mod load;
+pub mod mismatch;
 pub mod ops;
 pub mod tokenizer;

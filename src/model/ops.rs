@@ -1,7 +1,8 @@
 //! The tensor operations of the decoder and their gradients, each with two implementations: the
 //! fused CPU kernel, and plain tensor operations that every device has.
 
-use super::kernels::{self, AdamW};
+use super::cpu;
+pub use super::cpu::AdamW;
 use candle_core::{D, DType, Device, Result, Tensor};
 
 /// Which implementation of the operations runs.
@@ -26,7 +27,7 @@ impl Path {
 /// `x · w / rms(x)` over the last dimension.
 pub fn rms_norm(path: Path, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     match path {
-        Path::Fused => kernels::rms_norm(x, weight, eps),
+        Path::Fused => cpu::rms_norm(x, weight, eps),
         Path::Portable => x
             .broadcast_mul(&inverse_rms(x, eps)?)?
             .broadcast_mul(weight),
@@ -46,7 +47,7 @@ pub fn rms_norm_backward(
     eps: f64,
 ) -> Result<Tensor> {
     match path {
-        Path::Fused => kernels::rms_norm_backward(dy, x, weight, eps),
+        Path::Fused => cpu::rms_norm_backward(dy, x, weight, eps),
         Path::Portable => {
             let inv = inverse_rms(x, eps)?;
             let g = dy.broadcast_mul(weight)?;
@@ -75,7 +76,7 @@ pub fn rope_backward(path: Path, dy: &Tensor, rotary: &Rotary) -> Result<Tensor>
 
 fn rotate(path: Path, x: &Tensor, rotary: &Rotary, sign: f32) -> Result<Tensor> {
     match path {
-        Path::Fused => kernels::rope(x, &rotary.cos, &rotary.sin, sign),
+        Path::Fused => cpu::rope(x, &rotary.cos, &rotary.sin, sign),
         Path::Portable => {
             let (t, half) = rotary.cos.dims2()?;
             let x4 = x.reshape((t, (), 2 * half))?;
@@ -92,7 +93,7 @@ fn rotate(path: Path, x: &Tensor, rotary: &Rotary, sign: f32) -> Result<Tensor> 
 /// `silu(gate) · up`.
 pub fn swiglu(path: Path, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     match path {
-        Path::Fused => kernels::swiglu(gate, up),
+        Path::Fused => cpu::swiglu(gate, up),
         Path::Portable => gate.silu()? * up,
     }
 }
@@ -105,7 +106,7 @@ pub fn swiglu_backward(
     up: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
     match path {
-        Path::Fused => kernels::swiglu_backward(dy, gate, up),
+        Path::Fused => cpu::swiglu_backward(dy, gate, up),
         Path::Portable => {
             let s = (gate.neg()?.exp()? + 1.0)?.recip()?;
             let silu = (gate * &s)?;
@@ -120,7 +121,7 @@ pub fn swiglu_backward(
 pub fn add(path: Path, a: Tensor, b: &Tensor) -> Result<Tensor> {
     match path {
         Path::Fused => {
-            a.inplace_op2(b, &kernels::AddAssign)?;
+            a.inplace_op2(b, &cpu::AddAssign)?;
             Ok(a)
         }
         Path::Portable => a + b,
@@ -130,7 +131,7 @@ pub fn add(path: Path, a: Tensor, b: &Tensor) -> Result<Tensor> {
 /// `x[r, c] · scale[c]`.
 pub fn scale_columns(path: Path, x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     match path {
-        Path::Fused => kernels::scale_columns(x, scale),
+        Path::Fused => cpu::scale_columns(x, scale),
         Path::Portable => x.broadcast_mul(scale),
     }
 }
@@ -138,7 +139,7 @@ pub fn scale_columns(path: Path, x: &Tensor, scale: &Tensor) -> Result<Tensor> {
 /// `Σ_r a[r, c] · b[r, c]` for every column.
 pub fn column_dot(path: Path, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     match path {
-        Path::Fused => kernels::column_dot(a, b),
+        Path::Fused => cpu::column_dot(a, b),
         Path::Portable => (a * b)?.sum(0),
     }
 }
@@ -152,7 +153,7 @@ pub fn adamw(
     g_scale: f64,
 ) -> Result<[Tensor; 3]> {
     match path {
-        Path::Fused => kernels::adamw(c, p, g, g_scale, m, v),
+        Path::Fused => cpu::adamw(c, p, g, g_scale, m, v),
         Path::Portable => {
             let g = (g * g_scale)?;
             let (step, second) = c.corrections();
@@ -168,7 +169,7 @@ pub fn adamw(
 /// √ of the sum of squares of all elements of `tensors`; one readback.
 pub fn norm<'a>(path: Path, tensors: impl Iterator<Item = &'a Tensor>) -> Result<f64> {
     let squares: f64 = match path {
-        Path::Fused => tensors.map(kernels::sum_of_squares).sum::<Result<f64>>()?,
+        Path::Fused => tensors.map(cpu::sum_of_squares).sum::<Result<f64>>()?,
         Path::Portable => {
             let sums: Vec<Tensor> = tensors.map(|t| t.sqr()?.sum_all()).collect::<Result<_>>()?;
             let sums: Vec<f32> = Tensor::stack(&sums, 0)?.to_vec1()?;
@@ -183,7 +184,7 @@ pub fn add_product(path: Path, y: Tensor, a: &Tensor, b: &Tensor, scale: f64) ->
     match path {
         Path::Fused => {
             let scale = scale as f32;
-            y.inplace_op3(a, b, &kernels::AddProduct { scale })?;
+            y.inplace_op3(a, b, &cpu::AddProduct { scale })?;
             Ok(y)
         }
         Path::Portable => y + (a.matmul(b)? * scale)?,

@@ -1,9 +1,8 @@
 //! AdamW over an adapter's parameters, with moments that can be read and restored.
 
 use crate::adapters::lora::Adapter;
-use crate::model::kernels::AdamW;
 use crate::model::linear::Gradients;
-use crate::model::ops::{self, Path};
+use crate::model::ops::{self, AdamW, Path};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;

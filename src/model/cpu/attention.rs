@@ -2,9 +2,9 @@
 //! products that read heads where they lie. Work is split by family of segments and key/value head;
 //! each task writes its own rows and columns, so the result does not depend on the thread count.
 
-use super::attention::{Heads, Saved};
-use super::batch::{Batch, Segment};
-use super::kernels::{Matrix, product, view};
+use super::{Matrix, product, view};
+use crate::model::attention::{Heads, Saved};
+use crate::model::batch::{Batch, Segment};
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;

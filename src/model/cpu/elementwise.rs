@@ -1,0 +1,153 @@
+//! Norms, rotary embedding, activation and sums.
+
+use super::{MIN_SPLIT, elements, elements_mut, map_rows, rows_per_task, view};
+use candle_core::cpu_backend::CpuStorage;
+use candle_core::{InplaceOp2, Layout, Result, Tensor};
+use rayon::prelude::*;
+
+fn inverse_rms(x: &[f32], eps: f64) -> f32 {
+    let ss: f32 = x.iter().map(|v| v * v).sum();
+    (1.0 / (f64::from(ss) / x.len() as f64 + eps).sqrt()) as f32
+}
+
+/// `x · w / rms(x)` over the last dimension.
+pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+    let (xs, w) = (view(x)?, view(weight)?);
+    let (xs, w) = (&*xs, &*w);
+    let n = w.len();
+    map_rows(x, n, |r, out| {
+        let x = &xs[r * n..][..n];
+        let inv = inverse_rms(x, eps);
+        for ((o, x), w) in out.iter_mut().zip(x).zip(w) {
+            *o = x * inv * w;
+        }
+    })
+}
+
+/// Gradient of [`rms_norm`] towards `x`.
+pub fn rms_norm_backward(dy: &Tensor, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+    let (dys, xs, w) = (view(dy)?, view(x)?, view(weight)?);
+    let (dys, xs, w) = (&*dys, &*xs, &*w);
+    let n = w.len();
+    map_rows(x, n, |r, out| {
+        let (dy, x) = (&dys[r * n..][..n], &xs[r * n..][..n]);
+        let inv = inverse_rms(x, eps);
+        let dot: f32 = (0..n).map(|i| dy[i] * w[i] * x[i]).sum();
+        let c = dot * inv * inv * inv / n as f32;
+        for i in 0..n {
+            out[i] = dy[i] * w[i] * inv - x[i] * c;
+        }
+    })
+}
+
+/// Rotates the two halves of every head: `x` is `[T, heads · d]`, `cos` and `sin` are `[T, d/2]`.
+/// `sign` is 1 forward and -1 for the inverse rotation, which is the gradient.
+pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, sign: f32) -> Result<Tensor> {
+    let width = x.dim(1)?;
+    let half = cos.dim(1)?;
+    let (xs, cos, sin) = (view(x)?, view(cos)?, view(sin)?);
+    let (xs, cos, sin) = (&*xs, &*cos, &*sin);
+    map_rows(x, width, |t, out| {
+        let (cos, sin) = (&cos[t * half..][..half], &sin[t * half..][..half]);
+        let heads = xs[t * width..][..width].chunks_exact(2 * half);
+        for (x, out) in heads.zip(out.chunks_exact_mut(2 * half)) {
+            for i in 0..half {
+                let (c, s) = (cos[i], sin[i] * sign);
+                out[i] = x[i] * c - x[i + half] * s;
+                out[i + half] = x[i + half] * c + x[i] * s;
+            }
+        }
+    })
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// `silu(gate) · up`.
+pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    let n = gate.dim(1)?;
+    let (g, u) = (view(gate)?, view(up)?);
+    let (g, u) = (&*g, &*u);
+    map_rows(gate, n, |r, out| {
+        let (g, u) = (&g[r * n..][..n], &u[r * n..][..n]);
+        for i in 0..n {
+            out[i] = g[i] * sigmoid(g[i]) * u[i];
+        }
+    })
+}
+
+/// Gradients of [`swiglu`] towards `gate` and `up`.
+pub fn swiglu_backward(dy: &Tensor, gate: &Tensor, up: &Tensor) -> Result<(Tensor, Tensor)> {
+    let n = gate.elem_count();
+    let (d, g, u) = (view(dy)?, view(gate)?, view(up)?);
+    let (d, g, u) = (&*d, &*g, &*u);
+    let (mut dg, mut du) = (vec![0f32; n], vec![0f32; n]);
+    let chunks = dg
+        .par_chunks_mut(MIN_SPLIT)
+        .zip(du.par_chunks_mut(MIN_SPLIT));
+    chunks.enumerate().for_each(|(c, (dg, du))| {
+        for j in 0..dg.len() {
+            let i = c * MIN_SPLIT + j;
+            let s = sigmoid(g[i]);
+            du[j] = d[i] * g[i] * s;
+            dg[j] = d[i] * u[i] * s * (1.0 + g[i] * (1.0 - s));
+        }
+    });
+    let tensor = |v| Tensor::from_vec(v, gate.shape(), gate.device());
+    Ok((tensor(dg)?, tensor(du)?))
+}
+
+/// `dst += src`, element by element.
+pub struct AddAssign;
+
+impl InplaceOp2 for AddAssign {
+    fn name(&self) -> &'static str {
+        "add-assign"
+    }
+
+    fn cpu_fwd(
+        &self,
+        dst: &mut CpuStorage,
+        dl: &Layout,
+        src: &CpuStorage,
+        sl: &Layout,
+    ) -> Result<()> {
+        let src = elements(src, sl)?;
+        let dst = elements_mut(dst, dl)?;
+        dst.par_chunks_mut(MIN_SPLIT)
+            .zip(src.par_chunks(MIN_SPLIT))
+            .for_each(|(d, s)| d.iter_mut().zip(s).for_each(|(d, s)| *d += s));
+        Ok(())
+    }
+}
+
+/// `x[r, c] · scale[c]`.
+pub fn scale_columns(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    let (xs, scale) = (view(x)?, view(scale)?);
+    let (xs, scale) = (&*xs, &*scale);
+    let n = scale.len();
+    map_rows(x, n, |r, out| {
+        for ((o, x), s) in out.iter_mut().zip(&xs[r * n..]).zip(scale) {
+            *o = x * s;
+        }
+    })
+}
+
+/// `Σ_r a[r, c] · b[r, c]` for every column.
+pub fn column_dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (rows, n) = a.dims2()?;
+    let (av, bv) = (view(a)?, view(b)?);
+    let (av, bv) = (&*av, &*bv);
+    let mut out = vec![0f32; n];
+    let per = rows_per_task(rows).min(n);
+    out.par_chunks_mut(per).enumerate().for_each(|(c, out)| {
+        for r in 0..rows {
+            let at = r * n + c * per;
+            for ((o, a), b) in out.iter_mut().zip(&av[at..]).zip(&bv[at..]) {
+                *o += a * b;
+            }
+        }
+    });
+    Tensor::from_vec(out, n, a.device())
+}

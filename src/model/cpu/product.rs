@@ -1,0 +1,133 @@
+//! Matrix products by the `gemm` crate on strided operands, in place where candle would copy.
+
+use super::elements_mut;
+use candle_core::cpu_backend::CpuStorage;
+use candle_core::{InplaceOp3, Layout, Result};
+
+/// `dst += scale · a · b`, all two-dimensional; `b` may be a transposed view.
+pub struct AddProduct {
+    pub scale: f32,
+}
+
+impl InplaceOp3 for AddProduct {
+    fn name(&self) -> &'static str {
+        "add-product"
+    }
+
+    fn cpu_fwd(
+        &self,
+        dst: &mut CpuStorage,
+        dl: &Layout,
+        a: &CpuStorage,
+        al: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<()> {
+        let (m, n) = dl.shape().dims2()?;
+        let (am, k) = al.shape().dims2()?;
+        let (bk, bn) = bl.shape().dims2()?;
+        if (am, bk, bn) != (m, k, n) {
+            candle_core::bail!("add-product: {am}x{k} times {bk}x{bn} into {m}x{n}")
+        }
+        let (CpuStorage::F32(a), CpuStorage::F32(b)) = (a, b) else {
+            candle_core::bail!("add-product needs f32 operands")
+        };
+        let lhs = Matrix::of(a, al);
+        let rhs = Matrix::of(b, bl);
+        let dst = elements_mut(dst, dl)?;
+        let threads = candle_core::utils::get_num_threads();
+        let parallelism = gemm::Parallelism::Rayon(threads);
+        // SAFETY: shapes were checked above and candle guarantees that a layout stays in its storage.
+        unsafe {
+            product(
+                (m, n, k),
+                dst.as_mut_ptr(),
+                n,
+                true,
+                lhs,
+                rhs,
+                self.scale,
+                parallelism,
+            )
+        };
+        Ok(())
+    }
+}
+
+/// A strided read-only matrix.
+#[derive(Clone, Copy)]
+pub struct Matrix {
+    pub data: *const f32,
+    pub row_stride: usize,
+    pub col_stride: usize,
+}
+
+impl Matrix {
+    fn of(storage: &[f32], layout: &Layout) -> Self {
+        let stride = layout.stride();
+        Self {
+            data: storage[layout.start_offset()..].as_ptr(),
+            row_stride: stride[0],
+            col_stride: stride[1],
+        }
+    }
+
+    /// Row-major elements from `data` on, `row_stride` apart.
+    pub fn rows(data: &[f32], row_stride: usize) -> Self {
+        Self {
+            data: data.as_ptr(),
+            row_stride,
+            col_stride: 1,
+        }
+    }
+
+    /// The transposed matrix.
+    pub fn t(self) -> Self {
+        Self {
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// `dst = [dst +] scale · a · b` with `(m, n, k)`; `dst` is row-major with rows `dst_rs` apart.
+///
+/// # Safety
+/// All three matrices must lie inside live allocations, and nothing else may touch `dst`.
+#[allow(clippy::too_many_arguments)] // the signature of a matrix product
+pub unsafe fn product(
+    (m, n, k): (usize, usize, usize),
+    dst: *mut f32,
+    dst_rs: usize,
+    accumulate: bool,
+    a: Matrix,
+    b: Matrix,
+    scale: f32,
+    parallelism: gemm::Parallelism,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst,
+            1,
+            dst_rs as isize,
+            accumulate,
+            a.data,
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data,
+            b.col_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        )
+    }
+}
