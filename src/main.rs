@@ -5,7 +5,9 @@ use factory::cli::{Cli, UsageError};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    let cli = Cli::parse();
+    // On a pool thread, a parallel kernel starts without waking one from outside.
+    match rayon::scope(|_| cli.run()) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output has seen enough, as in `factory … | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,

@@ -160,7 +160,7 @@ impl Delta for Adapter {
         let Some(m) = self.modules.get(&site) else {
             return Ok((wx, Vec::new()));
         };
-        let u = x.matmul(&m.a.t()?)?;
+        let u = ops::matmul(self.path, x, &m.a.t()?)?;
         let z = ops::add_product(self.path, wx, &u, &m.b.t()?, self.config.scale())?;
         match &m.dora {
             None => Ok((z, vec![u])),
@@ -188,9 +188,9 @@ impl Delta for Adapter {
                 ops::scale_columns(self.path, dy, &dora.gain)?
             }
         };
-        let du = dz.matmul(&m.b)?;
-        let da = (du.t()?.matmul(x)? * scale)?;
-        let db = (dz.t()?.matmul(&saved[0])? * scale)?;
+        let du = ops::matmul(self.path, &dz, &m.b)?;
+        let da = (ops::matmul(self.path, &du.t()?, x)? * scale)?;
+        let db = (ops::matmul(self.path, &dz.t()?, &saved[0])? * scale)?;
         gradients.add(format!("{site}.lora_A"), da)?;
         gradients.add(format!("{site}.lora_B"), db)?;
         let extra = ExtraGradient {

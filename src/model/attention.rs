@@ -187,14 +187,14 @@ impl<'a> Plan<'a> {
     pub fn backward(
         &self,
         dout: &Tensor,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
+        [q, k, v]: [&Tensor; 3],
         saved: &Saved,
         h: &Heads,
-    ) -> Result<(Tensor, Tensor, Tensor)> {
+    ) -> Result<[Tensor; 3]> {
         let g = match self {
-            Self::Fused(batch) => return cpu::attention::backward(dout, q, k, v, saved, batch, h),
+            Self::Fused(batch) => {
+                return cpu::attention::backward(dout, [q, k, v], saved, batch, h);
+            }
             Self::Portable(g) => g,
         };
         let (queries, dout) = (g.queries(q, h)?, g.queries(dout, h)?);
@@ -204,10 +204,10 @@ impl<'a> Plan<'a> {
         let delta = (&dp * p)?.sum_keepdim(D::Minus1)?;
         let ds = ((dp.broadcast_sub(&delta)? * p)? * f64::from(h.scale()))?;
         let rows = k.dim(0)?;
-        Ok((
+        Ok([
             g.rows(&ds.matmul(&keys)?, h)?,
             g.scatter_keys(&ds.t()?.matmul(&queries)?, rows, h)?,
             g.scatter_keys(&p.t()?.matmul(&dout)?, rows, h)?,
-        ))
+        ])
     }
 }

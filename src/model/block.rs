@@ -116,9 +116,9 @@ impl Block {
         let d_middle = ops::add(c.path, d, dy)?;
 
         let d_out = back(Projection::O, &d_middle, &s.attention.out, None)?;
-        let (dq, dk, dv) =
+        let [dq, dk, dv] =
             c.attention
-                .backward(&d_out, &s.q, &s.k, &s.v, &s.attention, &c.heads)?;
+                .backward(&d_out, [&s.q, &s.k, &s.v], &s.attention, &c.heads)?;
         let dq = ops::rope_backward(c.path, &dq, &c.rotary)?;
         let dk = ops::rope_backward(c.path, &dk, &c.rotary)?;
         let (dq, dk) = match (&self.qk_norm, &s.raw_qk) {
@@ -151,7 +151,7 @@ impl Block {
         deltas: &mut [Vec<Tensor>; 7],
     ) -> Result<Tensor> {
         let w = &self.projections[p as usize];
-        let wx = x.matmul(&w.t()?)?;
+        let wx = ops::matmul(c.path, x, &w.t()?)?;
         let Some(delta) = c.delta else { return Ok(wx) };
         let (y, saved) = delta.forward(self.site(p), x, wx, w)?;
         deltas[p as usize] = saved;
@@ -177,7 +177,7 @@ impl Block {
         };
         let dx = match into {
             Some(sum) => ops::add_product(c.path, sum, &d_wx, w, 1.0)?,
-            None => d_wx.matmul(w)?,
+            None => ops::matmul(c.path, &d_wx, w)?,
         };
         match extra {
             Some(e) => ops::add_product(c.path, dx, &e.left, &e.right, e.scale),

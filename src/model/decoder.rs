@@ -146,7 +146,8 @@ impl Decoder {
 
     /// Logits `[N, vocab]` of hidden rows `[N, hidden]` that come from [`Self::forward`].
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(self.final_norm(hidden)?.matmul(&self.head.t()?)?)
+        let normed = self.final_norm(hidden)?;
+        Ok(ops::matmul(self.path, &normed, &self.head.t()?)?)
     }
 
     /// The head's weight `[vocab, hidden]`.

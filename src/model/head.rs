@@ -1,7 +1,7 @@
 //! Log-probabilities of labels and their gradient: the head runs only where a label stands, in
 //! chunks, and the softmax gradient overwrites the logits.
 
-use super::cpu::{Matrix, logit_gradient, product, view};
+use super::cpu::{Matrix, all_threads, logit_gradient, product, view};
 use super::decoder::Decoder;
 use super::ops::{self, Path};
 use anyhow::Result;
@@ -67,7 +67,7 @@ impl Decoder {
         let mut dx = vec![0f32; n * hidden];
         let (xs, w) = (view(x)?, view(head)?);
         let w = Matrix::rows(&w, hidden);
-        let all = gemm::Parallelism::Rayon(candle_core::utils::get_num_threads());
+        let all = all_threads();
         // SAFETY: the buffers were made for these shapes.
         unsafe {
             let x = Matrix::rows(&xs, hidden);

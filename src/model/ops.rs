@@ -179,6 +179,14 @@ pub fn norm<'a>(path: Path, tensors: impl Iterator<Item = &'a Tensor>) -> Result
     Ok(squares.sqrt())
 }
 
+/// `a · b` of matrices; either may be a transposed view.
+pub fn matmul(path: Path, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    match path {
+        Path::Fused => cpu::matmul(a, b),
+        Path::Portable => a.matmul(b),
+    }
+}
+
 /// `y + scale · a · b`; `y` is consumed so that the CPU adds in place.
 pub fn add_product(path: Path, y: Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<Tensor> {
     match path {

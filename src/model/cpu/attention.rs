@@ -2,7 +2,7 @@
 //! products that read heads where they lie. Work is split by family of segments and key/value head;
 //! each task writes its own rows and columns, so the result does not depend on the thread count.
 
-use super::{Matrix, product, view};
+use super::{Matrix, product, vector, view};
 use crate::model::attention::{Heads, Saved};
 use crate::model::batch::{Batch, Segment};
 use candle_core::{Result, Tensor};
@@ -13,28 +13,83 @@ use std::ops::Range;
 /// causality hides from the whole block.
 const BLOCK: usize = 64;
 
-/// A pointer into an output that tasks fill at disjoint places.
+/// The columns of one head in a row-major matrix.
 #[derive(Clone, Copy)]
-struct Output(*mut f32);
+struct Head<'a> {
+    data: &'a [f32],
+    /// Elements from one row to the next.
+    width: usize,
+    column: usize,
+    dim: usize,
+}
+
+impl Head<'_> {
+    /// The head from row `first` on.
+    fn from(&self, first: usize) -> Matrix {
+        Matrix::rows(&self.data[first * self.width + self.column..], self.width)
+    }
+
+    fn row(&self, r: usize) -> &[f32] {
+        &self.data[r * self.width + self.column..][..self.dim]
+    }
+}
+
+/// An output that tasks fill at disjoint rows and columns.
+#[derive(Clone, Copy)]
+struct Output {
+    data: *mut f32,
+    width: usize,
+}
 
 // SAFETY: every task writes only the rows of its family and the columns of its head.
 unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl Output {
-    fn at(self, offset: usize) -> *mut f32 {
-        // SAFETY: callers index rows and columns of the tensor the pointer was made for.
-        unsafe { self.0.add(offset) }
+    fn new(data: &mut [f32], width: usize) -> Self {
+        Self {
+            data: data.as_mut_ptr(),
+            width,
+        }
+    }
+
+    /// Writes one element.
+    ///
+    /// # Safety
+    /// It lies in the output, and no other task touches it.
+    unsafe fn set(self, row: usize, column: usize, value: f32) {
+        // SAFETY: the caller's.
+        unsafe { *self.data.add(row * self.width + column) = value }
+    }
+
+    /// `rows = [rows +] a · b` for `m` rows from `first` on and the `n` columns of a head from
+    /// `column` on; `k` is the inner dimension.
+    ///
+    /// # Safety
+    /// Rows and columns lie in the output, and no other task touches them.
+    unsafe fn product(
+        self,
+        first: usize,
+        column: usize,
+        shape: (usize, usize, usize),
+        accumulate: bool,
+        [a, b]: [Matrix; 2],
+    ) {
+        let one = gemm::Parallelism::None;
+        // SAFETY: the caller's.
+        unsafe {
+            let at = self.data.add(first * self.width + column);
+            product(shape, at, self.width, accumulate, a, b, 1.0, one)
+        }
     }
 }
 
 /// A block of queries of one segment and the key rows it sees.
 struct Block {
-    /// First row in the batch, and how many.
-    row: usize,
-    len: usize,
-    /// Offset of the first query in its segment.
-    first: usize,
+    /// Rows in the batch.
+    rows: Range<usize>,
+    /// Keys of the segment's own that the first query sees, itself included.
+    first_visible: usize,
     prefix: Range<usize>,
     own: Range<usize>,
 }
@@ -42,66 +97,69 @@ struct Block {
 impl Block {
     fn of(s: &Segment) -> impl Iterator<Item = Block> {
         (0..s.rows.len()).step_by(BLOCK).map(|first| {
-            let len = BLOCK.min(s.rows.len() - first);
+            let end = s.rows.len().min(first + BLOCK);
             Block {
-                row: s.rows.start + first,
-                len,
-                first,
+                rows: s.rows.start + first..s.rows.start + end,
+                first_visible: s.own_visible(first),
                 prefix: s.prefix.clone(),
-                own: s.own_keys..s.own_keys + s.own_visible(first + len - 1),
+                own: s.own_keys..s.own_keys + s.own_visible(end - 1),
             }
         })
     }
 
+    /// Columns of the score block.
     fn keys(&self) -> usize {
         self.prefix.len() + self.own.len()
     }
 
-    /// The two key ranges with their column in the score block.
-    fn spans(&self) -> [(Range<usize>, usize); 2] {
-        [
-            (self.prefix.clone(), 0),
-            (self.own.clone(), self.prefix.len()),
-        ]
+    /// Columns that the block's query `i` sees.
+    fn visible(&self, i: usize) -> usize {
+        self.prefix.len() + self.first_visible + i
     }
 
-    /// Columns of the score block that query `i` sees.
-    fn visible(&self, i: usize, past: usize) -> usize {
-        self.prefix.len() + past + self.first + i + 1
+    /// The key ranges that are not empty, each with its first column in the score block.
+    fn spans(&self) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let both = [
+            (self.prefix.clone(), 0),
+            (self.own.clone(), self.prefix.len()),
+        ];
+        both.into_iter().filter(|(range, _)| !range.is_empty())
+    }
+
+    /// `dst[len, keys] = scale · rows · tableᵀ` for the block's rows of `rows`.
+    fn scores(&self, dst: &mut Vec<f32>, rows: &Head, table: &Head, scale: f32) {
+        let (len, width) = (self.rows.len(), self.keys());
+        dst.resize(len * width, 0.0);
+        for (range, at) in self.spans() {
+            let shape = (len, range.len(), rows.dim);
+            let (a, b) = (rows.from(self.rows.start), table.from(range.start).t());
+            // SAFETY: columns at .. at + range lie within the rows of `dst`.
+            unsafe {
+                let dst = dst.as_mut_ptr().add(at);
+                product(
+                    shape,
+                    dst,
+                    width,
+                    false,
+                    a,
+                    b,
+                    scale,
+                    gemm::Parallelism::None,
+                )
+            }
+        }
     }
 }
 
-/// `dst[len, keys] = scale · rows · keysᵀ` for the block's queries (or output gradients) and the
-/// key (or value) table.
-fn scores(
-    b: &Block,
-    dst: &mut [f32],
-    rows: Matrix,
-    table: &[f32],
-    column: usize,
-    h: &Heads,
-    scale: f32,
-) {
-    let width = b.keys();
-    for (range, at) in b.spans() {
-        if range.is_empty() {
-            continue;
-        }
-        let keys = Matrix::rows(&table[range.start * h.kv_width() + column..], h.kv_width());
-        // SAFETY: `dst` holds len × keys scores and `at + range` columns lie within a row.
-        unsafe {
-            product(
-                (b.len, range.len(), h.dim),
-                dst.as_mut_ptr().add(at),
-                width,
-                false,
-                rows,
-                keys.t(),
-                scale,
-                gemm::Parallelism::None,
-            )
-        }
-    }
+/// Every block of `segments` with every one of `heads`.
+fn blocks<'a>(
+    segments: impl IntoIterator<Item = &'a Segment>,
+    heads: Range<usize>,
+) -> impl Iterator<Item = (Block, usize)> {
+    segments.into_iter().flat_map(move |s| {
+        let heads = heads.clone();
+        heads.flat_map(move |head| Block::of(s).map(move |b| (b, head)))
+    })
 }
 
 /// Attention of every query over the keys its segment sees; `k` and `v` are the key table.
@@ -118,54 +176,26 @@ pub fn forward(
     {
         let (q, k, v) = (view(q)?, view(k)?, view(v)?);
         let (q, k, v) = (&*q, &*k, &*v);
-        let (out_p, lse_p) = (Output(out.as_mut_ptr()), Output(lse.as_mut_ptr()));
+        let out = Output::new(&mut out, h.q_width());
+        let lse = Output::new(&mut lse, h.query);
         let tasks = batch.segments.len() * h.key;
         (0..tasks).into_par_iter().for_each(|task| {
-            let (segment, kv_head) = (&batch.segments[task / h.key], task % h.key);
+            let (segment, kv) = (&batch.segments[task / h.key], task % h.key);
+            let (keys, values) = (h.key_columns(k, kv), h.key_columns(v, kv));
             let mut p = Vec::new();
-            for b in Block::of(segment) {
-                let width = b.keys();
-                p.resize(b.len * width, 0.0);
-                for head in h.queries_of(kv_head) {
-                    let queries =
-                        Matrix::rows(&q[b.row * h.q_width() + head * h.dim..], h.q_width());
-                    scores(&b, &mut p, queries, k, kv_head * h.dim, h, h.scale());
-                    for (i, row) in p.chunks_exact_mut(width).enumerate() {
-                        let (seen, hidden) = row.split_at_mut(b.visible(i, segment.past));
-                        let max = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                        let mut sum = 0f32;
-                        for s in seen.iter_mut() {
-                            *s = (*s - max).exp();
-                            sum += *s;
-                        }
-                        seen.iter_mut().for_each(|s| *s /= sum);
-                        hidden.fill(0.0);
-                        // SAFETY: one task a row and head.
-                        unsafe { *lse_p.at((b.row + i) * h.query + head) = max + sum.ln() };
-                    }
-                    for (n, (range, at)) in b.spans().into_iter().enumerate() {
-                        if range.is_empty() {
-                            continue;
-                        }
-                        let values = Matrix::rows(
-                            &v[range.start * h.kv_width() + kv_head * h.dim..],
-                            h.kv_width(),
-                        );
-                        let accumulate = n == 1 && !b.prefix.is_empty();
-                        // SAFETY: this task's rows and head columns of `out`.
-                        unsafe {
-                            product(
-                                (b.len, h.dim, range.len()),
-                                out_p.at(b.row * h.q_width() + head * h.dim),
-                                h.q_width(),
-                                accumulate,
-                                Matrix::rows(&p[at..], width),
-                                values,
-                                1.0,
-                                gemm::Parallelism::None,
-                            )
-                        }
-                    }
+            for (b, head) in blocks([segment], h.queries_of(kv)) {
+                let queries = h.query_columns(q, head);
+                b.scores(&mut p, &queries, &keys, h.scale());
+                for (i, row) in p.chunks_exact_mut(b.keys()).enumerate() {
+                    let log_sum_exp = softmax(row, b.visible(i));
+                    // SAFETY: one task a row and head.
+                    unsafe { lse.set(b.rows.start + i, head, log_sum_exp) };
+                }
+                for (range, at) in b.spans() {
+                    let shape = (b.rows.len(), h.dim, range.len());
+                    let factors = [Matrix::rows(&p[at..], b.keys()), values.from(range.start)];
+                    // SAFETY: this task's rows and head columns.
+                    unsafe { out.product(b.rows.start, queries.column, shape, at > 0, factors) };
                 }
             }
         });
@@ -175,16 +205,25 @@ pub fn forward(
     Ok((out.clone(), Saved { out, softmax }))
 }
 
+/// Softmax of the first `seen` scores, the rest 0; returns their log-sum-exp.
+fn softmax(row: &mut [f32], seen: usize) -> f32 {
+    let (seen, hidden) = row.split_at_mut(seen);
+    let max = vector::max(seen);
+    vector::exp_shifted(seen, max);
+    let sum = vector::sum(seen);
+    seen.iter_mut().for_each(|s| *s /= sum);
+    hidden.fill(0.0);
+    max + sum.ln()
+}
+
 /// Gradients towards q, k and v; only for a batch whose key table is its own keys.
 pub fn backward(
     dout: &Tensor,
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
+    [q, k, v]: [&Tensor; 3],
     saved: &Saved,
     batch: &Batch,
     h: &Heads,
-) -> Result<(Tensor, Tensor, Tensor)> {
+) -> Result<[Tensor; 3]> {
     let (t, device) = (batch.len(), q.device());
     let (qw, kw) = (h.q_width(), h.kv_width());
     let mut dq = vec![0f32; t * qw];
@@ -193,95 +232,94 @@ pub fn backward(
         let (dout, q, k, v) = (view(dout)?, view(q)?, view(k)?, view(v)?);
         let (out, lse) = (view(&saved.out)?, view(&saved.softmax)?);
         let (dout, q, k, v, out, lse) = (&*dout, &*q, &*k, &*v, &*out, &*lse);
-        let dq = Output(dq.as_mut_ptr());
-        let (dk, dv) = (Output(dk.as_mut_ptr()), Output(dv.as_mut_ptr()));
+        let dq = Output::new(&mut dq, qw);
+        let (dk, dv) = (Output::new(&mut dk, kw), Output::new(&mut dv, kw));
         let families = batch.families();
-        (0..families.len() * h.key)
-            .into_par_iter()
-            .for_each(|task| {
-                let (family, kv_head) = (families[task / h.key].clone(), task % h.key);
-                let column = kv_head * h.dim;
-                let (mut p, mut dp) = (Vec::new(), Vec::new());
-                for segment in &batch.segments[family] {
-                    for b in Block::of(segment) {
-                        let width = b.keys();
-                        p.resize(b.len * width, 0.0);
-                        dp.resize(b.len * width, 0.0);
-                        for head in h.queries_of(kv_head) {
-                            let at_q = b.row * qw + head * h.dim;
-                            let queries = Matrix::rows(&q[at_q..], qw);
-                            let dout_rows = Matrix::rows(&dout[at_q..], qw);
-                            scores(&b, &mut p, queries, k, column, h, h.scale());
-                            scores(&b, &mut dp, dout_rows, v, column, h, 1.0);
-                            for i in 0..b.len {
-                                let at = (b.row + i) * qw + head * h.dim;
-                                let delta: f32 = (at..at + h.dim).map(|j| dout[j] * out[j]).sum();
-                                let lse = lse[(b.row + i) * h.query + head];
-                                let seen = b.visible(i, segment.past);
-                                let (p, dp) =
-                                    (&mut p[i * width..][..width], &mut dp[i * width..][..width]);
-                                for j in 0..seen {
-                                    p[j] = (p[j] - lse).exp();
-                                    dp[j] = p[j] * (dp[j] - delta) * h.scale();
-                                }
-                                p[seen..].fill(0.0);
-                                dp[seen..].fill(0.0);
-                            }
-                            for (n, (range, at)) in b.spans().into_iter().enumerate() {
-                                if range.is_empty() {
-                                    continue;
-                                }
-                                let keys = Matrix::rows(&k[range.start * kw + column..], kw);
-                                let (p, ds) = (
-                                    Matrix::rows(&p[at..], width),
-                                    Matrix::rows(&dp[at..], width),
-                                );
-                                let accumulate = n == 1 && !b.prefix.is_empty();
-                                let to_keys = (range.len(), h.dim, b.len);
-                                let at_k = range.start * kw + column;
-                                let one = gemm::Parallelism::None;
-                                // SAFETY: this family's rows and this head's columns of dq, dk and dv.
-                                unsafe {
-                                    product(
-                                        (b.len, h.dim, range.len()),
-                                        dq.at(at_q),
-                                        qw,
-                                        accumulate,
-                                        ds,
-                                        keys,
-                                        1.0,
-                                        one,
-                                    );
-                                    product(
-                                        to_keys,
-                                        dk.at(at_k),
-                                        kw,
-                                        true,
-                                        ds.t(),
-                                        queries,
-                                        1.0,
-                                        one,
-                                    );
-                                    product(
-                                        to_keys,
-                                        dv.at(at_k),
-                                        kw,
-                                        true,
-                                        p.t(),
-                                        dout_rows,
-                                        1.0,
-                                        one,
-                                    );
-                                }
-                            }
-                        }
+        let tasks = families.len() * h.key;
+        (0..tasks).into_par_iter().for_each(|task| {
+            let (family, kv) = (families[task / h.key].clone(), task % h.key);
+            let (keys, values) = (h.key_columns(k, kv), h.key_columns(v, kv));
+            let (mut p, mut ds) = (Vec::new(), Vec::new());
+            for (b, head) in blocks(&batch.segments[family], h.queries_of(kv)) {
+                let (queries, dout) = (h.query_columns(q, head), h.query_columns(dout, head));
+                let out = h.query_columns(out, head);
+                b.scores(&mut p, &queries, &keys, h.scale());
+                b.scores(&mut ds, &dout, &values, 1.0);
+                let width = b.keys();
+                let rows = p.chunks_exact_mut(width).zip(ds.chunks_exact_mut(width));
+                for (i, (p, ds)) in rows.enumerate() {
+                    let r = b.rows.start + i;
+                    let delta = dot(dout.row(r), out.row(r));
+                    let seen = b.visible(i);
+                    score_gradient(p, ds, seen, lse[r * h.query + head], delta, h.scale());
+                }
+                let (len, first) = (b.rows.len(), b.rows.start);
+                for (range, at) in b.spans() {
+                    let (p, ds) = (
+                        Matrix::rows(&p[at..], width),
+                        Matrix::rows(&ds[at..], width),
+                    );
+                    let to_queries = (len, h.dim, range.len());
+                    let to_keys = (range.len(), h.dim, len);
+                    let key = range.start;
+                    // SAFETY: this family's rows and this head's columns.
+                    unsafe {
+                        dq.product(
+                            first,
+                            queries.column,
+                            to_queries,
+                            at > 0,
+                            [ds, keys.from(key)],
+                        );
+                        dk.product(
+                            key,
+                            keys.column,
+                            to_keys,
+                            true,
+                            [ds.t(), queries.from(first)],
+                        );
+                        dv.product(key, keys.column, to_keys, true, [p.t(), dout.from(first)]);
                     }
                 }
-            });
+            }
+        });
     }
-    Ok((
+    Ok([
         Tensor::from_vec(dq, q.shape(), device)?,
         Tensor::from_vec(dk, k.shape(), device)?,
         Tensor::from_vec(dv, v.shape(), device)?,
-    ))
+    ])
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Turns a row of scores into probabilities and one of their gradients dP into dS = P ∘ (dP − δ) · scale.
+fn score_gradient(p: &mut [f32], dp: &mut [f32], seen: usize, lse: f32, delta: f32, scale: f32) {
+    vector::exp_shifted(&mut p[..seen], lse);
+    for (dp, p) in dp[..seen].iter_mut().zip(&p[..seen]) {
+        *dp = p * (*dp - delta) * scale;
+    }
+    p[seen..].fill(0.0);
+    dp[seen..].fill(0.0);
+}
+
+impl Heads {
+    fn query_columns<'a>(&self, data: &'a [f32], head: usize) -> Head<'a> {
+        self.columns(data, self.q_width(), head)
+    }
+
+    fn key_columns<'a>(&self, data: &'a [f32], head: usize) -> Head<'a> {
+        self.columns(data, self.kv_width(), head)
+    }
+
+    fn columns<'a>(&self, data: &'a [f32], width: usize, head: usize) -> Head<'a> {
+        Head {
+            data,
+            width,
+            column: head * self.dim,
+            dim: self.dim,
+        }
+    }
 }

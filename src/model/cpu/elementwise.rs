@@ -1,5 +1,6 @@
 //! Norms, rotary embedding, activation and sums.
 
+use super::vector::exp;
 use super::{MIN_SPLIT, elements, elements_mut, map_rows, rows_per_task, view};
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp2, Layout, Result, Tensor};
@@ -61,7 +62,7 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, sign: f32) -> Result<Tensor>
 }
 
 fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
+    1.0 / (1.0 + exp(-x))
 }
 
 /// `silu(gate) · up`.

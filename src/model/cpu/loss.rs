@@ -1,5 +1,6 @@
 //! The softmax gradient.
 
+use super::vector;
 use rayon::prelude::*;
 
 /// Turns rows of logits `[N, vocab]` into gradients in place: `c · (onehot − softmax)`, the gradient
@@ -14,13 +15,10 @@ pub fn logit_gradient(
         .par_chunks_mut(vocab)
         .zip(targets.par_iter().zip(coefficients));
     rows.map(|(row, (&target, &c))| {
-        let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let at_target = row[target as usize];
-        let mut sum = 0f32;
-        for v in row.iter_mut() {
-            *v = (*v - max).exp();
-            sum += *v;
-        }
+        let max = vector::max(row);
+        vector::exp_shifted(row, max);
+        let sum = vector::sum(row);
         let scale = -c / sum;
         row.iter_mut().for_each(|v| *v *= scale);
         row[target as usize] += c;

@@ -8,6 +8,7 @@ pub mod attention;
 mod elementwise;
 mod loss;
 mod product;
+mod vector;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};
 pub use elementwise::{
@@ -15,7 +16,7 @@ pub use elementwise::{
     swiglu_backward,
 };
 pub use loss::logit_gradient;
-pub use product::{AddProduct, Matrix, product};
+pub use product::{AddProduct, Matrix, all_threads, matmul, product};
 
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{Layout, Result, Storage, Tensor};

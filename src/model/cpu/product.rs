@@ -2,9 +2,30 @@
 
 use super::elements_mut;
 use candle_core::cpu_backend::CpuStorage;
-use candle_core::{InplaceOp3, Layout, Result};
+use candle_core::{InplaceOp3, Layout, Result, Storage, Tensor};
+use std::sync::OnceLock;
 
-/// `dst += scale · a · b`, all two-dimensional; `b` may be a transposed view.
+/// All threads of the pool. Looked up once: candle reads the processor's description at every product.
+pub fn all_threads() -> gemm::Parallelism {
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    gemm::Parallelism::Rayon(*THREADS.get_or_init(candle_core::utils::get_num_threads))
+}
+
+/// `a · b`, both two-dimensional; either may be a transposed view.
+pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (m, n) = (a.dim(0)?, b.dim(1)?);
+    let mut dst = vec![0f32; m * n];
+    {
+        let ((a, al), (b, bl)) = (a.storage_and_layout(), b.storage_and_layout());
+        let (Storage::Cpu(a), Storage::Cpu(b)) = (&*a, &*b) else {
+            candle_core::bail!("a fused product needs operands on the CPU")
+        };
+        multiply(&mut dst, (m, n), false, (a, al), (b, bl), 1.0)?;
+    }
+    Tensor::from_vec(dst, (m, n), a.device())
+}
+
+/// `dst += scale · a · b`, all two-dimensional; `a` and `b` may be transposed views.
 pub struct AddProduct {
     pub scale: f32,
 }
@@ -23,35 +44,33 @@ impl InplaceOp3 for AddProduct {
         b: &CpuStorage,
         bl: &Layout,
     ) -> Result<()> {
-        let (m, n) = dl.shape().dims2()?;
-        let (am, k) = al.shape().dims2()?;
-        let (bk, bn) = bl.shape().dims2()?;
-        if (am, bk, bn) != (m, k, n) {
-            candle_core::bail!("add-product: {am}x{k} times {bk}x{bn} into {m}x{n}")
-        }
-        let (CpuStorage::F32(a), CpuStorage::F32(b)) = (a, b) else {
-            candle_core::bail!("add-product needs f32 operands")
-        };
-        let lhs = Matrix::of(a, al);
-        let rhs = Matrix::of(b, bl);
+        let shape = dl.shape().dims2()?;
         let dst = elements_mut(dst, dl)?;
-        let threads = candle_core::utils::get_num_threads();
-        let parallelism = gemm::Parallelism::Rayon(threads);
-        // SAFETY: shapes were checked above and candle guarantees that a layout stays in its storage.
-        unsafe {
-            product(
-                (m, n, k),
-                dst.as_mut_ptr(),
-                n,
-                true,
-                lhs,
-                rhs,
-                self.scale,
-                parallelism,
-            )
-        };
-        Ok(())
+        multiply(dst, shape, true, (a, al), (b, bl), self.scale)
     }
+}
+
+/// `dst = [dst +] scale · a · b` with checked shapes.
+fn multiply(
+    dst: &mut [f32],
+    (m, n): (usize, usize),
+    accumulate: bool,
+    (a, al): (&CpuStorage, &Layout),
+    (b, bl): (&CpuStorage, &Layout),
+    scale: f32,
+) -> Result<()> {
+    let ((am, k), (bk, bn)) = (al.shape().dims2()?, bl.shape().dims2()?);
+    if (am, bk, bn) != (m, k, n) || dst.len() != m * n {
+        candle_core::bail!("product of {am}x{k} and {bk}x{bn} into {m}x{n}")
+    }
+    let (CpuStorage::F32(a), CpuStorage::F32(b)) = (a, b) else {
+        candle_core::bail!("a fused product needs f32 operands")
+    };
+    let (a, b) = (Matrix::of(a, al), Matrix::of(b, bl));
+    let dst = dst.as_mut_ptr();
+    // SAFETY: shapes were checked above and candle keeps a layout inside its storage.
+    unsafe { product((m, n, k), dst, n, accumulate, a, b, scale, all_threads()) };
+    Ok(())
 }
 
 /// A strided read-only matrix.
