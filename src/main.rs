@@ -12,14 +12,28 @@ fn main() -> ExitCode {
         // The reader of our output has seen enough, as in `factory … | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // SQLite and TOML messages span lines; an error is one.
-            eprintln!("error: {}", format!("{error:#}").replace('\n', " "));
+            eprintln!("error: {}", one_line(&error));
             match error.is::<UsageError>() {
                 true => ExitCode::from(2),
                 false => ExitCode::FAILURE,
             }
         }
     }
+}
+
+/// The error and its causes on one line: messages of SQLite and TOML span lines, and candle's carry
+/// a backtrace where RUST_BACKTRACE is set.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let message = text.split("\n   0: ").next().unwrap_or(&text);
+        let message = message.trim().replace('\n', " ");
+        if causes.last() != Some(&message) {
+            causes.push(message);
+        }
+    }
+    causes.join(": ")
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -44,6 +44,7 @@ fn fails(args: &[&str], code: i32, parts: &[&str]) {
     let stderr = String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(code), "{args:?}: {stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
+    assert!(!stderr.contains("rust_begin"), "{stderr}");
     let line = stderr.lines().find(|l| l.starts_with("error: "));
     let line = line.unwrap_or_else(|| panic!("no error line: {stderr}"));
     for part in parts {

@@ -46,6 +46,7 @@ pub fn factory(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_factory"))
         .args(args)
         .env("HF_HUB_OFFLINE", "1")
+        .env("RUST_BACKTRACE", "1")
         .output()
         .unwrap()
 }

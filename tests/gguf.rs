@@ -1,0 +1,153 @@
+//! A GGUF file of tiny-llama, written here with llama.cpp's names and its interleaved q and k rows:
+//! the same tokens and logits as from safetensors, and one clear line for every damage.
+
+mod common;
+
+use candle_core::quantized::gguf_file::{self, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use common::{base, factory, golden, json};
+use factory::model::batch::Batch;
+use factory::model::load::Base;
+use std::path::Path;
+
+fn strings(values: impl IntoIterator<Item = String>) -> Value {
+    Value::Array(values.into_iter().map(Value::String).collect())
+}
+
+fn metadata(architecture: &str) -> Vec<(String, Value)> {
+    let tokenizer = json("tiny-llama/tokenizer.json");
+    let mut tokens = vec![String::new(); 259];
+    for (token, id) in tokenizer["model"]["vocab"].as_object().unwrap() {
+        tokens[id.as_u64().unwrap() as usize] = token.clone();
+    }
+    for token in tokenizer["added_tokens"].as_array().unwrap() {
+        tokens[token["id"].as_u64().unwrap() as usize] = token["content"].as_str().unwrap().into();
+    }
+    let config = json("tiny-llama/config.json");
+    let number = |name: &str| Value::U32(config[name].as_u64().unwrap() as u32);
+    let of = |key: &str, value| (format!("{architecture}.{key}"), value);
+    vec![
+        (
+            "general.architecture".into(),
+            Value::String(architecture.into()),
+        ),
+        of("block_count", number("num_hidden_layers")),
+        of("embedding_length", number("hidden_size")),
+        of("feed_forward_length", number("intermediate_size")),
+        of("context_length", number("max_position_embeddings")),
+        of("attention.head_count", number("num_attention_heads")),
+        of("attention.head_count_kv", number("num_key_value_heads")),
+        of("attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
+        of("rope.freq_base", Value::F32(1e5)),
+        ("tokenizer.ggml.model".into(), Value::String("gpt2".into())),
+        ("tokenizer.ggml.pre".into(), Value::String("gpt-2".into())),
+        ("tokenizer.ggml.tokens".into(), strings(tokens)),
+        ("tokenizer.ggml.merges".into(), strings([])),
+        ("tokenizer.ggml.eos_token_id".into(), number("eos_token_id")),
+    ]
+}
+
+/// Interleaves the two halves of every head, as llama.cpp's converter does for llama.
+fn permute(w: &Tensor, heads: usize) -> Tensor {
+    let (rows, columns) = w.dims2().unwrap();
+    let w = w.reshape((heads, 2, rows / heads / 2, columns)).unwrap();
+    let w = w.transpose(1, 2).unwrap().contiguous().unwrap();
+    w.reshape((rows, columns)).unwrap()
+}
+
+fn write(path: &Path, architecture: &str) {
+    let weights = golden("tiny-llama/model.safetensors");
+    let weights = candle_core::safetensors::load(weights, &Device::Cpu).unwrap();
+    let mut tensors: Vec<(String, QTensor)> = Vec::new();
+    for (name, tensor) in &weights {
+        let (gguf, tensor) = match name
+            .trim_start_matches("model.")
+            .trim_end_matches(".weight")
+        {
+            "embed_tokens" => ("token_embd".to_string(), tensor.clone()),
+            "norm" => ("output_norm".to_string(), tensor.clone()),
+            block => {
+                let mut parts = block.split('.').skip(1);
+                let layer = parts.next().unwrap();
+                let (part, tensor) = match parts.last().unwrap() {
+                    "q_proj" => ("attn_q", permute(tensor, 4)),
+                    "k_proj" => ("attn_k", permute(tensor, 2)),
+                    "v_proj" => ("attn_v", tensor.clone()),
+                    "o_proj" => ("attn_output", tensor.clone()),
+                    "gate_proj" => ("ffn_gate", tensor.clone()),
+                    "up_proj" => ("ffn_up", tensor.clone()),
+                    "down_proj" => ("ffn_down", tensor.clone()),
+                    "input_layernorm" => ("attn_norm", tensor.clone()),
+                    "post_attention_layernorm" => ("ffn_norm", tensor.clone()),
+                    other => panic!("{other}"),
+                };
+                (format!("blk.{layer}.{part}"), tensor)
+            }
+        };
+        let tensor = QTensor::quantize(&tensor, GgmlDType::F32).unwrap();
+        tensors.push((format!("{gguf}.weight"), tensor));
+    }
+    let metadata = metadata(architecture);
+    let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
+    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
+    let mut file = std::fs::File::create(path).unwrap();
+    gguf_file::write(&mut file, &metadata, &tensors).unwrap();
+}
+
+#[test]
+fn gguf_is_the_same_model_as_safetensors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    write(&path, "llama");
+    let gguf = Base::load(path.to_str().unwrap(), &Device::Cpu).unwrap();
+    let safetensors = base("tiny-llama");
+    let text = "select 12 from 'café';\n  99";
+    let tokens = safetensors.tokenizer.encode(text).unwrap();
+    assert_eq!(gguf.tokenizer.encode(text).unwrap(), tokens);
+    assert_eq!(gguf.tokenizer.decode(&tokens).unwrap(), text);
+    let logits = |b: &Base| {
+        let mut batch = Batch::default();
+        batch.push_sequence(&tokens);
+        let hidden = b.decoder.forward(&batch, None, None).unwrap();
+        b.decoder.logits(&hidden).unwrap().to_vec2::<f32>().unwrap()
+    };
+    assert_eq!(logits(&gguf), logits(&safetensors));
+}
+
+#[test]
+fn damaged_and_foreign_files_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    let error = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let out = factory(&[
+            "generate",
+            "--base",
+            path.to_str().unwrap(),
+            "--prompt",
+            "x",
+        ]);
+        assert_eq!(out.status.code(), Some(1));
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        stderr
+            .lines()
+            .find(|l| l.starts_with("error: "))
+            .unwrap()
+            .to_string()
+    };
+    write(&path, "llama");
+    let whole = std::fs::read(&path).unwrap();
+    assert!(error(&whole[..whole.len() - 4000]).contains("remaining in file"));
+    assert!(error(&whole[..100]).contains("not a complete GGUF"));
+    // The type of the embedding follows its name, rank and two dimensions.
+    let name = b"token_embd.weight";
+    let at = whole.windows(name.len()).position(|w| w == name).unwrap();
+    let mut quantized = whole.clone();
+    quantized[at + name.len() + 4 + 16] = 77;
+    assert!(error(&quantized).contains("77"));
+    write(&path, "mamba");
+    let mamba = std::fs::read(&path).unwrap();
+    assert!(error(&mamba).contains("architecture \"mamba\" is not supported"));
+}
