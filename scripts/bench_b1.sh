@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Quality beside PEFT on the rows of the original report: SmolLM2-135M, DoRA rank 8 alpha 16, 300 steps of one row,
-# lr 5e-4, seeds 0 1 2, scored by eval-sql on the 50 held-out rows.
+# lr 5e-4, no clipping, seeds 0 1 2, scored by eval-sql on the 50 held-out rows.
 #   scripts/bench_b1.sh --b1 DIR [--peers FOLDER] [--out FOLDER]
 # DIR is the evals folder of the PostTrainLLM repository. With --peers (see peers.sh) PEFT runs the same recipe.
 set -euo pipefail
@@ -20,27 +20,40 @@ rows=$b1/sql-poc-expanded
 cargo build --release --quiet
 factory=target/release/factory
 base=$(scripts/fetch_base.sh)
+[ ! -e "$out" ] || { echo "bench_b1: $out exists; remove it, or give another --out" >&2; exit 2; }
 mkdir -p "$out"
+if [ -n "$peers" ]; then
+    hf=$(scripts/peers.sh "$peers")
+    python=$peers/bin/python
+fi
 
-score() {
-    "$factory" eval-sql "$1" --db-dir "$rows/schemas" --out "${1%.preds.jsonl}.rows.jsonl" | head -n 1
+# try LOG COMMAND...: runs it, its words into the log; on failure the last of them are shown
+try() {
+    local log=$1
+    shift
+    "$@" >>"$log" 2>&1 || { tail -n 3 "$log" >&2; exit 1; }
 }
 
+# score WHO SEED: prints the scores of WHO's predictions
+score() {
+    local name=$out/$1-$2 line
+    line=$("$factory" eval-sql "$name.preds.jsonl" --db-dir "$rows/schemas" --out "$name.rows.jsonl" | head -n 1)
+    echo "$1 seed $2: $line" | tee -a "$out/scores.txt"
+}
+
+recipe=(--data "$rows/train.jsonl" --dora --rank 8 --alpha 16 --steps 300 --batch 1 --lr 5e-4 --clip 0)
 for seed in 0 1 2; do
     name=$out/factory-$seed
-    if [ ! -d "$name" ]; then
-        "$factory" sft --base "$base" --data "$rows/train.jsonl" --out "$name" --dora --rank 8 --alpha 16 \
-            --steps 300 --batch 1 --lr 5e-4 --seed "$seed" 2>"$name.log"
-    fi
-    "$factory" generate --base "$base" --lora "$name" --data "$rows/dev.jsonl" --out "$name.preds.jsonl" 2>>"$name.log"
-    echo "factory seed $seed: $(score "$name.preds.jsonl")"
+    try "$name.log" "$factory" sft --base "$base" "${recipe[@]}" --seed "$seed" --out "$name"
+    try "$name.log" "$factory" generate --base "$base" --lora "$name" --data "$rows/dev.jsonl" --out "$name.preds.jsonl"
+    score factory "$seed"
     [ -n "$peers" ] || continue
-    hf=$(scripts/peers.sh "$peers")
     name=$out/peft-$seed
-    if [ ! -d "$name" ]; then
-        "$peers/bin/python" scripts/peft_sft.py --base "$hf" --data "$rows/train.jsonl" --out "$name" --dora --rank 8 --alpha 16 \
-            --steps 300 --batch 1 --lr 5e-4 --seed "$seed" >"$name.log" 2>&1
-    fi
-    "$peers/bin/python" scripts/hf_generate.py --base "$hf" --lora "$name" --data "$rows/dev.jsonl" --out "$name.preds.jsonl" >>"$name.log" 2>&1
-    echo "PEFT seed $seed: $(score "$name.preds.jsonl")"
+    try "$name.log" "$python" scripts/peft_sft.py --base "$hf" "${recipe[@]}" --seed "$seed" --out "$name"
+    try "$name.log" "$python" scripts/hf_generate.py --base "$hf" --lora "$name" --data "$rows/dev.jsonl" --out "$name.preds.jsonl"
+    score peft "$seed"
+done
+for who in factory peft; do
+    sed -n "s/^$who .*execution_accuracy=\([0-9.]*\).*/\1/p" "$out/scores.txt" |
+        awk -v who=$who '{ s += $1 } END { if (NR) printf "%s: mean execution accuracy %.3f over %d seeds\n", who, s / NR, NR }'
 done

@@ -7,6 +7,7 @@ Everything is float32 on the CPU with eager attention, from fixed seeds.
 """
 import argparse
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -163,7 +164,23 @@ def make_step(out, name, dora):
     (folder / "README.md").unlink(missing_ok=True)
     in_file = lambda k: k.replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector")
     save_file({in_file(k): w.grad for k, w in adapter.items()}, folder / "gradients.safetensors", metadata={"format": "pt"})
-    write(folder / "step.json", {"rows": rows, "labels": labels, "loss": loss.item(), "row_loss_sums": [s.item() for s in sums]})
+    write(folder / "step.json", {"rows": rows, "labels": labels, "loss": loss.item(), "row_loss_sums": [s.item() for s in sums],
+                                 "training": train(model, list(adapter.values()), rows)})
+
+
+def train(model, params, rows, steps=10, lr=0.01, clip=1.0):
+    """Losses and gradient norms (before clipping) of AdamW steps on all rows, the learning rate falling as a cosine."""
+    opt = torch.optim.AdamW(params, lr=lr, weight_decay=0.0)
+    losses, norms = [], []
+    for step in range(steps):
+        opt.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+        opt.zero_grad()
+        loss = sum(row_loss(model, row) for row in rows) / sum(len(row["response"]) for row in rows)
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(params, clip).item())
+        opt.step()
+        losses.append(loss.item())
+    return {"lr": lr, "clip": clip, "losses": losses, "grad_norms": norms}
 
 
 def row_loss(model, row):

@@ -32,7 +32,7 @@ column() {
 
 echo "== base" && score base
 echo "== fine-tune"
-"$factory" sft --base "$base" --data "$set_dir/train.jsonl" --out "$run/adapter" --batch 4 --epochs 6
+"$factory" sft --base "$base" --data "$set_dir/train.jsonl" --out "$run/adapter" --rank 16 --batch 2 --epochs 6
 echo "== candidate" && score candidate --lora "$run/adapter"
 
 {

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use factory::cli::{Cli, UsageError};
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,7 +13,8 @@ fn main() -> ExitCode {
         // The reader of our output has seen enough, as in `factory … | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
+            // Nobody may be reading; the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "error: {}", one_line(&error));
             match error.is::<UsageError>() {
                 true => ExitCode::from(2),
                 false => ExitCode::FAILURE,

@@ -139,6 +139,7 @@ fn adapter(base: &factory::model::load::Base, dora: bool) -> Adapter {
         dora,
         rslora: false,
         targets: Projection::ALL.to_vec(),
+        complete: true,
         base: None,
     };
     let mut adapter = Adapter::init(config, &base.decoder, 1).unwrap();
@@ -153,8 +154,19 @@ fn adapter(base: &factory::model::load::Base, dora: bool) -> Adapter {
     adapter
 }
 
-const PREFIX: [u32; 6] = [11, 42, 7, 99, 120, 3];
+/// Longer than a block of queries of the attention kernel.
+const PREFIX: [u32; 70] = prefix();
 const ANSWERS: [&[u32]; 3] = [&[5, 61, 9], &[77, 8], &[30, 31, 32, 258]];
+
+const fn prefix() -> [u32; 70] {
+    let mut tokens = [0; 70];
+    let mut i = 0;
+    while i < tokens.len() {
+        tokens[i] = (i * i * 7 + 11) as u32 % 256;
+        i += 1;
+    }
+    tokens
+}
 
 /// The three rows as separate sequences, or as children of one prefix. The first answer token's
 /// label stands on the last prompt row, which the children share.

@@ -14,8 +14,9 @@ use factory::model::batch::Batch;
 use factory::model::linear::Gradients;
 use factory::model::load::Base;
 use factory::model::ops::Path as OpsPath;
+use factory::training::config::TrainConfig;
 use factory::training::sft::Example;
-use factory::training::trainer::loss_and_gradient;
+use factory::training::trainer::{loss_and_gradient, train};
 use serde_json::Value;
 
 const PATHS: [OpsPath; 2] = [OpsPath::Fused, OpsPath::Portable];
@@ -118,6 +119,46 @@ fn a_training_step_has_the_loss_and_gradients_of_peft() {
                     let d = distance(g, e);
                     assert!(d < 1e-4, "{name} {path:?} {tensor}: {d}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn ten_steps_have_the_losses_and_norms_of_peft() {
+    for (name, path) in MODELS.into_iter().flat_map(|m| PATHS.map(|p| (m, p))) {
+        for kind in ["lora", "dora"] {
+            let base = base_on(name, path);
+            let folder = format!("{name}-{kind}");
+            let mut adapter = peft::load(&golden(&folder), &base.decoder).unwrap();
+            let step = json(&format!("{folder}/step.json"));
+            let expected = &step["training"];
+            let rows = step_rows(&step);
+            let config = TrainConfig {
+                steps: Some(10),
+                batch: rows.len(),
+                lr: expected["lr"].as_f64().unwrap(),
+                clip: expected["clip"].as_f64().unwrap(),
+                ..TrainConfig::default()
+            };
+            let mut steps = Vec::new();
+            train(&base.decoder, &mut adapter, &rows, &config, |m| {
+                steps.push(m.clone());
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(steps.len(), 10);
+            for (i, m) in steps.iter().enumerate() {
+                // Adam's first steps turn rounding of tiny gradients into steps of size lr.
+                let near = |ours: f64, key: &str| {
+                    let theirs = expected[key][i].as_f64().unwrap();
+                    assert!(
+                        (ours - theirs).abs() < 1e-3 * (1.0 + theirs.abs()),
+                        "{folder} {path:?} step {i} {key}: {ours} is not {theirs}"
+                    );
+                };
+                near(m.loss, "losses");
+                near(m.grad_norm, "grad_norms");
             }
         }
     }

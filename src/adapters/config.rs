@@ -7,13 +7,18 @@ use serde_json::{Map, Value, json};
 /// Hyper-parameters of an adapter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdapterConfig {
+    /// Inner dimension r of B·A.
     pub rank: usize,
+    /// Numerator of the scale.
     pub alpha: f64,
     /// Weight-decomposed: a learned magnitude for every output row.
     pub dora: bool,
     /// Scale by alpha/√rank instead of alpha/rank.
     pub rslora: bool,
+    /// Adapted projections.
     pub targets: Vec<Projection>,
+    /// Every layer has every target: so when they are listed, not given as a pattern.
+    pub complete: bool,
     /// The base the adapter was made for, as its maker called it.
     pub base: Option<String>,
 }
@@ -79,12 +84,21 @@ impl AdapterConfig {
         let base = fields
             .get("base_model_name_or_path")
             .and_then(Value::as_str);
+        // PiSSA, OLoRA and the like start from a changed base, which is not in the folder.
+        let init = fields.get("init_lora_weights");
+        let init = init.and_then(Value::as_str).unwrap_or("gaussian");
+        ensure!(
+            init == "gaussian",
+            "init_lora_weights = {init:?} is not supported"
+        );
+        let listed = fields.get("target_modules");
         Ok(Self {
+            complete: listed.is_some_and(|t| t.is_array()),
             rank: rank as usize,
             alpha,
             dora: flag("use_dora")?,
             rslora: flag("use_rslora")?,
-            targets: targets(fields.get("target_modules"))?,
+            targets: targets(listed)?,
             base: base.map(str::to_string),
         })
     }
@@ -163,6 +177,7 @@ mod tests {
             dora: true,
             rslora: false,
             targets: Projection::ALL.to_vec(),
+            complete: true,
             base: Some("owner/base".into()),
         };
         assert_eq!(
@@ -178,6 +193,7 @@ mod tests {
             (r#""modules_to_save":["lm_head"]"#, "modules_to_save"),
             (r#""rank_pattern":{"q_proj":8}"#, "rank_pattern"),
             (r#""use_dora":"yes""#, "use_dora"),
+            (r#""init_lora_weights":"pissa""#, "pissa"),
         ] {
             let error = AdapterConfig::from_json(&format!("{{{MINIMUM},{extra}}}")).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

@@ -77,7 +77,9 @@ impl Adapter {
 
     /// A fresh adapter that changes nothing yet: A ~ U(±1/√in), B = 0, m = ‖W‖.
     pub fn init(config: AdapterConfig, decoder: &Decoder, seed: u64) -> Result<Self> {
+        // The order of rows draws from the same seed's first stream.
         let mut rng = StdRng::seed_from_u64(seed);
+        rng = StdRng::from_rng(&mut rng);
         let mut modules = BTreeMap::new();
         for (site, weight) in decoder.projections() {
             if !config.targets.contains(&site.projection) {
@@ -150,13 +152,7 @@ impl Adapter {
 }
 
 impl Delta for Adapter {
-    fn forward(
-        &self,
-        site: Site,
-        x: &Tensor,
-        wx: Tensor,
-        _weight: &Tensor,
-    ) -> Result<(Tensor, Vec<Tensor>)> {
+    fn forward(&self, site: Site, x: &Tensor, wx: Tensor) -> Result<(Tensor, Vec<Tensor>)> {
         let Some(m) = self.modules.get(&site) else {
             return Ok((wx, Vec::new()));
         };

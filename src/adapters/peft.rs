@@ -8,7 +8,7 @@ use crate::model::mismatch::describe;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 const PREFIX: &str = "base_model.model.model.";
@@ -25,6 +25,10 @@ pub fn files(adapter: &Adapter) -> Result<[(&'static str, Vec<u8>); 2]> {
             ".weight"
         };
         let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
+        ensure!(
+            values.iter().all(|v| v.is_finite()),
+            "{name} is not finite: training diverged"
+        );
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         tensors.push((
             format!("{PREFIX}{name}{suffix}"),
@@ -100,9 +104,9 @@ fn parse(
         }
         found.insert((site, part), read_f32(name, &view, weight.device())?);
     }
-    let sites: std::collections::BTreeSet<Site> = found.keys().map(|(site, _)| *site).collect();
+    let sites: BTreeSet<Site> = found.keys().map(|(site, _)| *site).collect();
     let mut modules = BTreeMap::new();
-    for site in sites {
+    for &site in &sites {
         let mut take = |part| found.remove(&(site, part));
         let (a, b, m) = (take(Part::A), take(Part::B), take(Part::Magnitude));
         match (a, b, m) {
@@ -120,6 +124,16 @@ fn parse(
                     _ => "has a lora_magnitude_vector, but use_dora is false",
                 };
                 wrong.push(format!("{site} {lacks}"));
+            }
+        }
+    }
+    if config.complete {
+        for site in weights
+            .keys()
+            .filter(|s| config.targets.contains(&s.projection))
+        {
+            if !sites.contains(site) {
+                wrong.push(format!("{site} has no tensors"));
             }
         }
     }

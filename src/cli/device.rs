@@ -1,6 +1,6 @@
 //! `--device`.
 
-use super::UsageError;
+use super::{UsageError, note};
 use anyhow::Result;
 use candle_core::Device;
 use clap::ValueEnum;
@@ -34,7 +34,7 @@ impl DeviceArg {
                 ];
                 let found = found.into_iter().find_map(|(n, d)| Some((n, d.ok()?)));
                 let (name, device) = found.unwrap_or(("cpu", Device::Cpu));
-                eprintln!("device: {name} (auto)");
+                note(format_args!("device: {name} (auto)"));
                 Ok(device)
             }
         }

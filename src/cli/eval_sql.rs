@@ -1,6 +1,6 @@
 //! `factory eval-sql`: scores predicted SQL and prints one summary line a mode.
 
-use super::UsageError;
+use super::{UsageError, note};
 use crate::data::jsonl;
 use crate::eval::example::{self, Example};
 use crate::eval::modes::{self, Mode};
@@ -123,7 +123,9 @@ fn warn_of_broken_gold(data: &Path, examples: &[Example], rows: &[ScoredRow]) {
         if let Some(error) = &row.gold_error {
             let id = row.id.as_deref().unwrap_or("without id");
             let place = format!("{}:{}", data.display(), example.line);
-            eprintln!("warning: {place}: row {id}: gold_sql gave no rows: {error}");
+            note(format_args!(
+                "warning: {place}: row {id}: gold_sql gave no rows: {error}"
+            ));
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::device::DeviceArg;
 use super::progress::Progress;
 use super::sft::DEFAULT_BASE;
-use super::{UsageError, say};
+use super::{UsageError, note, say};
 use crate::adapters::config::AdapterConfig;
 use crate::adapters::peft;
 use crate::data::jsonl;
@@ -47,7 +47,7 @@ pub struct Args {
     /// Longest answer in tokens.
     #[arg(long, default_value_t = StopConfig::default().max_tokens as u64, value_parser = clap::value_parser!(u64).range(1..))]
     max_tokens: u64,
-    /// Text that ends an answer (repeatable); it is cut off.
+    /// Text that ends an answer (repeatable); it is cut off. Taken as it is: a newline is $'\\n' in bash.
     #[arg(long)]
     stop: Vec<String>,
     /// 0 is greedy.
@@ -56,11 +56,13 @@ pub struct Args {
     /// Sample from the smallest set of tokens with this probability.
     #[arg(long, default_value_t = SamplerConfig::default().top_p)]
     top_p: f64,
+    /// Seed of the sampling; a row's draws do not depend on its neighbours.
     #[arg(long, default_value_t = SamplerConfig::default().seed)]
     seed: u64,
     /// Rows answered at once.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
     batch: u64,
+    /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
 }
@@ -77,7 +79,11 @@ pub fn run(args: Args) -> Result<()> {
         return Err(UsageError("--stop must not be empty".into()).into());
     }
     let rows = args.data.as_deref().map(read_prompts).transpose()?;
-    if let Some(out) = &args.out {
+    if let (Some(out), Some(data)) = (&args.out, &args.data) {
+        let same = out.canonicalize().ok().zip(data.canonicalize().ok());
+        if same.is_some_and(|(out, data)| out == data) {
+            return Err(UsageError("--out is the same file as --data".into()).into());
+        }
         check_writable(out)?;
     }
     let device = args.device.open()?;
@@ -195,11 +201,11 @@ fn answer_rows(
     }
     write_atomic(out, &jsonl::to_bytes(lines.iter().map(|l| &l.fields))?)?;
     let ties = answers.iter().filter(|a| a.min_gap < TIE).count();
-    eprintln!(
+    note(format_args!(
         "{} rows, {generated} tokens, {:.1} rows/s, {:.0} tokens/s; {ties} rows had a tie (two best logits within {TIE})",
         answers.len(),
         answers.len() as f64 / seconds,
         generated as f64 / seconds
-    );
+    ));
     say(format_args!("predictions: {}", out.display()))
 }

@@ -46,6 +46,11 @@ fn say(line: impl std::fmt::Display) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
+/// Prints a remark on stderr; nobody reading it is no reason to stop.
+fn note(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// A mistake in how a command was called: exit code 2, where a failure is 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

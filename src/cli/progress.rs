@@ -1,5 +1,6 @@
 //! Progress on a terminal; a line now and then where there is none.
 
+use super::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -33,7 +34,7 @@ impl Progress {
     pub fn update(&self, done: usize, message: String) {
         let tenth = (self.total / 10).max(1);
         if !self.terminal && (done.is_multiple_of(tenth) || done == self.total) {
-            eprintln!("{done}/{} {message}", self.total);
+            note(format_args!("{done}/{} {message}", self.total));
         }
         self.bar.set_message(message);
         self.bar.set_position(done as u64);

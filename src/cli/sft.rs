@@ -2,7 +2,7 @@
 
 use super::device::DeviceArg;
 use super::progress::Progress;
-use super::{UsageError, say};
+use super::{UsageError, note, say};
 use crate::adapters::config::AdapterConfig;
 use crate::adapters::lora::Adapter;
 use crate::adapters::peft;
@@ -12,7 +12,7 @@ use crate::model::load::Base;
 use crate::run::folder::{RunFolder, default_path};
 use crate::training::config::{OnLong, Schedule, TrainConfig};
 use crate::training::{sft, trainer};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -64,6 +64,7 @@ pub struct Args {
     /// Share of the steps over which the learning rate rises.
     #[arg(long, default_value_t = TrainConfig::default().warmup)]
     warmup: f64,
+    /// AdamW's weight decay.
     #[arg(long, default_value_t = TrainConfig::default().weight_decay)]
     weight_decay: f64,
     /// Largest gradient norm; 0 switches clipping off.
@@ -78,6 +79,7 @@ pub struct Args {
     /// Seed of the adapter's start and the order of rows.
     #[arg(long, default_value_t = TrainConfig::default().seed)]
     seed: u64,
+    /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
 }
@@ -140,6 +142,7 @@ impl Args {
             dora: self.dora,
             rslora: false,
             targets,
+            complete: true,
             base: Some(self.base.clone()),
         })
     }
@@ -158,12 +161,18 @@ pub fn run(args: Args) -> Result<()> {
     let base = Base::load(&args.base, &device)?;
     let (examples, skipped) = sft::encode(&records, &base.tokenizer, &train)?;
     if skipped > 0 {
-        eprintln!(
+        note(format_args!(
             "left out {skipped} of {} rows longer than --max-seq {}",
             records.len(),
             train.max_seq
-        );
+        ));
     }
+    let longest = examples.iter().map(|e| e.len()).max().unwrap_or(0);
+    let most = base.decoder.config.max_position_embeddings;
+    ensure!(
+        longest <= most,
+        "a row has {longest} tokens, more than the base's {most} positions; lower --max-seq"
+    );
     let resolved = Resolved {
         data: &args.data,
         base: &args.base,
@@ -179,7 +188,10 @@ pub fn run(args: Args) -> Result<()> {
     let mut adapter = Adapter::init(adapter_config, &base.decoder, train.seed)?;
     let total = train.total_steps(examples.len());
     let tokens: usize = examples.iter().map(|e| e.len()).sum();
-    eprintln!("{} rows, {tokens} tokens, {total} steps", examples.len());
+    note(format_args!(
+        "{} rows, {tokens} tokens, {total} steps",
+        examples.len()
+    ));
     let progress = Progress::new(total, "steps");
     trainer::train(&base.decoder, &mut adapter, &examples, &train, |m| {
         progress.update(

@@ -58,17 +58,22 @@ fn record(path: &Path, line: &Line) -> Result<Record> {
 
 /// The prompt of a row to generate for.
 pub fn prompt<'a>(path: &Path, line: &'a Line) -> Result<&'a str> {
-    match PROMPT_FIELDS
-        .into_iter()
-        .find(|f| line.fields.contains_key(*f))
-    {
-        Some(field) => line.str(path, field),
-        None => bail!(
-            "{}:{}: field \"prompt\" (or \"instruction\") is missing",
-            path.display(),
-            line.number
-        ),
+    for field in PROMPT_FIELDS {
+        match line.optional_str(path, field)? {
+            Some(text) if text.trim().is_empty() => bail!(
+                "{}:{}: field \"{field}\" is empty",
+                path.display(),
+                line.number
+            ),
+            Some(text) => return Ok(text),
+            None => {}
+        }
     }
+    bail!(
+        "{}:{}: field \"prompt\" (or \"instruction\") is missing",
+        path.display(),
+        line.number
+    )
 }
 
 /// The `plain` template: the prompt and one newline; the answer follows.

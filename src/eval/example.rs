@@ -55,7 +55,12 @@ pub fn read(path: &Path, modes: &[&dyn Mode]) -> Result<Vec<Example>> {
         .collect()
 }
 
-fn check(index: usize, line: Line, path: &Path, modes: &[&dyn Mode]) -> Result<Example> {
+fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Result<Example> {
+    // Many data sets number their rows.
+    if let Some(id @ Value::Number(_)) = line.fields.get("id") {
+        let text = id.to_string();
+        line.fields.insert("id".to_owned(), text.into());
+    }
     for field in TEXT_FIELDS {
         line.optional_str(path, field)?;
     }

@@ -43,7 +43,7 @@ impl Engine<'_> {
             prompts.iter().all(|p| !p.is_empty()),
             "a prompt has no tokens"
         );
-        let capacity = longest + self.stop.max_tokens;
+        let capacity = longest.saturating_add(self.stop.max_tokens);
         let most = self.decoder.config.max_position_embeddings;
         ensure!(
             capacity <= most,

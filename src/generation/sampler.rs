@@ -3,13 +3,13 @@
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use candle_transformers::generation::{LogitsProcessor, Sampling};
-use serde::Serialize;
 
 /// Sampling settings.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SamplerConfig {
     /// 0 is greedy.
     pub temperature: f64,
+    /// Share of probability that is sampled from, most likely tokens first.
     pub top_p: f64,
     pub seed: u64,
 }
@@ -71,7 +71,8 @@ impl Sampler {
             logits.iter().all(|l| !l.is_nan()),
             "the model's logits are NaN"
         );
-        if self.config.temperature == 0.0 {
+        // Below this, dividing by the temperature overflows.
+        if self.config.temperature < 1e-7 {
             return Ok(argmax(logits));
         }
         let logits = Tensor::new(logits, &candle_core::Device::Cpu)?;

@@ -3,11 +3,11 @@
 use super::sampler::Sampler;
 use crate::model::tokenizer::Tokenizer;
 use anyhow::Result;
-use serde::Serialize;
 
 /// When an answer ends, beside the end-of-sequence token.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StopConfig {
+    /// Longest answer in tokens.
     pub max_tokens: usize,
     /// Texts that end an answer and are cut from it.
     pub stop: Vec<String>,
@@ -39,7 +39,7 @@ pub struct Sequence {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub text: String,
-    /// Without the end-of-sequence token.
+    /// Without the end-of-sequence token; those of a stop text that was cut are still there.
     pub tokens: Vec<u32>,
     /// Smallest difference between the two best logits over the answer: below 1e-3, another batch
     /// size may break the tie the other way.

@@ -18,10 +18,12 @@ pub struct Heads {
 }
 
 impl Heads {
+    /// Width of all query heads.
     pub fn q_width(&self) -> usize {
         self.query * self.dim
     }
 
+    /// Width of all key (or value) heads.
     pub fn kv_width(&self) -> usize {
         self.key * self.dim
     }
@@ -40,13 +42,14 @@ impl Heads {
 
 /// What backward needs of a forward pass beside q, k and v.
 pub struct Saved {
+    /// The attention's output `[T, heads · d]`.
     pub out: Tensor,
     /// Log-sum-exp of the scores `[T, heads]` (fused), or the probabilities (portable).
     pub softmax: Tensor,
 }
 
 /// Index tables of the portable path: segments are gathered into one padded block, so that the
-/// number of launches does not grow with the number of segments.
+/// number of launches of an attention does not grow with the number of segments.
 pub struct Gather {
     segments: usize,
     queries: usize,
@@ -62,6 +65,7 @@ pub struct Gather {
 }
 
 impl Gather {
+    /// Tables for `batch`.
     pub fn new(batch: &Batch, device: &Device) -> Result<Self> {
         let of = |f: &dyn Fn(&super::batch::Segment) -> usize| {
             batch.segments.iter().map(f).max().unwrap_or(0)

@@ -29,9 +29,11 @@ impl Segment {
 /// Tokens of any number of sequences, one after another.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
+    /// Token ids.
     pub tokens: Vec<u32>,
     /// Rotary position of each token.
     pub positions: Vec<u32>,
+    /// Runs of rows, in their order.
     pub segments: Vec<Segment>,
 }
 
@@ -84,6 +86,38 @@ impl Batch {
         self.segments.len() - 1
     }
 
+    /// Errors unless the segments tile the rows and their keys lie in a table of `keys` rows: what the
+    /// attention kernels rely on.
+    pub fn check(&self, keys: usize) -> candle_core::Result<()> {
+        let mut next = 0;
+        for s in &self.segments {
+            let own_end = s.own_keys + s.past + s.rows.len();
+            if s.rows.start != next || s.prefix.end > keys || own_end > keys {
+                candle_core::bail!("segment {s:?} does not fit its batch or {keys} keys")
+            }
+            next = s.rows.end;
+        }
+        if next != self.len() || self.positions.len() != next {
+            candle_core::bail!("segments end at {next} of {} tokens", self.len())
+        }
+        Ok(())
+    }
+
+    /// [`Self::check`], and every segment's keys are its own rows: what backward relies on.
+    pub fn check_uncached(&self) -> candle_core::Result<()> {
+        self.check(self.len())?;
+        for family in self.families() {
+            let parent = &self.segments[family.start];
+            for s in &self.segments[family] {
+                let fits = s.prefix.is_empty() || s.prefix == parent.rows;
+                if s.past != 0 || s.own_keys != s.rows.start || !fits {
+                    candle_core::bail!("segment {s:?} reads keys of others")
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Number of tokens.
     pub fn len(&self) -> usize {
         self.tokens.len()
@@ -123,6 +157,17 @@ mod tests {
         assert_eq!(b.positions, [0, 1, 2, 3, 4, 3, 0, 1]);
         assert_eq!(b.segments[2].prefix, 0..3);
         assert_eq!(b.families(), [0..3, 3..4]);
+    }
+
+    #[test]
+    fn segments_that_do_not_fit_are_refused() {
+        let mut b = Batch::default();
+        b.push_cached(&[9, 9], 4, 3);
+        assert!(b.check(9).is_ok());
+        assert!(b.check(8).is_err(), "keys beyond the table");
+        assert!(b.check_uncached().is_err(), "backward has no cache");
+        b.segments[0].rows = 0..1;
+        assert!(b.check(9).is_err(), "a token without a segment");
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Block {
         let w = &self.projections[p as usize];
         let wx = ops::matmul(c.path, x, &w.t()?)?;
         let Some(delta) = c.delta else { return Ok(wx) };
-        let (y, saved) = delta.forward(self.site(p), x, wx, w)?;
+        let (y, saved) = delta.forward(self.site(p), x, wx)?;
         deltas[p as usize] = saved;
         Ok(y)
     }

@@ -2,12 +2,11 @@
 
 use super::attention::Heads;
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::path::Path;
 
 /// Decoder families. Their differences are fields of [`Config`] and tensor names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     Llama,
     Qwen3,
@@ -25,18 +24,24 @@ impl Family {
 }
 
 /// Shape and constants of a decoder.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     pub family: Family,
+    /// Rows of the embedding table.
     pub vocab_size: usize,
+    /// Width of the residual stream.
     pub hidden_size: usize,
+    /// Width of the MLP.
     pub intermediate_size: usize,
     pub num_hidden_layers: usize,
     pub num_attention_heads: usize,
     pub num_key_value_heads: usize,
+    /// Width of one head; not always `hidden_size / num_attention_heads`.
     pub head_dim: usize,
     pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// Longest sequence the model was made for.
     pub max_position_embeddings: usize,
     /// The head is the embedding table.
     pub tie_word_embeddings: bool,
@@ -47,7 +52,6 @@ pub struct Config {
 /// `config.json` as transformers writes it, the fields that matter here.
 #[derive(Deserialize)]
 struct Raw {
-    model_type: String,
     vocab_size: usize,
     hidden_size: usize,
     intermediate_size: usize,
@@ -70,6 +74,7 @@ struct Raw {
     mlp_bias: bool,
     #[serde(default)]
     use_sliding_window: bool,
+    quantization_config: Option<serde_json::Value>,
 }
 
 /// `eos_token_id` is one id or a list.
@@ -81,6 +86,7 @@ pub enum TokenIds {
 }
 
 impl TokenIds {
+    /// As a list.
     pub fn into_vec(self) -> Vec<u32> {
         match self {
             Self::One(id) => vec![id],
@@ -106,7 +112,6 @@ impl Config {
         let kind: Kind = serde_json::from_str(text).context("not a model config")?;
         let family = Family::from_name(&kind.model_type)?;
         let raw: Raw = serde_json::from_str(text).context("not a model config")?;
-        debug_assert_eq!(raw.model_type, kind.model_type);
         for (set, name) in [
             (raw.attention_bias, "attention_bias"),
             (raw.mlp_bias, "mlp_bias"),
@@ -119,18 +124,19 @@ impl Config {
             act == "silu",
             "hidden_act {act:?} is not supported (supported: silu)"
         );
-        let rope = |key: &str| raw.rope_parameters.as_ref().and_then(|p| p.get(key));
-        let scaling = raw.rope_scaling.as_ref().filter(|v| !v.is_null());
-        let kind = rope("rope_type")
-            .or_else(|| scaling.and_then(|s| s.get("rope_type").or_else(|| s.get("type"))))
-            .and_then(|v| v.as_str());
-        match (kind, scaling) {
-            (None, None) | (Some("default"), _) => {}
-            (kind, _) => bail!(
-                "rope scaling {:?} is not supported",
-                kind.unwrap_or("of unknown type")
-            ),
+        let is_set = |v: &&serde_json::Value| !v.is_null();
+        ensure!(
+            raw.quantization_config.as_ref().filter(is_set).is_none(),
+            "quantization_config is not supported (use the unquantized weights or a GGUF file)"
+        );
+        let parameters = raw.rope_parameters.as_ref().filter(is_set);
+        for settings in parameters
+            .into_iter()
+            .chain(raw.rope_scaling.as_ref().filter(is_set))
+        {
+            check_rope(settings)?;
         }
+        let theta = parameters.and_then(|p| p.get("rope_theta")?.as_f64());
         let config = Self {
             family,
             vocab_size: raw.vocab_size,
@@ -143,10 +149,7 @@ impl Config {
                 .head_dim
                 .unwrap_or(raw.hidden_size / raw.num_attention_heads.max(1)),
             rms_norm_eps: raw.rms_norm_eps,
-            rope_theta: rope("rope_theta")
-                .and_then(|v| v.as_f64())
-                .or(raw.rope_theta)
-                .unwrap_or(10_000.0),
+            rope_theta: theta.or(raw.rope_theta).unwrap_or(10_000.0),
             max_position_embeddings: raw.max_position_embeddings,
             tie_word_embeddings: raw.tie_word_embeddings,
             eos_token_ids: raw.eos_token_id.map(TokenIds::into_vec).unwrap_or_default(),
@@ -176,6 +179,15 @@ impl Config {
                 "{name} is {value}, expected 1 to {most}"
             );
         }
+        for (name, value) in [
+            ("rms_norm_eps", self.rms_norm_eps),
+            ("rope_theta", self.rope_theta),
+        ] {
+            ensure!(
+                value.is_finite() && value > 0.0,
+                "{name} is {value}, expected a positive number"
+            );
+        }
         ensure!(
             self.head_dim.is_multiple_of(2),
             "head_dim {} is odd",
@@ -191,6 +203,7 @@ impl Config {
         Ok(())
     }
 
+    /// Head counts and width.
     pub fn heads(&self) -> Heads {
         Heads {
             query: self.num_attention_heads,
@@ -198,6 +211,18 @@ impl Config {
             dim: self.head_dim,
         }
     }
+}
+
+/// Refuses rotary settings other than a plain theta.
+fn check_rope(settings: &serde_json::Value) -> Result<()> {
+    let kind = settings.get("rope_type").or_else(|| settings.get("type"));
+    let plain = match kind.map(|k| k.as_str().unwrap_or("of unknown type")) {
+        None => settings.get("factor").is_none(),
+        Some("default") => true,
+        Some(other) => bail!("rope scaling {other:?} is not supported"),
+    };
+    ensure!(plain, "rope scaling of unknown type is not supported");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -225,6 +250,15 @@ mod tests {
             (r#","attention_bias":true"#, "attention_bias"),
             (r#","hidden_act":"gelu""#, "gelu"),
             (r#","head_dim":0"#, "head_dim"),
+            (r#","rope_theta":-1.0"#, "rope_theta"),
+            (
+                r#","quantization_config":{"bits":4}"#,
+                "quantization_config",
+            ),
+            (
+                r#","rope_parameters":{"rope_type":"default"},"rope_scaling":{"type":"yarn"}"#,
+                "yarn",
+            ),
         ] {
             let error = format!("{:#}", parse(extra).unwrap_err());
             assert!(error.contains(name), "{error}");

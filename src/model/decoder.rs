@@ -13,7 +13,9 @@ use candle_core::{Device, Tensor};
 
 /// Where weights come from: tensors by their transformers name, as f32.
 pub trait Weights {
+    /// Shape of the tensor; `None` when there is none of that name.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
+    /// The tensor as f32 on `device`.
     fn tensor(&self, name: &str, device: &Device) -> Result<Tensor>;
 }
 

@@ -4,18 +4,24 @@ use super::config::{Config, Family};
 use super::decoder::{Decoder, Weights};
 use super::linear::Projection;
 use super::tokenizer::Tokenizer;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::{Device, Tensor};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Reads a GGUF file.
 pub fn load(path: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
     let mut file = BufReader::new(File::open(path)?);
-    let content = Content::read(&mut file).map_err(unsupported_or_truncated)?;
+    // candle panics on metadata such as an alignment of 0.
+    let content = catch_unwind(AssertUnwindSafe(|| Content::read(&mut file)));
+    let Ok(content) = content else {
+        bail!("not a GGUF file: its metadata makes no sense (general.alignment?)")
+    };
+    let content = content.map_err(unsupported_or_truncated)?;
     let config = config(&content)?;
     let tokenizer = Tokenizer::from_gguf(&content, config.eos_token_ids.clone())?;
     tokenizer.check_vocabulary(config.vocab_size)?;
@@ -81,6 +87,13 @@ fn config(content: &Content) -> Result<Config> {
         .tensor_infos
         .get("token_embd.weight")
         .context("tensor token_embd.weight is missing")?;
+    let head_dim =
+        optional("attention.key_length").map_or(hidden_size / heads.max(1), |n| n as usize);
+    let rotary = optional("rope.dimension_count").map_or(head_dim, |n| n as usize);
+    ensure!(
+        rotary == head_dim,
+        "rotary embedding of {rotary} of {head_dim} dimensions is not supported"
+    );
     let config = Config {
         family,
         vocab_size: embedding.shape.dims().first().copied().unwrap_or(0),
@@ -89,8 +102,7 @@ fn config(content: &Content) -> Result<Config> {
         num_hidden_layers: whole("block_count")?,
         num_attention_heads: heads,
         num_key_value_heads: optional("attention.head_count_kv").map_or(heads, |n| n as usize),
-        head_dim: optional("attention.key_length")
-            .map_or(hidden_size / heads.max(1), |n| n as usize),
+        head_dim,
         rms_norm_eps: required("attention.layer_norm_rms_epsilon")?,
         rope_theta: optional("rope.freq_base").unwrap_or(10_000.0),
         max_position_embeddings: whole("context_length")?,

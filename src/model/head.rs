@@ -4,7 +4,7 @@
 use super::cpu::{Matrix, all_threads, logit_gradient, product, view};
 use super::decoder::Decoder;
 use super::ops::{self, Path};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
 /// Labels whose logits are held at once.
@@ -30,6 +30,19 @@ impl Decoder {
         labels: &[Label],
         coefficients: &[f32],
     ) -> Result<(Vec<f32>, Tensor)> {
+        let vocab = self.config.vocab_size;
+        ensure!(
+            labels.len() == coefficients.len(),
+            "one coefficient a label"
+        );
+        ensure!(
+            labels.iter().all(|l| (l.target as usize) < vocab),
+            "a label is no token"
+        );
+        ensure!(
+            hidden.dim(1)? == self.config.hidden_size,
+            "hidden states of another width"
+        );
         let rows: Vec<u32> = labels.iter().map(|l| l.row).collect();
         let rows = Tensor::new(rows, &self.device)?;
         let at_labels = hidden.index_select(&rows, 0)?;

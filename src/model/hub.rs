@@ -2,7 +2,7 @@
 
 use super::load::shard_names;
 use anyhow::{Context, Result};
-use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo};
 use std::path::PathBuf;
 
@@ -39,11 +39,16 @@ impl Source {
         })
     }
 
-    /// The path of a file of the repository.
-    fn get(&self, file: &str) -> Result<PathBuf> {
+    /// The path of a file of the repository; `None` when there is no such file.
+    fn find(&self, file: &str) -> Result<Option<PathBuf>> {
         match self {
-            Self::Cache(cache) => cache.get(file).context("not in the cache"),
-            Self::Api(api) => Ok(api.get(file)?),
+            Self::Cache(cache) => Ok(cache.get(file)),
+            Self::Api(api) => match api.get(file) {
+                Ok(path) => Ok(Some(path)),
+                // Only the text of the error gives the status.
+                Err(ApiError::RequestError(e)) if e.to_string().contains("404") => Ok(None),
+                Err(e) => Err(e.into()),
+            },
         }
     }
 
@@ -58,31 +63,27 @@ impl Source {
 /// The folder that holds the model's files.
 pub fn fetch(id: &str) -> Result<PathBuf> {
     let source = Source::of(id)?;
-    let get = |file: &str| {
-        source.get(file).with_context(|| {
-            let hint = source.hint();
-            format!(
-                "cannot get {file} of hub model {id}: {hint}, or give --base a local folder or .gguf file"
-            )
-        })
+    let explain = |file: &str| {
+        let hint = source.hint();
+        format!(
+            "cannot get {file} of hub model {id}: {hint}, or give --base a local folder or .gguf file"
+        )
     };
+    let find = |file: &str| source.find(file).with_context(|| explain(file));
+    let get = |file: &str| find(file)?.with_context(|| explain(file));
     for file in NEEDED {
         get(file)?;
     }
-    // Not every repository has one.
-    let _ = source.get("generation_config.json");
+    find("generation_config.json")?;
     let config = get("config.json")?;
-    let folder = config
-        .parent()
-        .context("a cached file lies in a folder")?
-        .to_path_buf();
-    if source.get("model.safetensors").is_err() {
+    let folder = config.parent().context("a cached file lies in a folder")?;
+    if find("model.safetensors")?.is_none() {
         get("model.safetensors.index.json")?;
-        for shard in shard_names(&folder)? {
+        for shard in shard_names(folder)? {
             get(&shard)?;
         }
     }
-    Ok(folder)
+    Ok(folder.to_path_buf())
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use candle_core::{DType, Device, Result, Tensor};
 
 /// Keys and values of one layer, `[slots · capacity, kv heads · d]` each.
 pub struct LayerCache {
+    /// Keys after their rotation.
     pub k: Tensor,
+    /// Values.
     pub v: Tensor,
 }
 
@@ -32,6 +34,7 @@ pub struct KvCache {
 }
 
 impl KvCache {
+    /// An empty cache in f32.
     pub fn new(config: &Config, slots: usize, capacity: usize, device: &Device) -> Result<Self> {
         let shape = (slots * capacity, config.heads().kv_width());
         let layer = |_| {
@@ -51,10 +54,5 @@ impl KvCache {
     /// Key row at which a slot begins.
     pub fn start(&self, slot: usize) -> usize {
         slot * self.capacity
-    }
-
-    /// Tokens that fit into one slot.
-    pub fn capacity(&self) -> usize {
-        self.capacity
     }
 }

@@ -85,15 +85,9 @@ impl Gradients {
 
 /// What adapters implement: a change of a projection's output. The model knows no more of them.
 pub trait Delta {
-    /// The projection's output given its input `x` `[T, in]`, the base product `wx` `[T, out]` and
-    /// the frozen weight `[out, in]`; beside it, tensors that [`Self::backward`] wants back.
-    fn forward(
-        &self,
-        site: Site,
-        x: &Tensor,
-        wx: Tensor,
-        weight: &Tensor,
-    ) -> Result<(Tensor, Vec<Tensor>)>;
+    /// The projection's output given its input `x` `[T, in]` and the base product `wx` `[T, out]`;
+    /// beside it, tensors that [`Self::backward`] wants back.
+    fn forward(&self, site: Site, x: &Tensor, wx: Tensor) -> Result<(Tensor, Vec<Tensor>)>;
 
     /// Adds the adapter's own gradients to `gradients` and returns the gradient towards `wx`, and
     /// the one towards `x` that does not pass through `wx`. The caller applies Wᵀ to the first.
@@ -109,7 +103,9 @@ pub trait Delta {
 
 /// A gradient towards a projection's input in the factors it comes as: `scale · left · right`.
 pub struct ExtraGradient {
+    /// `[T, r]`
     pub left: Tensor,
+    /// `[r, in]`
     pub right: Tensor,
     pub scale: f64,
 }

@@ -10,9 +10,8 @@ use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// A base model: decoder, tokenizer and the name it was asked for by.
+/// A base model.
 pub struct Base {
-    pub name: String,
     pub decoder: Decoder,
     pub tokenizer: Tokenizer,
 }
@@ -34,11 +33,7 @@ impl Base {
         } else {
             bail!("base {base}: no such file or folder, and not a hub id like Qwen/Qwen3-0.6B")
         };
-        Ok(Self {
-            name: base.to_string(),
-            decoder,
-            tokenizer,
-        })
+        Ok(Self { decoder, tokenizer })
     }
 }
 
@@ -135,6 +130,12 @@ impl Weights for Folder {
     }
 
     fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
-        Ok(self.tensors.load(name, device)?.to_dtype(DType::F32)?)
+        let tensor = self.tensors.load(name, device)?;
+        let dtype = tensor.dtype();
+        ensure!(
+            matches!(dtype, DType::F32 | DType::F16 | DType::BF16),
+            "{name} is stored as {dtype:?}, expected F32, F16 or BF16"
+        );
+        Ok(tensor.to_dtype(DType::F32)?)
     }
 }

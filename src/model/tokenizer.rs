@@ -34,8 +34,8 @@ impl Tokenizer {
         let byte_level = || PreTokenizerWrapper::from(ByteLevel::new(false, true, true));
         let mut inner = tokenizers::Tokenizer::from_gguf(content)?;
         match pre {
-            // candle knows these.
-            "qwen2" | "llama3" | "llama-bpe" => {}
+            // candle knows this one.
+            "qwen2" => {}
             "smollm" => {
                 let digits = PreTokenizerWrapper::from(Digits::new(true));
                 inner.with_pre_tokenizer(Some(Sequence::new(vec![digits, byte_level()])));
@@ -49,7 +49,10 @@ impl Tokenizer {
         Self::new(inner, eos)
     }
 
-    fn new(inner: tokenizers::Tokenizer, eos: Vec<u32>) -> Result<Self> {
+    fn new(mut inner: tokenizers::Tokenizer, eos: Vec<u32>) -> Result<Self> {
+        // A file may ask for both; an answer must never be cut, nor a prompt padded.
+        inner.with_truncation(None).map_err(|e| anyhow!("{e}"))?;
+        inner.with_padding(None);
         ensure!(!eos.is_empty(), "the model's config names no eos_token_id");
         let this = Self { inner, eos };
         for id in &this.eos {
@@ -63,10 +66,10 @@ impl Tokenizer {
 
     /// Refuses a tokenizer whose ids do not fit the embedding table.
     pub fn check_vocabulary(&self, vocab_size: usize) -> Result<()> {
-        let tokens = self.inner.get_vocab_size(true);
+        let largest = self.inner.get_vocab(true).into_values().max().unwrap_or(0);
         ensure!(
-            tokens <= vocab_size,
-            "the tokenizer has {tokens} tokens, the model's vocabulary only {vocab_size}"
+            (largest as usize) < vocab_size,
+            "the tokenizer has a token {largest}, the model's vocabulary only {vocab_size} rows"
         );
         Ok(())
     }

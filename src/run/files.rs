@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// Errors name `path`; after one, `path` is as it was and no temporary file is left.
 pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
+    if is_device(path) {
+        return fs::write(path, content)
+            .with_context(|| format!("cannot write {}", path.display()));
+    }
     let folder = folder_of(path);
     fs::create_dir_all(folder).with_context(|| {
         format!(
@@ -34,6 +38,9 @@ pub fn check_writable(path: &Path) -> Result<()> {
     if path.is_dir() {
         bail!("cannot write {}: it is a folder", path.display());
     }
+    if is_device(path) {
+        return Ok(());
+    }
     let mut folder = folder_of(path);
     while !folder.exists() {
         folder = folder_of(folder);
@@ -48,6 +55,11 @@ pub fn check_writable(path: &Path) -> Result<()> {
                 folder.display()
             )
         })
+}
+
+/// Something that cannot be replaced by a file, such as `/dev/stdout`.
+fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }
 
 /// The folder a path lies in; a bare file name lies in the current one.

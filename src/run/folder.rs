@@ -26,13 +26,8 @@ impl RunFolder {
         let name = target
             .file_name()
             .with_context(|| format!("{} is no folder name", target.display()))?;
-        let mut partial = name.to_os_string();
-        partial.push(".partial");
-        let partial = target.with_file_name(partial);
-        if partial.exists() {
-            fs::remove_dir_all(&partial)
-                .with_context(|| format!("removing {}", partial.display()))?;
-        }
+        let name = name.to_string_lossy();
+        let partial = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
         fs::create_dir_all(&partial)
             .with_context(|| format!("cannot write {}", target.display()))?;
         Ok(Self {
@@ -64,15 +59,19 @@ impl RunFolder {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Moves the folder to its place.
+    /// Moves the folder to its place. Where that fails the work is kept, and the error says where.
     pub fn finish(mut self) -> Result<()> {
-        let place = || format!("cannot write {}", self.target.display());
-        if self.target.exists() {
-            fs::remove_dir(&self.target).with_context(place)?;
-        }
-        fs::rename(&self.partial, &self.target).with_context(place)?;
         self.finished = true;
-        Ok(())
+        let moved = match self.target.exists() {
+            true => fs::remove_dir(&self.target),
+            false => Ok(()),
+        };
+        moved
+            .and_then(|()| fs::rename(&self.partial, &self.target))
+            .with_context(|| {
+                let (target, partial) = (self.target.display(), self.partial.display());
+                format!("cannot write {target}; the finished run is in {partial}")
+            })
     }
 }
 
@@ -108,7 +107,12 @@ mod tests {
         let mut dropped = RunFolder::create(&target).unwrap();
         dropped.metric(&1).unwrap();
         drop(dropped);
-        assert!(!target.exists() && !root.path().join("a/run.partial").exists());
+        assert!(
+            fs::read_dir(root.path().join("a"))
+                .unwrap()
+                .next()
+                .is_none()
+        );
 
         let mut kept = RunFolder::create(&target).unwrap();
         kept.write("x", b"1").unwrap();

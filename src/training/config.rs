@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// How the learning rate falls after warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
     Cosine,
@@ -14,7 +14,7 @@ pub enum Schedule {
 }
 
 /// What happens to a row longer than `max_seq`. An answer is never cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnLong {
     /// Stop and name the row.
@@ -26,7 +26,7 @@ pub enum OnLong {
 }
 
 /// Optimisation settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrainConfig {
     /// Passes over the data, unless `steps` is given.
     pub epochs: f64,
@@ -36,16 +36,19 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Forward passes an optimizer step.
     pub grad_accum: usize,
+    /// Highest learning rate.
     pub lr: f64,
     pub schedule: Schedule,
     /// Share of the steps over which the learning rate rises.
     pub warmup: f64,
+    /// AdamW's decoupled weight decay.
     pub weight_decay: f64,
     /// Largest gradient norm; 0 leaves gradients as they are.
     pub clip: f64,
     /// Longest row in tokens.
     pub max_seq: usize,
     pub on_long: OnLong,
+    /// Of the adapter's start and the order of rows.
     pub seed: u64,
 }
 
@@ -71,13 +74,21 @@ impl Default for TrainConfig {
 impl TrainConfig {
     /// Refuses values no run can have.
     pub fn check(&self) -> Result<()> {
-        ensure!(self.steps != Some(0), "--steps must be at least 1");
+        // The upper bounds keep products of these numbers far from overflow.
+        for (flag, value, most) in [
+            ("--steps", self.steps.unwrap_or(1), 1_000_000_000),
+            ("--batch", self.batch, 65_536),
+            ("--grad-accum", self.grad_accum, 65_536),
+        ] {
+            ensure!(
+                (1..=most).contains(&value),
+                "{flag} is {value}, expected 1 to {most}"
+            );
+        }
         ensure!(
-            self.epochs.is_finite() && self.epochs > 0.0,
-            "--epochs must be above 0"
+            self.epochs > 0.0 && self.epochs <= 1e6,
+            "--epochs must be above 0 and at most 1000000"
         );
-        ensure!(self.batch > 0, "--batch must be at least 1");
-        ensure!(self.grad_accum > 0, "--grad-accum must be at least 1");
         ensure!(self.lr.is_finite() && self.lr > 0.0, "--lr must be above 0");
         ensure!(
             (0.0..=1.0).contains(&self.warmup),

@@ -16,6 +16,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
+    /// An optimizer that has not stepped.
     pub fn new(path: Path, weight_decay: f64) -> Self {
         Self {
             path,

@@ -38,6 +38,11 @@ pub fn encode(
         let mut prompt = tokenizer.encode(&plain(&record.prompt))?;
         let mut answer = tokenizer.encode(&record.answer)?;
         answer.push(tokenizer.eos());
+        ensure!(
+            !prompt.is_empty(),
+            "{}: the prompt has no tokens",
+            record.place
+        );
         let length = prompt.len() + answer.len();
         if length > config.max_seq {
             let (place, most) = (&record.place, config.max_seq);

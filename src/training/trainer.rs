@@ -17,11 +17,14 @@ pub struct StepMetrics {
     pub step: usize,
     /// Mean negative log-probability of the step's label tokens.
     pub loss: f64,
+    /// The step's learning rate.
     pub lr: f64,
     /// Before clipping.
     pub grad_norm: f64,
+    /// Of this step alone, like `tokens_per_s`.
     pub rows_per_s: f64,
     pub tokens_per_s: f64,
+    /// Since training began.
     pub elapsed_s: f64,
 }
 

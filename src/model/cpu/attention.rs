@@ -171,6 +171,8 @@ pub fn forward(
     h: &Heads,
 ) -> Result<(Tensor, Saved)> {
     let (t, device) = (batch.len(), q.device());
+    batch.check(k.dim(0)?)?;
+    check_shapes(t, h, &[q], &[k, v])?;
     let mut out = vec![0f32; t * h.q_width()];
     let mut lse = vec![0f32; t * h.query];
     {
@@ -205,6 +207,19 @@ pub fn forward(
     Ok((out.clone(), Saved { out, softmax }))
 }
 
+/// Errors unless queries are `[t, heads · d]` and keys one table of `[keys, kv heads · d]`, `keys ≥ t`
+/// where they are the batch's own.
+fn check_shapes(t: usize, h: &Heads, queries: &[&Tensor], keys: &[&Tensor]) -> Result<()> {
+    let rows = keys[0].dim(0)?;
+    let fits = |x: &Tensor, rows, width| x.dims() == [rows, width];
+    let good = queries.iter().all(|q| fits(q, t, h.q_width()))
+        && keys.iter().all(|k| fits(k, rows, h.kv_width()));
+    match good {
+        true => Ok(()),
+        false => candle_core::bail!("attention operands do not fit {h:?} and {t} rows"),
+    }
+}
+
 /// Softmax of the first `seen` scores, the rest 0; returns their log-sum-exp.
 fn softmax(row: &mut [f32], seen: usize) -> f32 {
     let (seen, hidden) = row.split_at_mut(seen);
@@ -225,6 +240,8 @@ pub fn backward(
     h: &Heads,
 ) -> Result<[Tensor; 3]> {
     let (t, device) = (batch.len(), q.device());
+    batch.check_uncached()?;
+    check_shapes(t, h, &[dout, q, &saved.out], &[k, v])?;
     let (qw, kw) = (h.q_width(), h.kv_width());
     let mut dq = vec![0f32; t * qw];
     let (mut dk, mut dv) = (vec![0f32; t * kw], vec![0f32; t * kw]);
