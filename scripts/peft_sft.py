@@ -34,6 +34,7 @@ def arguments():
     p.add_argument("--clip", type=float, default=0.0, help="largest gradient norm; 0 is off")
     p.add_argument("--max-seq", type=int, default=512)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--save-start", type=Path, help="also write the untrained adapter and the rows in their order to this folder")
     p.add_argument("--warm", type=int, default=3, help="first steps, left out of the timing")
     p.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     a = p.parse_args()
@@ -48,8 +49,13 @@ def main():
     tok = AutoTokenizer.from_pretrained(a.base)
     model = AutoModelForCausalLM.from_pretrained(a.base, dtype=getattr(torch, a.dtype))
     model = get_peft_model(model, LoraConfig(r=a.rank, lora_alpha=a.alpha, use_dora=a.dora, target_modules=TARGETS, task_type="CAUSAL_LM"))
-    rows = [encode(tok, json.loads(line), a.max_seq) for line in a.data.open() if line.strip()]
-    rows = [row for row in rows if any(label != IGNORED for label in row[1])]
+    texts = [json.loads(line) for line in a.data.open() if line.strip()]
+    rows = [encode(tok, text, a.max_seq) for text in texts]
+    if a.save_start:
+        model.save_pretrained(a.save_start)
+        order = batch_stream(texts, 1, random.Random(a.seed))
+        with (a.save_start / "rows.jsonl").open("w") as f:
+            f.writelines(json.dumps(next(order)[0]) + "\n" for _ in range(a.steps * a.batch))
     params = [w for w in model.parameters() if w.requires_grad]
     opt = torch.optim.AdamW(params, lr=a.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(opt, lambda step: rate(step, a.steps))

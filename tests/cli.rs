@@ -140,6 +140,39 @@ fn another_seed_or_row_order_gives_another_adapter() {
 }
 
 #[test]
+fn training_goes_on_from_an_adapter() {
+    let dir = workplace();
+    let first = sft(
+        dir.path(),
+        "a",
+        &["--dora", "--rank", "2", "--steps", "8", "--lr", "0.01"],
+    );
+    let loss = |folder: &Path, line: usize| {
+        let metrics = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+        let line: serde_json::Value =
+            serde_json::from_str(metrics.lines().nth(line).unwrap()).unwrap();
+        line["loss"].as_f64().unwrap()
+    };
+    let second = sft(
+        dir.path(),
+        "b",
+        &["--init", &text(&first), "--steps", "1", "--no-shuffle"],
+    );
+    assert!(loss(&second, 0) < 0.8 * loss(&first, 0));
+    let config = fs::read_to_string(second.join("adapter_config.json")).unwrap();
+    assert!(
+        config.contains("\"use_dora\": true") && config.contains("\"r\": 2"),
+        "{config}"
+    );
+    let all = ["sft", "--data", "x", "--init", "y", "--rank", "4"];
+    assert_eq!(
+        factory(&all).status.code(),
+        Some(2),
+        "--init decides the rank"
+    );
+}
+
+#[test]
 fn one_prompt_is_streamed() {
     let streamed = ok(&[
         "generate",

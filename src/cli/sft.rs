@@ -31,6 +31,9 @@ pub struct Args {
     /// Folder the adapter is written to [default: runs/<date>-sft-<data name>].
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Adapter folder to go on from instead of a fresh adapter; its rank, alpha and modules stay.
+    #[arg(long, conflicts_with_all = ["rank", "alpha", "dora", "target_modules"])]
+    init: Option<PathBuf>,
     /// Rank of the adapter.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=4096))]
     rank: u64,
@@ -76,6 +79,9 @@ pub struct Args {
     /// What to do with a longer row; an answer is never cut.
     #[arg(long, value_enum, default_value_t = TrainConfig::default().on_long)]
     on_long: OnLong,
+    /// Take rows in the file's order, epoch after epoch, instead of shuffling them.
+    #[arg(long)]
+    no_shuffle: bool,
     /// Seed of the adapter's start and the order of rows.
     #[arg(long, default_value_t = TrainConfig::default().seed)]
     seed: u64,
@@ -96,6 +102,7 @@ fn projection(name: &str) -> Result<Projection, String> {
 struct Resolved<'a> {
     data: &'a PathBuf,
     base: &'a str,
+    init: Option<&'a PathBuf>,
     rank: usize,
     alpha: f64,
     dora: bool,
@@ -119,6 +126,7 @@ impl Args {
             clip: self.clip,
             max_seq: self.max_seq,
             on_long: self.on_long,
+            shuffle: !self.no_shuffle,
             seed: self.seed,
         };
         config.check().map_err(UsageError::of)?;
@@ -150,7 +158,7 @@ impl Args {
 
 /// Trains an adapter and writes its folder.
 pub fn run(args: Args) -> Result<()> {
-    let (train, adapter_config) = (args.train_config()?, args.adapter_config()?);
+    let (train, fresh) = (args.train_config()?, args.adapter_config()?);
     let records = record::read(&args.data)?;
     let out = args.out.clone().unwrap_or_else(|| {
         let name = args.data.file_stem().unwrap_or_default().to_string_lossy();
@@ -173,19 +181,24 @@ pub fn run(args: Args) -> Result<()> {
         longest <= most,
         "a row has {longest} tokens, more than the base's {most} positions; lower --max-seq"
     );
+    let mut adapter = match &args.init {
+        Some(folder) => peft::load(folder, &base.decoder)?,
+        None => Adapter::init(fresh, &base.decoder, train.seed)?,
+    };
+    adapter.config.base = Some(args.base.clone());
     let resolved = Resolved {
         data: &args.data,
         base: &args.base,
-        rank: adapter_config.rank,
-        alpha: adapter_config.alpha,
-        dora: adapter_config.dora,
-        target_modules: adapter_config.targets.iter().map(|t| t.name()).collect(),
+        init: args.init.as_ref(),
+        rank: adapter.config.rank,
+        alpha: adapter.config.alpha,
+        dora: adapter.config.dora,
+        target_modules: adapter.config.targets.iter().map(|t| t.name()).collect(),
         rows: examples.len(),
         train: &train,
     };
     let toml = toml::to_string(&resolved).context("writing the resolved config")?;
     folder.write("config.toml", toml.as_bytes())?;
-    let mut adapter = Adapter::init(adapter_config, &base.decoder, train.seed)?;
     let total = train.total_steps(examples.len());
     let tokens: usize = examples.iter().map(|e| e.len()).sum();
     note(format_args!(

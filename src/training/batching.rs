@@ -4,8 +4,16 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+/// Row numbers without end: each epoch a fresh shuffle by `seed`, or 0, 1, 2, … over and over.
+pub fn order(rows: usize, shuffle: bool, seed: u64) -> Box<dyn Iterator<Item = usize>> {
+    match shuffle {
+        true => Box::new(Shuffle::new(rows, seed)),
+        false => Box::new((0..rows).cycle()),
+    }
+}
+
 /// An endless seeded stream of row numbers: every epoch is a fresh shuffle of all rows.
-pub struct Shuffle {
+struct Shuffle {
     rows: usize,
     rng: StdRng,
     epoch: Vec<usize>,
@@ -13,7 +21,7 @@ pub struct Shuffle {
 
 impl Shuffle {
     /// A stream over `rows` rows (at least one).
-    pub fn new(rows: usize, seed: u64) -> Self {
+    fn new(rows: usize, seed: u64) -> Self {
         Self {
             rows,
             rng: StdRng::seed_from_u64(seed),
@@ -47,6 +55,10 @@ mod tests {
             assert_eq!(sorted, (0..20).collect::<Vec<_>>());
         }
         assert_ne!(rows[..20], rows[20..]);
-        assert_eq!(rows, Shuffle::new(20, 7).take(40).collect::<Vec<_>>());
+        assert_eq!(rows, order(20, true, 7).take(40).collect::<Vec<_>>());
+        assert_eq!(
+            order(2, false, 7).take(5).collect::<Vec<_>>(),
+            [0, 1, 0, 1, 0]
+        );
     }
 }

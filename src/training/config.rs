@@ -48,6 +48,8 @@ pub struct TrainConfig {
     /// Longest row in tokens.
     pub max_seq: usize,
     pub on_long: OnLong,
+    /// Every epoch in another order; otherwise the file's.
+    pub shuffle: bool,
     /// Of the adapter's start and the order of rows.
     pub seed: u64,
 }
@@ -66,6 +68,7 @@ impl Default for TrainConfig {
             clip: 1.0,
             max_seq: 512,
             on_long: OnLong::Error,
+            shuffle: true,
             seed: 0,
         }
     }

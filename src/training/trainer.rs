@@ -1,6 +1,6 @@
 //! The training loop: batches to gradients to optimizer steps.
 
-use super::batching::Shuffle;
+use super::batching::order;
 use super::config::TrainConfig;
 use super::optim::Optimizer;
 use super::sft::{Example, pack};
@@ -57,8 +57,8 @@ pub fn train(
 ) -> Result<()> {
     ensure!(!examples.is_empty(), "there are no rows to train on");
     let total = config.total_steps(examples.len());
-    let mut rows =
-        Shuffle::new(examples.len(), config.seed).take(config.total_rows(examples.len()));
+    let rows = order(examples.len(), config.shuffle, config.seed);
+    let mut rows = rows.take(config.total_rows(examples.len()));
     let mut optimizer = Optimizer::new(decoder.path, config.weight_decay);
     let start = Instant::now();
     for step in 0..total {
