@@ -50,7 +50,8 @@ def main():
     model = AutoModelForCausalLM.from_pretrained(a.base, dtype=getattr(torch, a.dtype))
     model = get_peft_model(model, LoraConfig(r=a.rank, lora_alpha=a.alpha, use_dora=a.dora, target_modules=TARGETS, task_type="CAUSAL_LM"))
     texts = [json.loads(line) for line in a.data.open() if line.strip()]
-    rows = [encode(tok, text, a.max_seq) for text in texts]
+    encoded = [(text, encode(tok, text, a.max_seq)) for text in texts]
+    texts, rows = zip(*[pair for pair in encoded if any(label != IGNORED for label in pair[1][1])])
     if a.save_start:
         model.save_pretrained(a.save_start)
         order = batch_stream(texts, 1, random.Random(a.seed))

@@ -4,12 +4,9 @@
 mod common;
 
 use candle_core::Device;
-use common::{MODELS, base, distance, golden, ids, json};
+use common::{MODELS, base, distance, golden, greedy, ids, json};
 use factory::adapters::lora::Adapter;
 use factory::adapters::peft;
-use factory::generation::engine::Engine;
-use factory::generation::sampler::SamplerConfig;
-use factory::generation::sequence::StopConfig;
 use factory::model::batch::Batch;
 use factory::model::linear::Gradients;
 use factory::model::load::Base;
@@ -48,18 +45,7 @@ fn logits_and_tokens_are_those_of_transformers() {
             let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 1e-4, "{name} {path:?}: {worst}");
 
-            let engine = Engine {
-                decoder: &base.decoder,
-                tokenizer: &base.tokenizer,
-                delta: None,
-                sampler: SamplerConfig::default(),
-                stop: StopConfig {
-                    max_tokens: 12,
-                    stop: Vec::new(),
-                },
-                batch: 1,
-            };
-            let answers = engine.generate(&[tokens], |_| Ok(())).unwrap();
+            let answers = greedy(&base, &[tokens], 12, 1);
             assert_eq!(answers[0].tokens, ids(&prompt["greedy"]), "{name} {path:?}");
         }
     }

@@ -4,10 +4,7 @@
 mod common;
 
 use candle_core::Device;
-use common::{ids, json};
-use factory::generation::engine::Engine;
-use factory::generation::sampler::SamplerConfig;
-use factory::generation::sequence::StopConfig;
+use common::{greedy, ids, json};
 use factory::model::batch::Batch;
 use factory::model::load::Base;
 use std::collections::HashMap;
@@ -39,18 +36,7 @@ fn smollm2_gives_the_logits_and_tokens_of_transformers() {
     println!("largest difference of a logit: {worst:.1e}");
     assert!(worst <= 2e-3);
 
-    let engine = Engine {
-        decoder: &base.decoder,
-        tokenizer: &base.tokenizer,
-        delta: None,
-        sampler: SamplerConfig::default(),
-        stop: StopConfig {
-            max_tokens: 24,
-            stop: Vec::new(),
-        },
-        batch: 8,
-    };
-    let answers = engine.generate(&tokens, |_| Ok(())).unwrap();
+    let answers = greedy(&base, &tokens, 24, 8);
     for (i, (prompt, answer)) in prompts.iter().zip(&answers).enumerate() {
         let mut expected = ids(&prompt["greedy"]);
         expected.retain(|t| !base.tokenizer.is_eos(*t));

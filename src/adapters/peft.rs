@@ -48,19 +48,24 @@ pub fn files(adapter: &Adapter) -> Result<[(&'static str, Vec<u8>); 2]> {
     Ok([(CONFIG, config), (WEIGHTS, weights)])
 }
 
+/// Reads the config of the adapter in `folder`.
+pub fn read_config(folder: &Path) -> Result<AdapterConfig> {
+    String::from_utf8(read(folder, CONFIG)?)
+        .map_err(|_| anyhow!("not UTF-8"))
+        .and_then(|text| AdapterConfig::from_json(&text))
+        .with_context(|| folder.join(CONFIG).display().to_string())
+}
+
+fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
+    std::fs::read(folder.join(name))
+        .with_context(|| format!("adapter {}: reading {name}", folder.display()))
+}
+
 /// Reads the adapter in `folder` for `decoder`. Every tensor whose name or shape does not fit the
 /// decoder is named in one error.
 pub fn load(folder: &Path, decoder: &Decoder) -> Result<Adapter> {
-    let read = |name: &str| {
-        let path = folder.join(name);
-        std::fs::read(&path)
-            .with_context(|| format!("adapter {}: reading {}", folder.display(), name))
-    };
-    let config = String::from_utf8(read(CONFIG)?)
-        .map_err(|_| anyhow!("not UTF-8"))
-        .and_then(|text| AdapterConfig::from_json(&text))
-        .with_context(|| folder.join(CONFIG).display().to_string())?;
-    let bytes = read(WEIGHTS)?;
+    let config = read_config(folder)?;
+    let bytes = read(folder, WEIGHTS)?;
     let modules = parse(&bytes, &config, decoder)
         .with_context(|| folder.join(WEIGHTS).display().to_string())?;
     let mut adapter = Adapter::new(config, modules, decoder.path);

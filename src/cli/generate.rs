@@ -4,7 +4,6 @@ use super::device::DeviceArg;
 use super::progress::Progress;
 use super::sft::DEFAULT_BASE;
 use super::{UsageError, note, say};
-use crate::adapters::config::AdapterConfig;
 use crate::adapters::peft;
 use crate::data::jsonl;
 use crate::data::record;
@@ -15,7 +14,7 @@ use crate::model::linear::Delta;
 use crate::model::load::Base;
 use crate::model::tokenizer::Tokenizer;
 use crate::run::files::{check_writable, write_atomic};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -122,10 +121,7 @@ fn base_name(args: &Args) -> Result<String> {
     let Some(folder) = &args.lora else {
         return Ok(DEFAULT_BASE.to_string());
     };
-    let path = folder.join("adapter_config.json");
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let config = AdapterConfig::from_json(&text).with_context(|| path.display().to_string())?;
+    let config = peft::read_config(folder)?;
     Ok(config.base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
 }
 

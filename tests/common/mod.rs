@@ -1,6 +1,9 @@
 //! What several test files share: the tiny models under tests/goldens and the binary.
 
 use candle_core::{Device, Tensor};
+use factory::generation::engine::Engine;
+use factory::generation::sampler::SamplerConfig;
+use factory::generation::sequence::{Answer, StopConfig};
 use factory::model::load::Base;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -28,6 +31,23 @@ pub fn ids(value: &Value) -> Vec<u32> {
 #[allow(dead_code)]
 pub fn base(name: &str) -> Base {
     Base::load(golden(name).to_str().unwrap(), &Device::Cpu).unwrap()
+}
+
+/// Greedy answers to `prompts`.
+#[allow(dead_code)]
+pub fn greedy(base: &Base, prompts: &[Vec<u32>], max_tokens: usize, batch: usize) -> Vec<Answer> {
+    let engine = Engine {
+        decoder: &base.decoder,
+        tokenizer: &base.tokenizer,
+        delta: None,
+        sampler: SamplerConfig::default(),
+        stop: StopConfig {
+            max_tokens,
+            stop: Vec::new(),
+        },
+        batch,
+    };
+    engine.generate(prompts, |_| Ok(())).unwrap()
 }
 
 /// ‖a − b‖ / ‖b‖
