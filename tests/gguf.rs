@@ -5,7 +5,7 @@ mod common;
 
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use common::{base, factory, golden, json};
 use factory::model::batch::Batch;
 use factory::model::load::Base;
@@ -85,6 +85,7 @@ fn write(path: &Path, architecture: &str) {
                 (format!("blk.{layer}.{part}"), tensor)
             }
         };
+        let tensor = tensor.to_dtype(DType::F32).unwrap();
         let tensor = QTensor::quantize(&tensor, GgmlDType::F32).unwrap();
         tensors.push((format!("{gguf}.weight"), tensor));
     }
