@@ -4,7 +4,7 @@
 mod common;
 
 use candle_core::quantized::gguf_file::{self, Value};
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use common::{base, factory, golden, json};
 use factory::model::batch::Batch;
@@ -101,7 +101,7 @@ fn gguf_is_the_same_model_as_safetensors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
     write(&path, "llama");
-    let gguf = Base::load(path.to_str().unwrap(), &Device::Cpu).unwrap();
+    let gguf = Base::load(path.to_str().unwrap(), DType::F32, &Device::Cpu).unwrap();
     let safetensors = base("tiny-llama");
     let text = "select 12 from 'café';\n  99";
     let tokens = safetensors.tokenizer.encode(text).unwrap();
@@ -151,4 +151,40 @@ fn damaged_and_foreign_files_are_refused_by_name() {
     write(&path, "mamba");
     let mamba = std::fs::read(&path).unwrap();
     assert!(error(&mamba).contains("architecture \"mamba\" is not supported"));
+}
+
+#[test]
+fn every_storage_type_has_the_values_of_the_reference_reader() {
+    let golden = json("gguf_types.json");
+    for (name, case) in golden["types"].as_object().unwrap() {
+        let dtype = match name.as_str() {
+            "Q4_0" => GgmlDType::Q4_0,
+            "Q4_1" => GgmlDType::Q4_1,
+            "Q5_0" => GgmlDType::Q5_0,
+            "Q5_1" => GgmlDType::Q5_1,
+            "Q8_0" => GgmlDType::Q8_0,
+            "Q2_K" => GgmlDType::Q2K,
+            "Q3_K" => GgmlDType::Q3K,
+            "Q4_K" => GgmlDType::Q4K,
+            "Q5_K" => GgmlDType::Q5K,
+            "Q6_K" => GgmlDType::Q6K,
+            "F16" => GgmlDType::F16,
+            "BF16" => GgmlDType::BF16,
+            other => panic!("{other}"),
+        };
+        let hex = case["bytes"].as_str().unwrap();
+        let byte = |i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let expected: Vec<f32> = serde_json::from_value(case["values"].clone()).unwrap();
+        let storage = QStorage::from_data(bytes.into(), &Device::Cpu, dtype).unwrap();
+        let tensor = QTensor::new(storage, expected.len()).unwrap();
+        let values: Vec<f32> = tensor.dequantize(&Device::Cpu).unwrap().to_vec1().unwrap();
+        for (a, b) in values.iter().zip(&expected) {
+            assert!(
+                (a - b).abs() <= 1e-6 * b.abs().max(1.0),
+                "{name}: {a} is not {b}"
+            );
+        }
+    }
+    assert_eq!(golden["types"].as_object().unwrap().len(), 12);
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use common::{MODELS, base, distance, golden, greedy, ids, json};
 use factory::adapters::lora::Adapter;
 use factory::adapters::peft;
@@ -11,10 +11,22 @@ use factory::model::batch::Batch;
 use factory::model::linear::Gradients;
 use factory::model::load::Base;
 use factory::model::ops::Path as OpsPath;
-use factory::training::config::TrainConfig;
+use factory::training::config::{Length, TrainConfig};
 use factory::training::sft::Example;
 use factory::training::trainer::{loss_and_gradient, train};
 use serde_json::Value;
+
+/// Adapters under tests/goldens, and the base of each.
+const ADAPTERS: [(&str, &str); 8] = [
+    ("tiny-llama", "lora"),
+    ("tiny-llama", "dora"),
+    ("tiny-llama", "patterns"),
+    ("tiny-qwen2", "lora"),
+    ("tiny-qwen2", "dora"),
+    ("tiny-qwen3", "lora"),
+    ("tiny-qwen3", "dora"),
+    ("tiny-qwen3", "rslora"),
+];
 
 const PATHS: [OpsPath; 2] = [OpsPath::Fused, OpsPath::Portable];
 
@@ -57,11 +69,8 @@ fn logits_and_tokens_are_those_of_transformers() {
 
 fn step_rows(step: &Value) -> Vec<Example> {
     let rows = step["rows"].as_array().unwrap().iter();
-    rows.map(|r| Example {
-        prompt: ids(&r["prompt"]),
-        answer: ids(&r["response"]),
-    })
-    .collect()
+    rows.map(|r| Example::new(&ids(&r["prompt"]), &ids(&r["response"])))
+        .collect()
 }
 
 fn gradient(
@@ -80,10 +89,10 @@ fn gradient(
 
 #[test]
 fn a_training_step_has_the_loss_and_gradients_of_peft() {
-    for (name, path) in MODELS.into_iter().flat_map(|m| PATHS.map(|p| (m, p))) {
-        for kind in ["lora", "dora"] {
-            let name = format!("{name}-{kind}");
-            let base = base_on(name.trim_end_matches(&format!("-{kind}")), path);
+    for (model, kind) in ADAPTERS {
+        for path in PATHS {
+            let name = format!("{model}-{kind}");
+            let base = base_on(model, path);
             let adapter = peft::load(&golden(&name), &base.decoder).unwrap();
             let step = json(&format!("{name}/step.json"));
             let rows = step_rows(&step);
@@ -116,23 +125,23 @@ fn a_training_step_has_the_loss_and_gradients_of_peft() {
 
 #[test]
 fn ten_steps_have_the_losses_and_norms_of_peft() {
-    for (name, path) in MODELS.into_iter().flat_map(|m| PATHS.map(|p| (m, p))) {
-        for kind in ["lora", "dora"] {
-            let base = base_on(name, path);
-            let folder = format!("{name}-{kind}");
+    for (model, kind) in ADAPTERS {
+        for path in PATHS {
+            let base = base_on(model, path);
+            let folder = format!("{model}-{kind}");
             let mut adapter = peft::load(&golden(&folder), &base.decoder).unwrap();
             let step = json(&format!("{folder}/step.json"));
             let expected = &step["training"];
             let rows = step_rows(&step);
             let config = TrainConfig {
-                steps: Some(10),
+                length: Length::Steps(10),
                 batch: rows.len(),
                 lr: expected["lr"].as_f64().unwrap(),
                 clip: expected["clip"].as_f64().unwrap(),
                 ..TrainConfig::default()
             };
             let mut steps = Vec::new();
-            train(&base.decoder, &mut adapter, &rows, &config, |m| {
+            train(&base.decoder, &mut adapter, &rows, None, &config, |m, _| {
                 steps.push(m.clone());
                 Ok(())
             })
@@ -151,5 +160,38 @@ fn ten_steps_have_the_losses_and_norms_of_peft() {
                 near(m.grad_norm, "grad_norms");
             }
         }
+    }
+}
+
+#[test]
+fn bf16_stays_near_f32() {
+    for (model, kind) in ADAPTERS {
+        let name = format!("{model}-{kind}");
+        let folder = golden(model);
+        let base = Base::load(folder.to_str().unwrap(), DType::BF16, &Device::Cpu).unwrap();
+        assert_eq!(base.decoder.path, OpsPath::Portable);
+        let adapter = peft::load(&golden(&name), &base.decoder).unwrap();
+        let step = json(&format!("{name}/step.json"));
+        let rows = step_rows(&step);
+        let labels = step["labels"].as_u64().unwrap() as usize;
+        let (loss, gradients) = gradient(&base, &adapter, &[&rows], labels);
+        let expected = step["loss"].as_f64().unwrap();
+        // bf16 keeps 8 bits: every activation is off by up to 0.4%.
+        assert!((loss / expected - 1.0).abs() < 0.02, "{name}: {loss}");
+        let file = golden(&format!("{name}/gradients.safetensors"));
+        let expected = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+        let mut worst = 0f32;
+        for (tensor, g) in &gradients.0 {
+            assert_eq!(g.dtype(), DType::F32);
+            let suffix = if tensor.contains("magnitude") {
+                ""
+            } else {
+                ".weight"
+            };
+            let e = &expected[&format!("base_model.model.model.{tensor}{suffix}")];
+            worst = worst.max(distance(g, e));
+        }
+        println!("{name}: worst gradient {worst:.3}");
+        assert!(worst < 9.1, "{name}: {worst}");
     }
 }

@@ -109,7 +109,7 @@ impl<'a> Renderer<'a> {
                         !content.contains("</think>"),
                         "message {i}: the answer has a </think>; chatml trains with thinking off: leave the block out"
                     );
-                    let current = i + 1 == turns.len() && last_question.is_none_or(|q| q < i);
+                    let current = i + 1 == turns.len() && last_question.is_some_and(|q| q < i);
                     self.opening(m, current, pieces)?;
                     let content = match current {
                         true => content.trim_start_matches('\n'),
