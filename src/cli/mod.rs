@@ -4,8 +4,11 @@ mod data;
 mod device;
 mod eval_sql;
 mod generate;
+mod one_line;
 mod progress;
 mod sft;
+
+pub use one_line::one_line;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;

@@ -2,26 +2,24 @@
 
 use super::config::{Config, Family};
 use super::decoder::{Decoder, Weights};
+use super::gguf_check;
 use super::linear::Projection;
 use super::tokenizer::Tokenizer;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::{Device, Tensor};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Reads a GGUF file.
 pub fn load(path: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
     let mut file = BufReader::new(File::open(path)?);
-    // candle panics on metadata such as an alignment of 0.
-    let content = catch_unwind(AssertUnwindSafe(|| Content::read(&mut file)));
-    let Ok(content) = content else {
-        bail!("not a GGUF file: its metadata makes no sense (general.alignment?)")
-    };
-    let content = content.map_err(unsupported_or_truncated)?;
+    gguf_check::metadata(&mut file)?;
+    let content = Content::read(&mut file)
+        .map_err(|e| anyhow!("not a complete GGUF file with supported types: {e}"))?;
+    gguf_check::tensors(&content, file.get_ref().metadata()?.len())?;
     let config = config(&content)?;
     let tokenizer = Tokenizer::from_gguf(&content, config.eos_token_ids.clone())?;
     tokenizer.check_vocabulary(config.vocab_size)?;
@@ -32,10 +30,6 @@ pub fn load(path: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
         file: RefCell::new(file),
     };
     Ok((Decoder::new(config, &weights, device)?, tokenizer))
-}
-
-fn unsupported_or_truncated(e: candle_core::Error) -> anyhow::Error {
-    anyhow::anyhow!("not a complete GGUF file with supported types: {e}")
 }
 
 fn number(v: &Value) -> Option<f64> {
@@ -140,7 +134,7 @@ impl Weights for Gguf {
             .content
             .tensor(&mut *file, &gguf, &Device::Cpu)
             .and_then(|q| q.dequantize(&Device::Cpu))
-            .map_err(|e| anyhow::anyhow!("tensor {gguf}: {e}"))?;
+            .map_err(|e| anyhow!("tensor {gguf}: {e}"))?;
         let heads = match name {
             _ if !self.permuted => None,
             n if n.ends_with("q_proj.weight") => Some(self.heads.0),

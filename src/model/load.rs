@@ -55,7 +55,9 @@ fn load_folder(folder: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
         &folder.join("tokenizer.json"),
         decoder.config.eos_token_ids.clone(),
     )?;
-    tokenizer.check_vocabulary(decoder.config.vocab_size)?;
+    tokenizer
+        .check_vocabulary(decoder.config.vocab_size)
+        .with_context(|| folder.display().to_string())?;
     Ok((decoder, tokenizer))
 }
 
