@@ -1,4 +1,6 @@
-"""The prompts of tests/goldens/smollm2.json: SQL with schemas, prose, code, numbers, Unicode, chat markers."""
+"""The prompts of scripts/goldens.py: for SmolLM2, SQL with schemas, prose, code, numbers, Unicode, chat markers."""
+
+TINY_PROMPTS = ["select", "id > 42", "<|im_start|>é = 'ß'\n"]
 
 ASK = "You write SQLite. Answer with one SELECT statement.\n"
 SHOP = "Schema: customers(id, name, city); orders(id, customer_id, total, placed_on); items(order_id, sku, quantity).\n"

@@ -1,14 +1,12 @@
 //! Parse, run, print the one error, exit.
 
-use clap::Parser;
 use factory::cli::{Cli, UsageError, one_line};
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     // On a pool thread, a parallel kernel starts without waking one from outside.
-    match rayon::scope(|_| cli.run()) {
+    match Cli::from_env().and_then(|cli| rayon::scope(|_| cli.run())) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output has seen enough, as in `factory … | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,

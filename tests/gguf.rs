@@ -5,7 +5,7 @@ mod common;
 
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use common::{base, factory, golden, json};
 use factory::model::batch::Batch;
 use factory::model::load::Base;
@@ -88,6 +88,7 @@ fn write(path: &Path, architecture: &str, merges: &[&str]) {
                 (format!("blk.{layer}.{part}"), tensor)
             }
         };
+        let tensor = tensor.to_dtype(DType::F32).unwrap();
         let tensor = QTensor::quantize(&tensor, GgmlDType::F32).unwrap();
         tensors.push((format!("{gguf}.weight"), tensor));
     }
@@ -103,7 +104,7 @@ fn gguf_is_the_same_model_as_safetensors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
     write(&path, "llama", &[]);
-    let gguf = Base::load(path.to_str().unwrap(), &Device::Cpu).unwrap();
+    let gguf = Base::load(path.to_str().unwrap(), DType::F32, &Device::Cpu).unwrap();
     let safetensors = base("tiny-llama");
     let text = "select 12 from 'café';\n  99";
     let tokens = safetensors.tokenizer.encode(text).unwrap();

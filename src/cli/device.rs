@@ -1,9 +1,10 @@
-//! `--device`.
+//! `--device` and `--dtype`.
 
 use super::{UsageError, note};
 use anyhow::Result;
-use candle_core::Device;
+use candle_core::{DType, Device};
 use clap::ValueEnum;
+use serde::Serialize;
 
 /// Where tensors live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,6 +38,28 @@ impl DeviceArg {
                 note(format_args!("device: {name} (auto)"));
                 Ok(device)
             }
+        }
+    }
+}
+
+/// Type of the base's weights and of activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DTypeArg {
+    /// f32 on the CPU, bf16 elsewhere.
+    Auto,
+    F32,
+    Bf16,
+}
+
+impl DTypeArg {
+    /// The type on `device`.
+    pub fn on(self, device: &Device) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+            Self::Auto if device.is_cpu() => DType::F32,
+            Self::Auto => DType::BF16,
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The command line: one file a command. Only this module reads flags and prints.
 
+mod config_file;
 mod data;
 mod device;
+mod doctor;
 mod eval_sql;
 mod generate;
+mod model;
 mod one_line;
 mod progress;
 mod sft;
@@ -30,9 +33,17 @@ enum Command {
     EvalSql(eval_sql::Args),
     /// Make data sets.
     Data(data::Args),
+    Model(model::Args),
+    Doctor(doctor::Args),
 }
 
 impl Cli {
+    /// The program's command line, with the settings of a `--config` file. clap itself ends the
+    /// program on `--help` and on mistakes of the command line.
+    pub fn from_env() -> anyhow::Result<Self> {
+        config_file::parse(std::env::args_os().collect())
+    }
+
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
@@ -40,6 +51,8 @@ impl Cli {
             Command::Generate(args) => generate::run(args),
             Command::EvalSql(args) => eval_sql::run(args),
             Command::Data(args) => data::run(args),
+            Command::Model(args) => model::run(args),
+            Command::Doctor(args) => doctor::run(args),
         }
     }
 }

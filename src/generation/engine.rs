@@ -51,7 +51,7 @@ impl Engine<'_> {
             self.stop.max_tokens
         );
         let slots = self.batch.min(prompts.len());
-        let mut cache = KvCache::new(&self.decoder.config, slots, capacity, &self.decoder.device)?;
+        let mut cache = KvCache::new(self.decoder, slots, capacity)?;
         let mut free: Vec<usize> = (0..slots).rev().collect();
         let mut waiting: VecDeque<usize> = (0..prompts.len()).collect();
         let mut running: Vec<Sequence> = Vec::new();

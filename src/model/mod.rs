@@ -1,7 +1,7 @@
 //! Decoder-only transformers with an explicit backward pass. Knows projections and a hook on them,
 //! never adapters.
 
-mod attention;
+pub mod attention;
 pub mod batch;
 mod block;
 pub mod config;
@@ -17,4 +17,5 @@ pub mod load;
 mod merges;
 pub mod mismatch;
 pub mod ops;
+mod portable;
 pub mod tokenizer;

@@ -1,6 +1,6 @@
 //! What several test files share: the tiny models under tests/goldens and the binary.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use factory::generation::engine::Engine;
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::{Answer, StopConfig};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 #[allow(dead_code)]
-pub const MODELS: [&str; 2] = ["tiny-llama", "tiny-qwen3"];
+pub const MODELS: [&str; 3] = ["tiny-llama", "tiny-qwen2", "tiny-qwen3"];
 
 pub fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -30,7 +30,7 @@ pub fn ids(value: &Value) -> Vec<u32> {
 
 #[allow(dead_code)]
 pub fn base(name: &str) -> Base {
-    Base::load(golden(name).to_str().unwrap(), &Device::Cpu).unwrap()
+    Base::load(golden(name).to_str().unwrap(), DType::F32, &Device::Cpu).unwrap()
 }
 
 /// Greedy answers to `prompts`.

@@ -5,7 +5,7 @@ pub mod gguf;
 pub mod model;
 
 use anyhow::Result;
-use candle_core::Device;
+use candle_core::{DType, Device};
 use factory::cli::one_line;
 use factory::generation::engine::Engine;
 use factory::generation::sampler::SamplerConfig;
@@ -51,7 +51,7 @@ pub fn outcome<T>(result: Result<T>, file: &str) -> Option<T> {
 
 /// Loads the model at `path`, whose name ends in `file`.
 pub fn load(path: &Path, file: &str) -> Option<Base> {
-    outcome(Base::load(path.to_str()?, &Device::Cpu), file)
+    outcome(Base::load(path.to_str()?, DType::F32, &Device::Cpu), file)
 }
 
 /// Answers a prompt: whatever was loaded must run or say why not.
@@ -67,7 +67,7 @@ pub fn generate(base: &Base, delta: Option<&dyn Delta>) -> Result<()> {
         },
         batch: 1,
     };
-    let prompt = base.tokenizer.encode("ab ba\n")?;
+    let prompt = base.tokenizer.encode_text("ab <|im_end|>\n")?;
     engine.generate(&[prompt], |_| Ok(()))?;
     Ok(())
 }

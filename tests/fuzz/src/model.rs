@@ -124,7 +124,9 @@ pub fn adapter_config(dora: bool) -> Value {
     json!({
         "peft_type": "LORA", "base_model_name_or_path": "x", "r": 1, "lora_alpha": 2, "use_dora": dora,
         "target_modules": ["q_proj", "model.layers.0.mlp.down_proj"], "use_rslora": false, "bias": "none",
-        "modules_to_save": null, "rank_pattern": {}, "init_lora_weights": true, "fan_in_fan_out": false,
+        "modules_to_save": null, "lora_dropout": 0.5,
+        "rank_pattern": {"down_proj": 1}, "alpha_pattern": {r"layers\.\d\.self.*": 3},
+        "init_lora_weights": true, "fan_in_fan_out": false,
     })
 }
 

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 const SEEDS: [&str; 3] = [
     "\u{feff}{\"instruction\":\"a\",\"response\":\"b\"}\r\n\n{\"id\":1,\"prompt\":\"q\\u00e9\",\"completion\":\"a\"}",
     "{\"prompt\":\"q\",\"completion\":\"a\",\"x\":[[1.5e3,null],{\"y\":true}]}\n",
-    "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}],\"prompt\":\"q\",\"completion\":\"a\"}\n",
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}]}\n{\"text\":\"a\",\"prompt\":\"q\"}\n",
 ];
 
 fuzz_target!(
