@@ -1,6 +1,6 @@
 //! Parse, run, print the one error, exit.
 
-use factory::cli::{Cli, UsageError};
+use factory::cli::{Cli, UsageError, one_line};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -19,21 +19,6 @@ fn main() -> ExitCode {
             }
         }
     }
-}
-
-/// The error and its causes on one line: messages of SQLite and TOML span lines, and candle's carry
-/// a backtrace where RUST_BACKTRACE is set.
-fn one_line(error: &anyhow::Error) -> String {
-    let mut causes: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        let message = text.split("\n   0: ").next().unwrap_or(&text);
-        let message = message.trim().replace('\n', " ");
-        if causes.last() != Some(&message) {
-            causes.push(message);
-        }
-    }
-    causes.join(": ")
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -15,7 +15,7 @@ fn strings(values: impl IntoIterator<Item = String>) -> Value {
     Value::Array(values.into_iter().map(Value::String).collect())
 }
 
-fn metadata(architecture: &str) -> Vec<(String, Value)> {
+fn metadata(architecture: &str, merges: &[&str]) -> Vec<(String, Value)> {
     let tokenizer = json("tiny-llama/tokenizer.json");
     let mut tokens = vec![String::new(); 259];
     for (token, id) in tokenizer["model"]["vocab"].as_object().unwrap() {
@@ -43,7 +43,10 @@ fn metadata(architecture: &str) -> Vec<(String, Value)> {
         ("tokenizer.ggml.model".into(), Value::String("gpt2".into())),
         ("tokenizer.ggml.pre".into(), Value::String("gpt-2".into())),
         ("tokenizer.ggml.tokens".into(), strings(tokens)),
-        ("tokenizer.ggml.merges".into(), strings([])),
+        (
+            "tokenizer.ggml.merges".into(),
+            strings(merges.iter().map(|m| m.to_string())),
+        ),
         ("tokenizer.ggml.eos_token_id".into(), number("eos_token_id")),
     ]
 }
@@ -56,7 +59,7 @@ fn permute(w: &Tensor, heads: usize) -> Tensor {
     w.reshape((rows, columns)).unwrap()
 }
 
-fn write(path: &Path, architecture: &str) {
+fn write(path: &Path, architecture: &str, merges: &[&str]) {
     let weights = golden("tiny-llama/model.safetensors");
     let weights = candle_core::safetensors::load(weights, &Device::Cpu).unwrap();
     let mut tensors: Vec<(String, QTensor)> = Vec::new();
@@ -89,7 +92,7 @@ fn write(path: &Path, architecture: &str) {
         let tensor = QTensor::quantize(&tensor, GgmlDType::F32).unwrap();
         tensors.push((format!("{gguf}.weight"), tensor));
     }
-    let metadata = metadata(architecture);
+    let metadata = metadata(architecture, merges);
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let mut file = std::fs::File::create(path).unwrap();
@@ -100,7 +103,7 @@ fn write(path: &Path, architecture: &str) {
 fn gguf_is_the_same_model_as_safetensors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
-    write(&path, "llama");
+    write(&path, "llama", &[]);
     let gguf = Base::load(path.to_str().unwrap(), DType::F32, &Device::Cpu).unwrap();
     let safetensors = base("tiny-llama");
     let text = "select 12 from 'café';\n  99";
@@ -138,19 +141,43 @@ fn damaged_and_foreign_files_are_refused_by_name() {
             .unwrap()
             .to_string()
     };
-    write(&path, "llama");
+    write(&path, "llama", &[]);
     let whole = std::fs::read(&path).unwrap();
-    assert!(error(&whole[..whole.len() - 4000]).contains("remaining in file"));
+    assert!(error(&whole[..whole.len() - 4000]).contains("behind the end of the file"));
     assert!(error(&whole[..100]).contains("not a complete GGUF"));
-    // The type of the embedding follows its name, rank and two dimensions.
-    let name = b"token_embd.weight";
-    let at = whole.windows(name.len()).position(|w| w == name).unwrap();
-    let mut quantized = whole.clone();
-    quantized[at + name.len() + 4 + 16] = 77;
-    assert!(error(&quantized).contains("77"));
-    write(&path, "mamba");
+    // Behind a tensor's name stand its rank, dimensions, type and offset.
+    let with = |name: &str, behind: usize, bytes: &[u8]| {
+        let name = name.as_bytes();
+        let at = whole.windows(name.len()).position(|w| w == name).unwrap();
+        let at = at + name.len() + behind;
+        let mut changed = whole.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        error(&changed)
+    };
+    assert!(with("token_embd.weight", 4 + 16, &[77]).contains("77"));
+    let outside = with("token_embd.weight", 4 + 16 + 4, &[0xff; 8]);
+    assert!(
+        outside.contains("tensor token_embd.weight ends behind the end of the file"),
+        "{outside}"
+    );
+    let overflowing = with("token_embd.weight", 4, &[0xff; 16]);
+    assert!(
+        overflowing.contains("tensor token_embd.weight ends behind"),
+        "{overflowing}"
+    );
+    // Every layer may claim the same bytes, and a small file unpack to any size.
+    let shared = with("blk.1.attn_q.weight", 4 + 16 + 4, &[0; 8]);
+    assert!(
+        shared.contains("lies in the bytes of another tensor"),
+        "{shared}"
+    );
+    write(&path, "mamba", &[]);
     let mamba = std::fs::read(&path).unwrap();
     assert!(error(&mamba).contains("architecture \"mamba\" is not supported"));
+    // Into a token that is not there and longer than every one that is.
+    write(&path, "llama", &["<|endoftext|> <|endoftext|>"]);
+    let long = std::fs::read(&path).unwrap();
+    assert!(error(&long).contains("no token \"<|endoftext|><|endoftext|>\""));
 }
 
 #[test]

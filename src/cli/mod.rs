@@ -7,8 +7,11 @@ mod doctor;
 mod eval_sql;
 mod generate;
 mod model;
+mod one_line;
 mod progress;
 mod sft;
+
+pub use one_line::one_line;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;

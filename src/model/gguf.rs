@@ -2,27 +2,25 @@
 
 use super::config::{Config, Family};
 use super::decoder::Weights;
+use super::gguf_check;
 use super::linear::Projection;
 use super::load::{Source, count};
 use super::tokenizer::Tokenizer;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::{DType, Device, Tensor};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Opens a GGUF file: reads its metadata and its table of tensors.
 pub fn open(path: &Path) -> Result<Source> {
     let mut file = BufReader::new(File::open(path)?);
-    // candle panics on metadata such as an alignment of 0.
-    let content = catch_unwind(AssertUnwindSafe(|| Content::read(&mut file)));
-    let Ok(content) = content else {
-        bail!("not a GGUF file: its metadata makes no sense (general.alignment?)")
-    };
-    let content = content.map_err(unsupported_or_truncated)?;
+    gguf_check::metadata(&mut file)?;
+    let content = Content::read(&mut file)
+        .map_err(|e| anyhow!("not a complete GGUF file with supported types: {e}"))?;
+    gguf_check::tensors(&content, file.get_ref().metadata()?.len())?;
     let config = config(&content)?;
     let stored = content.tensor_infos.values().map(|t| {
         let dtype = t.ggml_dtype;
@@ -40,10 +38,6 @@ pub fn open(path: &Path) -> Result<Source> {
         }),
         config,
     })
-}
-
-fn unsupported_or_truncated(e: candle_core::Error) -> anyhow::Error {
-    anyhow::anyhow!("not a complete GGUF file with supported types: {e}")
 }
 
 fn number(v: &Value) -> Option<f64> {
@@ -150,7 +144,7 @@ impl Weights for Gguf {
             .content
             .tensor(&mut *file, &gguf, &Device::Cpu)
             .and_then(|q| q.dequantize(&Device::Cpu))
-            .map_err(|e| anyhow::anyhow!("tensor {gguf}: {e}"))?;
+            .map_err(|e| anyhow!("tensor {gguf}: {e}"))?;
         let heads = match name {
             _ if !self.permuted => None,
             n if n.ends_with("q_proj.weight") => Some(self.heads.0),

@@ -1,6 +1,7 @@
 //! Text to token ids and back.
 
-use anyhow::{Result, anyhow, ensure};
+use super::merges;
+use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::quantized::gguf_file::Content;
 use candle_core::quantized::tokenizer::TokenizerFromGguf;
 use std::path::Path;
@@ -22,9 +23,12 @@ impl Tokenizer {
     /// appends.
     pub fn from_file(path: &Path, eos: Vec<u32>) -> Result<Self> {
         ensure!(path.is_file(), "{}: no such file", path.display());
-        let inner = tokenizers::Tokenizer::from_file(path)
-            .map_err(|e| anyhow!("{}: {e}", path.display()))?;
-        Self::new(inner, eos)
+        let read = || {
+            let text = std::fs::read_to_string(path)?;
+            merges::check_json(&text)?;
+            Self::new(text.parse().map_err(|e| anyhow!("{e}"))?, eos)
+        };
+        read().with_context(|| path.display().to_string())
     }
 
     /// Builds the tokenizer that GGUF metadata describes.
@@ -34,6 +38,7 @@ impl Tokenizer {
             None => "default",
         };
         let byte_level = || PreTokenizerWrapper::from(ByteLevel::new(false, true, true));
+        merges::check_gguf(content)?;
         let mut inner = tokenizers::Tokenizer::from_gguf(content)?;
         match pre {
             // candle knows this one.
