@@ -26,13 +26,10 @@ impl DeviceArg {
         };
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Metal => Ok(Device::new_metal(0).map_err(|e| unavailable("metal", e))?),
+            Self::Metal => Ok(metal().map_err(|e| unavailable("metal", e))?),
             Self::Cuda => Ok(Device::new_cuda(0).map_err(|e| unavailable("cuda", e))?),
             Self::Auto => {
-                let found = [
-                    ("metal", Device::new_metal(0)),
-                    ("cuda", Device::new_cuda(0)),
-                ];
+                let found = [("metal", metal()), ("cuda", Device::new_cuda(0))];
                 let found = found.into_iter().find_map(|(n, d)| Some((n, d.ok()?)));
                 let (name, device) = found.unwrap_or(("cpu", Device::Cpu));
                 note(format_args!("device: {name} (auto)"));
@@ -62,4 +59,16 @@ impl DTypeArg {
             Self::Auto => DType::BF16,
         }
     }
+}
+
+#[cfg(feature = "metal")]
+fn metal() -> candle_core::Result<Device> {
+    let device = native_metal::open()?;
+    note(native_metal::Facts::of(&device)?);
+    Ok(device)
+}
+
+#[cfg(not(feature = "metal"))]
+fn metal() -> candle_core::Result<Device> {
+    Device::new_metal(0)
 }
