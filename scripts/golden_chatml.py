@@ -1,6 +1,7 @@
 """Conversations as Qwen3's own template renders them with thinking off, for scripts/goldens.py."""
 import re
 
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 user = lambda text: {"role": "user", "content": text}
@@ -33,7 +34,11 @@ ANSWER = re.compile(r"<\|im_start\|>assistant\n(?:<think>\n\n</think>\n\n)?(.*?<
 def conversations(folder):
     """Each conversation's text and token ids for training, and those of the prompt for its last answer."""
     tok = AutoTokenizer.from_pretrained(folder)
-    return {"chat_template": tok.chat_template, "conversations": [render(tok, *item) for item in CONVERSATIONS.items()]}
+    rendered = [render(tok, name, messages) for name, messages in CONVERSATIONS.items()]
+    plain = Tokenizer.from_file(str(folder / "tokenizer.json"))  # transformers builds its tokenizer anew from the files' parts
+    for r in rendered:
+        assert plain.encode(r["full"], add_special_tokens=False).ids == r["full_ids"], r["name"]
+    return {"chat_template": tok.chat_template, "conversations": rendered}
 
 
 def render(tok, name, messages):

@@ -131,13 +131,17 @@ impl Gather {
             .contiguous()
     }
 
-    /// Sums gathered key gradients back into a table of `rows` rows.
+    /// Sums gathered key gradients back into a table of `rows` rows, in f32 whatever their type.
     fn scatter_keys(&self, x: &Tensor, rows: usize, h: &Heads) -> Result<Tensor> {
+        let dtype = x.dtype();
         let x = x
+            .to_dtype(DType::F32)?
             .transpose(1, 2)?
             .contiguous()?
             .reshape((self.segments * self.keys, h.kv_width()))?;
-        Tensor::zeros((rows, h.kv_width()), x.dtype(), x.device())?.index_add(&self.k_rows, &x, 0)
+        Tensor::zeros((rows, h.kv_width()), DType::F32, x.device())?
+            .index_add(&self.k_rows, &x, 0)?
+            .to_dtype(dtype)
     }
 }
 

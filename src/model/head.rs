@@ -6,7 +6,7 @@ use super::decoder::Decoder;
 use super::ops::{self, Path};
 use super::portable;
 use anyhow::{Result, ensure};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// Labels whose logits are held at once.
 pub const CHUNK: usize = 128;
@@ -48,8 +48,10 @@ impl Decoder {
         }
         let d = Tensor::cat(&gradients, 0)?;
         let d = self.final_norm_backward(&d, &at_labels)?;
-        let zeros = hidden.zeros_like()?;
-        Ok((log_p, zeros.index_add(&rows, &d, 0)?))
+        // Labels may share a row; their sum is in f32.
+        let zeros = Tensor::zeros(hidden.shape(), DType::F32, &self.device)?;
+        let d = zeros.index_add(&rows, &d.to_dtype(DType::F32)?, 0)?;
+        Ok((log_p, d.to_dtype(hidden.dtype())?))
     }
 
     /// Log-probability of every label alone.

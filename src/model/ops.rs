@@ -107,7 +107,7 @@ fn rotate(path: Path, x: &Tensor, rotary: &Rotary, sign: f32) -> Result<Tensor> 
 pub fn swiglu(path: Path, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     match path {
         Path::Fused => cpu::swiglu(gate, up),
-        Path::Portable => gate.silu()? * up,
+        Path::Portable => (f32(gate)?.silu()? * f32(up)?)?.to_dtype(gate.dtype()),
     }
 }
 
@@ -121,11 +121,14 @@ pub fn swiglu_backward(
     match path {
         Path::Fused => cpu::swiglu_backward(dy, gate, up),
         Path::Portable => {
-            let s = (gate.neg()?.exp()? + 1.0)?.recip()?;
+            let (dtype, dy, gate, up) = (gate.dtype(), f32(dy)?, f32(gate)?, f32(up)?);
+            // σ(g) = (1 + tanh(g/2)) / 2 never overflows, which Metal's fast math need not survive.
+            let s = (((&gate * 0.5)?.tanh()? * 0.5)? + 0.5)?;
             let silu = (gate * &s)?;
             // d silu = s · (1 + g · (1 − s)) = s + silu − silu · s
             let slope = ((&s + &silu)? - (&silu * &s)?)?;
-            Ok((((dy * up)? * slope)?, (dy * silu)?))
+            let d_gate = ((&dy * up)? * slope)?;
+            Ok((d_gate.to_dtype(dtype)?, (dy * silu)?.to_dtype(dtype)?))
         }
     }
 }
@@ -148,7 +151,7 @@ pub fn add_row(path: Path, x: Tensor, bias: &Tensor) -> Result<Tensor> {
             x.inplace_op2(bias, &cpu::AddRow)?;
             Ok(x)
         }
-        Path::Portable => x.broadcast_add(bias),
+        Path::Portable => f32(&x)?.broadcast_add(&f32(bias)?)?.to_dtype(x.dtype()),
     }
 }
 

@@ -3,10 +3,11 @@
 
 use candle_core::{Result, Tensor, bail};
 
-/// `a · b`. Metal multiplies matrices that are contiguous or the exact transpose of contiguous ones.
+/// `a · b`. Metal multiplies matrices that are contiguous or the exact transpose of contiguous
+/// ones, and reads a batch's stride even where the batch has one element.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for (operand, name) in [(a, "left"), (b, "right")] {
-        if !operand.is_contiguous() && !operand.t()?.is_contiguous() {
+        if !canonical(operand) && !canonical(&operand.t()?) {
             bail!(
                 "the {name} operand of a product is neither contiguous nor a transpose: {:?}, strides {:?}",
                 operand.shape(),
@@ -15,6 +16,19 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         }
     }
     a.matmul(b)
+}
+
+/// Whether the strides are those of a fresh tensor, also in dimensions of size 1, which candle's
+/// own `is_contiguous` passes over.
+fn canonical(t: &Tensor) -> bool {
+    let mut expected = 1;
+    let dims = t.dims().iter().zip(t.stride()).rev();
+    dims.map(|(dim, stride)| {
+        let same = *stride == expected;
+        expected *= dim;
+        same
+    })
+    .all(|same| same)
 }
 
 /// Rows `ids` of `table`. Metal reads a strided table as if it were contiguous.
