@@ -45,7 +45,8 @@ impl Heads {
 pub struct Saved {
     /// The attention's output `[T, heads · d]`.
     pub out: Tensor,
-    /// Log-sum-exp of the scores `[T, heads]` (fused), or the probabilities (portable).
+    /// Log-sum-exp of the scores `[T, heads]` (fused), or the probabilities in f32 (portable): where
+    /// one of them is near 1, a rounded one would leave nothing of the gradient.
     pub softmax: Tensor,
 }
 
@@ -186,9 +187,9 @@ impl<'a> Plan<'a> {
             .exp()?;
         let softmax = exp
             .broadcast_div(&exp.sum_keepdim(D::Minus1)?)?
-            .reshape(shape)?
-            .to_dtype(q.dtype())?;
-        let out = g.rows(&portable::matmul(&softmax, &values)?, h)?;
+            .reshape(shape)?;
+        let out = portable::matmul(&softmax.to_dtype(q.dtype())?, &values)?;
+        let out = g.rows(&out, h)?;
         Ok((out.clone(), Saved { out, softmax }))
     }
 
@@ -210,10 +211,9 @@ impl<'a> Plan<'a> {
         let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
         let p = &saved.softmax;
         let dp = portable::matmul(&dout, &values.t()?)?.to_dtype(DType::F32)?;
-        let wide = p.to_dtype(DType::F32)?;
-        let delta = (&dp * &wide)?.sum_keepdim(D::Minus1)?;
-        let ds = ((dp.broadcast_sub(&delta)? * wide)? * f64::from(h.scale()))?;
-        let ds = ds.to_dtype(q.dtype())?;
+        let delta = (&dp * p)?.sum_keepdim(D::Minus1)?;
+        let ds = ((dp.broadcast_sub(&delta)? * p)? * f64::from(h.scale()))?;
+        let (ds, p) = (ds.to_dtype(q.dtype())?, p.to_dtype(q.dtype())?);
         let rows = k.dim(0)?;
         Ok([
             g.rows(&portable::matmul(&ds, &keys)?, h)?,
