@@ -22,8 +22,9 @@ for p in json.load(sys.stdin)["packages"]:
 # would be compiled again.
 scratch=$PWD/target/metal
 copy=$scratch/objc2-metal-$version
+mkdir -p "$scratch/src"
 if [ ! -d "$copy" ]; then
-    mkdir -p "$scratch/src" && rm -rf "$copy.part" && cp -r "$folder" "$copy.part"
+    rm -rf "$copy.part" && cp -r "$folder" "$copy.part"
     link='^#\[link(name = "Metal", kind = "framework")\]$'
     grep -q "$link" "$copy.part/src/generated/mod.rs" || fail "objc2-metal $version links Metal elsewhere than in src/generated/mod.rs"
     sed -i "/$link/d" "$copy.part/src/generated/mod.rs"
