@@ -3,7 +3,7 @@
 
 mod common;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use common::{MODELS, base, distance, golden, greedy, ids, json};
 use factory::adapters::lora::Adapter;
 use factory::adapters::peft;
@@ -109,12 +109,7 @@ fn a_training_step_has_the_loss_and_gradients_of_peft() {
                 );
                 assert_eq!(gradients.0.len(), expected.len());
                 for (tensor, g) in &gradients.0 {
-                    let suffix = if tensor.contains("magnitude") {
-                        ""
-                    } else {
-                        ".weight"
-                    };
-                    let e = &expected[&format!("base_model.model.model.{tensor}{suffix}")];
+                    let e = &expected[&in_file(tensor)];
                     let d = distance(g, e);
                     assert!(d < 1e-4, "{name} {path:?} {tensor}: {d}");
                 }
@@ -180,19 +175,32 @@ fn bf16_stays_near_f32() {
         assert!((loss / expected - 1.0).abs() < 0.02, "{name}: {loss}");
         let file = golden(&format!("{name}/gradients.safetensors"));
         let expected = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
-        let (mut worst, mut which) = (0f32, String::new());
+        let squares = |t: Tensor| {
+            t.sqr()
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap()
+        };
+        let (mut difference, mut size) = (0f32, 0f32);
         for (tensor, g) in &gradients.0 {
             assert_eq!(g.dtype(), DType::F32);
-            let suffix = if tensor.contains("magnitude") {
-                ""
-            } else {
-                ".weight"
-            };
-            let e = &expected[&format!("base_model.model.model.{tensor}{suffix}")];
-            let d = distance(g, e);
-            if d > worst { worst = d; which = tensor.clone(); }
+            let e = &expected[&in_file(tensor)];
+            difference += squares((g - e).unwrap());
+            size += squares(e.clone());
         }
-        println!("{name}: worst gradient {worst:.3} {which}");
-        assert!(worst < 9.1, "{name}: {worst}");
+        // PEFT's own bf16 gradients of these steps are off by 0.02 to 0.15 of their norm.
+        let d = (difference / size).sqrt();
+        assert!(d < 0.2, "{name}: {d}");
     }
+}
+
+/// A parameter's name in a PEFT file.
+fn in_file(parameter: &str) -> String {
+    let suffix = match parameter.contains("magnitude") {
+        true => "",
+        false => ".weight",
+    };
+    format!("base_model.model.model.{parameter}{suffix}")
 }

@@ -1,6 +1,8 @@
 //! `--device` and `--dtype`.
 
 use super::{UsageError, note};
+#[cfg(feature = "metal")]
+use crate::model::load::Base;
 use anyhow::Result;
 use candle_core::{DType, Device};
 use clap::ValueEnum;
@@ -71,4 +73,44 @@ fn metal() -> candle_core::Result<Device> {
 #[cfg(not(feature = "metal"))]
 fn metal() -> candle_core::Result<Device> {
     Device::new_metal(0)
+}
+
+/// Limits on a Metal device's memory.
+#[cfg(feature = "metal")]
+#[derive(Debug, clap::Args)]
+pub struct MemoryArgs {
+    /// Most unused Metal memory kept for reuse, in GB [default: no limit]; beyond it the device
+    /// finishes its work between two blocks and gives it back.
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    metal_cache_gb: Option<u64>,
+    /// Most Metal memory in all, in GB [default: what the device recommends].
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    metal_memory_gb: Option<u64>,
+}
+
+#[cfg(feature = "metal")]
+impl MemoryArgs {
+    /// `base`, whose passes keep to the limits where it lies on a Metal device.
+    pub fn limit(&self, mut base: Base) -> Result<Base> {
+        let limits = native_metal::Limits {
+            cache: self.metal_cache_gb,
+            most: self.metal_memory_gb,
+        };
+        if base.decoder.device.is_metal() {
+            let memory = native_metal::Memory::new(&base.decoder.device, limits)?;
+            base.decoder.after_block = Some(Box::new(move || memory.check()));
+        } else if limits.cache.or(limits.most).is_some() {
+            return Err(UsageError("--metal-… limits need --device metal".into()).into());
+        }
+        Ok(base)
+    }
+}
+
+/// Bytes of a number of GB (10⁹).
+#[cfg(feature = "metal")]
+fn gigabytes(text: &str) -> Result<u64, String> {
+    match text.parse::<f64>() {
+        Ok(gb) if (0.0..=1e6).contains(&gb) => Ok((gb * 1e9) as u64),
+        _ => Err("a number of GB, 0 or more".into()),
+    }
 }

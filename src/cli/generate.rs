@@ -71,6 +71,9 @@ pub struct Args {
     /// Type of the base's weights and activations; adapters and softmax are f32.
     #[arg(long, value_enum, default_value_t = DTypeArg::Auto)]
     dtype: DTypeArg,
+    #[cfg(feature = "metal")]
+    #[command(flatten)]
+    memory: super::device::MemoryArgs,
 }
 
 /// Answers the prompts.
@@ -94,6 +97,8 @@ pub fn run(args: Args) -> Result<()> {
     }
     let device = args.device.open()?;
     let base = Base::load(&base_name(&args)?, args.dtype.on(&device), &device)?;
+    #[cfg(feature = "metal")]
+    let base = args.memory.limit(base)?;
     let renderer = Renderer::new(template(&args)?, &base.tokenizer)?;
     let adapter = args
         .lora

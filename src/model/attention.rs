@@ -129,7 +129,9 @@ impl Gather {
         portable::rows(table, &self.k_rows)?
             .reshape((self.segments, self.keys, h.key, h.dim))?
             .transpose(1, 2)?
-            .contiguous()
+            .contiguous()?
+            // With one key head the copy is skipped; the strides must be plain all the same.
+            .reshape((self.segments, h.key, self.keys, h.dim))
     }
 
     /// Sums gathered key gradients back into a table of `rows` rows, in f32 whatever their type.

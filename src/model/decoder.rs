@@ -33,7 +33,12 @@ pub struct Decoder {
     norm: Tensor,
     /// `[vocab, hidden]`; the embedding itself when tied.
     head: Tensor,
+    /// Runs after every block, forward and backward: where a device's memory is checked.
+    pub after_block: Option<AfterBlock>,
 }
+
+/// See [`Decoder::after_block`].
+pub type AfterBlock = Box<dyn Fn() -> candle_core::Result<()> + Send + Sync>;
 
 /// What a training forward pass leaves for backward.
 pub struct Tape {
@@ -71,6 +76,7 @@ impl Decoder {
                 .map(|layer| load_block(&config, layer, &load))
                 .collect::<Result<_>>()?,
             config,
+            after_block: None,
         })
     }
 
@@ -87,6 +93,7 @@ impl Decoder {
         for block in &self.blocks {
             let layer = cache.as_mut().map(|c| (&mut c.layers[block.layer], batch));
             x = block.forward(&x, &context, layer)?.0;
+            self.block_done()?;
         }
         Ok(x)
     }
@@ -100,6 +107,7 @@ impl Decoder {
             let (y, s) = block.forward(&x, &context, None)?;
             x = y;
             saved.push(s);
+            self.block_done()?;
         }
         Ok((x, Tape { blocks: saved }))
     }
@@ -118,8 +126,17 @@ impl Decoder {
         let mut d = d_hidden;
         for (block, saved) in self.blocks.iter().zip(tape.blocks).rev() {
             d = block.backward(&d, &saved, &context, gradients)?;
+            drop(saved);
+            self.block_done()?;
         }
         Ok(())
+    }
+
+    fn block_done(&self) -> Result<()> {
+        match &self.after_block {
+            Some(f) => Ok(f()?),
+            None => Ok(()),
+        }
     }
 
     /// The final norm of `hidden` rows.

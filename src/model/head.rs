@@ -37,13 +37,13 @@ impl Decoder {
         );
         let (rows, at_labels) = self.at_labels(hidden, labels)?;
         let normed = self.final_norm(&at_labels)?;
-        let (mut log_p, mut gradients) = (Vec::with_capacity(labels.len()), Vec::new());
+        let (mut log_p, mut gradients) = (Vec::new(), Vec::new());
         for (i, chunk) in labels.chunks(CHUNK).enumerate() {
             let targets: Vec<u32> = chunk.iter().map(|l| l.target).collect();
             let x = normed.narrow(0, i * CHUNK, chunk.len())?;
             let coefficients = &coefficients[i * CHUNK..][..chunk.len()];
             let (p, d) = self.chunk_gradient(&x, &targets, coefficients)?;
-            log_p.extend(p);
+            log_p.push(p);
             gradients.push(d);
         }
         let d = Tensor::cat(&gradients, 0)?;
@@ -51,6 +51,8 @@ impl Decoder {
         // Labels may share a row; their sum is in f32.
         let zeros = Tensor::zeros(hidden.shape(), DType::F32, &self.device)?;
         let d = zeros.index_add(&rows, &d.to_dtype(DType::F32)?, 0)?;
+        // One readback for all chunks: each makes a device wait.
+        let log_p = Tensor::cat(&log_p, 0)?.to_vec1()?;
         Ok((log_p, d.to_dtype(hidden.dtype())?))
     }
 
@@ -89,7 +91,7 @@ impl Decoder {
         x: &Tensor,
         targets: &[u32],
         coefficients: &[f32],
-    ) -> Result<(Vec<f32>, Tensor)> {
+    ) -> Result<(Tensor, Tensor)> {
         let head = self.head();
         if self.path == Path::Portable {
             let logits = portable::matmul(x, &head.t()?)?;
@@ -131,6 +133,7 @@ impl Decoder {
                 all,
             );
         }
+        let log_p = Tensor::from_vec(log_p, n, &self.device)?;
         Ok((log_p, Tensor::from_vec(dx, x.shape(), &self.device)?))
     }
 }

@@ -167,12 +167,13 @@ impl Weights for Folder {
     }
 
     fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
-        let tensor = self.tensors.load(name, device)?;
+        // Cast before the upload: a device may round the buffers of results up.
+        let tensor = self.tensors.load(name, &Device::Cpu)?;
         let stored = tensor.dtype();
         ensure!(
             matches!(stored, DType::F32 | DType::F16 | DType::BF16),
             "{name} is stored as {stored:?}, expected F32, F16 or BF16"
         );
-        Ok(tensor.to_dtype(dtype)?)
+        Ok(tensor.to_dtype(dtype)?.to_device(device)?)
     }
 }

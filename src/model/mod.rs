@@ -19,3 +19,12 @@ pub mod mismatch;
 pub mod ops;
 mod portable;
 pub mod tokenizer;
+
+#[cfg(feature = "metal")]
+pub use native_metal::pooled;
+
+/// Runs a step of training or decoding; with Metal, in an autorelease pool of its own.
+#[cfg(not(feature = "metal"))]
+pub fn pooled<T>(f: impl FnOnce() -> T) -> T {
+    f()
+}

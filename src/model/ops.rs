@@ -63,7 +63,7 @@ pub fn rms_norm_backward(
             let inv = inverse_rms(&wide, eps)?;
             let g = f32(dy)?.broadcast_mul(weight)?;
             let dot = (&g * &wide)?.mean_keepdim(D::Minus1)?;
-            let c = (dot * inv.powf(3.0)?)?;
+            let c = ((dot * inv.sqr()?)? * &inv)?;
             (g.broadcast_mul(&inv)? - wide.broadcast_mul(&c)?)?.to_dtype(x.dtype())
         }
     }
@@ -237,7 +237,7 @@ pub fn log_probability_gradient(
     logits: &Tensor,
     targets: &[u32],
     coefficients: &[f32],
-) -> Result<(Vec<f32>, Tensor)> {
+) -> Result<(Tensor, Tensor)> {
     let n = logits.dim(0)?;
     let device = logits.device();
     let logits = f32(logits)?;
@@ -245,8 +245,8 @@ pub fn log_probability_gradient(
     let (log_p, exp, sum) = log_softmax_at(&logits, &targets)?;
     let c = Tensor::from_slice(coefficients, (n, 1), device)?;
     let softmax = exp.broadcast_mul(&(c.neg()? / sum)?)?;
-    let gradient = softmax.scatter_add(&targets, &c, 1)?;
-    Ok((log_p.to_vec1()?, gradient))
+    softmax.scatter_add_set(&targets, &c, 1)?;
+    Ok((log_p, softmax))
 }
 
 /// Log-probability of one target a row of `logits` `[N, vocab]`.

@@ -22,13 +22,12 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// own `is_contiguous` passes over.
 fn canonical(t: &Tensor) -> bool {
     let mut expected = 1;
-    let dims = t.dims().iter().zip(t.stride()).rev();
-    dims.map(|(dim, stride)| {
+    let mut dims = t.dims().iter().zip(t.stride()).rev();
+    dims.all(|(dim, stride)| {
         let same = *stride == expected;
         expected *= dim;
         same
     })
-    .all(|same| same)
 }
 
 /// Rows `ids` of `table`. Metal reads a strided table as if it were contiguous.

@@ -57,6 +57,8 @@ pub struct TrainConfig {
     /// Longest row in tokens.
     pub max_seq: usize,
     pub on_long: OnLong,
+    /// Share of the time the device works; it rests after each step, so that a laptop stays cool.
+    pub throttle: f64,
     /// Take rows in the file's order; otherwise every epoch has another.
     pub no_shuffle: bool,
     /// Steps between measurements of the validation loss [default: a tenth of the run].
@@ -80,6 +82,7 @@ impl Default for TrainConfig {
             clip: 1.0,
             max_seq: 512,
             on_long: OnLong::Error,
+            throttle: 1.0,
             no_shuffle: false,
             val_every: None,
             save_every: None,
@@ -124,6 +127,10 @@ impl TrainConfig {
         ensure!(
             self.clip.is_finite() && self.clip >= 0.0,
             "--clip must be 0 (off) or more"
+        );
+        ensure!(
+            (0.05..=1.0).contains(&self.throttle),
+            "--throttle is a share of the time, 0.05 to 1"
         );
         ensure!(self.max_seq >= 2, "--max-seq must be at least 2");
         Ok(())

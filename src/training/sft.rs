@@ -20,9 +20,11 @@ pub struct Example {
 impl Example {
     /// A prompt and its answer, end marker included.
     pub fn new(prompt: &[u32], answer: &[u32]) -> Self {
+        let tokens = [prompt, answer].concat();
+        let answer = prompt.len()..tokens.len();
         Self {
-            tokens: [prompt, answer].concat(),
-            learned: vec![prompt.len()..prompt.len() + answer.len()],
+            tokens,
+            learned: Vec::from([answer]),
         }
     }
 

@@ -7,9 +7,10 @@ use super::sft::{Example, pack};
 use crate::adapters::lora::{Adapter, Dropout};
 use crate::model::decoder::Decoder;
 use crate::model::linear::Gradients;
+use crate::model::pooled;
 use anyhow::{Result, ensure};
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is known after a step; a line of `metrics.jsonl`.
 #[derive(Debug, Clone, Serialize)]
@@ -94,24 +95,26 @@ pub fn train(
         let labels = group.iter().map(|e| e.labels()).sum();
         let tokens: usize = group.iter().map(|e| e.len()).sum();
         let (mut gradients, mut loss) = (Gradients::default(), 0.0);
-        for micro in group.chunks(config.batch) {
-            adapter.dropout = (adapter.config.dropout > 0.0).then_some(Dropout {
-                p: adapter.config.dropout,
-                seed: config.seed,
-                pass,
-            });
-            pass += 1;
-            loss += loss_and_gradient(decoder, adapter, micro, labels, &mut gradients)?;
-        }
-        adapter.dropout = None;
         let lr = config.learning_rate(step, total);
-        let grad_norm = optimizer.step(adapter, &gradients, lr, config.clip)?;
+        let grad_norm = pooled(|| -> Result<f64> {
+            for micro in group.chunks(config.batch) {
+                adapter.dropout = (adapter.config.dropout > 0.0).then_some(Dropout {
+                    p: adapter.config.dropout,
+                    seed: config.seed,
+                    pass,
+                });
+                pass += 1;
+                loss += loss_and_gradient(decoder, adapter, micro, labels, &mut gradients)?;
+            }
+            adapter.dropout = None;
+            optimizer.step(adapter, &gradients, lr, config.clip)
+        })?;
         ensure!(
             loss.is_finite() && grad_norm.is_finite(),
             "step {}: loss {loss}, gradient norm {grad_norm}: training diverged; lower --lr or raise --warmup",
             step + 1
         );
-        adapter.refresh(decoder)?;
+        pooled(|| adapter.refresh(decoder))?;
         let seconds = begun.elapsed().as_secs_f64();
         let step = step + 1;
         let val_loss = match validation {
@@ -131,6 +134,15 @@ pub fn train(
             elapsed_s: start.elapsed().as_secs_f64(),
         };
         observe(&metrics, adapter)?;
+        // Nothing follows the last step.
+        if step < total {
+            std::thread::sleep(rest(begun.elapsed(), config.throttle));
+        }
     }
     Ok(())
+}
+
+/// How long to rest after `worked` so that the device works for the share `duty` of the time.
+fn rest(worked: Duration, duty: f64) -> Duration {
+    worked.mul_f64(1.0 / duty - 1.0)
 }

@@ -93,6 +93,9 @@ pub struct Args {
     /// What to do with a longer row; an answer is never cut.
     #[arg(long, value_enum, default_value_t = TrainConfig::default().on_long)]
     on_long: OnLong,
+    /// Share of the time to work; the device rests after each step, so that a laptop stays cool.
+    #[arg(long, default_value_t = TrainConfig::default().throttle)]
+    throttle: f64,
     /// Take rows in the file's order, epoch after epoch, instead of shuffling them.
     #[arg(long)]
     no_shuffle: bool,
@@ -117,6 +120,9 @@ pub struct Args {
     /// Type of the base's weights and activations; adapters, softmax and loss are f32.
     #[arg(long, value_enum, default_value_t = DTypeArg::Auto)]
     pub dtype: DTypeArg,
+    #[cfg(feature = "metal")]
+    #[command(flatten)]
+    pub memory: crate::cli::device::MemoryArgs,
 }
 
 fn projection(name: &str) -> Result<Projection, String> {
@@ -178,6 +184,7 @@ impl Args {
             weight_decay: self.weight_decay,
             clip: self.clip,
             max_seq: self.max_seq,
+            throttle: self.throttle,
             on_long: self.on_long,
             no_shuffle: self.no_shuffle,
             val_every: self.val_every,

@@ -39,6 +39,8 @@ pub fn run(args: Args) -> Result<()> {
     let mut folder = RunFolder::create(&out)?;
     let device = args.device.open()?;
     let base = Base::load(&args.base, args.dtype.on(&device), &device)?;
+    #[cfg(feature = "metal")]
+    let base = args.memory.limit(base)?;
     let renderer = Renderer::new(args.template, &base.tokenizer)?;
     let encode = |rows: &[_], from: &Path| {
         let encoded = sft::encode(rows, &renderer, &train)?;
