@@ -101,3 +101,20 @@ fn text_that_looks_like_a_marker_stays_text() {
     let error = renderer.row(&Content::Turns(self::turns(&thoughts)));
     assert!(error.unwrap_err().to_string().contains("</think>"));
 }
+
+#[test]
+#[ignore = "needs the tokenizer that scripts/fetch_qwen3_tokenizer.sh fetches; scripts/test.sh runs it"]
+fn an_answer_ends_with_its_marker_whatever_the_base_ends_with() {
+    let mut tokenizer = tokenizer();
+    let im_end = tokenizer.id("<|im_end|>").unwrap();
+    // As a base that was never made to chat.
+    let folder = std::env::var("FACTORY_QWEN3_TOKENIZER").unwrap();
+    let file = PathBuf::from(folder).join("tokenizer.json");
+    let mut plain = Tokenizer::from_file(&file, vec![151643]).unwrap();
+    Template::Plain.prepare(&mut plain);
+    assert!(!plain.is_eos(im_end));
+    Template::Chatml.prepare(&mut plain);
+    assert!(plain.is_eos(im_end));
+    Template::Chatml.prepare(&mut tokenizer);
+    assert_eq!(tokenizer.ends(), [151645, 151643], "named once");
+}

@@ -10,6 +10,7 @@ use factory::generation::sequence::{Answer, StopConfig};
 use factory::model::batch::Batch;
 use factory::model::kv::KvCache;
 use factory::model::load::Base;
+use factory::model::ops::Path as OpsPath;
 
 const ROWS: [&[u32]; 3] = [
     &[11, 42, 7, 99, 120, 3],
@@ -51,8 +52,10 @@ fn packed_rows_are_rows_alone() {
 
 #[test]
 fn cached_is_uncached() {
-    for name in MODELS {
-        let base = base(name);
+    let paths = [OpsPath::Fused, OpsPath::Portable];
+    for (name, path) in MODELS.into_iter().flat_map(|m| paths.map(|p| (m, p))) {
+        let mut base = base(name);
+        base.decoder.path = path;
         let mut cache = KvCache::new(&base.decoder, 3, 16).unwrap();
         // Prefill all but the last two tokens of each row in one batch, then decode together.
         let mut batch = Batch::default();
@@ -71,7 +74,7 @@ fn cached_is_uncached() {
                 let expected = alone(&base, row).narrow(0, row.len() - back, 1).unwrap();
                 assert!(
                     worst(&step.narrow(0, i, 1).unwrap(), &expected) < 1e-4,
-                    "{name} row {i}"
+                    "{name} {path:?} row {i}"
                 );
             }
         }

@@ -99,7 +99,10 @@ pub fn run(args: Args) -> Result<()> {
     let base = Base::load(&base_name(&args)?, args.dtype.on(&device), &device)?;
     #[cfg(feature = "metal")]
     let base = args.memory.limit(base)?;
-    let renderer = Renderer::new(template(&args)?, &base.tokenizer)?;
+    let mut base = base;
+    let template = template(&args)?;
+    template.prepare(&mut base.tokenizer);
+    let renderer = Renderer::new(template, &base.tokenizer)?;
     let adapter = args
         .lora
         .as_ref()

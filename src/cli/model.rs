@@ -60,7 +60,7 @@ fn inspect(base: &str) -> Result<()> {
     ))?;
     say(format_args!(
         "  {} positions, rope theta {}, norm eps {:e}",
-        c.max_position_embeddings, c.rope_theta, c.rms_norm_eps
+        c.max_position_embeddings, c.rope_theta, c.rms_norm_eps as f32
     ))?;
     let stored = source.stored.iter();
     let stored = stored.map(|(kind, (n, bytes))| format!("{n} x {kind} ({})", size(*bytes)));
@@ -92,11 +92,11 @@ fn inspect(base: &str) -> Result<()> {
     ))?;
     for (name, bytes) in [("f32", 4), ("bf16", 2)] {
         let weights = memory::parameters(c) * bytes;
-        let cache = memory::cache(c, SLOTS * ROW, bytes);
+        let answering = memory::generation(c, SLOTS * ROW, bytes);
         say(format_args!(
             "memory in {name}: weights {}; generate, {SLOTS} rows of {ROW} tokens: {}",
             size(weights),
-            size(weights + cache)
+            size(weights + answering)
         ))?;
         for rows in ROWS {
             let training = memory::training(c, &adapter, rows * ROW, bytes);

@@ -16,6 +16,19 @@ pub enum Template {
     Chatml,
 }
 
+impl Template {
+    /// Lets generation end where the template's answers do; a base made for another template, or for
+    /// none, has its own end alone.
+    pub fn prepare(self, tokenizer: &mut Tokenizer) {
+        if let (Self::Chatml, Some(id)) = (self, tokenizer.id(IM_END)) {
+            tokenizer.end_with(id);
+        }
+    }
+}
+
+const IM_START: &str = "<|im_start|>";
+const IM_END: &str = "<|im_end|>";
+
 /// A run of tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
@@ -50,8 +63,8 @@ impl<'a> Renderer<'a> {
                     })
                 };
                 Some(Markers {
-                    im_start: id("<|im_start|>")?,
-                    im_end: id("<|im_end|>")?,
+                    im_start: id(IM_START)?,
+                    im_end: id(IM_END)?,
                     think: tokenizer
                         .id("<think>")
                         .zip(tokenizer.id("</think>"))

@@ -13,6 +13,8 @@ pub struct Context<'a> {
     pub eps: f64,
     pub rotary: Rotary,
     pub attention: Plan<'a>,
+    /// Where a batch of single tokens goes in the cache (see kv::scattered).
+    pub scattered: Option<Tensor>,
     pub delta: Option<&'a dyn Delta>,
 }
 
@@ -68,7 +70,7 @@ impl Block {
         let k = ops::rope(c.path, &k, &c.rotary)?;
         let (out, attention) = match cache {
             Some((cache, batch)) => {
-                cache.store(&k, &v, batch)?;
+                cache.store(&k, &v, batch, c.scattered.as_ref())?;
                 c.attention.forward(&q, &cache.k, &cache.v, &c.heads)?
             }
             None => c.attention.forward(&q, &k, &v, &c.heads)?,

@@ -4,7 +4,7 @@ use super::attention::Plan;
 use super::batch::Batch;
 use super::block::{self, Block, Context};
 use super::config::Config;
-use super::kv::KvCache;
+use super::kv::{self, KvCache};
 use super::linear::{Delta, Gradients, Projection, Site};
 use super::mismatch::describe;
 use super::ops::{self, Path, Rotary};
@@ -88,7 +88,11 @@ impl Decoder {
         mut cache: Option<&mut KvCache>,
         delta: Option<&dyn Delta>,
     ) -> Result<Tensor> {
-        let context = self.context(batch, delta)?;
+        let mut context = self.context(batch, delta)?;
+        if cache.is_some() && self.path == Path::Portable {
+            let width = self.config.heads().kv_width();
+            context.scattered = kv::scattered(batch, width, &self.device)?;
+        }
         let mut x = self.embed(batch)?;
         for block in &self.blocks {
             let layer = cache.as_mut().map(|c| (&mut c.layers[block.layer], batch));
@@ -197,6 +201,7 @@ impl Decoder {
             eps: self.config.rms_norm_eps,
             rotary: self.rotary(&batch.positions)?,
             attention: Plan::new(self.path, batch, &self.device)?,
+            scattered: None,
             delta,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::decoder::Decoder;
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 /// Keys and values of one layer, `[slots · capacity, kv heads · d]` each.
 pub struct LayerCache {
@@ -13,8 +13,18 @@ pub struct LayerCache {
 }
 
 impl LayerCache {
-    /// Writes the batch's new keys and values behind each segment's past.
-    pub fn store(&mut self, k: &Tensor, v: &Tensor, batch: &Batch) -> Result<()> {
+    /// Writes the batch's new keys and values behind each segment's past; `at` is [`scattered`].
+    pub fn store(
+        &mut self,
+        k: &Tensor,
+        v: &Tensor,
+        batch: &Batch,
+        at: Option<&Tensor>,
+    ) -> Result<()> {
+        if let Some(at) = at {
+            self.k.scatter_set(at, k, 0)?;
+            return self.v.scatter_set(at, v, 0);
+        }
         for s in &batch.segments {
             let (start, len) = (s.rows.start, s.rows.len());
             let at = s.own_keys + s.past;
@@ -25,6 +35,18 @@ impl LayerCache {
         }
         Ok(())
     }
+}
+
+/// Where every element of a batch of single tokens goes, `[T, kv heads · d]`, so that a device needs one
+/// launch for all of them; `None` for longer segments, which are copied one by one.
+pub fn scattered(batch: &Batch, width: usize, device: &Device) -> Result<Option<Tensor>> {
+    if batch.segments.iter().any(|s| s.rows.len() != 1) {
+        return Ok(None);
+    }
+    let rows = batch.segments.iter().map(|s| (s.own_keys + s.past) as u32);
+    let rows: Vec<u32> = rows.collect();
+    let at = Tensor::new(rows, device)?.unsqueeze(1)?;
+    Ok(Some(at.broadcast_as((batch.len(), width))?.contiguous()?))
 }
 
 /// A cache for `slots` sequences of up to `capacity` tokens.

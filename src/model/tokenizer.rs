@@ -149,6 +149,13 @@ impl Tokenizer {
         &self.eos
     }
 
+    /// Makes `id` end generation too.
+    pub fn end_with(&mut self, id: u32) {
+        if !self.is_eos(id) {
+            self.eos.push(id);
+        }
+    }
+
     /// Whether `id` ends generation.
     pub fn is_eos(&self, id: u32) -> bool {
         self.eos.contains(&id)
