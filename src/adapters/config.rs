@@ -48,6 +48,9 @@ const UNSUPPORTED: [&str; 11] = [
 /// Largest rank; more than any projection of the supported models is wide in its smaller direction.
 pub const MAX_RANK: u64 = 4096;
 
+/// Largest alpha, far beyond any in use: the square of a scale must stay finite as f32.
+const MAX_ALPHA: f64 = 1e9;
+
 impl AdapterConfig {
     /// LoRA on every projection, scaled by alpha/rank.
     pub fn new(rank: usize, alpha: f64) -> Self {
@@ -173,8 +176,8 @@ fn rank_value(value: &Value) -> Result<usize> {
 }
 
 fn alpha_value(value: &Value) -> Result<f64> {
-    let alpha = value.as_f64().filter(|a| a.is_finite());
-    alpha.with_context(|| format!("is {value}, expected a number"))
+    let alpha = value.as_f64().filter(|a| a.abs() <= MAX_ALPHA);
+    alpha.with_context(|| format!("is {value}, expected a number of at most {MAX_ALPHA}"))
 }
 
 /// Null, false, empty or "none".
@@ -257,6 +260,7 @@ mod tests {
             (r#""rank_pattern":{"q_proj":0}"#, "rank_pattern"),
             (r#""alpha_pattern":{"(":8}"#, "alpha_pattern"),
             (r#""lora_dropout":1"#, "lora_dropout"),
+            (r#""lora_alpha":1e300"#, "lora_alpha"),
             (r#""use_dora":"yes""#, "use_dora"),
             (r#""init_lora_weights":"pissa""#, "pissa"),
         ] {

@@ -1,25 +1,28 @@
 //! Settings of modules by name, as PEFT's `rank_pattern` and `alpha_pattern`.
 
 use crate::model::linear::Site;
-use anyhow::{Context, Result, bail};
-use regex::{Regex, RegexBuilder};
+use anyhow::{Context, Result, anyhow, bail};
+use regex::{RegexSet, RegexSetBuilder};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Largest compiled pattern in bytes: patterns come with other people's adapters.
-const MAX_PATTERN: usize = 1 << 20;
+/// Most bytes that all patterns may compile to: they come with other people's adapters, and ten
+/// letters can ask for a megabyte.
+const MAX_COMPILED: usize = 1 << 24;
 
 /// Values for the modules whose name a pattern matches; the first match counts. A pattern is a
 /// regular expression for the end of the name, from a dot on: `q_proj`, `layers.3.mlp.up_proj`.
 #[derive(Debug, Clone)]
 pub struct Patterns<T> {
-    entries: Vec<(String, Regex, T)>,
+    entries: Vec<(String, T)>,
+    set: RegexSet,
 }
 
 impl<T> Default for Patterns<T> {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
+            set: RegexSet::empty(),
         }
     }
 }
@@ -27,18 +30,14 @@ impl<T> Default for Patterns<T> {
 impl<T: Copy + Serialize> Patterns<T> {
     /// Patterns in their order.
     pub fn new(entries: impl IntoIterator<Item = (String, T)>) -> Result<Self> {
-        let compile = |(pattern, value): (String, T)| {
-            // As PEFT's get_pattern_key.
-            let regex = RegexBuilder::new(&format!(r"^(.*\.)?({pattern})$"))
-                .size_limit(MAX_PATTERN)
-                .build();
-            match regex {
-                Ok(regex) => Ok((pattern, regex, value)),
-                Err(_) => bail!("{pattern:?} is no regular expression, or a too large one"),
-            }
-        };
-        let entries = entries.into_iter().map(compile).collect::<Result<_>>()?;
-        Ok(Self { entries })
+        let entries: Vec<(String, T)> = entries.into_iter().collect();
+        // As PEFT's get_pattern_key.
+        let whole = entries.iter().map(|(p, _)| format!(r"^(.*\.)?({p})$"));
+        let set = RegexSetBuilder::new(whole)
+            .size_limit(MAX_COMPILED)
+            .build()
+            .map_err(|e| anyhow!("no regular expressions, or too large ones: {e}"))?;
+        Ok(Self { entries, set })
     }
 
     /// Reads the object of an adapter config.
@@ -57,9 +56,9 @@ impl<T: Copy + Serialize> Patterns<T> {
 
     /// As in an adapter config.
     pub fn to_json(&self) -> Value {
-        let entry =
-            |(pattern, _, value): &(String, Regex, T)| (pattern.clone(), serde_json::json!(value));
-        Value::Object(self.entries.iter().map(entry).collect::<Map<_, _>>())
+        let entries = self.entries.iter();
+        let entries = entries.map(|(pattern, value)| (pattern.clone(), serde_json::json!(value)));
+        Value::Object(entries.collect::<Map<_, _>>())
     }
 
     /// The value for `site`.
@@ -67,26 +66,30 @@ impl<T: Copy + Serialize> Patterns<T> {
         if self.entries.is_empty() {
             return None;
         }
-        let name = format!("model.{site}");
-        let entry = self.entries.iter().find(|(_, r, _)| r.is_match(&name))?;
-        Some(entry.2)
+        let first = self.set.matches(&name(site)).iter().next()?;
+        Some(self.entries[first].1)
     }
 
     /// Patterns that match none of `sites`: most often a slip of the pen.
     pub fn idle(&self, sites: &[Site]) -> Vec<&str> {
-        let names: Vec<String> = sites.iter().map(|s| format!("model.{s}")).collect();
-        let idle = |(_, regex, _): &&(String, Regex, T)| !names.iter().any(|n| regex.is_match(n));
-        let idle = self.entries.iter().filter(idle);
-        idle.map(|(pattern, _, _)| pattern.as_str()).collect()
+        let mut used = vec![false; self.entries.len()];
+        for &site in sites {
+            for i in self.set.matches(&name(site)).iter() {
+                used[i] = true;
+            }
+        }
+        let idle = self.entries.iter().zip(used).filter(|(_, used)| !used);
+        idle.map(|((pattern, _), _)| pattern.as_str()).collect()
     }
 }
 
-impl<T: Copy + Serialize + PartialEq> PartialEq for Patterns<T> {
+fn name(site: Site) -> String {
+    format!("model.{site}")
+}
+
+impl<T: PartialEq> PartialEq for Patterns<T> {
     fn eq(&self, other: &Self) -> bool {
-        let pairs = |p: &Self| -> Vec<(String, T)> {
-            p.entries.iter().map(|(k, _, v)| (k.clone(), *v)).collect()
-        };
-        pairs(self) == pairs(other)
+        self.entries == other.entries
     }
 }
 
@@ -113,5 +116,13 @@ mod tests {
             projection: Projection::Q,
         };
         assert_eq!(patterns.idle(&[q]).len(), 3);
+    }
+
+    #[test]
+    fn patterns_are_bounded_together() {
+        // Each compiles to about a megabyte.
+        let patterns = (0..64).map(|i| (format!(r"x{i}\pL{{30}}"), 1));
+        let error = Patterns::new(patterns).unwrap_err().to_string();
+        assert!(error.contains("too large"), "{error}");
     }
 }

@@ -101,7 +101,7 @@ pub fn tokenizer() -> Value {
         "added_tokens": [{"id": EOS, "content": VOCAB[EOS as usize], "single_word": false,
             "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
         "pre_tokenizer": byte_level, "post_processor": byte_level, "decoder": byte_level,
-        "model": {"type": "BPE", "vocab": vocab, "merges": ["a b", ["b", "a"]]},
+        "model": {"type": "BPE", "vocab": vocab, "merges": ["a b", "b a"]},
     })
 }
 

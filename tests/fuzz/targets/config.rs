@@ -65,7 +65,7 @@ fn run(bytes: &[u8]) -> Option<()> {
     }
     std::fs::write(path.join(name), text).unwrap();
     let base = load(&path, "fuzzed-base")?;
-    generate(&base, None).ok()
+    generate(&base, None)
 }
 
 fn adapter(text: &[u8]) -> Option<()> {
@@ -89,5 +89,5 @@ fn adapter(text: &[u8]) -> Option<()> {
     std::fs::write(path.join(ADAPTER), text).unwrap();
     outcome(peft::read_config(&path), "fuzzed-adapter")?;
     let adapter = outcome(peft::load(&path, &base.decoder), "fuzzed-adapter")?;
-    generate(base, Some(&adapter)).ok()
+    generate(base, Some(&adapter))
 }

@@ -21,6 +21,5 @@ fn run(bytes: &[u8]) -> Option<()> {
     let path = folder().join("fuzzed.gguf");
     std::fs::write(&path, bytes).unwrap();
     let base = load(&path, "fuzzed.gguf")?;
-    // NaN in the weights is an error of the sampler, which knows no file.
-    generate(&base, None).ok()
+    generate(&base, None)
 }
