@@ -92,14 +92,19 @@ fn text_that_looks_like_a_marker_stays_text() {
     let im_end = tokenizer.id("<|im_end|>").unwrap();
     let count = |ids: &[u32]| ids.iter().filter(|id| **id == im_end).count();
     assert_eq!((count(&prompt), count(&ids(&c["prompt_ids"]))), (1, 2));
+    let think = tokenizer.id("<think>").unwrap();
+    let thinks = prompt.iter().filter(|id| **id == think).count();
+    assert_eq!(thinks, 1, "the template's own");
     assert_eq!(
         tokenizer.show(&prompt).unwrap(),
         c["prompt"].as_str().unwrap()
     );
 
-    let thoughts = conversation(&golden, "thoughts in an answer");
-    let error = renderer.row(&Content::Turns(self::turns(&thoughts)));
-    assert!(error.unwrap_err().to_string().contains("</think>"));
+    for name in ["thoughts in an answer", "thoughts in an earlier answer"] {
+        let turns = self::turns(&conversation(&golden, name));
+        let error = renderer.row(&Content::Turns(turns)).unwrap_err();
+        assert!(error.to_string().contains("</think>"), "{name}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 use common::{fails, golden, ok, text, tiny, workplace};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Runs `sft` on `data` with the tiny base into `dir/out`.
 fn sft(dir: &Path, data: &str, out: &str, more: &[&str]) -> String {
@@ -98,6 +99,8 @@ fn a_run_repeats_from_its_resolved_config() {
         "0.2",
         "--rank-pattern",
         "layers.1.mlp.up_proj=2",
+        "--rank-pattern",
+        "up_proj=3",
         "--alpha-pattern",
         "q_proj=3",
         "--target-modules",
@@ -106,15 +109,7 @@ fn a_run_repeats_from_its_resolved_config() {
     sft(dir.path(), "train.jsonl", "a", &recipe);
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
     let config = text(&a.join("config.toml"));
-    ok(&[
-        "sft",
-        "--config",
-        &config,
-        "--out",
-        &text(&b),
-        "--device",
-        "cpu",
-    ]);
+    ok(&["sft", "--config", &config, "--out", &text(&b)]);
     for file in [
         "adapter_model.safetensors",
         "adapter_config.json",
@@ -131,8 +126,6 @@ fn a_run_repeats_from_its_resolved_config() {
         &config,
         "--out",
         &text(&c),
-        "--device",
-        "cpu",
         "--epochs",
         "1",
     ]);
@@ -146,7 +139,97 @@ fn a_run_repeats_from_its_resolved_config() {
             .to_vec()
     };
     assert_eq!(shape("1.mlp.up_proj.lora_A.weight"), [2, 64]);
-    assert_eq!(shape("0.mlp.up_proj.lora_A.weight"), [4, 64]);
+    assert_eq!(shape("0.mlp.up_proj.lora_A.weight"), [3, 64]);
+    assert_eq!(shape("0.self_attn.q_proj.lora_A.weight"), [4, 64]);
+}
+
+#[test]
+fn what_the_command_line_lacks_may_be_in_the_file() {
+    let dir = workplace();
+    let (rows, file) = (
+        text(&dir.path().join("train.jsonl")),
+        dir.path().join("c.toml"),
+    );
+    let (base, out) = (tiny(), dir.path().join("out"));
+    let settings = format!("data = {rows:?}\nval_data = {rows:?}\nbase = {base:?}\nsteps = 2\n");
+    fs::write(&file, settings).unwrap();
+    ok(&[
+        "sft",
+        "--config",
+        &text(&file),
+        "--val-every",
+        "1",
+        "--out",
+        &text(&out),
+        "--device",
+        "cpu",
+    ]);
+    assert!(metrics(&out).iter().all(|m| m["val_loss"].is_number()));
+    // A mistake on the command line is not the file's.
+    let wrong = ["sft", "--config", &text(&file), "--rank", "four"];
+    fails(&wrong, 2, &["error: invalid value 'four' for '--rank"]);
+}
+
+#[test]
+fn a_config_in_the_folder_is_not_the_adapters() {
+    let dir = workplace();
+    fs::write(dir.path().join("config.toml"), "template = \"chatml\"").unwrap();
+    let base = tiny();
+    let args = [
+        "generate",
+        "--base",
+        &base,
+        "--prompt",
+        "x",
+        "--max-tokens",
+        "4",
+    ];
+    let here = Command::new(env!("CARGO_BIN_EXE_factory"))
+        .args(args)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(here.stdout).unwrap(), ok(&args));
+}
+
+#[test]
+fn an_adapter_of_some_layers_goes_on_as_one() {
+    let dir = workplace();
+    let first = dir.path().join("some");
+    fs::create_dir(&first).unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::copy(golden("tiny-llama-lora").join(file), first.join(file)).unwrap();
+    }
+    let bytes = fs::read(first.join("adapter_model.safetensors")).unwrap();
+    let all = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let some = all
+        .tensors()
+        .into_iter()
+        .filter(|(name, _)| name.contains("layers.1."));
+    let some = safetensors::serialize(some.collect::<Vec<_>>(), None).unwrap();
+    fs::write(first.join("adapter_model.safetensors"), some).unwrap();
+    let config = fs::read_to_string(first.join("adapter_config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["target_modules"] = serde_json::json!(".*layers.1..*_proj");
+    fs::write(first.join("adapter_config.json"), config.to_string()).unwrap();
+    sft(
+        dir.path(),
+        "train.jsonl",
+        "more",
+        &["--init", &text(&first), "--steps", "1"],
+    );
+    let more = text(&dir.path().join("more"));
+    ok(&[
+        "generate",
+        "--base",
+        &tiny(),
+        "--lora",
+        &more,
+        "--prompt",
+        "x",
+        "--max-tokens",
+        "2",
+    ]);
 }
 
 #[test]
@@ -171,6 +254,10 @@ fn config_mistakes_name_the_file_and_the_key() {
         ),
         ("rank = 4\nlr 3", vec!["c.toml", "line 2"]),
         ("rank = 4", vec!["the training rows are not named"]),
+        (
+            "data = \"x\"\nval_every = 4",
+            vec!["not provided", "--val-data"],
+        ),
     ] {
         fs::write(&file, content).unwrap();
         fails(&["sft", "--config", &text(&file)], 2, &parts);
@@ -184,16 +271,30 @@ fn config_mistakes_name_the_file_and_the_key() {
 
 #[test]
 fn adapter_mistakes_are_usage_errors() {
-    let data = ["sft", "--data", "x.jsonl"];
+    let dir = workplace();
+    let (rows, out) = (
+        text(&dir.path().join("train.jsonl")),
+        text(&dir.path().join("out")),
+    );
+    let base = tiny();
+    let data = ["sft", "--data", &rows, "--base", &base, "--out", &out];
     for (flags, part) in [
         (["--rank-pattern", "q_proj"], "MODULE=VALUE"),
         (["--rank-pattern", "q_proj=0"], "MODULE=VALUE"),
         (["--rank-pattern", "(=2"], "regular expression"),
         (["--alpha-pattern", "qproj=2"], "matches no adapted module"),
+        (
+            ["--rank-pattern", "layers.7.mlp.up_proj=2"],
+            "matches no adapted module",
+        ),
         (["--dropout", "1"], "--dropout"),
+        (["--alpha", "1e10"], "--alpha"),
     ] {
         fails(&[&data[..], &flags].concat(), 2, &[part]);
     }
+    let twice = ["--rank-pattern", "q_proj=2", "--rank-pattern", "q_proj=4"];
+    fails(&[&data[..], &twice].concat(), 2, &["q_proj", "twice"]);
+    assert!(!Path::new(&out).exists());
 }
 
 #[test]
@@ -298,7 +399,7 @@ fn a_base_is_described() {
         "with bias",
         "x BF16",
         "chatml yes",
-        "memory in bf16",
+        "memory in bf16 on a GPU",
     ] {
         assert!(shown.contains(part), "{part} is not in {shown}");
     }

@@ -6,17 +6,19 @@ mod common;
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
-use common::{base, factory, golden, json};
+use common::{MODELS, base, factory, golden, json};
 use factory::model::batch::Batch;
 use factory::model::load::Base;
+use serde_json::Value as Json;
+use std::collections::HashMap;
 use std::path::Path;
 
 fn strings(values: impl IntoIterator<Item = String>) -> Value {
     Value::Array(values.into_iter().map(Value::String).collect())
 }
 
-fn metadata(architecture: &str, merges: &[&str]) -> Vec<(String, Value)> {
-    let tokenizer = json("tiny-llama/tokenizer.json");
+fn metadata(model: &str, architecture: &str, merges: &[&str]) -> Vec<(String, Value)> {
+    let tokenizer = json(&format!("{model}/tokenizer.json"));
     let mut tokens = vec![String::new(); 259];
     for (token, id) in tokenizer["model"]["vocab"].as_object().unwrap() {
         tokens[id.as_u64().unwrap() as usize] = token.clone();
@@ -24,8 +26,14 @@ fn metadata(architecture: &str, merges: &[&str]) -> Vec<(String, Value)> {
     for token in tokenizer["added_tokens"].as_array().unwrap() {
         tokens[token["id"].as_u64().unwrap() as usize] = token["content"].as_str().unwrap().into();
     }
-    let config = json("tiny-llama/config.json");
+    let config = json(&format!("{model}/config.json"));
     let number = |name: &str| Value::U32(config[name].as_u64().unwrap() as u32);
+    let float = |value: &Json| Value::F32(value.as_f64().unwrap() as f32);
+    let theta = config.get("rope_theta");
+    let theta = theta.unwrap_or_else(|| &config["rope_parameters"]["rope_theta"]);
+    let whole = |name: &str| config[name].as_u64();
+    let head_dim = whole("head_dim")
+        .unwrap_or_else(|| whole("hidden_size").unwrap() / whole("num_attention_heads").unwrap());
     let of = |key: &str, value| (format!("{architecture}.{key}"), value);
     vec![
         (
@@ -38,8 +46,12 @@ fn metadata(architecture: &str, merges: &[&str]) -> Vec<(String, Value)> {
         of("context_length", number("max_position_embeddings")),
         of("attention.head_count", number("num_attention_heads")),
         of("attention.head_count_kv", number("num_key_value_heads")),
-        of("attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
-        of("rope.freq_base", Value::F32(1e5)),
+        of("attention.key_length", Value::U32(head_dim as u32)),
+        of(
+            "attention.layer_norm_rms_epsilon",
+            float(&config["rms_norm_eps"]),
+        ),
+        of("rope.freq_base", float(theta)),
         ("tokenizer.ggml.model".into(), Value::String("gpt2".into())),
         ("tokenizer.ggml.pre".into(), Value::String("gpt-2".into())),
         ("tokenizer.ggml.tokens".into(), strings(tokens)),
@@ -59,25 +71,36 @@ fn permute(w: &Tensor, heads: usize) -> Tensor {
     w.reshape((rows, columns)).unwrap()
 }
 
-fn write(path: &Path, architecture: &str, merges: &[&str]) {
-    let weights = golden("tiny-llama/model.safetensors");
-    let weights = candle_core::safetensors::load(weights, &Device::Cpu).unwrap();
+/// Writes the tiny model `model` as llama.cpp's converter would, for `architecture`.
+fn write(path: &Path, model: &str, architecture: &str, merges: &[&str]) {
+    let mut weights = HashMap::new();
+    for entry in std::fs::read_dir(golden(model)).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_some_and(|e| e == "safetensors") {
+            weights.extend(candle_core::safetensors::load(file, &Device::Cpu).unwrap());
+        }
+    }
+    let interleaved = |w: &Tensor, heads| match (architecture, w.rank()) {
+        ("llama", 2) => permute(w, heads),
+        _ => w.clone(),
+    };
     let mut tensors: Vec<(String, QTensor)> = Vec::new();
     for (name, tensor) in &weights {
-        let (gguf, tensor) = match name
-            .trim_start_matches("model.")
-            .trim_end_matches(".weight")
-        {
+        let (name, kind) = name.rsplit_once('.').unwrap();
+        let (gguf, tensor) = match name.trim_start_matches("model.") {
             "embed_tokens" => ("token_embd".to_string(), tensor.clone()),
             "norm" => ("output_norm".to_string(), tensor.clone()),
+            "lm_head" => ("output".to_string(), tensor.clone()),
             block => {
                 let mut parts = block.split('.').skip(1);
                 let layer = parts.next().unwrap();
                 let (part, tensor) = match parts.last().unwrap() {
-                    "q_proj" => ("attn_q", permute(tensor, 4)),
-                    "k_proj" => ("attn_k", permute(tensor, 2)),
+                    "q_proj" => ("attn_q", interleaved(tensor, 4)),
+                    "k_proj" => ("attn_k", interleaved(tensor, 2)),
                     "v_proj" => ("attn_v", tensor.clone()),
                     "o_proj" => ("attn_output", tensor.clone()),
+                    "q_norm" => ("attn_q_norm", tensor.clone()),
+                    "k_norm" => ("attn_k_norm", tensor.clone()),
                     "gate_proj" => ("ffn_gate", tensor.clone()),
                     "up_proj" => ("ffn_up", tensor.clone()),
                     "down_proj" => ("ffn_down", tensor.clone()),
@@ -90,9 +113,9 @@ fn write(path: &Path, architecture: &str, merges: &[&str]) {
         };
         let tensor = tensor.to_dtype(DType::F32).unwrap();
         let tensor = QTensor::quantize(&tensor, GgmlDType::F32).unwrap();
-        tensors.push((format!("{gguf}.weight"), tensor));
+        tensors.push((format!("{gguf}.{kind}"), tensor));
     }
-    let metadata = metadata(architecture, merges);
+    let metadata = metadata(model, architecture, merges);
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let mut file = std::fs::File::create(path).unwrap();
@@ -102,21 +125,38 @@ fn write(path: &Path, architecture: &str, merges: &[&str]) {
 #[test]
 fn gguf_is_the_same_model_as_safetensors() {
     let folder = tempfile::tempdir().unwrap();
+    for model in MODELS {
+        let path = folder.path().join("tiny.gguf");
+        write(&path, model, model.trim_start_matches("tiny-"), &[]);
+        let gguf = Base::load(path.to_str().unwrap(), DType::F32, &Device::Cpu).unwrap();
+        let safetensors = base(model);
+        let text = "select 12 from 'café';\n  99";
+        let tokens = safetensors.tokenizer.encode(text).unwrap();
+        assert_eq!(gguf.tokenizer.encode(text).unwrap(), tokens);
+        assert_eq!(gguf.tokenizer.decode(&tokens).unwrap(), text);
+        let logits = |b: &Base| {
+            let mut batch = Batch::default();
+            batch.push_sequence(&tokens);
+            let hidden = b.decoder.forward(&batch, None, None).unwrap();
+            b.decoder.logits(&hidden).unwrap().to_vec2::<f32>().unwrap()
+        };
+        let (a, b) = (logits(&gguf), logits(&safetensors));
+        // A norm's epsilon is f32 in the file.
+        for (a, b) in a.iter().flatten().zip(b.iter().flatten()) {
+            assert!((a - b).abs() < 1e-4, "{model}: {a} is not {b}");
+        }
+    }
+}
+
+#[test]
+fn biases_that_would_be_lost_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
-    write(&path, "llama", &[]);
-    let gguf = Base::load(path.to_str().unwrap(), DType::F32, &Device::Cpu).unwrap();
-    let safetensors = base("tiny-llama");
-    let text = "select 12 from 'café';\n  99";
-    let tokens = safetensors.tokenizer.encode(text).unwrap();
-    assert_eq!(gguf.tokenizer.encode(text).unwrap(), tokens);
-    assert_eq!(gguf.tokenizer.decode(&tokens).unwrap(), text);
-    let logits = |b: &Base| {
-        let mut batch = Batch::default();
-        batch.push_sequence(&tokens);
-        let hidden = b.decoder.forward(&batch, None, None).unwrap();
-        b.decoder.logits(&hidden).unwrap().to_vec2::<f32>().unwrap()
-    };
-    assert_eq!(logits(&gguf), logits(&safetensors));
+    // Qwen2's tensors under a name whose models have no biases.
+    write(&path, "tiny-qwen2", "llama", &[]);
+    let error = Base::load(path.to_str().unwrap(), DType::F32, &Device::Cpu);
+    let error = format!("{:#}", error.err().unwrap());
+    assert!(error.contains("q_proj.bias is not supported"), "{error}");
 }
 
 #[test]
@@ -141,7 +181,7 @@ fn damaged_and_foreign_files_are_refused_by_name() {
             .unwrap()
             .to_string()
     };
-    write(&path, "llama", &[]);
+    write(&path, "tiny-llama", "llama", &[]);
     let whole = std::fs::read(&path).unwrap();
     assert!(error(&whole[..whole.len() - 4000]).contains("behind the end of the file"));
     assert!(error(&whole[..100]).contains("not a complete GGUF"));
@@ -171,15 +211,21 @@ fn damaged_and_foreign_files_are_refused_by_name() {
         shared.contains("lies in the bytes of another tensor"),
         "{shared}"
     );
-    write(&path, "mamba", &[]);
+    write(&path, "tiny-llama", "mamba", &[]);
     let mamba = std::fs::read(&path).unwrap();
     assert!(error(&mamba).contains("architecture \"mamba\" is not supported"));
     // Into a token that is not there and longer than every one that is.
-    write(&path, "llama", &["<|endoftext|> <|endoftext|>"]);
+    write(
+        &path,
+        "tiny-llama",
+        "llama",
+        &["<|endoftext|> <|endoftext|>"],
+    );
     let long = std::fs::read(&path).unwrap();
     assert!(error(&long).contains("no token \"<|endoftext|><|endoftext|>\""));
 }
 
+/// candle's dequantization, which model::gguf hands the bytes to.
 #[test]
 fn every_storage_type_has_the_values_of_the_reference_reader() {
     let golden = json("gguf_types.json");

@@ -31,7 +31,7 @@ pub struct AdapterConfig {
 }
 
 /// PEFT fields that change the arithmetic when set, none of which is supported.
-const UNSUPPORTED: [&str; 11] = [
+const UNSUPPORTED: [&str; 15] = [
     "bias",
     "fan_in_fan_out",
     "lora_bias",
@@ -43,13 +43,17 @@ const UNSUPPORTED: [&str; 11] = [
     "trainable_token_indices",
     "alora_invocation_tokens",
     "use_qalora",
+    "use_bdlora",
+    "kasa_config",
+    "arrow_config",
+    "monteclora_config",
 ];
 
 /// Largest rank; more than any projection of the supported models is wide in its smaller direction.
 pub const MAX_RANK: u64 = 4096;
 
 /// Largest alpha, far beyond any in use: the square of a scale must stay finite as f32.
-const MAX_ALPHA: f64 = 1e9;
+pub const MAX_ALPHA: f64 = 1e9;
 
 impl AdapterConfig {
     /// LoRA on every projection, scaled by alpha/rank.
@@ -144,9 +148,13 @@ impl AdapterConfig {
         })
     }
 
-    /// `adapter_config.json` with the fields that PEFT needs.
-    pub fn to_json(&self) -> Value {
-        let targets: Vec<&str> = self.targets.iter().map(|p| p.name()).collect();
+    /// `adapter_config.json`, with the fields that PEFT needs, of an adapter on `sites`.
+    pub fn to_json(&self, sites: impl Iterator<Item = Site>) -> Value {
+        let targets: Vec<String> = match self.complete {
+            true => self.targets.iter().map(|p| p.name().to_string()).collect(),
+            // Plain names would stand for every layer.
+            false => sites.map(|site| site.to_string()).collect(),
+        };
         json!({
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
@@ -246,10 +254,15 @@ mod tests {
             base: Some("owner/base".into()),
             ..AdapterConfig::new(8, 20.0)
         };
-        assert_eq!(
-            AdapterConfig::from_json(&c.to_json().to_string()).unwrap(),
-            c
-        );
+        let written = |c: &AdapterConfig| c.to_json([SITE].into_iter()).to_string();
+        assert_eq!(AdapterConfig::from_json(&written(&c)).unwrap(), c);
+        let partly = AdapterConfig {
+            complete: false,
+            targets: vec![Projection::Q],
+            ..c
+        };
+        assert!(written(&partly).contains("[\"layers.1.self_attn.q_proj\"]"));
+        assert_eq!(AdapterConfig::from_json(&written(&partly)).unwrap(), partly);
     }
 
     #[test]
@@ -257,6 +270,7 @@ mod tests {
         for (extra, name) in [
             (r#""bias":"all""#, "bias"),
             (r#""modules_to_save":["lm_head"]"#, "modules_to_save"),
+            (r#""kasa_config":{"beta":1}"#, "kasa_config"),
             (r#""rank_pattern":{"q_proj":0}"#, "rank_pattern"),
             (r#""alpha_pattern":{"(":8}"#, "alpha_pattern"),
             (r#""lora_dropout":1"#, "lora_dropout"),

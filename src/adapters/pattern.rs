@@ -1,7 +1,7 @@
 //! Settings of modules by name, as PEFT's `rank_pattern` and `alpha_pattern`.
 
 use crate::model::linear::Site;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use regex::{RegexSet, RegexSetBuilder};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -31,6 +31,10 @@ impl<T: Copy + Serialize> Patterns<T> {
     /// Patterns in their order.
     pub fn new(entries: impl IntoIterator<Item = (String, T)>) -> Result<Self> {
         let entries: Vec<(String, T)> = entries.into_iter().collect();
+        for (i, (pattern, _)) in entries.iter().enumerate() {
+            let again = entries[..i].iter().any(|(p, _)| p == pattern);
+            ensure!(!again, "{pattern:?} is there twice");
+        }
         // As PEFT's get_pattern_key.
         let whole = entries.iter().map(|(p, _)| format!(r"^(.*\.)?({p})$"));
         let set = RegexSetBuilder::new(whole)

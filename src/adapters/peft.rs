@@ -43,7 +43,8 @@ pub fn files(adapter: &Adapter) -> Result<[(&'static str, Vec<u8>); 2]> {
     let views: Vec<_> = views.collect::<Result<_>>()?;
     let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
     let weights = safetensors::serialize(views, Some(metadata))?;
-    let mut config = serde_json::to_vec_pretty(&adapter.config.to_json())?;
+    let mut config =
+        serde_json::to_vec_pretty(&adapter.config.to_json(adapter.modules.keys().copied()))?;
     config.push(b'\n');
     Ok([(CONFIG, config), (WEIGHTS, weights)])
 }

@@ -14,11 +14,15 @@ const SIMILAR: f64 = 0.7;
 
 /// Parses the command line together with the file its `--config` names. Mistakes of the command
 /// line alone are reported by clap, which ends the program.
-pub fn parse(mut args: Vec<OsString>) -> Result<Cli> {
+pub fn parse(args: Vec<OsString>) -> Result<Cli> {
     let mut command = Cli::command();
     command.build();
-    let matches = command.clone().try_get_matches_from(&args);
-    let matches = matches.unwrap_or_else(|e| e.exit());
+    // What the command line lacks may be in the file.
+    let matches = command
+        .clone()
+        .ignore_errors(true)
+        .try_get_matches_from(&args)
+        .unwrap_or_else(|e| e.exit());
     let Some((name, given)) = matches.subcommand() else {
         return Ok(Cli::parse_from(args));
     };
@@ -29,22 +33,32 @@ pub fn parse(mut args: Vec<OsString>) -> Result<Cli> {
     let wrong = |e: anyhow::Error| UsageError(format!("{}: {e:#}", file.display()));
     let flags = flags(file, command, given).map_err(wrong)?;
     let at = args.iter().position(|a| a == name).map_or(1, |i| i + 1);
-    args.splice(at..at, flags);
-    Cli::try_parse_from(args).map_err(|e| {
-        let text = e.to_string();
-        let line = text.lines().next().unwrap_or_default();
-        let line = line.trim_start_matches("error: ").trim_end_matches(':');
-        wrong(anyhow!("{line}")).into()
+    let mut both = args.clone();
+    both.splice(at..at, flags);
+    Cli::try_parse_from(both).map_err(|error| {
+        let alone = Cli::try_parse_from(args).err();
+        match alone.filter(|alone| alone.to_string() == error.to_string()) {
+            Some(own) => own.exit(),
+            None => wrong(anyhow!("{}", message(&error))).into(),
+        }
     })
+}
+
+/// clap's error without its usage and tips, on one line.
+fn message(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim);
+    let lines = lines.take_while(|l| !l.starts_with("Usage:") && !l.starts_with("tip:"));
+    let lines: Vec<&str> = lines.filter(|l| !l.is_empty()).collect();
+    lines.join(" ").trim_start_matches("error: ").to_string()
 }
 
 /// The file's settings as flags, those left out that the command line overrides.
 fn flags(file: &Path, command: &Command, given: &ArgMatches) -> Result<Vec<OsString>> {
     let text = std::fs::read_to_string(file).context("cannot be read")?;
     let table: toml::Table = toml::from_str(&text).map_err(|e| {
-        let line = e
-            .span()
-            .map_or(0, |s| text[..s.start].lines().count().max(1));
+        let before = e.span().map_or(0, |s| s.start);
+        let line = text[..before].matches('\n').count() + 1;
         anyhow!("line {line}: {}", e.message())
     })?;
     let typed: Vec<&Arg> = command

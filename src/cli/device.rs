@@ -1,4 +1,4 @@
-//! `--device` and `--dtype`.
+//! `--device`, `--dtype`, and the limits on a Metal device's memory.
 
 use super::{UsageError, note};
 #[cfg(feature = "metal")]
@@ -9,7 +9,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 /// Where tensors live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceArg {
     /// The best this build and machine have.
     Auto,
@@ -19,6 +20,25 @@ pub enum DeviceArg {
 }
 
 impl DeviceArg {
+    /// The flag for an open device.
+    pub fn of(device: &Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Metal(_) => Self::Metal,
+            Device::Cuda(_) => Self::Cuda,
+        }
+    }
+
+    /// The name of the flag's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Metal => "metal",
+            Self::Cuda => "cuda",
+        }
+    }
+
     /// Opens the device; `auto` says which it took.
     pub fn open(self) -> Result<Device> {
         let unavailable = |name: &str, e: candle_core::Error| {
@@ -52,13 +72,20 @@ pub enum DTypeArg {
 }
 
 impl DTypeArg {
+    /// The flag with `auto` decided for `device`.
+    pub fn resolved(self, device: &Device) -> Self {
+        match self {
+            Self::Auto if device.is_cpu() => Self::F32,
+            Self::Auto => Self::Bf16,
+            given => given,
+        }
+    }
+
     /// The type on `device`.
     pub fn on(self, device: &Device) -> DType {
-        match self {
-            Self::F32 => DType::F32,
+        match self.resolved(device) {
             Self::Bf16 => DType::BF16,
-            Self::Auto if device.is_cpu() => DType::F32,
-            Self::Auto => DType::BF16,
+            _ => DType::F32,
         }
     }
 }

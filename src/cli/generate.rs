@@ -14,7 +14,7 @@ use crate::generation::sequence::StopConfig;
 use crate::model::linear::Delta;
 use crate::model::load::Base;
 use crate::run::files::{check_writable, write_atomic};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -125,7 +125,11 @@ pub fn run(args: Args) -> Result<()> {
             stream(&engine, renderer.prompt(&turns)?)
         }
         (None, Some((lines, prompts)), Some(out)) => {
-            let prompts = prompts.iter().map(|turns| renderer.prompt(turns));
+            let data = args.data.as_deref().unwrap_or(Path::new("")).display();
+            let prompts = lines.iter().zip(&prompts).map(|(line, turns)| {
+                let prompt = renderer.prompt(turns);
+                prompt.with_context(|| format!("{data}:{}", line.number))
+            });
             let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
             answer_rows(&engine, lines, &prompts, &args.out_field, out)
         }
@@ -151,7 +155,9 @@ fn template(args: &Args) -> Result<Template> {
     if let Some(template) = args.template {
         return Ok(template);
     }
-    let folder = args.lora.as_deref().unwrap_or(Path::new(""));
+    let Some(folder) = &args.lora else {
+        return Ok(Template::Plain);
+    };
     // Only a folder written here has this file.
     let Ok(text) = std::fs::read_to_string(folder.join("config.toml")) else {
         return Ok(Template::Plain);

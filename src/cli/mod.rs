@@ -26,7 +26,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fine-tune a LoRA or DoRA adapter on question/answer rows.
+    /// Fine-tune a LoRA or DoRA adapter on rows of questions and answers, chats or text.
     Sft(sft::Args),
     /// Answer prompts with a base model and an adapter.
     Generate(generate::Args),

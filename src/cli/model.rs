@@ -6,7 +6,8 @@ use crate::adapters::config::AdapterConfig;
 use crate::data::template::{Renderer, Template};
 use crate::model::decoder;
 use crate::model::load::Source;
-use crate::training::memory;
+use crate::model::ops::Path;
+use crate::training::memory::{self, Pass};
 use anyhow::Result;
 
 /// Look at base models.
@@ -90,21 +91,30 @@ fn inspect(base: &str) -> Result<()> {
         "adapter of rank 8 on every projection: {} parameters",
         memory::adapter_parameters(c, &adapter)
     ))?;
-    for (name, bytes) in [("f32", 4), ("bf16", 2)] {
-        let weights = memory::parameters(c) * bytes;
-        let answering = memory::generation(c, SLOTS * ROW, bytes);
-        say(format_args!(
-            "memory in {name}: weights {}; generate, {SLOTS} rows of {ROW} tokens: {}",
-            size(weights),
-            size(weights + answering)
-        ))?;
+    for (name, size_of, path) in [
+        ("f32 on the CPU", 4, Path::Fused),
+        ("bf16 on a GPU", 2, Path::Portable),
+    ] {
+        let pass = |rows| Pass {
+            rows,
+            length: ROW,
+            size: size_of,
+            path,
+        };
+        let weights = memory::parameters(c) * size_of;
+        say(format_args!("memory in {name}: weights {}", size(weights)))?;
         for rows in ROWS {
-            let training = memory::training(c, &adapter, rows * ROW, bytes);
+            let training = weights + memory::training(c, &adapter, pass(rows));
             say(format_args!(
                 "  sft, rank 8, {rows} rows of {ROW} tokens: {}",
-                size(weights + training)
+                size(training)
             ))?;
         }
+        let answering = weights + memory::generation(c, pass(SLOTS));
+        say(format_args!(
+            "  generate, {SLOTS} rows of {ROW} tokens: {}",
+            size(answering)
+        ))?;
     }
     Ok(())
 }

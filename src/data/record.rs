@@ -61,7 +61,8 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 
 fn record(path: &Path, line: &Line) -> Result<Record> {
     let place = format!("{}:{}", path.display(), line.number);
-    let has = |field: &str| line.fields.contains_key(field);
+    // A null is a column of another format that was filled up.
+    let has = |field: &str| line.fields.get(field).is_some_and(|v| !v.is_null());
     let content = if let Some((given, said)) = PAIRS.into_iter().find(|(g, s)| has(g) && has(s)) {
         let turn = |role, field| {
             let content = filled(path, line, field)?.to_string();
@@ -101,7 +102,7 @@ pub fn prompt(path: &Path, line: &Line) -> Result<Vec<Turn>> {
     }
     let place = || format!("{}:{}", path.display(), line.number);
     ensure!(
-        line.fields.contains_key("messages"),
+        line.fields.get("messages").is_some_and(|v| !v.is_null()),
         "{}: field \"prompt\" (or \"instruction\", or \"messages\") is missing",
         place()
     );
@@ -198,7 +199,8 @@ mod tests {
         let pair = turns(&[(Role::User, "q"), (Role::Assistant, "a")]);
         for json in [
             r#"{"instruction":"q","response":"a"}"#,
-            r#"{"id":1,"prompt":"q","completion":"a"}"#,
+            r#"{"id":1,"prompt":"q","completion":"a","text":null}"#,
+            r#"{"prompt":null,"completion":null,"instruction":"q","response":"a"}"#,
             r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}"#,
         ] {
             let r = parse(json).unwrap();

@@ -56,6 +56,8 @@ pub struct Gather {
     segments: usize,
     queries: usize,
     keys: usize,
+    /// Rows that the key table must have.
+    table: usize,
     /// `[segments · queries]` rows of q; padding names the row after the last.
     q_rows: Tensor,
     /// `[segments · keys]` rows of the key table; padding names row 0, which the mask hides.
@@ -96,6 +98,7 @@ impl Gather {
             segments,
             queries,
             keys,
+            table: of(&|s| s.prefix.end.max(s.own_keys + s.past + s.rows.len())),
             q_rows: Tensor::new(q_rows, device)?,
             k_rows: Tensor::new(k_rows, device)?,
             out_rows: Tensor::new(out_rows, device)?,
@@ -126,6 +129,10 @@ impl Gather {
 
     /// Rows of the key table as `[segments, kv heads, keys, d]`.
     fn keys(&self, table: &Tensor, h: &Heads) -> Result<Tensor> {
+        // A device may clamp a row that is not there instead of failing.
+        if table.dim(0)? < self.table {
+            candle_core::bail!("{} keys, the segments need {}", table.dim(0)?, self.table)
+        }
         portable::rows(table, &self.k_rows)?
             .reshape((self.segments, self.keys, h.key, h.dim))?
             .transpose(1, 2)?

@@ -234,6 +234,10 @@ impl Config {
 
 /// Refuses rotary settings other than a plain theta.
 fn check_rope(settings: &serde_json::Value) -> Result<()> {
+    let plain = settings
+        .as_object()
+        .is_some_and(|fields| fields.values().all(|v| !v.is_object()));
+    ensure!(plain, "rope scaling {settings} is not supported");
     let kind = settings.get("rope_type").or_else(|| settings.get("type"));
     let plain = match kind.map(|k| k.as_str().unwrap_or("of unknown type")) {
         None => settings.get("factor").is_none(),
@@ -266,6 +270,8 @@ mod tests {
     fn refuses_by_name_what_would_change_the_arithmetic() {
         for (extra, name) in [
             (r#","rope_scaling":{"rope_type":"llama3"}"#, "llama3"),
+            (r#","rope_scaling":"yarn""#, "yarn"),
+            (r#","rope_parameters":{"full":{"rope_theta":1e4}}"#, "full"),
             (r#","attention_bias":true"#, "attention_bias"),
             (r#","hidden_act":"gelu""#, "gelu"),
             (r#","head_dim":0"#, "head_dim"),

@@ -289,6 +289,15 @@ pub fn check(config: &Config, weights: &dyn Weights) -> Result<()> {
             None => wrong.push(format!("{name} is missing")),
         }
     }
+    let expected = |p| config.qkv_bias && BIASED.contains(&p);
+    for layer in 0..config.num_hidden_layers {
+        for projection in Projection::ALL.into_iter().filter(|p| !expected(*p)) {
+            let bias = format!("model.{}.bias", Site { layer, projection });
+            if weights.shape(&bias).is_some() {
+                wrong.push(format!("{bias} is not supported"));
+            }
+        }
+    }
     ensure!(
         wrong.is_empty(),
         "the weights do not fit the config: {}",

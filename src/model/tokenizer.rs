@@ -4,6 +4,7 @@ use super::merges;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::quantized::gguf_file::Content;
 use candle_core::quantized::tokenizer::TokenizerFromGguf;
+use regex::Regex;
 use std::path::Path;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -13,8 +14,8 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 /// A tokenizer and the tokens that end a sequence.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// Names of the special tokens.
-    specials: Vec<String>,
+    /// The names of the tokens that are found in text before it is split; `None` without any.
+    added: Option<Regex>,
     eos: Vec<u32>,
 }
 
@@ -61,10 +62,18 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|e| anyhow!("{e}"))?;
         inner.with_padding(None);
         ensure!(!eos.is_empty(), "the model's config names no eos_token_id");
-        let added = inner.get_added_tokens_decoder().into_values();
-        let specials = added.filter(|t| t.special && !t.content.is_empty());
+        let mut names: Vec<String> = inner
+            .get_added_tokens_decoder()
+            .into_values()
+            .filter(|t| !t.content.is_empty())
+            .map(|t| regex::escape(&t.content))
+            .collect();
+        names.sort();
         let this = Self {
-            specials: specials.map(|t| t.content).collect(),
+            added: match names.is_empty() {
+                true => None,
+                false => Some(Regex::new(&names.join("|"))?),
+            },
             inner,
             eos,
         };
@@ -96,18 +105,22 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Token ids of `text` in which a special token's name is text like any other: what a stranger
+    /// Token ids of `text` in which an added token's name is text like any other: what a stranger
     /// wrote must not end a turn.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
-        let mut ids = Vec::new();
-        let mut rest = text;
-        while let Some(at) = self.specials.iter().filter_map(|s| rest.find(s)).min() {
-            // Cut behind the name's first character, neither half is a special token.
-            let cut = at + rest[at..].chars().next().map_or(1, char::len_utf8);
-            ids.extend(self.encode(&rest[..cut])?);
-            rest = &rest[cut..];
+        let (mut ids, mut done) = (Vec::new(), 0);
+        while let Some(name) = self
+            .added
+            .as_ref()
+            .and_then(|names| names.find_at(text, done))
+        {
+            // Cut behind the name's first character, neither half is that token.
+            let first = name.as_str().chars().next().map_or(1, char::len_utf8);
+            let cut = name.start() + first;
+            ids.extend(self.encode(&text[done..cut])?);
+            done = cut;
         }
-        ids.extend(self.encode(rest)?);
+        ids.extend(self.encode(&text[done..])?);
         Ok(ids)
     }
 

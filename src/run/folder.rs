@@ -1,13 +1,13 @@
 //! A run's folder: filled beside its final place and renamed there when the run is whole.
 
-use super::files::write_atomic;
+use super::files::{folder_of, write_atomic};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// A folder under construction. Dropped before [`Self::finish`] or [`Self::keep`], it is removed.
+/// A folder under construction. Dropped before [`Self::finish`] or a first [`Self::checkpoint`], it is removed.
 pub struct RunFolder {
     target: PathBuf,
     partial: PathBuf,
@@ -29,9 +29,20 @@ impl RunFolder {
             .file_name()
             .with_context(|| format!("{} is no folder name", target.display()))?;
         let name = name.to_string_lossy();
-        let partial = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-        fs::create_dir_all(&partial)
-            .with_context(|| format!("cannot write {}", target.display()))?;
+        let cannot = || format!("cannot write {}", target.display());
+        fs::create_dir_all(folder_of(target)).with_context(cannot)?;
+        // Another run's leftovers are not to be mixed into this one: process numbers come again.
+        let mut number = 0;
+        let partial = loop {
+            number += 1;
+            let process = std::process::id();
+            let partial = target.with_file_name(format!(".{name}.{process}-{number}.partial"));
+            match fs::create_dir(&partial) {
+                Ok(()) => break partial,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e).with_context(cannot),
+            }
+        };
         Ok(Self {
             target: target.to_path_buf(),
             partial,
@@ -41,17 +52,24 @@ impl RunFolder {
         })
     }
 
-    /// Writes a file of the folder; `name` may lie in a folder of its own.
+    /// Writes a file of the folder.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         write_atomic(&self.partial.join(name), content)
     }
 
-    /// From now on the work is kept where it is, should the run stop before [`Self::finish`].
-    pub fn keep(&mut self) {
-        self.kept = true;
+    /// Writes a folder of the folder, which appears whole. From now on the work is kept where it is,
+    /// should the run stop before [`Self::finish`]; returns that place the first time.
+    pub fn checkpoint(&mut self, name: &str, files: &[(&str, Vec<u8>)]) -> Result<Option<&Path>> {
+        let (whole, part) = (self.partial.join(name), self.partial.join(".checkpoint"));
+        for (file, content) in files {
+            write_atomic(&part.join(file), content)?;
+        }
+        fs::rename(&part, &whole).with_context(|| format!("cannot write {}", whole.display()))?;
+        let first = !std::mem::replace(&mut self.kept, true);
+        Ok(first.then_some(&self.partial))
     }
 
-    /// Where the work is, once [`Self::keep`] was called.
+    /// Where the work is, once a checkpoint was written.
     pub fn kept(&self) -> Option<&Path> {
         self.kept.then_some(&self.partial)
     }
@@ -111,6 +129,25 @@ pub fn default_path(what: &str, name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_saved_outlives_a_run_that_stops() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("run");
+        let mut run = RunFolder::create(&target).unwrap();
+        let file = |bytes: &[u8]| [("adapter", bytes.to_vec())];
+        let place = run.checkpoint("checkpoint-1", &file(b"1")).unwrap();
+        let place = place.unwrap().to_path_buf();
+        assert_eq!(run.checkpoint("checkpoint-2", &file(b"2")).unwrap(), None);
+        assert_eq!(run.kept(), Some(place.as_path()));
+        drop(run);
+        assert_eq!(fs::read(place.join("checkpoint-2/adapter")).unwrap(), b"2");
+        // The next run of the same name has a folder of its own.
+        let next = RunFolder::create(&target).unwrap();
+        next.write("x", b"1").unwrap();
+        next.finish().unwrap();
+        assert!(!target.join("checkpoint-1").exists() && place.exists());
+    }
 
     #[test]
     fn a_folder_appears_whole_or_not_at_all() {

@@ -6,6 +6,7 @@ use crate::model::config::Config;
 use crate::model::decoder::{projection_shape, tensors};
 use crate::model::head;
 use crate::model::linear::Site;
+use crate::model::ops::Path;
 
 /// Bytes of an f32.
 const F32: usize = 4;
@@ -35,36 +36,68 @@ fn sites(config: &Config, adapter: &AdapterConfig) -> impl Iterator<Item = Site>
     })
 }
 
-/// Bytes beside the weights while answering prompts of `tokens` tokens together: keys and values,
-/// and one block's activations. `size` is that of an activation.
-pub fn generation(config: &Config, tokens: usize, size: usize) -> usize {
+/// How a pass computes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// Rows of the batch.
+    pub rows: usize,
+    /// Tokens of a row.
+    pub length: usize,
+    /// Bytes of an activation.
+    pub size: usize,
+    pub path: Path,
+}
+
+impl Pass {
+    fn tokens(&self) -> usize {
+        self.rows * self.length
+    }
+
+    /// What attention leaves of a block: the portable path keeps the probabilities.
+    fn softmax(&self, config: &Config) -> usize {
+        let each = match self.path {
+            Path::Fused => 1,
+            Path::Portable => self.length,
+        };
+        self.tokens() * config.num_attention_heads * each * F32
+    }
+}
+
+/// Bytes beside the weights while answering prompts together: keys and values, and one block's
+/// activations.
+pub fn generation(config: &Config, pass: Pass) -> usize {
     let cache = 2 * config.num_hidden_layers * config.heads().kv_width();
     let passing = config.intermediate_size + 3 * config.hidden_size;
-    (cache + block(config) + passing) * tokens * size
+    // Scores and their exponentials stand beside the probabilities for a moment.
+    (cache + block(config) + passing) * pass.tokens() * pass.size + 3 * pass.softmax(config)
 }
 
 /// Activations that a block keeps of a token: x and middle, q and the attention's output, k and v,
-/// gate and up, and what softmax leaves (block::Saved).
+/// gate and up (block::Saved).
 fn block(config: &Config) -> usize {
     let heads = config.heads();
     let (q, kv) = (heads.q_width(), heads.kv_width());
     let raw_qk = if config.qk_norm { q + kv } else { 0 };
-    2 * (config.hidden_size + q + kv + config.intermediate_size) + heads.query + raw_qk
+    2 * (config.hidden_size + q + kv + config.intermediate_size) + raw_qk
 }
 
-/// Bytes beside the weights while training on batches of `tokens` tokens: the adapter with its
-/// gradient and moments, what the forward pass keeps, the head's chunk.
-pub fn training(config: &Config, adapter: &AdapterConfig, tokens: usize, size: usize) -> usize {
+/// Bytes beside the weights while training: the adapter with its gradient and moments, what the
+/// forward pass keeps, and the head's chunk or the widest moment of a block's backward.
+pub fn training(config: &Config, adapter: &AdapterConfig, pass: Pass) -> usize {
     let kept = |site: Site| {
         let [out, _] = projection_shape(config, site.projection);
-        adapter.rank_of(site) + if adapter.dora { out } else { 0 }
+        // A·x is f32; DoRA keeps its sum too.
+        let sum = if adapter.dora { out } else { 0 };
+        (adapter.rank_of(site) + sum) * F32
     };
     let deltas: usize = sites(config, adapter).map(kept).sum();
-    let tape = (config.num_hidden_layers * block(config) + deltas) * tokens * size;
-    // The widest moment of a block's backward: act, its gradient, those of gate and up.
+    let layers = config.num_hidden_layers;
+    let tape = (layers * block(config) * pass.size + deltas) * pass.tokens()
+        + layers * pass.softmax(config);
+    // act, its gradient, those of gate and up; as many of the residual's width.
     let (h, mlp) = (config.hidden_size, config.intermediate_size);
-    let backward = 4 * (mlp + h) * tokens * size;
-    let chunk = head::CHUNK.min(tokens) * (config.vocab_size + h) * F32;
+    let backward = 4 * (mlp + h) * pass.tokens() * pass.size + 2 * pass.softmax(config);
+    let chunk = head::CHUNK.min(pass.tokens()) * (config.vocab_size + h) * F32;
     let state = 4 * adapter_parameters(config, adapter) * F32;
     state + tape + backward.max(chunk)
 }
@@ -108,7 +141,13 @@ mod tests {
             (&dora, 98, 0.75),
             (&dora, 736, 1.66),
         ] {
-            let bytes = 4 * parameters(&config) + training(&config, adapter, tokens, 4);
+            let pass = Pass {
+                rows: 1,
+                length: tokens,
+                size: 4,
+                path: Path::Fused,
+            };
+            let bytes = 4 * parameters(&config) + training(&config, adapter, pass);
             let share = bytes as f64 / 1e9 / measured;
             assert!((0.9..1.1).contains(&share), "{tokens} tokens: {share}");
         }

@@ -145,6 +145,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_stands_before_the_first_answer_is_cut() {
+        let row = || Example {
+            tokens: (0..10).collect(),
+            learned: vec![4..6, 8..10],
+        };
+        let config = |max_seq| TrainConfig {
+            max_seq,
+            on_long: OnLong::TruncatePrompt,
+            ..TrainConfig::default()
+        };
+        let cut = fit(row(), &config(7), "f:1").unwrap().unwrap();
+        assert_eq!(cut.tokens, [3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(cut.learned, [1..3, 5..7]);
+        let error = fit(row(), &config(6), "f:1").unwrap_err().to_string();
+        assert!(error.contains("never cut"), "{error}");
+    }
+
+    #[test]
     fn labels_stand_before_what_they_predict() {
         let two_turns = Example {
             tokens: vec![4, 5, 6, 9],

@@ -61,8 +61,10 @@ pub fn mean_loss(
     let mut sum = 0.0;
     for rows in examples.chunks(batch) {
         let (batch, labels) = pack(rows);
-        let hidden = decoder.forward(&batch, None, Some(adapter))?;
-        let log_p = decoder.label_log_probabilities(&hidden, &labels)?;
+        let log_p = pooled(|| {
+            let hidden = decoder.forward(&batch, None, Some(adapter))?;
+            decoder.label_log_probabilities(&hidden, &labels)
+        })?;
         sum -= log_p.iter().map(|p| f64::from(*p)).sum::<f64>();
     }
     let labels: usize = examples.iter().map(Example::labels).sum();
@@ -145,4 +147,16 @@ pub fn train(
 /// How long to rest after `worked` so that the device works for the share `duty` of the time.
 fn rest(worked: Duration, duty: f64) -> Duration {
     worked.mul_f64(1.0 / duty - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_what_the_duty_leaves() {
+        let worked = Duration::from_secs(3);
+        assert_eq!(rest(worked, 1.0), Duration::ZERO);
+        assert_eq!(rest(worked, 0.25), Duration::from_secs(9));
+    }
 }

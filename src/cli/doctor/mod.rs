@@ -40,7 +40,7 @@ pub fn run(args: Args) -> Result<()> {
         std::env::consts::ARCH,
         candle_core::utils::get_num_threads()
     ))?;
-    let name = side::name(&device);
+    let name = DeviceArg::of(&device).name();
     say(format_args!(
         "{name}: {:.0} GFLOP/s f32 product (512x1024x1024)",
         side::product_rate(&device)?

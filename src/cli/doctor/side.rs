@@ -47,15 +47,6 @@ impl Side {
     }
 }
 
-/// What the device is called.
-pub fn name(device: &Device) -> &'static str {
-    match device {
-        Device::Cpu => "cpu",
-        Device::Cuda(_) => "cuda",
-        Device::Metal(_) => "metal",
-    }
-}
-
 /// GFLOP/s of an f32 product, the best of five.
 pub fn product_rate(device: &Device) -> Result<f64> {
     let (m, n, k) = (512, 1024, 1024);

@@ -1,13 +1,14 @@
 //! The flags of `factory sft` and the configs they stand for.
 
-use crate::adapters::config::{AdapterConfig, MAX_RANK};
+use crate::adapters::config::{AdapterConfig, MAX_ALPHA, MAX_RANK};
 use crate::adapters::pattern::Patterns;
 use crate::cli::UsageError;
 use crate::cli::device::{DTypeArg, DeviceArg};
 use crate::data::template::Template;
-use crate::model::linear::{Projection, Site};
+use crate::model::linear::Projection;
 use crate::training::config::{Length, OnLong, Schedule, TrainConfig};
 use anyhow::{Result, bail};
+use candle_core::Device;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ pub struct Args {
     /// Training rows (JSONL): {instruction, response}, {prompt, completion}, {messages} or {text}.
     #[arg(long, required_unless_present = "config")]
     data: Option<PathBuf>,
-    /// Settings (TOML) by the names of these flags; a flag given here wins over the file.
+    /// Settings (TOML) by the names of these flags; a value given here wins over the file's, and a switch
+    /// that the file turns on stays on.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Base model: a folder of safetensors, a .gguf file, or a hub id.
@@ -109,7 +111,7 @@ pub struct Args {
     #[arg(long)]
     save_every: Option<usize>,
     /// Seed of the adapter's start, the order of rows and dropout.
-    #[arg(long, default_value_t = TrainConfig::default().seed)]
+    #[arg(long, default_value_t = TrainConfig::default().seed, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
     /// Print the first N batches as the trainer sees them, and stop.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -132,7 +134,8 @@ fn projection(name: &str) -> Result<Projection, String> {
     })
 }
 
-/// The run's settings as `--config` reads them; written into its folder.
+/// The run's settings as `--config` reads them, written into its folder: what was given, what was opened,
+/// and the defaults.
 #[derive(Serialize)]
 pub struct Resolved<'a> {
     data: &'a Path,
@@ -140,6 +143,7 @@ pub struct Resolved<'a> {
     base: &'a str,
     template: Template,
     init: Option<&'a Path>,
+    device: DeviceArg,
     dtype: DTypeArg,
     #[serde(flatten)]
     train: &'a TrainConfig,
@@ -198,8 +202,8 @@ impl Args {
     pub fn adapter_config(&self) -> Result<AdapterConfig> {
         let rank = self.rank as usize;
         let alpha = self.alpha.unwrap_or(2.0 * rank as f64);
-        if !alpha.is_finite() {
-            return usage("--alpha must be a finite number");
+        if alpha.is_nan() || alpha.abs() > MAX_ALPHA {
+            return usage(&format!("--alpha must be a number of at most {MAX_ALPHA}"));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return usage("--dropout must be 0 to below 1");
@@ -215,23 +219,24 @@ impl Args {
                 .ok()
                 .filter(|r| (1..=MAX_RANK as usize).contains(r))
         };
-        let alpha_of = |text: &str| text.parse().ok().filter(|a: &f64| a.is_finite());
+        let alpha_of = |text: &str| text.parse().ok().filter(|a: &f64| a.abs() <= MAX_ALPHA);
         Ok(AdapterConfig {
             dora: self.dora,
             rslora: self.rslora,
             dropout: self.dropout,
-            rank_pattern: patterns("--rank-pattern", &self.rank_pattern, &targets, rank_of)?,
-            alpha_pattern: patterns("--alpha-pattern", &self.alpha_pattern, &targets, alpha_of)?,
+            rank_pattern: patterns("--rank-pattern", &self.rank_pattern, rank_of)?,
+            alpha_pattern: patterns("--alpha-pattern", &self.alpha_pattern, alpha_of)?,
             targets,
             base: Some(self.base.clone()),
             ..AdapterConfig::new(rank, alpha)
         })
     }
 
-    /// What the run is, with every default filled in.
+    /// What the run on `device` is.
     pub fn resolved<'a>(
         &'a self,
         data: &'a Path,
+        device: &Device,
         adapter: &AdapterConfig,
         train: &'a TrainConfig,
     ) -> Resolved<'a> {
@@ -252,18 +257,18 @@ impl Args {
             base: &self.base,
             template: self.template,
             init: self.init.as_deref(),
-            dtype: self.dtype,
+            device: DeviceArg::of(device),
+            dtype: self.dtype.resolved(device),
             train,
             adapter,
         }
     }
 }
 
-/// Reads MODULE=VALUE flags. A module that no model has is a slip of the pen.
+/// Reads MODULE=VALUE flags.
 fn patterns<T: Copy + Serialize>(
     flag: &str,
     texts: &[String],
-    targets: &[Projection],
     value: impl Fn(&str) -> Option<T>,
 ) -> Result<Patterns<T>> {
     let mut entries = Vec::new();
@@ -274,18 +279,7 @@ fn patterns<T: Copy + Serialize>(
         };
         entries.push((module.to_string(), value));
     }
-    let patterns = Patterns::new(entries).map_err(|e| UsageError(format!("{flag}: {e}")))?;
-    let site = |layer| {
-        targets
-            .iter()
-            .map(move |&projection| Site { layer, projection })
-    };
-    // No model has more layers (see model::config).
-    let sites: Vec<Site> = (0..1024).flat_map(site).collect();
-    if let [first, ..] = patterns.idle(&sites)[..] {
-        return usage(&format!("{flag}: {first:?} matches no adapted module"));
-    }
-    Ok(patterns)
+    Ok(Patterns::new(entries).map_err(|e| UsageError(format!("{flag}: {e}")))?)
 }
 
 fn usage<T>(message: &str) -> Result<T> {

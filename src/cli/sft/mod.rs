@@ -3,13 +3,14 @@
 mod flags;
 mod inspect;
 
-use super::note;
 use super::progress::Progress;
-use super::say;
+use super::{UsageError, note, say};
 use crate::adapters::lora::Adapter;
 use crate::adapters::peft;
 use crate::data::record;
 use crate::data::template::Renderer;
+use crate::model::config::Config;
+use crate::model::linear::Site;
 use crate::model::load::{Base, Source};
 use crate::run::folder::{RunFolder, default_path};
 use crate::training::config::TrainConfig;
@@ -33,6 +34,7 @@ pub fn run(args: Args) -> Result<()> {
         let source = Source::open(&args.base)?;
         let renderer = Renderer::new(args.template, &source.tokenizer)?;
         let encoded = sft::encode(&rows, &renderer, &train)?;
+        fit(&encoded, &source.config, &train, data)?;
         return inspect::print(&encoded, &train, &source.tokenizer, batches as usize);
     }
     // Before the base is loaded: a folder that cannot be made is known at once.
@@ -44,7 +46,7 @@ pub fn run(args: Args) -> Result<()> {
     let renderer = Renderer::new(args.template, &base.tokenizer)?;
     let encode = |rows: &[_], from: &Path| {
         let encoded = sft::encode(rows, &renderer, &train)?;
-        fit(&encoded, &base, &train, from)?;
+        fit(&encoded, &base.decoder.config, &train, from)?;
         Ok::<_, anyhow::Error>(encoded)
     };
     let encoded = encode(&rows, data)?;
@@ -58,7 +60,16 @@ pub fn run(args: Args) -> Result<()> {
         None => Adapter::init(fresh, &base.decoder, train.seed)?,
     };
     adapter.config.base = Some(args.base.clone());
-    let resolved = toml::to_string(&args.resolved(data, &adapter.config, &train));
+    let sites: Vec<Site> = adapter.modules.keys().copied().collect();
+    let idle = [
+        adapter.config.rank_pattern.idle(&sites),
+        adapter.config.alpha_pattern.idle(&sites),
+    ];
+    if let Some(pattern) = idle.into_iter().flatten().next() {
+        let message = format!("pattern {pattern:?} matches no adapted module of this base");
+        return Err(UsageError(message).into());
+    }
+    let resolved = toml::to_string(&args.resolved(data, &device, &adapter.config, &train));
     let resolved = resolved.context("writing the resolved config")?;
     let total = train.total_steps(encoded.examples.len());
     let tokens: usize = encoded.examples.iter().map(|e| e.len()).sum();
@@ -80,35 +91,41 @@ pub fn run(args: Args) -> Result<()> {
                 message += &format!("  val loss {loss:.4}");
             }
             progress.update(m.step, message);
+            folder.metric(m)?;
             if train.saves(m.step, total) {
-                let place = format!("checkpoint-{}/", m.step);
-                save(&folder, &place, adapter, &resolved)?;
-                folder.keep();
+                let files = files(adapter, &resolved)?;
+                let name = format!("checkpoint-{}", m.step);
+                if let Some(place) = folder.checkpoint(&name, &files)? {
+                    note(format_args!("saved adapters: {}", place.display()));
+                }
             }
-            folder.metric(m)
+            Ok(())
         },
     );
     progress.finish();
-    trained.map_err(|e| match folder.kept() {
+    let written = trained.and_then(|()| {
+        for (name, content) in files(&adapter, &resolved)? {
+            folder.write(name, &content)?;
+        }
+        Ok(())
+    });
+    written.map_err(|e| match folder.kept() {
         Some(path) => e.context(format!("stopped; saved adapters are in {}", path.display())),
         None => e,
     })?;
-    save(&folder, "", &adapter, &resolved)?;
     folder.finish()?;
     say(format_args!("adapter: {}", out.display()))
 }
 
-/// Writes the adapter's files and the run's config under `place` in the run's folder.
-fn save(folder: &RunFolder, place: &str, adapter: &Adapter, config: &str) -> Result<()> {
-    folder.write(&format!("{place}config.toml"), config.as_bytes())?;
-    for (name, content) in peft::files(adapter)? {
-        folder.write(&format!("{place}{name}"), &content)?;
-    }
-    Ok(())
+/// The files of an adapter's folder, the run's config among them.
+fn files(adapter: &Adapter, config: &str) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let mut files = vec![("config.toml", config.as_bytes().to_vec())];
+    files.extend(peft::files(adapter)?);
+    Ok(files)
 }
 
 /// Says which rows were left out, and refuses rows longer than the base can take.
-fn fit(encoded: &Encoded, base: &Base, train: &TrainConfig, from: &Path) -> Result<()> {
+fn fit(encoded: &Encoded, base: &Config, train: &TrainConfig, from: &Path) -> Result<()> {
     let (skipped, examples) = (encoded.skipped, &encoded.examples);
     if skipped > 0 {
         note(format_args!(
@@ -119,7 +136,7 @@ fn fit(encoded: &Encoded, base: &Base, train: &TrainConfig, from: &Path) -> Resu
         ));
     }
     let longest = examples.iter().map(|e| e.len()).max().unwrap_or(0);
-    let most = base.decoder.config.max_position_embeddings;
+    let most = base.max_position_embeddings;
     ensure!(
         longest <= most,
         "{}: a row has {longest} tokens, more than the base's {most} positions; lower --max-seq",
