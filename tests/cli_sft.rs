@@ -168,6 +168,8 @@ fn what_the_command_line_lacks_may_be_in_the_file() {
     // A mistake on the command line is not the file's.
     let wrong = ["sft", "--config", &text(&file), "--rank", "four"];
     fails(&wrong, 2, &["error: invalid value 'four' for '--rank"]);
+    let wrong = ["sft", "--config", &text(&file), "--lrr", "4"];
+    fails(&wrong, 2, &["error: unexpected argument '--lrr'"]);
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn parse(args: Vec<OsString>) -> Result<Cli> {
     both.splice(at..at, flags);
     Cli::try_parse_from(both).map_err(|error| {
         let alone = Cli::try_parse_from(args).err();
-        match alone.filter(|alone| alone.to_string() == error.to_string()) {
+        match alone.filter(|alone| message(alone) == message(&error)) {
             Some(own) => own.exit(),
             None => wrong(anyhow!("{}", message(&error))).into(),
         }
