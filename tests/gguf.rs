@@ -10,7 +10,7 @@ use common::{MODELS, base, factory, golden, json};
 use factory::model::batch::Batch;
 use factory::model::load::Base;
 use serde_json::Value as Json;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 fn strings(values: impl IntoIterator<Item = String>) -> Value {
@@ -73,7 +73,8 @@ fn permute(w: &Tensor, heads: usize) -> Tensor {
 
 /// Writes the tiny model `model` as llama.cpp's converter would, for `architecture`.
 fn write(path: &Path, model: &str, architecture: &str, merges: &[&str]) {
-    let mut weights = HashMap::new();
+    // In the same order every time: a test moves a tensor to where the first one lies.
+    let mut weights = BTreeMap::new();
     for entry in std::fs::read_dir(golden(model)).unwrap() {
         let file = entry.unwrap().path();
         if file.extension().is_some_and(|e| e == "safetensors") {
