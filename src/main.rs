@@ -1,14 +1,12 @@
 //! Parse, run, print the one error, exit.
 
-use clap::Parser;
-use factory::cli::{Cli, UsageError};
+use factory::cli::{Cli, UsageError, one_line};
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     // On a pool thread, a parallel kernel starts without waking one from outside.
-    match rayon::scope(|_| cli.run()) {
+    match Cli::from_env().and_then(|cli| rayon::scope(|_| cli.run())) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output has seen enough, as in `factory … | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -21,21 +19,6 @@ fn main() -> ExitCode {
             }
         }
     }
-}
-
-/// The error and its causes on one line: messages of SQLite and TOML span lines, and candle's carry
-/// a backtrace where RUST_BACKTRACE is set.
-fn one_line(error: &anyhow::Error) -> String {
-    let mut causes: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        let message = text.split("\n   0: ").next().unwrap_or(&text);
-        let message = message.trim().replace('\n', " ");
-        if causes.last() != Some(&message) {
-            causes.push(message);
-        }
-    }
-    causes.join(": ")
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

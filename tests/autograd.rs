@@ -6,25 +6,51 @@ mod common;
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use common::{MODELS, base, distance, golden};
 use factory::adapters::config::AdapterConfig;
-use factory::adapters::lora::Adapter;
+use factory::adapters::lora::{Adapter, Dropout};
 use factory::model::batch::Batch;
 use factory::model::config::Config;
 use factory::model::head::Label;
-use factory::model::linear::{Gradients, Projection};
+use factory::model::linear::Gradients;
+use factory::model::load::Base;
 use factory::model::ops::Path as OpsPath;
+use factory::training::sft::{Example, pack};
 use std::collections::{BTreeMap, HashMap};
 
 const DEV: Device = Device::Cpu;
 
-/// The oracle: weights, adapter variables by name, and the adapter's scale.
+/// The oracle: weights, adapter variables by name, the adapter's scale, and masks of its inputs.
 struct Oracle {
     config: Config,
     weights: HashMap<String, Tensor>,
     vars: BTreeMap<String, Var>,
     scale: f64,
+    masks: BTreeMap<String, Tensor>,
 }
 
 impl Oracle {
+    fn new(base: &Base, name: &str, adapter: &Adapter) -> Self {
+        let mut weights = HashMap::new();
+        for entry in std::fs::read_dir(golden(name)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "safetensors") {
+                weights.extend(candle_core::safetensors::load(path, &DEV).unwrap());
+            }
+        }
+        for w in weights.values_mut() {
+            *w = w.to_dtype(DType::F32).unwrap();
+        }
+        let vars = adapter
+            .parameters()
+            .map(|(n, t)| (n, Var::from_tensor(t).unwrap()));
+        Self {
+            config: base.decoder.config.clone(),
+            weights,
+            vars: vars.collect(),
+            scale: adapter.config.alpha / adapter.config.rank as f64,
+            masks: BTreeMap::new(),
+        }
+    }
+
     fn norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
         let rms = (x.sqr()?.mean_keepdim(D::Minus1)? + self.config.rms_norm_eps)?.sqrt()?;
         x.broadcast_div(&rms)?.broadcast_mul(&self.weights[name])
@@ -35,13 +61,21 @@ impl Oracle {
         let var = |part: &str| self.vars.get(&format!("{site}.{part}"));
         let (a, b) = (var("lora_A").unwrap(), var("lora_B").unwrap());
         let ba = (b.matmul(a.as_tensor())? * self.scale)?;
-        let y = (x.matmul(&w.t()?)? + x.matmul(&ba.t()?)?)?;
-        match var("lora_magnitude_vector") {
-            None => Ok(y),
+        let dropped = match self.masks.get(site) {
+            Some(mask) => (x * mask)?,
+            None => x.clone(),
+        };
+        let y = (x.matmul(&w.t()?)? + dropped.matmul(&ba.t()?)?)?;
+        let y = match var("lora_magnitude_vector") {
+            None => y,
             Some(m) => {
                 let norm = (w + ba)?.sqr()?.sum(1)?.sqrt()?.detach();
-                y.broadcast_mul(&(m.as_tensor() / norm)?)
+                y.broadcast_mul(&(m.as_tensor() / norm)?)?
             }
+        };
+        match self.weights.get(&format!("model.{site}.bias")) {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
         }
     }
 
@@ -132,15 +166,10 @@ fn softmax(x: &Tensor) -> Result<Tensor> {
 }
 
 /// An adapter with alpha ≠ rank, B ≠ 0 and, for DoRA, magnitudes moved from the norms.
-fn adapter(base: &factory::model::load::Base, dora: bool) -> Adapter {
+fn adapter(base: &Base, dora: bool) -> Adapter {
     let config = AdapterConfig {
-        rank: 3,
-        alpha: 7.0,
         dora,
-        rslora: false,
-        targets: Projection::ALL.to_vec(),
-        complete: true,
-        base: None,
+        ..AdapterConfig::new(3, 7.0)
     };
     let mut adapter = Adapter::init(config, &base.decoder, 1).unwrap();
     for (i, (_, p)) in adapter.parameters_mut().enumerate() {
@@ -197,6 +226,39 @@ fn packed(shared: bool) -> (Batch, Vec<Label>) {
     (batch, labels)
 }
 
+/// Asserts that a pass over `batch` has the oracle's loss and gradients.
+fn assert_same(
+    what: &str,
+    base: &Base,
+    adapter: &Adapter,
+    oracle: &Oracle,
+    (batch, labels): (Batch, Vec<Label>),
+    loss: &Tensor,
+) {
+    let expected = loss.backward().unwrap();
+    let loss = loss.to_scalar::<f32>().unwrap();
+    let (hidden, tape) = base.decoder.forward_train(&batch, adapter).unwrap();
+    let coefficients = vec![-1.0; labels.len()];
+    let (log_p, d) = base
+        .decoder
+        .label_gradient(&hidden, &labels, &coefficients)
+        .unwrap();
+    let mut gradients = Gradients::default();
+    base.decoder
+        .backward(&batch, d, tape, adapter, &mut gradients)
+        .unwrap();
+    assert!((log_p.iter().sum::<f32>() + loss).abs() < 1e-3, "{what}");
+    let alone = base.decoder.label_log_probabilities(&hidden, &labels);
+    for (a, b) in log_p.iter().zip(alone.unwrap()) {
+        assert!((a - b).abs() < 1e-4, "{what}: {a} is not {b}");
+    }
+    assert_eq!(gradients.0.len(), oracle.vars.len());
+    for (tensor, var) in &oracle.vars {
+        let d = distance(&gradients.0[tensor], expected.get(var.as_tensor()).unwrap());
+        assert!(d < 1e-4, "{what} {tensor}: {d}");
+    }
+}
+
 #[test]
 fn adapter_gradients_equal_autograd() {
     let cases = MODELS.into_iter().flat_map(|m| [(m, false), (m, true)]);
@@ -204,16 +266,7 @@ fn adapter_gradients_equal_autograd() {
         let mut base = base(name);
         base.decoder.path = path;
         let adapter = adapter(&base, dora);
-        let weights = golden(&format!("{name}/model.safetensors"));
-        let vars = adapter
-            .parameters()
-            .map(|(n, t)| (n, Var::from_tensor(t).unwrap()));
-        let oracle = Oracle {
-            config: base.decoder.config.clone(),
-            weights: candle_core::safetensors::load(weights, &DEV).unwrap(),
-            vars: vars.collect(),
-            scale: adapter.config.scale(),
-        };
+        let oracle = Oracle::new(&base, name, &adapter);
         let mut loss = Tensor::zeros((), DType::F32, &DEV).unwrap();
         for answer in ANSWERS {
             let labels: Vec<(u32, u32)> = (PREFIX.len() as u32 - 1..)
@@ -221,33 +274,35 @@ fn adapter_gradients_equal_autograd() {
                 .collect();
             loss = (loss + oracle.loss(&[&PREFIX, answer].concat(), &labels).unwrap()).unwrap();
         }
-        let expected = loss.backward().unwrap();
-        let loss = loss.to_scalar::<f32>().unwrap();
-
         for shared in [false, true] {
-            let (batch, labels) = packed(shared);
-            let (hidden, tape) = base.decoder.forward_train(&batch, &adapter).unwrap();
-            let coefficients = vec![-1.0; labels.len()];
-            let (log_p, d) = base
-                .decoder
-                .label_gradient(&hidden, &labels, &coefficients)
-                .unwrap();
-            let mut gradients = Gradients::default();
-            base.decoder
-                .backward(&batch, d, tape, &adapter, &mut gradients)
-                .unwrap();
-            assert!(
-                (log_p.iter().sum::<f32>() + loss).abs() < 1e-3,
-                "{name}: loss"
-            );
-            assert_eq!(gradients.0.len(), oracle.vars.len());
-            for (tensor, var) in &oracle.vars {
-                let d = distance(&gradients.0[tensor], expected.get(var.as_tensor()).unwrap());
-                assert!(
-                    d < 1e-4,
-                    "{name} {path:?} dora {dora} shared {shared} {tensor}: {d}"
-                );
-            }
+            let what = format!("{name} {path:?} dora {dora} shared {shared}");
+            assert_same(&what, &base, &adapter, &oracle, packed(shared), &loss);
         }
+    }
+}
+
+#[test]
+fn gradients_through_dropout_equal_autograd() {
+    for dora in [false, true] {
+        let base = base("tiny-qwen2");
+        let mut adapter = adapter(&base, dora);
+        let dropout = Dropout {
+            p: 0.3,
+            seed: 5,
+            pass: 2,
+        };
+        adapter.dropout = Some(dropout);
+        let mut oracle = Oracle::new(&base, "tiny-qwen2", &adapter);
+        let row = Example::new(&PREFIX, ANSWERS[0]);
+        for (site, module) in &adapter.modules {
+            let shape = (row.len(), module.a.dim(1).unwrap());
+            let mask = dropout.mask(*site, shape, &DEV).unwrap();
+            oracle.masks.insert(site.to_string(), mask);
+        }
+        let labels = row.learned[0].clone();
+        let labels: Vec<(u32, u32)> = labels.map(|i| (i as u32 - 1, row.tokens[i])).collect();
+        let loss = oracle.loss(&row.tokens, &labels).unwrap();
+        let what = format!("dropout, dora {dora}");
+        assert_same(&what, &base, &adapter, &oracle, pack([&row]), &loss);
     }
 }

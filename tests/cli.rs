@@ -3,54 +3,9 @@
 
 mod common;
 
-use common::{factory, golden};
+use common::{factory, fails, golden, ok, text, tiny, workplace};
 use std::fs;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
-
-/// A folder with training rows and prompts.
-fn workplace() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let mut train = String::new();
-    let mut dev = String::new();
-    for i in 0..6 {
-        train += &format!("{{\"instruction\":\"count {i}\",\"response\":\"select {i};\"}}\n");
-        dev += &format!("{{\"id\":\"d{i}\",\"prompt\":\"count {i}\"}}\n");
-    }
-    fs::write(dir.path().join("train.jsonl"), train).unwrap();
-    fs::write(dir.path().join("dev.jsonl"), dev).unwrap();
-    dir
-}
-
-fn text(path: &Path) -> String {
-    path.to_str().unwrap().to_string()
-}
-
-fn tiny() -> String {
-    text(&golden("tiny-llama"))
-}
-
-/// Runs and returns stdout; panics with stderr on failure.
-fn ok(args: &[&str]) -> String {
-    let out = factory(args);
-    let stderr = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{args:?}: {stderr}");
-    String::from_utf8(out.stdout).unwrap()
-}
-
-/// Runs a command that must fail with `code` and one line on stderr that holds every one of `parts`.
-fn fails(args: &[&str], code: i32, parts: &[&str]) {
-    let out = factory(args);
-    let stderr = String::from_utf8(out.stderr).unwrap();
-    assert_eq!(out.status.code(), Some(code), "{args:?}: {stderr}");
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    assert!(!stderr.contains("rust_begin"), "{stderr}");
-    let line = stderr.lines().find(|l| l.starts_with("error: "));
-    let line = line.unwrap_or_else(|| panic!("no error line: {stderr}"));
-    for part in parts {
-        assert!(line.contains(part), "{line:?} lacks {part:?}");
-    }
-}
 
 fn sft(dir: &Path, out: &str, more: &[&str]) -> PathBuf {
     let (data, out) = (text(&dir.join("train.jsonl")), dir.join(out));
@@ -403,8 +358,8 @@ fn an_adapter_for_another_base_is_refused_whole() {
     let adapter = text(&golden("tiny-qwen3-lora"));
     let parts = [
         "does not fit this base",
-        "layers.0-1.mlp.down_proj.lora_A.weight is [4, 96], expected [4, 80]",
-        "layers.0-1.self_attn.q_proj.lora_B.weight is [128, 4], expected [64, 4]",
+        "layers.0-1.mlp.down_proj.lora_A.weight is [2, 96], expected [2, 80]",
+        "layers.0-1.self_attn.q_proj.lora_B.weight is [128, 2], expected [64, 2]",
     ];
     fails(
         &[

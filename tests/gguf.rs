@@ -16,7 +16,7 @@ fn strings(values: impl IntoIterator<Item = String>) -> Value {
     Value::Array(values.into_iter().map(Value::String).collect())
 }
 
-fn metadata(architecture: &str) -> Vec<(String, Value)> {
+fn metadata(architecture: &str, merges: &[&str]) -> Vec<(String, Value)> {
     let tokenizer = json("tiny-llama/tokenizer.json");
     let mut tokens = vec![String::new(); 259];
     for (token, id) in tokenizer["model"]["vocab"].as_object().unwrap() {
@@ -44,7 +44,10 @@ fn metadata(architecture: &str) -> Vec<(String, Value)> {
         ("tokenizer.ggml.model".into(), Value::String("gpt2".into())),
         ("tokenizer.ggml.pre".into(), Value::String("gpt-2".into())),
         ("tokenizer.ggml.tokens".into(), strings(tokens)),
-        ("tokenizer.ggml.merges".into(), strings([])),
+        (
+            "tokenizer.ggml.merges".into(),
+            strings(merges.iter().map(|m| m.to_string())),
+        ),
         ("tokenizer.ggml.eos_token_id".into(), number("eos_token_id")),
     ]
 }
@@ -57,7 +60,7 @@ fn permute(w: &Tensor, heads: usize) -> Tensor {
     w.reshape((rows, columns)).unwrap()
 }
 
-fn write(path: &Path, architecture: &str) {
+fn write(path: &Path, architecture: &str, merges: &[&str]) {
     let weights = golden("tiny-llama/model.safetensors");
     let weights = candle_core::safetensors::load(weights, &Device::Cpu).unwrap();
     let mut tensors: Vec<(String, QTensor)> = Vec::new();
@@ -90,7 +93,7 @@ fn write(path: &Path, architecture: &str) {
         let tensor = QTensor::quantize(&tensor, GgmlDType::F32).unwrap();
         tensors.push((format!("{gguf}.weight"), tensor));
     }
-    let metadata = metadata(architecture);
+    let metadata = metadata(architecture, merges);
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let mut file = std::fs::File::create(path).unwrap();
@@ -101,8 +104,8 @@ fn write(path: &Path, architecture: &str) {
 fn gguf_is_the_same_model_as_safetensors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
-    write(&path, "llama");
-    let gguf = Base::load(path.to_str().unwrap(), &Device::Cpu).unwrap();
+    write(&path, "llama", &[]);
+    let gguf = Base::load(path.to_str().unwrap(), DType::F32, &Device::Cpu).unwrap();
     let safetensors = base("tiny-llama");
     let text = "select 12 from 'café';\n  99";
     let tokens = safetensors.tokenizer.encode(text).unwrap();
@@ -198,17 +201,77 @@ fn damaged_and_foreign_files_are_refused_by_name() {
             .unwrap()
             .to_string()
     };
-    write(&path, "llama");
+    write(&path, "llama", &[]);
     let whole = std::fs::read(&path).unwrap();
-    assert!(error(&whole[..whole.len() - 4000]).contains("remaining in file"));
+    assert!(error(&whole[..whole.len() - 4000]).contains("behind the end of the file"));
     assert!(error(&whole[..100]).contains("not a complete GGUF"));
-    // The type of the embedding follows its name, rank and two dimensions.
-    let name = b"token_embd.weight";
-    let at = whole.windows(name.len()).position(|w| w == name).unwrap();
-    let mut quantized = whole.clone();
-    quantized[at + name.len() + 4 + 16] = 77;
-    assert!(error(&quantized).contains("77"));
-    write(&path, "mamba");
+    // Behind a tensor's name stand its rank, dimensions, type and offset.
+    let with = |name: &str, behind: usize, bytes: &[u8]| {
+        let name = name.as_bytes();
+        let at = whole.windows(name.len()).position(|w| w == name).unwrap();
+        let at = at + name.len() + behind;
+        let mut changed = whole.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        error(&changed)
+    };
+    assert!(with("token_embd.weight", 4 + 16, &[77]).contains("77"));
+    let outside = with("token_embd.weight", 4 + 16 + 4, &[0xff; 8]);
+    assert!(
+        outside.contains("tensor token_embd.weight ends behind the end of the file"),
+        "{outside}"
+    );
+    let overflowing = with("token_embd.weight", 4, &[0xff; 16]);
+    assert!(
+        overflowing.contains("tensor token_embd.weight ends behind"),
+        "{overflowing}"
+    );
+    // Every layer may claim the same bytes, and a small file unpack to any size.
+    let shared = with("blk.1.attn_q.weight", 4 + 16 + 4, &[0; 8]);
+    assert!(
+        shared.contains("lies in the bytes of another tensor"),
+        "{shared}"
+    );
+    write(&path, "mamba", &[]);
     let mamba = std::fs::read(&path).unwrap();
     assert!(error(&mamba).contains("architecture \"mamba\" is not supported"));
+    // Into a token that is not there and longer than every one that is.
+    write(&path, "llama", &["<|endoftext|> <|endoftext|>"]);
+    let long = std::fs::read(&path).unwrap();
+    assert!(error(&long).contains("no token \"<|endoftext|><|endoftext|>\""));
+}
+
+#[test]
+fn every_storage_type_has_the_values_of_the_reference_reader() {
+    let golden = json("gguf_types.json");
+    for (name, case) in golden["types"].as_object().unwrap() {
+        let dtype = match name.as_str() {
+            "Q4_0" => GgmlDType::Q4_0,
+            "Q4_1" => GgmlDType::Q4_1,
+            "Q5_0" => GgmlDType::Q5_0,
+            "Q5_1" => GgmlDType::Q5_1,
+            "Q8_0" => GgmlDType::Q8_0,
+            "Q2_K" => GgmlDType::Q2K,
+            "Q3_K" => GgmlDType::Q3K,
+            "Q4_K" => GgmlDType::Q4K,
+            "Q5_K" => GgmlDType::Q5K,
+            "Q6_K" => GgmlDType::Q6K,
+            "F16" => GgmlDType::F16,
+            "BF16" => GgmlDType::BF16,
+            other => panic!("{other}"),
+        };
+        let hex = case["bytes"].as_str().unwrap();
+        let byte = |i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let expected: Vec<f32> = serde_json::from_value(case["values"].clone()).unwrap();
+        let storage = QStorage::from_data(bytes.into(), &Device::Cpu, dtype).unwrap();
+        let tensor = QTensor::new(storage, expected.len()).unwrap();
+        let values: Vec<f32> = tensor.dequantize(&Device::Cpu).unwrap().to_vec1().unwrap();
+        for (a, b) in values.iter().zip(&expected) {
+            assert!(
+                (a - b).abs() <= 1e-6 * b.abs().max(1.0),
+                "{name}: {a} is not {b}"
+            );
+        }
+    }
+    assert_eq!(golden["types"].as_object().unwrap().len(), 12);
 }

@@ -53,7 +53,7 @@ fn packed_rows_are_rows_alone() {
 fn cached_is_uncached() {
     for name in MODELS {
         let base = base(name);
-        let mut cache = KvCache::new(&base.decoder.config, 3, 16, &Device::Cpu).unwrap();
+        let mut cache = KvCache::new(&base.decoder, 3, 16).unwrap();
         // Prefill all but the last two tokens of each row in one batch, then decode together.
         let mut batch = Batch::default();
         for (slot, row) in ROWS.iter().enumerate().filter(|(_, r)| r.len() > 2) {

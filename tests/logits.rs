@@ -2,7 +2,7 @@
 
 mod common;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use common::json;
 use factory::adapters::peft;
 use factory::model::batch::Batch;
@@ -20,7 +20,7 @@ fn every_logit_of_a_base() {
     let Ok(out) = var("FACTORY_LOGITS_OUT") else {
         return;
     };
-    let base = Base::load(&var("FACTORY_BASE").unwrap(), &Device::Cpu).unwrap();
+    let base = Base::load(&var("FACTORY_BASE").unwrap(), DType::F32, &Device::Cpu).unwrap();
     let adapter = var("FACTORY_LORA").ok().filter(|f| !f.is_empty());
     let adapter = adapter.map(|folder| peft::load(Path::new(&folder), &base.decoder).unwrap());
     let mut tensors = HashMap::new();

@@ -4,7 +4,7 @@
 
 mod common;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use common::{greedy, ids, json};
 use factory::model::batch::Batch;
 use factory::model::load::Base;
@@ -13,7 +13,7 @@ use factory::model::load::Base;
 #[ignore = "needs the 98 MB base that scripts/fetch_base.sh fetches; scripts/test.sh runs it"]
 fn smollm2_gives_the_logits_and_tokens_of_transformers() {
     let path = std::env::var("FACTORY_BASE").expect("FACTORY_BASE names the SmolLM2 GGUF file");
-    let base = Base::load(&path, &Device::Cpu).unwrap();
+    let base = Base::load(&path, DType::F32, &Device::Cpu).unwrap();
     let golden = json("smollm2.json");
     let prompts = golden["prompts"].as_array().unwrap();
     assert_eq!(prompts.len(), 20);

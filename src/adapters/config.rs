@@ -1,36 +1,41 @@
 //! An adapter's hyper-parameters, and `adapter_config.json` as PEFT writes it.
 
-use crate::model::linear::Projection;
+use super::pattern::Patterns;
+use crate::model::linear::{Projection, Site};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 /// Hyper-parameters of an adapter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdapterConfig {
-    /// Inner dimension r of B·A.
+    /// Inner dimension r of B·A, where no pattern says otherwise.
     pub rank: usize,
-    /// Numerator of the scale.
+    /// Numerator of the scale, where no pattern says otherwise.
     pub alpha: f64,
+    /// Ranks of modules by name.
+    pub rank_pattern: Patterns<usize>,
+    /// Alphas of modules by name.
+    pub alpha_pattern: Patterns<f64>,
+    /// Share of a module's inputs that training leaves out of A·x.
+    pub dropout: f64,
     /// Weight-decomposed: a learned magnitude for every output row.
     pub dora: bool,
     /// Scale by alpha/√rank instead of alpha/rank.
     pub rslora: bool,
     /// Adapted projections.
     pub targets: Vec<Projection>,
-    /// Every layer has every target: so when they are listed, not given as a pattern.
+    /// Every layer has every target: so when they are listed by their plain names.
     pub complete: bool,
     /// The base the adapter was made for, as its maker called it.
     pub base: Option<String>,
 }
 
 /// PEFT fields that change the arithmetic when set, none of which is supported.
-const UNSUPPORTED: [&str; 13] = [
+const UNSUPPORTED: [&str; 11] = [
     "bias",
     "fan_in_fan_out",
     "lora_bias",
     "modules_to_save",
-    "rank_pattern",
-    "alpha_pattern",
     "layers_to_transform",
     "layer_replication",
     "exclude_modules",
@@ -40,12 +45,38 @@ const UNSUPPORTED: [&str; 13] = [
     "use_qalora",
 ];
 
+/// Largest rank; more than any projection of the supported models is wide in its smaller direction.
+pub const MAX_RANK: u64 = 4096;
+
 impl AdapterConfig {
-    /// The factor of B·A·x.
-    pub fn scale(&self) -> f64 {
+    /// LoRA on every projection, scaled by alpha/rank.
+    pub fn new(rank: usize, alpha: f64) -> Self {
+        Self {
+            rank,
+            alpha,
+            rank_pattern: Patterns::default(),
+            alpha_pattern: Patterns::default(),
+            dropout: 0.0,
+            dora: false,
+            rslora: false,
+            targets: Projection::ALL.to_vec(),
+            complete: true,
+            base: None,
+        }
+    }
+
+    /// Inner dimension at `site`.
+    pub fn rank_of(&self, site: Site) -> usize {
+        self.rank_pattern.get(site).unwrap_or(self.rank)
+    }
+
+    /// The factor of B·A·x at `site`.
+    pub fn scale_of(&self, site: Site) -> f64 {
+        let alpha = self.alpha_pattern.get(site).unwrap_or(self.alpha);
+        let rank = self.rank_of(site) as f64;
         match self.rslora {
-            true => self.alpha / (self.rank as f64).sqrt(),
-            false => self.alpha / self.rank as f64,
+            true => alpha / rank.sqrt(),
+            false => alpha / rank,
         }
     }
 
@@ -70,17 +101,16 @@ impl AdapterConfig {
             Some(Value::Bool(b)) => Ok(*b),
             Some(other) => bail!("{name} is {other}, expected true or false"),
         };
-        let rank = fields
-            .get("r")
-            .and_then(Value::as_u64)
-            .context("r is missing or no whole number")?;
-        ensure!(
-            (1..=4096).contains(&rank),
-            "r is {rank}, expected 1 to 4096"
-        );
-        let alpha = fields.get("lora_alpha").and_then(Value::as_f64);
-        let alpha = alpha.context("lora_alpha is missing or no number")?;
-        ensure!(alpha.is_finite(), "lora_alpha is not finite");
+        let rank = rank_value(fields.get("r").unwrap_or(&Value::Null)).context("r")?;
+        let alpha =
+            alpha_value(fields.get("lora_alpha").unwrap_or(&Value::Null)).context("lora_alpha")?;
+        let dropout = match fields.get("lora_dropout") {
+            None | Some(Value::Null) => 0.0,
+            Some(value) => value
+                .as_f64()
+                .filter(|p| (0.0..1.0).contains(p))
+                .with_context(|| format!("lora_dropout is {value}, expected 0 to below 1"))?,
+        };
         let base = fields
             .get("base_model_name_or_path")
             .and_then(Value::as_str);
@@ -93,9 +123,17 @@ impl AdapterConfig {
         );
         let listed = fields.get("target_modules");
         Ok(Self {
-            complete: listed.is_some_and(|t| t.is_array()),
-            rank: rank as usize,
+            complete: listed.and_then(Value::as_array).is_some_and(|names| {
+                let plain = |n: &Value| n.as_str().is_some_and(|n| !n.contains('.'));
+                names.iter().all(plain)
+            }),
+            rank,
             alpha,
+            rank_pattern: Patterns::from_json(fields.get("rank_pattern"), rank_value)
+                .context("rank_pattern")?,
+            alpha_pattern: Patterns::from_json(fields.get("alpha_pattern"), alpha_value)
+                .context("alpha_pattern")?,
+            dropout,
             dora: flag("use_dora")?,
             rslora: flag("use_rslora")?,
             targets: targets(listed)?,
@@ -112,19 +150,31 @@ impl AdapterConfig {
             "base_model_name_or_path": self.base,
             "r": self.rank,
             "lora_alpha": self.alpha,
-            "lora_dropout": 0.0,
+            "lora_dropout": self.dropout,
             "target_modules": targets,
             "bias": "none",
             "fan_in_fan_out": false,
             "use_rslora": self.rslora,
             "use_dora": self.dora,
-            "rank_pattern": {},
-            "alpha_pattern": {},
+            "rank_pattern": self.rank_pattern.to_json(),
+            "alpha_pattern": self.alpha_pattern.to_json(),
             "modules_to_save": null,
             "init_lora_weights": true,
             "inference_mode": true,
         })
     }
+}
+
+fn rank_value(value: &Value) -> Result<usize> {
+    let rank = value.as_u64().filter(|r| (1..=MAX_RANK).contains(r));
+    let rank =
+        rank.with_context(|| format!("is {value}, expected a whole number from 1 to {MAX_RANK}"))?;
+    Ok(rank as usize)
+}
+
+fn alpha_value(value: &Value) -> Result<f64> {
+    let alpha = value.as_f64().filter(|a| a.is_finite());
+    alpha.with_context(|| format!("is {value}, expected a number"))
 }
 
 /// Null, false, empty or "none".
@@ -158,27 +208,40 @@ fn targets(field: Option<&Value>) -> Result<Vec<Projection>> {
 mod tests {
     use super::*;
 
+    const SITE: Site = Site {
+        layer: 1,
+        projection: Projection::Q,
+    };
     const MINIMUM: &str = r#""peft_type":"LORA","target_modules":["q_proj"],"r":4,"lora_alpha":12"#;
 
     #[test]
     fn reads_the_minimum() {
         let c = AdapterConfig::from_json(&format!("{{{MINIMUM}}}")).unwrap();
-        assert_eq!((c.rank, c.scale(), c.dora), (4, 3.0, false));
+        assert_eq!((c.rank, c.scale_of(SITE), c.dora), (4, 3.0, false));
         assert_eq!(c.targets, [Projection::Q]);
         let rs = format!(r#"{{{MINIMUM},"use_rslora":true}}"#);
-        assert_eq!(AdapterConfig::from_json(&rs).unwrap().scale(), 6.0);
+        assert_eq!(AdapterConfig::from_json(&rs).unwrap().scale_of(SITE), 6.0);
+    }
+
+    #[test]
+    fn patterns_change_the_rank_and_scale_of_what_they_match() {
+        let json = format!(
+            r#"{{{MINIMUM},"rank_pattern":{{"q_proj":8}},"alpha_pattern":{{"layers.1.self_attn.q_proj":2.0}}}}"#
+        );
+        let c = AdapterConfig::from_json(&json).unwrap();
+        assert_eq!((c.rank_of(SITE), c.scale_of(SITE)), (8, 0.25));
+        let other = Site { layer: 0, ..SITE };
+        assert_eq!((c.rank_of(other), c.scale_of(other)), (8, 1.5));
     }
 
     #[test]
     fn what_it_writes_it_reads() {
         let c = AdapterConfig {
-            rank: 8,
-            alpha: 20.0,
             dora: true,
-            rslora: false,
-            targets: Projection::ALL.to_vec(),
-            complete: true,
+            dropout: 0.125,
+            rank_pattern: Patterns::new([("q_proj".to_string(), 2)]).unwrap(),
             base: Some("owner/base".into()),
+            ..AdapterConfig::new(8, 20.0)
         };
         assert_eq!(
             AdapterConfig::from_json(&c.to_json().to_string()).unwrap(),
@@ -191,12 +254,14 @@ mod tests {
         for (extra, name) in [
             (r#""bias":"all""#, "bias"),
             (r#""modules_to_save":["lm_head"]"#, "modules_to_save"),
-            (r#""rank_pattern":{"q_proj":8}"#, "rank_pattern"),
+            (r#""rank_pattern":{"q_proj":0}"#, "rank_pattern"),
+            (r#""alpha_pattern":{"(":8}"#, "alpha_pattern"),
+            (r#""lora_dropout":1"#, "lora_dropout"),
             (r#""use_dora":"yes""#, "use_dora"),
             (r#""init_lora_weights":"pissa""#, "pissa"),
         ] {
             let error = AdapterConfig::from_json(&format!("{{{MINIMUM},{extra}}}")).unwrap_err();
-            assert!(error.to_string().contains(name), "{error}");
+            assert!(format!("{error:#}").contains(name), "{error:#}");
         }
     }
 }

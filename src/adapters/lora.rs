@@ -1,9 +1,11 @@
 //! LoRA and DoRA on the projections of a decoder.
 //!
 //! LoRA: y = Wx + s·B·A·x. DoRA: y = (m/n) ∘ (Wx + s·B·A·x) with n = ‖W + s·B·A‖ per row, through
-//! which no gradient flows, as PEFT computes it.
+//! which no gradient flows, as PEFT computes it. With dropout, A sees x∘mask and W sees x; adapters
+//! are f32 whatever the activations are.
 
 use super::config::AdapterConfig;
+pub use super::dropout::Dropout;
 use crate::model::decoder::Decoder;
 use crate::model::linear::{Delta, ExtraGradient, Gradients, Site};
 use crate::model::ops::{self, Path};
@@ -36,7 +38,7 @@ pub struct Magnitude {
 impl Magnitude {
     /// A magnitude for the weight `[out, in]`: `m`, or the row norms of the weight.
     pub fn new(m: Option<Tensor>, weight: &Tensor) -> Result<Self> {
-        let weight_squares = weight.sqr()?.sum(D::Minus1)?;
+        let weight_squares = weight.to_dtype(DType::F32)?.sqr()?.sum(D::Minus1)?;
         let norm = weight_squares.sqrt()?;
         Ok(Self {
             m: m.unwrap_or_else(|| norm.clone()),
@@ -47,10 +49,11 @@ impl Magnitude {
     }
 
     /// ‖w + s·b·A‖² = ‖w‖² + 2s·b·(A·w) + s²·b·(A·Aᵀ)·bᵀ for each row: B·A is never formed.
-    fn refresh(&mut self, a: &Tensor, b: &Tensor, weight: &Tensor, scale: f64) -> Result<()> {
-        let wa = weight.matmul(&a.t()?)?;
-        let gram = a.matmul(&a.t()?)?;
-        let cross = ((wa * (2.0 * scale))? + (b.matmul(&gram)? * (scale * scale))?)?;
+    fn refresh(&mut self, path: Path, [a, b, weight]: [&Tensor; 3], scale: f64) -> Result<()> {
+        let wa = ops::matmul(path, &weight.to_dtype(DType::F32)?, &a.t()?)?;
+        let gram = ops::matmul(path, a, &a.t()?)?;
+        let gram = ops::matmul(path, b, &gram)?;
+        let cross = ((wa * (2.0 * scale))? + (gram * (scale * scale))?)?;
         let change = (cross * b)?.sum(D::Minus1)?;
         self.norm = (&self.weight_squares + change)?.maximum(0f32)?.sqrt()?;
         self.gain = (&self.m / &self.norm)?;
@@ -62,6 +65,8 @@ impl Magnitude {
 pub struct Adapter {
     pub config: AdapterConfig,
     pub modules: BTreeMap<Site, Module>,
+    /// What the next passes drop; nothing outside training.
+    pub dropout: Option<Dropout>,
     path: Path,
 }
 
@@ -71,6 +76,7 @@ impl Adapter {
         Self {
             config,
             modules,
+            dropout: None,
             path,
         }
     }
@@ -87,13 +93,14 @@ impl Adapter {
             }
             let (out, width) = weight.dims2()?;
             let bound = 1.0 / (width as f32).sqrt();
-            let a: Vec<f32> = (0..config.rank * width)
+            let rank = config.rank_of(site);
+            let a: Vec<f32> = (0..rank * width)
                 .map(|_| rng.random_range(-bound..bound))
                 .collect();
             let device: &Device = weight.device();
             let module = Module {
-                a: Tensor::from_vec(a, (config.rank, width), device)?,
-                b: Tensor::zeros((out, config.rank), DType::F32, device)?,
+                a: Tensor::from_vec(a, (rank, width), device)?,
+                b: Tensor::zeros((out, rank), DType::F32, device)?,
                 dora: match config.dora {
                     true => Some(Magnitude::new(None, weight)?),
                     false => None,
@@ -111,12 +118,12 @@ impl Adapter {
         if !self.config.dora {
             return Ok(());
         }
-        let scale = self.config.scale();
         for (site, weight) in decoder.projections() {
             if let Some(m) = self.modules.get_mut(&site)
                 && let Some(dora) = &mut m.dora
             {
-                dora.refresh(&m.a, &m.b, weight, scale)?;
+                let scale = self.config.scale_of(site);
+                dora.refresh(self.path, [&m.a, &m.b, weight], scale)?;
             }
         }
         Ok(())
@@ -151,13 +158,28 @@ impl Adapter {
     }
 }
 
+impl Adapter {
+    /// `x` as A sees it, in f32, and the mask it was multiplied by.
+    fn dropped(&self, site: Site, x: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let x = x.to_dtype(DType::F32)?;
+        match &self.dropout {
+            None => Ok((x, None)),
+            Some(dropout) => {
+                let mask = dropout.mask(site, x.dims2()?, x.device())?;
+                Ok(((x * &mask)?, Some(mask)))
+            }
+        }
+    }
+}
+
 impl Delta for Adapter {
     fn forward(&self, site: Site, x: &Tensor, wx: Tensor) -> Result<(Tensor, Vec<Tensor>)> {
         let Some(m) = self.modules.get(&site) else {
             return Ok((wx, Vec::new()));
         };
-        let u = ops::matmul(self.path, x, &m.a.t()?)?;
-        let z = ops::add_product(self.path, wx, &u, &m.b.t()?, self.config.scale())?;
+        let (x, _) = self.dropped(site, x)?;
+        let u = ops::matmul(self.path, &x, &m.a.t()?)?;
+        let z = ops::add_product(self.path, wx, &u, &m.b.t()?, self.config.scale_of(site))?;
         match &m.dora {
             None => Ok((z, vec![u])),
             Some(dora) => Ok((ops::scale_columns(self.path, &z, &dora.gain)?, vec![u, z])),
@@ -175,7 +197,8 @@ impl Delta for Adapter {
         let Some(m) = self.modules.get(&site) else {
             return Ok((dy.clone(), None));
         };
-        let scale = self.config.scale();
+        let scale = self.config.scale_of(site);
+        let (x, mask) = self.dropped(site, x)?;
         let dz = match &m.dora {
             None => dy.clone(),
             Some(dora) => {
@@ -184,15 +207,17 @@ impl Delta for Adapter {
                 ops::scale_columns(self.path, dy, &dora.gain)?
             }
         };
-        let du = ops::matmul(self.path, &dz, &m.b)?;
-        let da = (ops::matmul(self.path, &du.t()?, x)? * scale)?;
-        let db = (ops::matmul(self.path, &dz.t()?, &saved[0])? * scale)?;
+        let wide = dz.to_dtype(DType::F32)?;
+        let du = ops::matmul(self.path, &wide, &m.b)?;
+        let da = (ops::matmul(self.path, &du.t()?, &x)? * scale)?;
+        let db = (ops::matmul(self.path, &wide.t()?, &saved[0])? * scale)?;
         gradients.add(format!("{site}.lora_A"), da)?;
         gradients.add(format!("{site}.lora_B"), db)?;
         let extra = ExtraGradient {
             left: du,
             right: m.a.clone(),
             scale,
+            mask,
         };
         Ok((dz, Some(extra)))
     }

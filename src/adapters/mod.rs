@@ -1,5 +1,7 @@
 //! LoRA and DoRA adapters on the projections of a frozen decoder.
 
 pub mod config;
+mod dropout;
 pub mod lora;
+pub mod pattern;
 pub mod peft;

@@ -94,9 +94,10 @@ fn parse(
             continue;
         };
         let (out, width) = weight.dims2()?;
+        let rank = config.rank_of(site);
         let expected = match part {
-            Part::A => vec![config.rank, width],
-            Part::B => vec![out, config.rank],
+            Part::A => vec![rank, width],
+            Part::B => vec![out, rank],
             Part::Magnitude => vec![out],
         };
         let view = file.tensor(name)?;

@@ -1,9 +1,12 @@
-//! `--device`.
+//! `--device` and `--dtype`.
 
 use super::{UsageError, note};
+#[cfg(feature = "metal")]
+use crate::model::load::Base;
 use anyhow::Result;
-use candle_core::Device;
+use candle_core::{DType, Device};
 use clap::ValueEnum;
+use serde::Serialize;
 
 /// Where tensors live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,18 +28,89 @@ impl DeviceArg {
         };
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Metal => Ok(Device::new_metal(0).map_err(|e| unavailable("metal", e))?),
+            Self::Metal => Ok(metal().map_err(|e| unavailable("metal", e))?),
             Self::Cuda => Ok(Device::new_cuda(0).map_err(|e| unavailable("cuda", e))?),
             Self::Auto => {
-                let found = [
-                    ("metal", Device::new_metal(0)),
-                    ("cuda", Device::new_cuda(0)),
-                ];
+                let found = [("metal", metal()), ("cuda", Device::new_cuda(0))];
                 let found = found.into_iter().find_map(|(n, d)| Some((n, d.ok()?)));
                 let (name, device) = found.unwrap_or(("cpu", Device::Cpu));
                 note(format_args!("device: {name} (auto)"));
                 Ok(device)
             }
         }
+    }
+}
+
+/// Type of the base's weights and of activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DTypeArg {
+    /// f32 on the CPU, bf16 elsewhere.
+    Auto,
+    F32,
+    Bf16,
+}
+
+impl DTypeArg {
+    /// The type on `device`.
+    pub fn on(self, device: &Device) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+            Self::Auto if device.is_cpu() => DType::F32,
+            Self::Auto => DType::BF16,
+        }
+    }
+}
+
+#[cfg(feature = "metal")]
+fn metal() -> candle_core::Result<Device> {
+    let device = native_metal::open()?;
+    note(native_metal::Facts::of(&device)?);
+    Ok(device)
+}
+
+#[cfg(not(feature = "metal"))]
+fn metal() -> candle_core::Result<Device> {
+    Device::new_metal(0)
+}
+
+/// Limits on a Metal device's memory.
+#[cfg(feature = "metal")]
+#[derive(Debug, clap::Args)]
+pub struct MemoryArgs {
+    /// Most unused Metal memory kept for reuse, in GB [default: no limit]; beyond it the device
+    /// finishes its work between two blocks and gives it back.
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    metal_cache_gb: Option<u64>,
+    /// Most Metal memory in all, in GB [default: what the device recommends].
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    metal_memory_gb: Option<u64>,
+}
+
+#[cfg(feature = "metal")]
+impl MemoryArgs {
+    /// `base`, whose passes keep to the limits where it lies on a Metal device.
+    pub fn limit(&self, mut base: Base) -> Result<Base> {
+        let limits = native_metal::Limits {
+            cache: self.metal_cache_gb,
+            most: self.metal_memory_gb,
+        };
+        if base.decoder.device.is_metal() {
+            let memory = native_metal::Memory::new(&base.decoder.device, limits)?;
+            base.decoder.after_block = Some(Box::new(move || memory.check()));
+        } else if limits.cache.or(limits.most).is_some() {
+            return Err(UsageError("--metal-… limits need --device metal".into()).into());
+        }
+        Ok(base)
+    }
+}
+
+/// Bytes of a number of GB (10⁹).
+#[cfg(feature = "metal")]
+fn gigabytes(text: &str) -> Result<u64, String> {
+    match text.parse::<f64>() {
+        Ok(gb) if (0.0..=1e6).contains(&gb) => Ok((gb * 1e9) as u64),
+        _ => Err("a number of GB, 0 or more".into()),
     }
 }

@@ -1,20 +1,21 @@
 //! `factory generate`: prompts to answers.
 
-use super::device::DeviceArg;
+use super::device::{DTypeArg, DeviceArg};
 use super::progress::Progress;
 use super::sft::DEFAULT_BASE;
 use super::{UsageError, note, say};
 use crate::adapters::peft;
 use crate::data::jsonl;
-use crate::data::record;
+use crate::data::record::{self, Turn};
+use crate::data::template::{Renderer, Template};
 use crate::generation::engine::{Engine, Event};
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::StopConfig;
 use crate::model::linear::Delta;
 use crate::model::load::Base;
-use crate::model::tokenizer::Tokenizer;
 use crate::run::files::{check_writable, write_atomic};
 use anyhow::Result;
+use clap::ValueEnum;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -25,7 +26,7 @@ const TIE: f32 = 1e-3;
 /// Flags of `factory generate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Rows with a prompt (JSONL): `prompt`, else `instruction`.
+    /// Rows with a prompt (JSONL): `prompt`, else `instruction`, else `messages`.
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
     /// One prompt; the answer is streamed to the terminal.
@@ -40,6 +41,9 @@ pub struct Args {
     /// Base model: a folder, a .gguf file or a hub id [default: the adapter's, else Qwen/Qwen3-0.6B].
     #[arg(long)]
     base: Option<String>,
+    /// How a prompt becomes text [default: as the adapter was trained here, else plain].
+    #[arg(long, value_enum)]
+    template: Option<Template>,
     /// Field the answer is written to.
     #[arg(long, default_value = "predicted_sql")]
     out_field: String,
@@ -64,6 +68,12 @@ pub struct Args {
     /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
+    /// Type of the base's weights and activations; adapters and softmax are f32.
+    #[arg(long, value_enum, default_value_t = DTypeArg::Auto)]
+    dtype: DTypeArg,
+    #[cfg(feature = "metal")]
+    #[command(flatten)]
+    memory: super::device::MemoryArgs,
 }
 
 /// Answers the prompts.
@@ -86,7 +96,10 @@ pub fn run(args: Args) -> Result<()> {
         check_writable(out)?;
     }
     let device = args.device.open()?;
-    let base = Base::load(&base_name(&args)?, &device)?;
+    let base = Base::load(&base_name(&args)?, args.dtype.on(&device), &device)?;
+    #[cfg(feature = "metal")]
+    let base = args.memory.limit(base)?;
+    let renderer = Renderer::new(template(&args)?, &base.tokenizer)?;
     let adapter = args
         .lora
         .as_ref()
@@ -104,8 +117,13 @@ pub fn run(args: Args) -> Result<()> {
         batch: args.batch as usize,
     };
     match (&args.prompt, rows, &args.out) {
-        (Some(prompt), _, _) => stream(&engine, prompt),
+        (Some(prompt), _, _) => {
+            let turns = record::user(prompt.clone());
+            stream(&engine, renderer.prompt(&turns)?)
+        }
         (None, Some((lines, prompts)), Some(out)) => {
+            let prompts = prompts.iter().map(|turns| renderer.prompt(turns));
+            let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
             answer_rows(&engine, lines, &prompts, &args.out_field, out)
         }
         // clap requires --prompt, or --data with --out.
@@ -125,22 +143,41 @@ fn base_name(args: &Args) -> Result<String> {
     Ok(config.base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
 }
 
-fn read_prompts(path: &Path) -> Result<(Vec<jsonl::Line>, Vec<String>)> {
+/// `--template`, else what the adapter's run folder says, else plain.
+fn template(args: &Args) -> Result<Template> {
+    if let Some(template) = args.template {
+        return Ok(template);
+    }
+    let folder = args.lora.as_deref().unwrap_or(Path::new(""));
+    // Only a folder written here has this file.
+    let Ok(text) = std::fs::read_to_string(folder.join("config.toml")) else {
+        return Ok(Template::Plain);
+    };
+    #[derive(serde::Deserialize)]
+    struct Run {
+        template: Option<String>,
+    }
+    let run: Run = toml::from_str(&text)
+        .map_err(|e| anyhow::anyhow!("{}/config.toml: {}", folder.display(), e.message()))?;
+    match run.template.as_deref() {
+        None => Ok(Template::Plain),
+        Some(name) => Template::from_str(name, true).map_err(|e| {
+            let folder = folder.display();
+            anyhow::anyhow!("{folder}/config.toml: template {name:?}: {e}; give --template")
+        }),
+    }
+}
+
+fn read_prompts(path: &Path) -> Result<(Vec<jsonl::Line>, Vec<Vec<Turn>>)> {
     let lines = jsonl::read(path)?;
-    let prompts = lines
-        .iter()
-        .map(|line| Ok(record::prompt(path, line)?.to_string()));
+    let prompts = lines.iter().map(|line| record::prompt(path, line));
     let prompts = prompts.collect::<Result<_>>()?;
     Ok((lines, prompts))
 }
 
-fn tokenize(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
-    tokenizer.encode(&record::plain(prompt))
-}
-
 /// Prints the answer as it comes.
-fn stream(engine: &Engine, prompt: &str) -> Result<()> {
-    let prompts = [tokenize(engine.tokenizer, prompt)?];
+fn stream(engine: &Engine, prompt: Vec<u32>) -> Result<()> {
+    let prompts = [prompt];
     let mut printed = String::new();
     let mut out = std::io::stdout();
     // A stop text must not be shown in part: this much is held back.
@@ -170,17 +207,15 @@ fn stream(engine: &Engine, prompt: &str) -> Result<()> {
 fn answer_rows(
     engine: &Engine,
     mut lines: Vec<jsonl::Line>,
-    prompts: &[String],
+    prompts: &[Vec<u32>],
     field: &str,
     out: &Path,
 ) -> Result<()> {
-    let tokens = prompts.iter().map(|p| tokenize(engine.tokenizer, p));
-    let tokens = tokens.collect::<Result<Vec<_>>>()?;
-    let progress = Progress::new(tokens.len(), "rows");
+    let progress = Progress::new(prompts.len(), "rows");
     let start = Instant::now();
     let mut done = 0;
     let mut generated = 0;
-    let answers = engine.generate(&tokens, |event| {
+    let answers = engine.generate(prompts, |event| {
         if let Event::Done { answer, .. } = event {
             done += 1;
             generated += answer.tokens.len();

@@ -1,11 +1,17 @@
 //! The command line: one file a command. Only this module reads flags and prints.
 
+mod config_file;
 mod data;
 mod device;
+mod doctor;
 mod eval_sql;
 mod generate;
+mod model;
+mod one_line;
 mod progress;
 mod sft;
+
+pub use one_line::one_line;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -27,9 +33,17 @@ enum Command {
     EvalSql(eval_sql::Args),
     /// Make data sets.
     Data(data::Args),
+    Model(model::Args),
+    Doctor(doctor::Args),
 }
 
 impl Cli {
+    /// The program's command line, with the settings of a `--config` file. clap itself ends the
+    /// program on `--help` and on mistakes of the command line.
+    pub fn from_env() -> anyhow::Result<Self> {
+        config_file::parse(std::env::args_os().collect())
+    }
+
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
@@ -37,6 +51,8 @@ impl Cli {
             Command::Generate(args) => generate::run(args),
             Command::EvalSql(args) => eval_sql::run(args),
             Command::Data(args) => data::run(args),
+            Command::Model(args) => model::run(args),
+            Command::Doctor(args) => doctor::run(args),
         }
     }
 }

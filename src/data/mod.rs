@@ -3,3 +3,4 @@
 pub mod jsonl;
 pub mod record;
 pub mod synth;
+pub mod template;

@@ -1,22 +1,54 @@
 //! What a row means to training and generation.
 
 use super::jsonl::{self, Line};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use serde_json::Value;
 use std::path::Path;
 
 /// Field pairs a training row may have: what is given, what is to be said.
-const FORMATS: [(&str, &str); 2] = [("instruction", "response"), ("prompt", "completion")];
+const PAIRS: [(&str, &str); 2] = [("instruction", "response"), ("prompt", "completion")];
 
-/// Fields generation reads its prompt from, the first that a row has.
-const PROMPT_FIELDS: [&str; 2] = ["prompt", "instruction"];
+/// Who speaks in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+impl Role {
+    /// The name in rows and templates.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    pub role: Role,
+    pub content: String,
+}
+
+/// What a training row holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A conversation; its assistant turns are what is learned.
+    Turns(Vec<Turn>),
+    /// Running text, all of it learned.
+    Text(String),
+}
 
 /// A training row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// `file:line`, for errors.
     pub place: String,
-    pub prompt: String,
-    pub answer: String,
+    pub content: Content,
 }
 
 /// Reads a training file; every row's format is checked.
@@ -30,81 +62,151 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 fn record(path: &Path, line: &Line) -> Result<Record> {
     let place = format!("{}:{}", path.display(), line.number);
     let has = |field: &str| line.fields.contains_key(field);
-    let Some((given, said)) = FORMATS.into_iter().find(|(g, s)| has(g) && has(s)) else {
-        let fields: Vec<&str> = line.fields.keys().map(String::as_str).collect();
-        bail!(
-            "{place}: no known format: expected instruction and response, or prompt and completion; found fields: {}",
-            if fields.is_empty() {
-                "none".to_string()
-            } else {
-                fields.join(", ")
-            }
+    let content = if let Some((given, said)) = PAIRS.into_iter().find(|(g, s)| has(g) && has(s)) {
+        let turn = |role, field| {
+            let content = filled(path, line, field)?.to_string();
+            Ok::<_, anyhow::Error>(Turn { role, content })
+        };
+        Content::Turns(vec![turn(Role::User, given)?, turn(Role::Assistant, said)?])
+    } else if has("messages") {
+        let turns = messages(path, line)?;
+        ensure!(
+            turns.iter().any(|t| t.role == Role::Assistant),
+            "{place}: field \"messages\" has no assistant turn: nothing to learn from"
         );
+        Content::Turns(turns)
+    } else if has("text") {
+        Content::Text(filled(path, line, "text")?.to_string())
+    } else {
+        let fields: Vec<&str> = line.fields.keys().map(String::as_str).collect();
+        let found = if fields.is_empty() {
+            "none".to_string()
+        } else {
+            fields.join(", ")
+        };
+        bail!(
+            "{place}: no known format: expected instruction and response, prompt and completion, messages, or text; found fields: {found}"
+        )
     };
-    let text = |field| {
-        let text = line.str(path, field)?;
-        if text.trim().is_empty() {
-            bail!("{place}: field \"{field}\" is empty");
-        }
-        Ok(text.to_string())
-    };
-    let (prompt, answer) = (text(given)?, text(said)?);
-    Ok(Record {
-        place,
-        prompt,
-        answer,
-    })
+    Ok(Record { place, content })
 }
 
-/// The prompt of a row to generate for.
-pub fn prompt<'a>(path: &Path, line: &'a Line) -> Result<&'a str> {
-    for field in PROMPT_FIELDS {
-        match line.optional_str(path, field)? {
-            Some(text) if text.trim().is_empty() => bail!(
-                "{}:{}: field \"{field}\" is empty",
-                path.display(),
-                line.number
-            ),
-            Some(text) => return Ok(text),
-            None => {}
+/// What generation answers: `prompt`, else `instruction`, else the `messages` before a last assistant turn.
+pub fn prompt(path: &Path, line: &Line) -> Result<Vec<Turn>> {
+    for field in ["prompt", "instruction"] {
+        if line.optional_str(path, field)?.is_some() {
+            let content = filled(path, line, field)?.to_string();
+            return Ok(user(content));
         }
     }
-    bail!(
-        "{}:{}: field \"prompt\" (or \"instruction\") is missing",
-        path.display(),
-        line.number
-    )
+    let place = || format!("{}:{}", path.display(), line.number);
+    ensure!(
+        line.fields.contains_key("messages"),
+        "{}: field \"prompt\" (or \"instruction\", or \"messages\") is missing",
+        place()
+    );
+    let mut turns = messages(path, line)?;
+    if turns.last().is_some_and(|t| t.role == Role::Assistant) {
+        turns.pop();
+    }
+    ensure!(
+        !turns.is_empty(),
+        "{}: field \"messages\" has nothing to answer",
+        place()
+    );
+    Ok(turns)
 }
 
-/// The `plain` template: the prompt and one newline; the answer follows.
-pub fn plain(prompt: &str) -> String {
-    format!("{prompt}\n")
+/// A conversation of one user turn.
+pub fn user(content: String) -> Vec<Turn> {
+    vec![Turn {
+        role: Role::User,
+        content,
+    }]
+}
+
+/// A text field that must not be blank.
+fn filled<'a>(path: &Path, line: &'a Line, field: &str) -> Result<&'a str> {
+    let text = line.str(path, field)?;
+    ensure!(
+        !text.trim().is_empty(),
+        "{}:{}: field \"{field}\" is empty",
+        path.display(),
+        line.number
+    );
+    Ok(text)
+}
+
+/// The `messages` field: a list of `{role, content}`.
+fn messages(path: &Path, line: &Line) -> Result<Vec<Turn>> {
+    let place = format!("{}:{}: field \"messages\"", path.display(), line.number);
+    let Some(Value::Array(list)) = line.fields.get("messages") else {
+        bail!("{place} must be a list of {{role, content}}")
+    };
+    let turn = |(i, message): (usize, &Value)| {
+        let text = |key: &str| message.get(key).and_then(Value::as_str);
+        let role = match text("role") {
+            Some("system") => Role::System,
+            Some("user") => Role::User,
+            Some("assistant") => Role::Assistant,
+            Some(other) => {
+                bail!("{place}: message {i}: role {other:?} is not system, user or assistant")
+            }
+            None => bail!("{place}: message {i} has no role"),
+        };
+        ensure!(
+            message.get("tool_calls").is_none_or(Value::is_null),
+            "{place}: message {i}: tool_calls is not supported"
+        );
+        match text("content") {
+            Some(content) if !content.trim().is_empty() => Ok(Turn {
+                role,
+                content: content.to_string(),
+            }),
+            Some(_) => bail!("{place}: message {i}: content is empty"),
+            None => bail!("{place}: message {i}: content must be a string"),
+        }
+    };
+    list.iter().enumerate().map(turn).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(json: &str) -> Result<Record> {
-        let line = Line {
+    fn line(json: &str) -> Line {
+        Line {
             number: 3,
             fields: serde_json::from_str(json).unwrap(),
+        }
+    }
+
+    fn parse(json: &str) -> Result<Record> {
+        record(Path::new("t.jsonl"), &line(json))
+    }
+
+    fn turns(list: &[(Role, &str)]) -> Vec<Turn> {
+        let turn = |(role, content): &(Role, &str)| Turn {
+            role: *role,
+            content: content.to_string(),
         };
-        record(Path::new("t.jsonl"), &line)
+        list.iter().map(turn).collect()
     }
 
     #[test]
-    fn both_formats_are_read() {
+    fn every_format_is_read() {
+        let pair = turns(&[(Role::User, "q"), (Role::Assistant, "a")]);
         for json in [
             r#"{"instruction":"q","response":"a"}"#,
             r#"{"id":1,"prompt":"q","completion":"a"}"#,
+            r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}"#,
         ] {
             let r = parse(json).unwrap();
-            assert_eq!(
-                (r.prompt.as_str(), r.answer.as_str(), r.place.as_str()),
-                ("q", "a", "t.jsonl:3")
-            );
+            assert_eq!(r.content, Content::Turns(pair.clone()));
+            assert_eq!(r.place, "t.jsonl:3");
         }
+        let text = parse(r#"{"text":"once"}"#).unwrap();
+        assert_eq!(text.content, Content::Text("once".into()));
     }
 
     #[test]
@@ -116,9 +218,33 @@ mod tests {
                 r#"{"prompt":"q","completion":" "}"#,
                 "\"completion\" is empty",
             ),
+            (r#"{"text":""}"#, "\"text\" is empty"),
+            (r#"{"messages":"q"}"#, "\"messages\" must be a list"),
+            (
+                r#"{"messages":[{"role":"user","content":"q"}]}"#,
+                "no assistant turn",
+            ),
+            (
+                r#"{"messages":[{"role":"tool","content":"q"}]}"#,
+                "message 0: role \"tool\"",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":["q"]}]}"#,
+                "message 0: content must be a string",
+            ),
         ] {
             let error = parse(json).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_last_assistant_turn_is_the_answer_not_the_prompt() {
+        let json = r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"q"},
+            {"role":"assistant","content":"a"}]}"#;
+        let got = prompt(Path::new("t.jsonl"), &line(json)).unwrap();
+        assert_eq!(got, turns(&[(Role::System, "s"), (Role::User, "q")]));
+        let missing = prompt(Path::new("t.jsonl"), &line(r#"{"text":"x"}"#)).unwrap_err();
+        assert!(missing.to_string().contains("t.jsonl:3: field \"prompt\""));
     }
 }

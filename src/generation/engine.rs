@@ -7,6 +7,7 @@ use crate::model::batch::Batch;
 use crate::model::decoder::Decoder;
 use crate::model::kv::KvCache;
 use crate::model::linear::Delta;
+use crate::model::pooled;
 use crate::model::tokenizer::Tokenizer;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -51,7 +52,7 @@ impl Engine<'_> {
             self.stop.max_tokens
         );
         let slots = self.batch.min(prompts.len());
-        let mut cache = KvCache::new(&self.decoder.config, slots, capacity, &self.decoder.device)?;
+        let mut cache = KvCache::new(self.decoder, slots, capacity)?;
         let mut free: Vec<usize> = (0..slots).rev().collect();
         let mut waiting: VecDeque<usize> = (0..prompts.len()).collect();
         let mut running: Vec<Sequence> = Vec::new();
@@ -77,8 +78,10 @@ impl Engine<'_> {
             } else {
                 0..decoding
             };
-            let logits = self.step(&mut running[active.clone()], prompts, &mut cache)?;
-            let rows: Vec<Vec<f32>> = logits.to_vec2()?;
+            let rows: Vec<Vec<f32>> = pooled(|| -> Result<_> {
+                let logits = self.step(&mut running[active.clone()], prompts, &mut cache)?;
+                Ok(logits.to_vec2()?)
+            })?;
             for (sequence, logits) in running[active].iter_mut().zip(&rows) {
                 let token = sequence.sampler.sample(logits)?;
                 sequence.min_gap = sequence.min_gap.min(gap(logits));

@@ -3,7 +3,8 @@
 use super::batch::Batch;
 use super::cpu;
 use super::ops::Path;
-use candle_core::{D, Device, Result, Tensor};
+use super::portable;
+use candle_core::{D, DType, Device, Result, Tensor};
 use std::ops::Range;
 
 /// Head counts and width.
@@ -44,7 +45,8 @@ impl Heads {
 pub struct Saved {
     /// The attention's output `[T, heads · d]`.
     pub out: Tensor,
-    /// Log-sum-exp of the scores `[T, heads]` (fused), or the probabilities (portable).
+    /// Log-sum-exp of the scores `[T, heads]` (fused), or the probabilities in f32 (portable): where
+    /// one of them is near 1, a rounded one would leave nothing of the gradient.
     pub softmax: Tensor,
 }
 
@@ -105,8 +107,7 @@ impl Gather {
     fn queries(&self, x: &Tensor, h: &Heads) -> Result<Tensor> {
         let zero = Tensor::zeros((1, x.dim(1)?), x.dtype(), x.device())?;
         let group = h.query / h.key;
-        Tensor::cat(&[x, &zero], 0)?
-            .index_select(&self.q_rows, 0)?
+        portable::rows(&Tensor::cat(&[x, &zero], 0)?, &self.q_rows)?
             .reshape((self.segments, self.queries, h.key, group, h.dim))?
             .permute((0, 2, 3, 1, 4))?
             .contiguous()?
@@ -115,29 +116,35 @@ impl Gather {
 
     /// The inverse of [`Self::queries`].
     fn rows(&self, x: &Tensor, h: &Heads) -> Result<Tensor> {
-        x.reshape((self.segments, h.key, h.query / h.key, self.queries, h.dim))?
+        let padded = x
+            .reshape((self.segments, h.key, h.query / h.key, self.queries, h.dim))?
             .permute((0, 3, 1, 2, 4))?
             .contiguous()?
-            .reshape((self.segments * self.queries, h.q_width()))?
-            .index_select(&self.out_rows, 0)
+            .reshape((self.segments * self.queries, h.q_width()))?;
+        portable::rows(&padded, &self.out_rows)
     }
 
     /// Rows of the key table as `[segments, kv heads, keys, d]`.
     fn keys(&self, table: &Tensor, h: &Heads) -> Result<Tensor> {
-        table
-            .index_select(&self.k_rows, 0)?
+        portable::rows(table, &self.k_rows)?
             .reshape((self.segments, self.keys, h.key, h.dim))?
             .transpose(1, 2)?
-            .contiguous()
+            .contiguous()?
+            // With one key head the copy is skipped; the strides must be plain all the same.
+            .reshape((self.segments, h.key, self.keys, h.dim))
     }
 
-    /// Sums gathered key gradients back into a table of `rows` rows.
+    /// Sums gathered key gradients back into a table of `rows` rows, in f32 whatever their type.
     fn scatter_keys(&self, x: &Tensor, rows: usize, h: &Heads) -> Result<Tensor> {
+        let dtype = x.dtype();
         let x = x
+            .to_dtype(DType::F32)?
             .transpose(1, 2)?
             .contiguous()?
             .reshape((self.segments * self.keys, h.kv_width()))?;
-        Tensor::zeros((rows, h.kv_width()), x.dtype(), x.device())?.index_add(&self.k_rows, &x, 0)
+        Tensor::zeros((rows, h.kv_width()), DType::F32, x.device())?
+            .index_add(&self.k_rows, &x, 0)?
+            .to_dtype(dtype)
     }
 }
 
@@ -172,9 +179,9 @@ impl<'a> Plan<'a> {
             Self::Portable(g) => g,
         };
         let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
-        let scores = (g.queries(q, h)?.matmul(&keys.t()?)? * f64::from(h.scale()))?;
+        let scores = portable::matmul(&g.queries(q, h)?, &keys.t()?)?;
         let shape = scores.shape().clone();
-        let scores = scores
+        let scores = (scores.to_dtype(DType::F32)? * f64::from(h.scale()))?
             .reshape((g.segments, h.query, g.queries, g.keys))?
             .broadcast_add(&g.mask)?;
         let exp = scores
@@ -183,7 +190,8 @@ impl<'a> Plan<'a> {
         let softmax = exp
             .broadcast_div(&exp.sum_keepdim(D::Minus1)?)?
             .reshape(shape)?;
-        let out = g.rows(&softmax.matmul(&values)?, h)?;
+        let out = portable::matmul(&softmax.to_dtype(q.dtype())?, &values)?;
+        let out = g.rows(&out, h)?;
         Ok((out.clone(), Saved { out, softmax }))
     }
 
@@ -204,14 +212,15 @@ impl<'a> Plan<'a> {
         let (queries, dout) = (g.queries(q, h)?, g.queries(dout, h)?);
         let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
         let p = &saved.softmax;
-        let dp = dout.matmul(&values.t()?)?;
+        let dp = portable::matmul(&dout, &values.t()?)?.to_dtype(DType::F32)?;
         let delta = (&dp * p)?.sum_keepdim(D::Minus1)?;
         let ds = ((dp.broadcast_sub(&delta)? * p)? * f64::from(h.scale()))?;
+        let (ds, p) = (ds.to_dtype(q.dtype())?, p.to_dtype(q.dtype())?);
         let rows = k.dim(0)?;
         Ok([
-            g.rows(&ds.matmul(&keys)?, h)?,
-            g.scatter_keys(&ds.t()?.matmul(&queries)?, rows, h)?,
-            g.scatter_keys(&p.t()?.matmul(&dout)?, rows, h)?,
+            g.rows(&portable::matmul(&ds, &keys)?, h)?,
+            g.scatter_keys(&portable::matmul(&ds.t()?, &queries)?, rows, h)?,
+            g.scatter_keys(&portable::matmul(&p.t()?, &dout)?, rows, h)?,
         ])
     }
 }

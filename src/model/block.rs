@@ -2,7 +2,7 @@
 
 use super::attention::{self, Heads, Plan};
 use super::kv::LayerCache;
-use super::linear::{Delta, Gradients, Projection, Site};
+use super::linear::{Delta, ExtraGradient, Gradients, Projection, Site};
 use super::ops::{self, Path, Rotary};
 use candle_core::{Result, Tensor};
 
@@ -23,6 +23,8 @@ pub struct Block {
     pub post_attention_norm: Tensor,
     /// Norms of each query and key head (Qwen3).
     pub qk_norm: Option<(Tensor, Tensor)>,
+    /// Biases of q, k and v (Qwen2), by `Projection as usize`.
+    pub qkv_bias: Option<[Tensor; 3]>,
     /// By `Projection as usize`.
     pub projections: [Tensor; 7],
 }
@@ -152,10 +154,23 @@ impl Block {
     ) -> Result<Tensor> {
         let w = &self.projections[p as usize];
         let wx = ops::matmul(c.path, x, &w.t()?)?;
-        let Some(delta) = c.delta else { return Ok(wx) };
-        let (y, saved) = delta.forward(self.site(p), x, wx)?;
-        deltas[p as usize] = saved;
-        Ok(y)
+        let y = match c.delta {
+            None => wx,
+            Some(delta) => {
+                let (y, saved) = delta.forward(self.site(p), x, wx)?;
+                deltas[p as usize] = saved;
+                y
+            }
+        };
+        // Behind the adapter: DoRA rescales the product, not the bias.
+        match self.bias(p) {
+            Some(bias) => ops::add_row(c.path, y, bias),
+            None => Ok(y),
+        }
+    }
+
+    fn bias(&self, p: Projection) -> Option<&Tensor> {
+        self.qkv_bias.as_ref()?.get(p as usize)
     }
 
     /// Gradient towards a projection's input, added to `into`.
@@ -180,8 +195,22 @@ impl Block {
             None => ops::matmul(c.path, &d_wx, w)?,
         };
         match extra {
-            Some(e) => ops::add_product(c.path, dx, &e.left, &e.right, e.scale),
             None => Ok(dx),
+            Some(ExtraGradient {
+                left,
+                right,
+                scale,
+                mask: None,
+            }) => ops::add_product(c.path, dx, &left, &right, scale),
+            Some(ExtraGradient {
+                left,
+                right,
+                scale,
+                mask: Some(mask),
+            }) => {
+                let extra = ((ops::matmul(c.path, &left, &right)? * mask)? * scale)?;
+                ops::add(c.path, extra.to_dtype(dx.dtype())?, &dx)
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     Llama,
+    Qwen2,
     Qwen3,
 }
 
@@ -17,8 +18,20 @@ impl Family {
     pub fn from_name(name: &str) -> Result<Self> {
         match name {
             "llama" => Ok(Self::Llama),
+            "qwen2" => Ok(Self::Qwen2),
             "qwen3" => Ok(Self::Qwen3),
-            other => bail!("architecture {other:?} is not supported (supported: llama, qwen3)"),
+            other => {
+                bail!("architecture {other:?} is not supported (supported: llama, qwen2, qwen3)")
+            }
+        }
+    }
+
+    /// The name in `config.json` and GGUF metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
         }
     }
 }
@@ -43,6 +56,10 @@ pub struct Config {
     pub rope_theta: f64,
     /// Longest sequence the model was made for.
     pub max_position_embeddings: usize,
+    /// Queries and keys are normed head by head (Qwen3).
+    pub qk_norm: bool,
+    /// The projections of queries, keys and values have a bias (Qwen2).
+    pub qkv_bias: bool,
     /// The head is the embedding table.
     pub tie_word_embeddings: bool,
     /// Tokens that end a sequence.
@@ -151,6 +168,8 @@ impl Config {
             rms_norm_eps: raw.rms_norm_eps,
             rope_theta: theta.or(raw.rope_theta).unwrap_or(10_000.0),
             max_position_embeddings: raw.max_position_embeddings,
+            qk_norm: family == Family::Qwen3,
+            qkv_bias: family == Family::Qwen2,
             tie_word_embeddings: raw.tie_word_embeddings,
             eos_token_ids: raw.eos_token_id.map(TokenIds::into_vec).unwrap_or_default(),
         };

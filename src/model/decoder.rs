@@ -3,20 +3,21 @@
 use super::attention::Plan;
 use super::batch::Batch;
 use super::block::{self, Block, Context};
-use super::config::{Config, Family};
+use super::config::Config;
 use super::kv::KvCache;
 use super::linear::{Delta, Gradients, Projection, Site};
 use super::mismatch::describe;
 use super::ops::{self, Path, Rotary};
-use anyhow::{Result, bail};
-use candle_core::{Device, Tensor};
+use super::portable;
+use anyhow::{Result, ensure};
+use candle_core::{DType, Device, Tensor};
 
-/// Where weights come from: tensors by their transformers name, as f32.
+/// Where weights come from: tensors by their transformers name.
 pub trait Weights {
     /// Shape of the tensor; `None` when there is none of that name.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
-    /// The tensor as f32 on `device`.
-    fn tensor(&self, name: &str, device: &Device) -> Result<Tensor>;
+    /// The tensor as `dtype` on `device`.
+    fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor>;
 }
 
 /// A frozen decoder-only transformer.
@@ -25,12 +26,19 @@ pub struct Decoder {
     /// Which implementation of the operations runs.
     pub path: Path,
     pub device: Device,
+    /// Of weights and activations: f32, or bf16 on the portable path. Norm weights are f32 always.
+    pub dtype: DType,
     embedding: Tensor,
     blocks: Vec<Block>,
     norm: Tensor,
     /// `[vocab, hidden]`; the embedding itself when tied.
     head: Tensor,
+    /// Runs after every block, forward and backward: where a device's memory is checked.
+    pub after_block: Option<AfterBlock>,
 }
+
+/// See [`Decoder::after_block`].
+pub type AfterBlock = Box<dyn Fn() -> candle_core::Result<()> + Send + Sync>;
 
 /// What a training forward pass leaves for backward.
 pub struct Tape {
@@ -39,41 +47,36 @@ pub struct Tape {
 
 impl Decoder {
     /// Loads every tensor; all missing and misshapen ones are named in one error.
-    pub fn new(config: Config, weights: &dyn Weights, device: &Device) -> Result<Self> {
-        let mut wrong = Vec::new();
-        let mut load = |name: String, shape: &[usize]| {
-            match weights.shape(&name) {
-                Some(found) if found == shape => return weights.tensor(&name, device).map(Some),
-                Some(found) => wrong.push(format!("{name} is {found:?}, expected {shape:?}")),
-                None => wrong.push(format!("{name} is missing")),
-            }
-            Ok::<_, anyhow::Error>(None)
+    pub fn new(
+        config: Config,
+        weights: &dyn Weights,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        check(&config, weights)?;
+        let load = |name: &str| {
+            let dtype = match name.ends_with("norm.weight") {
+                true => DType::F32,
+                false => dtype,
+            };
+            weights.tensor(name, dtype, device)
         };
-        let (hidden, vocab) = (config.hidden_size, config.vocab_size);
-        let embedding = load("model.embed_tokens.weight".into(), &[vocab, hidden])?;
-        let norm = load("model.norm.weight".into(), &[hidden])?;
-        let head = match config.tie_word_embeddings {
-            true => embedding.clone(),
-            false => load("lm_head.weight".into(), &[vocab, hidden])?,
-        };
-        let mut blocks = Vec::new();
-        for layer in 0..config.num_hidden_layers {
-            blocks.push(load_block(&config, layer, &mut load)?);
-        }
-        let complete = blocks.into_iter().collect::<Option<Vec<_>>>();
-        let (Some(embedding), Some(norm), Some(head), Some(blocks)) =
-            (embedding, norm, head, complete)
-        else {
-            bail!("the weights do not fit the config: {}", describe(&wrong))
-        };
+        let embedding = load(EMBEDDING)?;
         Ok(Self {
-            config,
-            path: Path::of(device),
+            path: Path::of(device, dtype),
             device: device.clone(),
+            dtype,
+            norm: load(FINAL_NORM)?,
+            head: match config.tie_word_embeddings {
+                true => embedding.clone(),
+                false => load(HEAD)?,
+            },
             embedding,
-            blocks,
-            norm,
-            head,
+            blocks: (0..config.num_hidden_layers)
+                .map(|layer| load_block(&config, layer, &load))
+                .collect::<Result<_>>()?,
+            config,
+            after_block: None,
         })
     }
 
@@ -90,6 +93,7 @@ impl Decoder {
         for block in &self.blocks {
             let layer = cache.as_mut().map(|c| (&mut c.layers[block.layer], batch));
             x = block.forward(&x, &context, layer)?.0;
+            self.block_done()?;
         }
         Ok(x)
     }
@@ -103,6 +107,7 @@ impl Decoder {
             let (y, s) = block.forward(&x, &context, None)?;
             x = y;
             saved.push(s);
+            self.block_done()?;
         }
         Ok((x, Tape { blocks: saved }))
     }
@@ -121,8 +126,17 @@ impl Decoder {
         let mut d = d_hidden;
         for (block, saved) in self.blocks.iter().zip(tape.blocks).rev() {
             d = block.backward(&d, &saved, &context, gradients)?;
+            drop(saved);
+            self.block_done()?;
         }
         Ok(())
+    }
+
+    fn block_done(&self) -> Result<()> {
+        match &self.after_block {
+            Some(f) => Ok(f()?),
+            None => Ok(()),
+        }
     }
 
     /// The final norm of `hidden` rows.
@@ -146,10 +160,11 @@ impl Decoder {
         )?)
     }
 
-    /// Logits `[N, vocab]` of hidden rows `[N, hidden]` that come from [`Self::forward`].
+    /// Logits `[N, vocab]`, as f32, of hidden rows `[N, hidden]` that come from [`Self::forward`].
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let normed = self.final_norm(hidden)?;
-        Ok(ops::matmul(self.path, &normed, &self.head.t()?)?)
+        let logits = ops::matmul(self.path, &normed, &self.head.t()?)?;
+        Ok(logits.to_dtype(DType::F32)?)
     }
 
     /// The head's weight `[vocab, hidden]`.
@@ -172,7 +187,7 @@ impl Decoder {
 
     fn embed(&self, batch: &Batch) -> Result<Tensor> {
         let ids = Tensor::new(batch.tokens.as_slice(), &self.device)?;
-        Ok(self.embedding.index_select(&ids, 0)?)
+        Ok(portable::rows(&self.embedding, &ids)?)
     }
 
     fn context<'a>(&self, batch: &'a Batch, delta: Option<&'a dyn Delta>) -> Result<Context<'a>> {
@@ -216,43 +231,96 @@ pub fn projection_shape(config: &Config, p: Projection) -> [usize; 2] {
     }
 }
 
+/// Name and shape of every tensor of a decoder.
+pub fn tensors(config: &Config) -> Vec<(String, Vec<usize>)> {
+    let (hidden, vocab) = (config.hidden_size, config.vocab_size);
+    let mut all = vec![
+        (EMBEDDING.to_string(), vec![vocab, hidden]),
+        (FINAL_NORM.to_string(), vec![hidden]),
+    ];
+    if !config.tie_word_embeddings {
+        all.push((HEAD.to_string(), vec![vocab, hidden]));
+    }
+    for layer in 0..config.num_hidden_layers {
+        for norm in [INPUT_NORM, POST_ATTENTION_NORM] {
+            all.push((norm_name(layer, norm), vec![hidden]));
+        }
+        if config.qk_norm {
+            for norm in QK_NORM {
+                all.push((norm_name(layer, norm), vec![config.head_dim]));
+            }
+        }
+        for projection in Projection::ALL {
+            let site = Site { layer, projection };
+            let shape = projection_shape(config, projection);
+            if config.qkv_bias && BIASED.contains(&projection) {
+                all.push((format!("model.{site}.bias"), vec![shape[0]]));
+            }
+            all.push((format!("model.{site}.weight"), shape.to_vec()));
+        }
+    }
+    all
+}
+
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const FINAL_NORM: &str = "model.norm.weight";
+const HEAD: &str = "lm_head.weight";
+const INPUT_NORM: &str = "input_layernorm";
+const POST_ATTENTION_NORM: &str = "post_attention_layernorm";
+const QK_NORM: [&str; 2] = ["self_attn.q_norm", "self_attn.k_norm"];
+const BIASED: [Projection; 3] = [Projection::Q, Projection::K, Projection::V];
+
+fn norm_name(layer: usize, norm: &str) -> String {
+    format!("model.layers.{layer}.{norm}.weight")
+}
+
+/// Refuses weights that lack a tensor or have one of another shape.
+pub fn check(config: &Config, weights: &dyn Weights) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (name, shape) in tensors(config) {
+        match weights.shape(&name) {
+            Some(found) if found == shape => {}
+            Some(found) => wrong.push(format!("{name} is {found:?}, expected {shape:?}")),
+            None => wrong.push(format!("{name} is missing")),
+        }
+    }
+    ensure!(
+        wrong.is_empty(),
+        "the weights do not fit the config: {}",
+        describe(&wrong)
+    );
+    Ok(())
+}
+
 fn load_block(
     config: &Config,
     layer: usize,
-    load: &mut impl FnMut(String, &[usize]) -> Result<Option<Tensor>>,
-) -> Result<Option<Block>> {
-    let mut norm =
-        |name: &str, width| load(format!("model.layers.{layer}.{name}.weight"), &[width]);
-    let input_norm = norm("input_layernorm", config.hidden_size)?;
-    let post_attention_norm = norm("post_attention_layernorm", config.hidden_size)?;
-    let qk_norm = match config.family {
-        Family::Llama => Some(None),
-        Family::Qwen3 => {
-            let q = norm("self_attn.q_norm", config.head_dim)?;
-            let k = norm("self_attn.k_norm", config.head_dim)?;
-            q.zip(k).map(Some)
-        }
-    };
-    let mut projections = Vec::new();
-    for projection in Projection::ALL {
-        let site = Site { layer, projection };
-        let shape = projection_shape(config, projection);
-        projections.push(load(format!("model.{site}.weight"), &shape)?);
-    }
-    let projections: Option<Vec<Tensor>> = projections.into_iter().collect();
-    let (Some(input_norm), Some(post_attention_norm), Some(qk_norm), Some(projections)) =
-        (input_norm, post_attention_norm, qk_norm, projections)
-    else {
-        return Ok(None);
-    };
-    let Ok(projections) = projections.try_into() else {
-        unreachable!("one tensor for each of Projection::ALL")
-    };
-    Ok(Some(Block {
+    load: &impl Fn(&str) -> Result<Tensor>,
+) -> Result<Block> {
+    let norm = |name: &str| load(&norm_name(layer, name));
+    let site = |projection| Site { layer, projection };
+    let weight = |p| load(&format!("model.{}.weight", site(p)));
+    let bias = |p| load(&format!("model.{}.bias", site(p)));
+    let [q_norm, k_norm] = QK_NORM;
+    Ok(Block {
         layer,
-        input_norm,
-        post_attention_norm,
-        qk_norm,
-        projections,
-    }))
+        input_norm: norm(INPUT_NORM)?,
+        post_attention_norm: norm(POST_ATTENTION_NORM)?,
+        qk_norm: match config.qk_norm {
+            true => Some((norm(q_norm)?, norm(k_norm)?)),
+            false => None,
+        },
+        qkv_bias: match config.qkv_bias {
+            true => Some(collect(BIASED.map(bias))?),
+            false => None,
+        },
+        projections: collect(Projection::ALL.map(weight))?,
+    })
+}
+
+/// All of them, or the first error.
+fn collect<const N: usize>(results: [Result<Tensor>; N]) -> Result<[Tensor; N]> {
+    let all: Vec<Tensor> = results.into_iter().collect::<Result<_>>()?;
+    all.try_into()
+        .map_err(|_| unreachable!("as many tensors as results"))
 }

@@ -1,41 +1,43 @@
 //! GGUF files: weights dequantized to f32, shape and tokenizer from the metadata.
 
 use super::config::{Config, Family};
-use super::decoder::{Decoder, Weights};
+use super::decoder::Weights;
+use super::gguf_check;
 use super::linear::Projection;
+use super::load::{Source, count};
 use super::tokenizer::Tokenizer;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::quantized::gguf_file::{Content, Value};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Reads a GGUF file.
-pub fn load(path: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
+/// Opens a GGUF file: reads its metadata and its table of tensors.
+pub fn open(path: &Path) -> Result<Source> {
     let mut file = BufReader::new(File::open(path)?);
-    // candle panics on metadata such as an alignment of 0.
-    let content = catch_unwind(AssertUnwindSafe(|| Content::read(&mut file)));
-    let Ok(content) = content else {
-        bail!("not a GGUF file: its metadata makes no sense (general.alignment?)")
-    };
-    let content = content.map_err(unsupported_or_truncated)?;
+    gguf_check::metadata(&mut file)?;
+    let content = Content::read(&mut file)
+        .map_err(|e| anyhow!("not a complete GGUF file with supported types: {e}"))?;
+    gguf_check::tensors(&content, file.get_ref().metadata()?.len())?;
     let config = config(&content)?;
-    let tokenizer = Tokenizer::from_gguf(&content, config.eos_token_ids.clone())?;
-    tokenizer.check_vocabulary(config.vocab_size)?;
-    let weights = Gguf {
-        permuted: config.family == Family::Llama,
-        heads: (config.num_attention_heads, config.num_key_value_heads),
-        content,
-        file: RefCell::new(file),
-    };
-    Ok((Decoder::new(config, &weights, device)?, tokenizer))
-}
-
-fn unsupported_or_truncated(e: candle_core::Error) -> anyhow::Error {
-    anyhow::anyhow!("not a complete GGUF file with supported types: {e}")
+    let stored = content.tensor_infos.values().map(|t| {
+        let dtype = t.ggml_dtype;
+        let blocks = t.shape.elem_count() / dtype.block_size();
+        (format!("{dtype:?}"), blocks * dtype.type_size())
+    });
+    Ok(Source {
+        tokenizer: Tokenizer::from_gguf(&content, config.eos_token_ids.clone())?,
+        stored: count(stored),
+        weights: Box::new(Gguf {
+            permuted: config.family == Family::Llama,
+            heads: (config.num_attention_heads, config.num_key_value_heads),
+            content,
+            file: RefCell::new(file),
+        }),
+        config,
+    })
 }
 
 fn number(v: &Value) -> Option<f64> {
@@ -106,6 +108,8 @@ fn config(content: &Content) -> Result<Config> {
         rms_norm_eps: required("attention.layer_norm_rms_epsilon")?,
         rope_theta: optional("rope.freq_base").unwrap_or(10_000.0),
         max_position_embeddings: whole("context_length")?,
+        qk_norm: family == Family::Qwen3,
+        qkv_bias: family == Family::Qwen2,
         tie_word_embeddings: !content.tensor_infos.contains_key("output.weight"),
         eos_token_ids: content
             .metadata
@@ -133,14 +137,14 @@ impl Weights for Gguf {
         Some(info.shape.dims().to_vec())
     }
 
-    fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
+    fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
         let gguf = gguf_name(name);
         let mut file = self.file.borrow_mut();
         let tensor = self
             .content
             .tensor(&mut *file, &gguf, &Device::Cpu)
             .and_then(|q| q.dequantize(&Device::Cpu))
-            .map_err(|e| anyhow::anyhow!("tensor {gguf}: {e}"))?;
+            .map_err(|e| anyhow!("tensor {gguf}: {e}"))?;
         let heads = match name {
             _ if !self.permuted => None,
             n if n.ends_with("q_proj.weight") => Some(self.heads.0),
@@ -151,7 +155,7 @@ impl Weights for Gguf {
             Some(heads) => unpermute(&tensor, heads)?,
             None => tensor,
         };
-        Ok(tensor.to_device(device)?)
+        Ok(tensor.to_dtype(dtype)?.to_device(device)?)
     }
 }
 
@@ -178,11 +182,11 @@ fn gguf_name(name: &str) -> String {
     }
     let mut parts = name.split('.').skip(2);
     let layer = parts.next().unwrap_or_default();
-    let module = name
-        .trim_end_matches(".weight")
-        .rsplit('.')
-        .next()
-        .unwrap_or_default();
+    let (module, kind) = match name.strip_suffix(".bias") {
+        Some(module) => (module, "bias"),
+        None => (name.trim_end_matches(".weight"), "weight"),
+    };
+    let module = module.rsplit('.').next().unwrap_or_default();
     let gguf = match Projection::from_name(module) {
         Some(Projection::Q) => "attn_q",
         Some(Projection::K) => "attn_k",
@@ -199,7 +203,7 @@ fn gguf_name(name: &str) -> String {
             other => other,
         },
     };
-    format!("blk.{layer}.{gguf}.weight")
+    format!("blk.{layer}.{gguf}.{kind}")
 }
 
 #[cfg(test)]

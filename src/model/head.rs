@@ -4,11 +4,12 @@
 use super::cpu::{Matrix, all_threads, logit_gradient, product, view};
 use super::decoder::Decoder;
 use super::ops::{self, Path};
+use super::portable;
 use anyhow::{Result, ensure};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// Labels whose logits are held at once.
-const CHUNK: usize = 128;
+pub const CHUNK: usize = 128;
 
 /// One thing the model should have said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +31,46 @@ impl Decoder {
         labels: &[Label],
         coefficients: &[f32],
     ) -> Result<(Vec<f32>, Tensor)> {
-        let vocab = self.config.vocab_size;
         ensure!(
             labels.len() == coefficients.len(),
             "one coefficient a label"
         );
+        let (rows, at_labels) = self.at_labels(hidden, labels)?;
+        let normed = self.final_norm(&at_labels)?;
+        let (mut log_p, mut gradients) = (Vec::new(), Vec::new());
+        for (i, chunk) in labels.chunks(CHUNK).enumerate() {
+            let targets: Vec<u32> = chunk.iter().map(|l| l.target).collect();
+            let x = normed.narrow(0, i * CHUNK, chunk.len())?;
+            let coefficients = &coefficients[i * CHUNK..][..chunk.len()];
+            let (p, d) = self.chunk_gradient(&x, &targets, coefficients)?;
+            log_p.push(p);
+            gradients.push(d);
+        }
+        let d = Tensor::cat(&gradients, 0)?;
+        let d = self.final_norm_backward(&d, &at_labels)?;
+        // Labels may share a row; their sum is in f32.
+        let zeros = Tensor::zeros(hidden.shape(), DType::F32, &self.device)?;
+        let d = zeros.index_add(&rows, &d.to_dtype(DType::F32)?, 0)?;
+        // One readback for all chunks: each makes a device wait.
+        let log_p = Tensor::cat(&log_p, 0)?.to_vec1()?;
+        Ok((log_p, d.to_dtype(hidden.dtype())?))
+    }
+
+    /// Log-probability of every label alone.
+    pub fn label_log_probabilities(&self, hidden: &Tensor, labels: &[Label]) -> Result<Vec<f32>> {
+        let (_, at_labels) = self.at_labels(hidden, labels)?;
+        let mut log_p = Vec::with_capacity(labels.len());
+        for (i, chunk) in labels.chunks(CHUNK).enumerate() {
+            let targets: Vec<u32> = chunk.iter().map(|l| l.target).collect();
+            let logits = self.logits(&at_labels.narrow(0, i * CHUNK, chunk.len())?)?;
+            log_p.extend(ops::log_probability(&logits, &targets)?);
+        }
+        Ok(log_p)
+    }
+
+    /// The labels' rows as a tensor, and the hidden states there.
+    fn at_labels(&self, hidden: &Tensor, labels: &[Label]) -> Result<(Tensor, Tensor)> {
+        let vocab = self.config.vocab_size;
         ensure!(
             labels.iter().all(|l| (l.target as usize) < vocab),
             "a label is no token"
@@ -45,35 +81,22 @@ impl Decoder {
         );
         let rows: Vec<u32> = labels.iter().map(|l| l.row).collect();
         let rows = Tensor::new(rows, &self.device)?;
-        let at_labels = hidden.index_select(&rows, 0)?;
-        let normed = self.final_norm(&at_labels)?;
-        let (mut log_p, mut gradients) = (Vec::with_capacity(labels.len()), Vec::new());
-        for (i, chunk) in labels.chunks(CHUNK).enumerate() {
-            let targets: Vec<u32> = chunk.iter().map(|l| l.target).collect();
-            let x = normed.narrow(0, i * CHUNK, chunk.len())?;
-            let coefficients = &coefficients[i * CHUNK..][..chunk.len()];
-            let (p, d) = self.chunk_gradient(&x, &targets, coefficients)?;
-            log_p.extend(p);
-            gradients.push(d);
-        }
-        let d = Tensor::cat(&gradients, 0)?;
-        let d = self.final_norm_backward(&d, &at_labels)?;
-        let zeros = hidden.zeros_like()?;
-        Ok((log_p, zeros.index_add(&rows, &d, 0)?))
+        let at_labels = portable::rows(hidden, &rows)?;
+        Ok((rows, at_labels))
     }
 
-    /// The same for one chunk of normed rows: `[n, hidden]` to log p and the gradient towards them.
+    /// Log p and the gradient for one chunk of normed rows `[n, hidden]`.
     fn chunk_gradient(
         &self,
         x: &Tensor,
         targets: &[u32],
         coefficients: &[f32],
-    ) -> Result<(Vec<f32>, Tensor)> {
+    ) -> Result<(Tensor, Tensor)> {
         let head = self.head();
         if self.path == Path::Portable {
-            let logits = x.matmul(&head.t()?)?;
+            let logits = portable::matmul(x, &head.t()?)?;
             let (p, d) = ops::log_probability_gradient(&logits, targets, coefficients)?;
-            return Ok((p, d.matmul(head)?));
+            return Ok((p, portable::matmul(&d.to_dtype(head.dtype())?, head)?));
         }
         let (n, hidden, vocab) = (targets.len(), x.dim(1)?, head.dim(0)?);
         let mut logits = vec![0f32; n * vocab];
@@ -110,6 +133,7 @@ impl Decoder {
                 all,
             );
         }
+        let log_p = Tensor::from_vec(log_p, n, &self.device)?;
         Ok((log_p, Tensor::from_vec(dx, x.shape(), &self.device)?))
     }
 }

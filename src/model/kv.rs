@@ -1,8 +1,8 @@
 //! The key/value cache: one table a layer, divided into slots of equal capacity.
 
 use super::batch::Batch;
-use super::config::Config;
-use candle_core::{DType, Device, Result, Tensor};
+use super::decoder::Decoder;
+use candle_core::{Result, Tensor};
 
 /// Keys and values of one layer, `[slots · capacity, kv heads · d]` each.
 pub struct LayerCache {
@@ -34,13 +34,14 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// An empty cache in f32.
-    pub fn new(config: &Config, slots: usize, capacity: usize, device: &Device) -> Result<Self> {
+    /// An empty cache for `decoder`, in the type of its activations.
+    pub fn new(decoder: &Decoder, slots: usize, capacity: usize) -> Result<Self> {
+        let (config, dtype, device) = (&decoder.config, decoder.dtype, &decoder.device);
         let shape = (slots * capacity, config.heads().kv_width());
         let layer = |_| {
             Ok(LayerCache {
-                k: Tensor::zeros(shape, DType::F32, device)?,
-                v: Tensor::zeros(shape, DType::F32, device)?,
+                k: Tensor::zeros(shape, dtype, device)?,
+                v: Tensor::zeros(shape, dtype, device)?,
             })
         };
         Ok(Self {

@@ -101,11 +101,14 @@ pub trait Delta {
     ) -> Result<(Tensor, Option<ExtraGradient>)>;
 }
 
-/// A gradient towards a projection's input in the factors it comes as: `scale · left · right`.
+/// A gradient towards a projection's input in the factors it comes as: `scale · left · right`,
+/// element by element times `mask`.
 pub struct ExtraGradient {
     /// `[T, r]`
     pub left: Tensor,
     /// `[r, in]`
     pub right: Tensor,
     pub scale: f64,
+    /// `[T, in]`
+    pub mask: Option<Tensor>,
 }

@@ -18,45 +18,82 @@ pub struct Base {
 
 impl Base {
     /// Loads `base`: an existing folder or `.gguf` file, else a hub id such as `Qwen/Qwen3-0.6B`.
-    pub fn load(base: &str, device: &Device) -> Result<Self> {
+    /// Weights become `dtype`: f32, or bf16 on the portable path.
+    pub fn load(base: &str, dtype: DType, device: &Device) -> Result<Self> {
+        let source = Source::open(base)?;
+        let decoder = Decoder::new(source.config, source.weights.as_ref(), dtype, device)
+            .with_context(|| format!("base {base}"))?;
+        Ok(Self {
+            decoder,
+            tokenizer: source.tokenizer,
+        })
+    }
+}
+
+/// A base model of which no weight was read yet.
+pub struct Source {
+    pub config: Config,
+    pub tokenizer: Tokenizer,
+    pub weights: Box<dyn Weights>,
+    /// By type of storage: how many tensors, how many bytes.
+    pub stored: BTreeMap<String, (usize, usize)>,
+}
+
+impl Source {
+    /// Opens what [`Base::load`] loads.
+    pub fn open(base: &str) -> Result<Self> {
         let path = Path::new(base);
-        let (decoder, tokenizer) = if path.is_dir() {
-            load_folder(path, device)?
+        let source = if path.is_dir() {
+            open_folder(path)
         } else if path.is_file() {
             ensure!(
                 path.extension().is_some_and(|e| e == "gguf"),
                 "base {base}: a file must be a .gguf (or name a folder with config.json)"
             );
-            gguf::load(path, device).with_context(|| format!("base {base}"))?
+            gguf::open(path)
         } else if hub::looks_like_id(base) {
-            load_folder(&hub::fetch(base)?, device)?
+            open_folder(&hub::fetch(base)?)
         } else {
             bail!("base {base}: no such file or folder, and not a hub id like Qwen/Qwen3-0.6B")
         };
-        Ok(Self { decoder, tokenizer })
+        let source = source.with_context(|| format!("base {base}"))?;
+        source
+            .tokenizer
+            .check_vocabulary(source.config.vocab_size)
+            .with_context(|| format!("base {base}"))?;
+        Ok(source)
     }
 }
 
-fn load_folder(folder: &Path, device: &Device) -> Result<(Decoder, Tokenizer)> {
+/// Counts tensors by their type of storage.
+pub(super) fn count(
+    tensors: impl IntoIterator<Item = (String, usize)>,
+) -> BTreeMap<String, (usize, usize)> {
+    let mut stored: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for (kind, bytes) in tensors {
+        let entry = stored.entry(kind).or_default();
+        *entry = (entry.0 + 1, entry.1 + bytes);
+    }
+    stored
+}
+
+fn open_folder(folder: &Path) -> Result<Source> {
     let mut config = Config::from_json(&folder.join("config.json"))?;
     add_generation_eos(folder, &mut config)?;
     let files = weight_files(folder)?;
     // SAFETY: the map is read while it lives; another process truncating the file would be a bus
     // error, as for every program that maps its weights.
-    let tensors = unsafe { MmapedSafetensors::multi(&files) }.with_context(|| {
-        format!(
-            "reading the weights in {} (truncated file?)",
-            folder.display()
-        )
-    })?;
-    let decoder = Decoder::new(config, &Folder { tensors }, device)
-        .with_context(|| format!("loading {}", folder.display()))?;
-    let tokenizer = Tokenizer::from_file(
-        &folder.join("tokenizer.json"),
-        decoder.config.eos_token_ids.clone(),
-    )?;
-    tokenizer.check_vocabulary(decoder.config.vocab_size)?;
-    Ok((decoder, tokenizer))
+    let tensors = unsafe { MmapedSafetensors::multi(&files) }
+        .context("the weights cannot be read (truncated file?)")?;
+    let tokenizer = folder.join("tokenizer.json");
+    let tokenizer = Tokenizer::from_file(&tokenizer, config.eos_token_ids.clone())?;
+    let all = tensors.tensors().into_iter();
+    Ok(Source {
+        stored: count(all.map(|(_, t)| (format!("{:?}", t.dtype()), t.data().len()))),
+        config,
+        tokenizer,
+        weights: Box::new(Folder { tensors }),
+    })
 }
 
 /// Chat models end a turn with a token that only `generation_config.json` lists.
@@ -129,13 +166,14 @@ impl Weights for Folder {
         Some(view.shape().to_vec())
     }
 
-    fn tensor(&self, name: &str, device: &Device) -> Result<Tensor> {
-        let tensor = self.tensors.load(name, device)?;
-        let dtype = tensor.dtype();
+    fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+        // Cast before the upload: a device may round the buffers of results up.
+        let tensor = self.tensors.load(name, &Device::Cpu)?;
+        let stored = tensor.dtype();
         ensure!(
-            matches!(dtype, DType::F32 | DType::F16 | DType::BF16),
-            "{name} is stored as {dtype:?}, expected F32, F16 or BF16"
+            matches!(stored, DType::F32 | DType::F16 | DType::BF16),
+            "{name} is stored as {stored:?}, expected F32, F16 or BF16"
         );
-        Ok(tensor.to_dtype(DType::F32)?)
+        Ok(tensor.to_dtype(dtype)?.to_device(device)?)
     }
 }

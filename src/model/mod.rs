@@ -1,18 +1,30 @@
 //! Decoder-only transformers with an explicit backward pass. Knows projections and a hook on them,
 //! never adapters.
 
-mod attention;
+pub mod attention;
 pub mod batch;
 mod block;
 pub mod config;
 mod cpu;
 pub mod decoder;
 mod gguf;
+mod gguf_check;
 pub mod head;
 mod hub;
 pub mod kv;
 pub mod linear;
 pub mod load;
+mod merges;
 pub mod mismatch;
 pub mod ops;
+mod portable;
 pub mod tokenizer;
+
+#[cfg(feature = "metal")]
+pub use native_metal::pooled;
+
+/// Runs a step of training or decoding; with Metal, in an autorelease pool of its own.
+#[cfg(not(feature = "metal"))]
+pub fn pooled<T>(f: impl FnOnce() -> T) -> T {
+    f()
+}

@@ -1,8 +1,10 @@
 //! The tensor operations of the decoder and their gradients, each with two implementations: the
-//! fused CPU kernel, and plain tensor operations that every device has.
+//! fused f32 CPU kernel, and plain tensor operations that every device has. The portable ones take
+//! activations in any float type; norms, rotations, the softmax and the loss are computed in f32.
 
 use super::cpu;
 pub use super::cpu::AdamW;
+use super::portable;
 use candle_core::{D, DType, Device, Result, Tensor};
 
 /// Which implementation of the operations runs.
@@ -15,10 +17,10 @@ pub enum Path {
 }
 
 impl Path {
-    /// The implementation to use on `device`.
-    pub fn of(device: &Device) -> Self {
-        match device {
-            Device::Cpu => Self::Fused,
+    /// The implementation to use on `device` for activations of `dtype`.
+    pub fn of(device: &Device, dtype: DType) -> Self {
+        match (device, dtype) {
+            (Device::Cpu, DType::F32) => Self::Fused,
             _ => Self::Portable,
         }
     }
@@ -28,10 +30,18 @@ impl Path {
 pub fn rms_norm(path: Path, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     match path {
         Path::Fused => cpu::rms_norm(x, weight, eps),
-        Path::Portable => x
-            .broadcast_mul(&inverse_rms(x, eps)?)?
-            .broadcast_mul(weight),
+        Path::Portable => {
+            let wide = f32(x)?;
+            wide.broadcast_mul(&inverse_rms(&wide, eps)?)?
+                .broadcast_mul(weight)?
+                .to_dtype(x.dtype())
+        }
     }
+}
+
+/// `x` in f32.
+fn f32(x: &Tensor) -> Result<Tensor> {
+    x.to_dtype(DType::F32)
 }
 
 fn inverse_rms(x: &Tensor, eps: f64) -> Result<Tensor> {
@@ -49,11 +59,12 @@ pub fn rms_norm_backward(
     match path {
         Path::Fused => cpu::rms_norm_backward(dy, x, weight, eps),
         Path::Portable => {
-            let inv = inverse_rms(x, eps)?;
-            let g = dy.broadcast_mul(weight)?;
-            let dot = (&g * x)?.mean_keepdim(D::Minus1)?;
-            let c = (dot * inv.powf(3.0)?)?;
-            g.broadcast_mul(&inv)? - x.broadcast_mul(&c)?
+            let wide = f32(x)?;
+            let inv = inverse_rms(&wide, eps)?;
+            let g = f32(dy)?.broadcast_mul(weight)?;
+            let dot = (&g * &wide)?.mean_keepdim(D::Minus1)?;
+            let c = ((dot * inv.sqr()?)? * &inv)?;
+            (g.broadcast_mul(&inv)? - wide.broadcast_mul(&c)?)?.to_dtype(x.dtype())
         }
     }
 }
@@ -79,13 +90,15 @@ fn rotate(path: Path, x: &Tensor, rotary: &Rotary, sign: f32) -> Result<Tensor> 
         Path::Fused => cpu::rope(x, &rotary.cos, &rotary.sin, sign),
         Path::Portable => {
             let (t, half) = rotary.cos.dims2()?;
-            let x4 = x.reshape((t, (), 2 * half))?;
+            let x4 = f32(x)?.reshape((t, (), 2 * half))?;
             let (a, b) = (x4.narrow(2, 0, half)?, x4.narrow(2, half, half)?);
             let cos = rotary.cos.unsqueeze(1)?;
             let sin = (rotary.sin.unsqueeze(1)? * f64::from(sign))?;
             let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
             let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
-            Tensor::cat(&[first, second], 2)?.reshape(x.shape())
+            Tensor::cat(&[first, second], 2)?
+                .reshape(x.shape())?
+                .to_dtype(x.dtype())
         }
     }
 }
@@ -94,7 +107,7 @@ fn rotate(path: Path, x: &Tensor, rotary: &Rotary, sign: f32) -> Result<Tensor> 
 pub fn swiglu(path: Path, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     match path {
         Path::Fused => cpu::swiglu(gate, up),
-        Path::Portable => gate.silu()? * up,
+        Path::Portable => (f32(gate)?.silu()? * f32(up)?)?.to_dtype(gate.dtype()),
     }
 }
 
@@ -108,11 +121,14 @@ pub fn swiglu_backward(
     match path {
         Path::Fused => cpu::swiglu_backward(dy, gate, up),
         Path::Portable => {
-            let s = (gate.neg()?.exp()? + 1.0)?.recip()?;
+            let (dtype, dy, gate, up) = (gate.dtype(), f32(dy)?, f32(gate)?, f32(up)?);
+            // σ(g) = (1 + tanh(g/2)) / 2 never overflows, which Metal's fast math need not survive.
+            let s = (((&gate * 0.5)?.tanh()? * 0.5)? + 0.5)?;
             let silu = (gate * &s)?;
             // d silu = s · (1 + g · (1 − s)) = s + silu − silu · s
             let slope = ((&s + &silu)? - (&silu * &s)?)?;
-            Ok((((dy * up)? * slope)?, (dy * silu)?))
+            let d_gate = ((&dy * up)? * slope)?;
+            Ok((d_gate.to_dtype(dtype)?, (dy * silu)?.to_dtype(dtype)?))
         }
     }
 }
@@ -128,19 +144,30 @@ pub fn add(path: Path, a: Tensor, b: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// `x[r, c] · scale[c]`.
-pub fn scale_columns(path: Path, x: &Tensor, scale: &Tensor) -> Result<Tensor> {
+/// `x[r, c] + bias[c]`; `x` is consumed so that the CPU adds in place.
+pub fn add_row(path: Path, x: Tensor, bias: &Tensor) -> Result<Tensor> {
     match path {
-        Path::Fused => cpu::scale_columns(x, scale),
-        Path::Portable => x.broadcast_mul(scale),
+        Path::Fused => {
+            x.inplace_op2(bias, &cpu::AddRow)?;
+            Ok(x)
+        }
+        Path::Portable => f32(&x)?.broadcast_add(&f32(bias)?)?.to_dtype(x.dtype()),
     }
 }
 
-/// `Σ_r a[r, c] · b[r, c]` for every column.
+/// `x[r, c] · scale[c]`, with an f32 scale.
+pub fn scale_columns(path: Path, x: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    match path {
+        Path::Fused => cpu::scale_columns(x, scale),
+        Path::Portable => f32(x)?.broadcast_mul(scale)?.to_dtype(x.dtype()),
+    }
+}
+
+/// `Σ_r a[r, c] · b[r, c]` for every column, in f32.
 pub fn column_dot(path: Path, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     match path {
         Path::Fused => cpu::column_dot(a, b),
-        Path::Portable => (a * b)?.sum(0),
+        Path::Portable => (f32(a)? * f32(b)?)?.sum(0),
     }
 }
 
@@ -183,11 +210,12 @@ pub fn norm<'a>(path: Path, tensors: impl Iterator<Item = &'a Tensor>) -> Result
 pub fn matmul(path: Path, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     match path {
         Path::Fused => cpu::matmul(a, b),
-        Path::Portable => a.matmul(b),
+        Path::Portable => portable::matmul(a, b),
     }
 }
 
-/// `y + scale · a · b`; `y` is consumed so that the CPU adds in place.
+/// `y + scale · a · b`; `y` is consumed so that the CPU adds in place. The product may be of another
+/// type than `y`.
 pub fn add_product(path: Path, y: Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<Tensor> {
     match path {
         Path::Fused => {
@@ -195,28 +223,44 @@ pub fn add_product(path: Path, y: Tensor, a: &Tensor, b: &Tensor, scale: f64) ->
             y.inplace_op3(a, b, &cpu::AddProduct { scale })?;
             Ok(y)
         }
-        Path::Portable => y + (a.matmul(b)? * scale)?,
+        Path::Portable => {
+            let product = (portable::matmul(a, b)? * scale)?;
+            let dtype = y.dtype();
+            (f32(&y)? + f32(&product)?)?.to_dtype(dtype)
+        }
     }
 }
 
 /// Log-probability of one target a row of `logits` `[N, vocab]`, and the gradient of
-/// Σ coefficient · log p towards the logits.
+/// Σ coefficient · log p towards the logits, in f32.
 pub fn log_probability_gradient(
     logits: &Tensor,
     targets: &[u32],
     coefficients: &[f32],
-) -> Result<(Vec<f32>, Tensor)> {
-    let (n, _) = logits.dims2()?;
+) -> Result<(Tensor, Tensor)> {
+    let n = logits.dim(0)?;
     let device = logits.device();
-    let logits = logits.to_dtype(DType::F32)?;
+    let logits = f32(logits)?;
+    let targets = Tensor::from_slice(targets, (n, 1), device)?;
+    let (log_p, exp, sum) = log_softmax_at(&logits, &targets)?;
+    let c = Tensor::from_slice(coefficients, (n, 1), device)?;
+    let softmax = exp.broadcast_mul(&(c.neg()? / sum)?)?;
+    softmax.scatter_add_set(&targets, &c, 1)?;
+    Ok((log_p, softmax))
+}
+
+/// Log-probability of one target a row of `logits` `[N, vocab]`.
+pub fn log_probability(logits: &Tensor, targets: &[u32]) -> Result<Vec<f32>> {
+    let targets = Tensor::from_slice(targets, (targets.len(), 1), logits.device())?;
+    log_softmax_at(&f32(logits)?, &targets)?.0.to_vec1()
+}
+
+/// log p at `targets` `[N]`, and what it is made of: e^(logit − max) `[N, vocab]` and its sum `[N, 1]`.
+fn log_softmax_at(logits: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
     let max = logits.max_keepdim(1)?;
     let exp = logits.broadcast_sub(&max)?.exp()?;
     let sum = exp.sum_keepdim(1)?;
-    let targets = Tensor::from_slice(targets, (n, 1), device)?;
-    let at_target = logits.gather(&targets, 1)?;
+    let at_target = portable::gather(logits, targets, 1)?;
     let log_p = ((at_target - max)? - sum.log()?)?.squeeze(1)?;
-    let c = Tensor::from_slice(coefficients, (n, 1), device)?;
-    let softmax = exp.broadcast_mul(&(c.neg()? / sum)?)?;
-    let gradient = softmax.scatter_add(&targets, &c, 1)?;
-    Ok((log_p.to_vec1()?, gradient))
+    Ok((log_p, exp, sum))
 }

@@ -1,6 +1,7 @@
 //! Text to token ids and back.
 
-use anyhow::{Result, anyhow, ensure};
+use super::merges;
+use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::quantized::gguf_file::Content;
 use candle_core::quantized::tokenizer::TokenizerFromGguf;
 use std::path::Path;
@@ -12,6 +13,8 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 /// A tokenizer and the tokens that end a sequence.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// Names of the special tokens.
+    specials: Vec<String>,
     eos: Vec<u32>,
 }
 
@@ -20,9 +23,12 @@ impl Tokenizer {
     /// appends.
     pub fn from_file(path: &Path, eos: Vec<u32>) -> Result<Self> {
         ensure!(path.is_file(), "{}: no such file", path.display());
-        let inner = tokenizers::Tokenizer::from_file(path)
-            .map_err(|e| anyhow!("{}: {e}", path.display()))?;
-        Self::new(inner, eos)
+        let read = || {
+            let text = std::fs::read_to_string(path)?;
+            merges::check_json(&text)?;
+            Self::new(text.parse().map_err(|e| anyhow!("{e}"))?, eos)
+        };
+        read().with_context(|| path.display().to_string())
     }
 
     /// Builds the tokenizer that GGUF metadata describes.
@@ -32,6 +38,7 @@ impl Tokenizer {
             None => "default",
         };
         let byte_level = || PreTokenizerWrapper::from(ByteLevel::new(false, true, true));
+        merges::check_gguf(content)?;
         let mut inner = tokenizers::Tokenizer::from_gguf(content)?;
         match pre {
             // candle knows this one.
@@ -54,7 +61,13 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|e| anyhow!("{e}"))?;
         inner.with_padding(None);
         ensure!(!eos.is_empty(), "the model's config names no eos_token_id");
-        let this = Self { inner, eos };
+        let added = inner.get_added_tokens_decoder().into_values();
+        let specials = added.filter(|t| t.special && !t.content.is_empty());
+        let this = Self {
+            specials: specials.map(|t| t.content).collect(),
+            inner,
+            eos,
+        };
         for id in &this.eos {
             ensure!(
                 this.inner.id_to_token(*id).is_some(),
@@ -83,6 +96,42 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// Token ids of `text` in which a special token's name is text like any other: what a stranger
+    /// wrote must not end a turn.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        let mut rest = text;
+        while let Some(at) = self.specials.iter().filter_map(|s| rest.find(s)).min() {
+            // Cut behind the name's first character, neither half is a special token.
+            let cut = at + rest[at..].chars().next().map_or(1, char::len_utf8);
+            ids.extend(self.encode(&rest[..cut])?);
+            rest = &rest[cut..];
+        }
+        ids.extend(self.encode(rest)?);
+        Ok(ids)
+    }
+
+    /// The id of the token `name`, such as `<|im_end|>`.
+    pub fn id(&self, name: &str) -> Option<u32> {
+        self.inner.token_to_id(name)
+    }
+
+    /// Number of tokens, special ones included.
+    pub fn len(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Text of `ids` with special tokens shown.
+    pub fn show(&self, ids: &[u32]) -> Result<String> {
+        self.inner
+            .decode(ids, false)
+            .map_err(|e| anyhow!("decoding tokens: {e}"))
+    }
+
     /// Text of `ids`, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         self.inner
@@ -93,6 +142,11 @@ impl Tokenizer {
     /// The token that ends a trained answer.
     pub fn eos(&self) -> u32 {
         self.eos[0]
+    }
+
+    /// All tokens that end generation.
+    pub fn ends(&self) -> &[u32] {
+        &self.eos
     }
 
     /// Whether `id` ends generation.

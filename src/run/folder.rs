@@ -1,17 +1,19 @@
 //! A run's folder: filled beside its final place and renamed there when the run is whole.
 
+use super::files::write_atomic;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A folder under construction. Dropped before [`Self::finish`], it is removed.
+/// A folder under construction. Dropped before [`Self::finish`] or [`Self::keep`], it is removed.
 pub struct RunFolder {
     target: PathBuf,
     partial: PathBuf,
     metrics: Option<File>,
     finished: bool,
+    kept: bool,
 }
 
 impl RunFolder {
@@ -35,13 +37,23 @@ impl RunFolder {
             partial,
             metrics: None,
             finished: false,
+            kept: false,
         })
     }
 
-    /// Writes a file of the folder.
+    /// Writes a file of the folder; `name` may lie in a folder of its own.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
-        let path = self.partial.join(name);
-        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
+        write_atomic(&self.partial.join(name), content)
+    }
+
+    /// From now on the work is kept where it is, should the run stop before [`Self::finish`].
+    pub fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Where the work is, once [`Self::keep`] was called.
+    pub fn kept(&self) -> Option<&Path> {
+        self.kept.then_some(&self.partial)
     }
 
     /// Appends a line to `metrics.jsonl`, which can be followed while the run goes on.
@@ -77,7 +89,7 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        if !self.finished {
+        if !(self.finished || self.kept) {
             // The error that ended the run is the one to report.
             let _ = fs::remove_dir_all(&self.partial);
         }

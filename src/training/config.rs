@@ -13,6 +13,16 @@ pub enum Schedule {
     Constant,
 }
 
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Length {
+    /// Passes over the data.
+    Epochs(f64),
+    /// Optimizer steps.
+    Steps(usize),
+}
+
 /// What happens to a row longer than `max_seq`. An answer is never cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -28,10 +38,9 @@ pub enum OnLong {
 /// Optimisation settings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrainConfig {
-    /// Passes over the data, unless `steps` is given.
-    pub epochs: f64,
-    /// Optimizer steps.
-    pub steps: Option<usize>,
+    /// How long the run is.
+    #[serde(flatten)]
+    pub length: Length,
     /// Rows a forward pass.
     pub batch: usize,
     /// Forward passes an optimizer step.
@@ -48,8 +57,14 @@ pub struct TrainConfig {
     /// Longest row in tokens.
     pub max_seq: usize,
     pub on_long: OnLong,
-    /// Every epoch in another order; otherwise the file's.
-    pub shuffle: bool,
+    /// Share of the time the device works; it rests after each step, so that a laptop stays cool.
+    pub throttle: f64,
+    /// Take rows in the file's order; otherwise every epoch has another.
+    pub no_shuffle: bool,
+    /// Steps between measurements of the validation loss [default: a tenth of the run].
+    pub val_every: Option<usize>,
+    /// Steps between saved adapters.
+    pub save_every: Option<usize>,
     /// Of the adapter's start and the order of rows.
     pub seed: u64,
 }
@@ -57,8 +72,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            epochs: 3.0,
-            steps: None,
+            length: Length::Epochs(3.0),
             batch: 8,
             grad_accum: 1,
             lr: 5e-4,
@@ -68,7 +82,10 @@ impl Default for TrainConfig {
             clip: 1.0,
             max_seq: 512,
             on_long: OnLong::Error,
-            shuffle: true,
+            throttle: 1.0,
+            no_shuffle: false,
+            val_every: None,
+            save_every: None,
             seed: 0,
         }
     }
@@ -78,10 +95,16 @@ impl TrainConfig {
     /// Refuses values no run can have.
     pub fn check(&self) -> Result<()> {
         // The upper bounds keep products of these numbers far from overflow.
+        let (epochs, steps) = match self.length {
+            Length::Epochs(epochs) => (epochs, 1),
+            Length::Steps(steps) => (1.0, steps),
+        };
         for (flag, value, most) in [
-            ("--steps", self.steps.unwrap_or(1), 1_000_000_000),
+            ("--steps", steps, 1_000_000_000),
             ("--batch", self.batch, 65_536),
             ("--grad-accum", self.grad_accum, 65_536),
+            ("--val-every", self.val_every.unwrap_or(1), 1_000_000_000),
+            ("--save-every", self.save_every.unwrap_or(1), 1_000_000_000),
         ] {
             ensure!(
                 (1..=most).contains(&value),
@@ -89,7 +112,7 @@ impl TrainConfig {
             );
         }
         ensure!(
-            self.epochs > 0.0 && self.epochs <= 1e6,
+            epochs > 0.0 && epochs <= 1e6,
             "--epochs must be above 0 and at most 1000000"
         );
         ensure!(self.lr.is_finite() && self.lr > 0.0, "--lr must be above 0");
@@ -105,6 +128,10 @@ impl TrainConfig {
             self.clip.is_finite() && self.clip >= 0.0,
             "--clip must be 0 (off) or more"
         );
+        ensure!(
+            (0.05..=1.0).contains(&self.throttle),
+            "--throttle is a share of the time, 0.05 to 1"
+        );
         ensure!(self.max_seq >= 2, "--max-seq must be at least 2");
         Ok(())
     }
@@ -116,18 +143,29 @@ impl TrainConfig {
 
     /// Optimizer steps for a set of `rows`.
     pub fn total_steps(&self, rows: usize) -> usize {
-        match self.steps {
-            Some(steps) => steps,
-            None => self.total_rows(rows).div_ceil(self.rows_per_step()),
+        match self.length {
+            Length::Steps(steps) => steps,
+            Length::Epochs(_) => self.total_rows(rows).div_ceil(self.rows_per_step()),
         }
     }
 
     /// Rows seen over the whole run; the last step of an epoch count may be a partial one.
     pub fn total_rows(&self, rows: usize) -> usize {
-        match self.steps {
-            Some(steps) => steps * self.rows_per_step(),
-            None => ((rows as f64 * self.epochs).ceil() as usize).max(1),
+        match self.length {
+            Length::Steps(steps) => steps * self.rows_per_step(),
+            Length::Epochs(epochs) => ((rows as f64 * epochs).ceil() as usize).max(1),
         }
+    }
+
+    /// Whether the validation loss is measured after `step` (from 1) of `total`; after the last always.
+    pub fn validates(&self, step: usize, total: usize) -> bool {
+        let every = self.val_every.unwrap_or(total.div_ceil(10));
+        step == total || step.is_multiple_of(every)
+    }
+
+    /// Whether the adapter is saved after `step` (from 1) of `total`; the last one is the run's result.
+    pub fn saves(&self, step: usize, total: usize) -> bool {
+        step < total && self.save_every.is_some_and(|n| step.is_multiple_of(n))
     }
 
     /// Learning rate of `step` (from 0) of `total`: the warm-up factor times the schedule's.

@@ -2,6 +2,7 @@
 
 pub mod batching;
 pub mod config;
+pub mod memory;
 pub mod optim;
 pub mod sft;
 pub mod trainer;

@@ -1,88 +1,139 @@
 //! Supervised fine-tuning: rows become tokens and labels; the loss is the mean negative
-//! log-probability of the answers' tokens.
+//! log-probability of the tokens that are learned.
 
 use super::config::{OnLong, TrainConfig};
-use crate::data::record::{Record, plain};
+use crate::data::record::Record;
+use crate::data::template::Renderer;
 use crate::model::batch::Batch;
 use crate::model::head::Label;
-use crate::model::tokenizer::Tokenizer;
 use anyhow::{Result, bail, ensure};
+use std::ops::Range;
 
-/// A tokenized row: what is given and what is to be said, its end marker included.
+/// A tokenized row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
-    pub prompt: Vec<u32>,
-    pub answer: Vec<u32>,
+    pub tokens: Vec<u32>,
+    /// What is learned: runs of `tokens`, in their order. None begins at 0, for nothing predicts the first token.
+    pub learned: Vec<Range<usize>>,
 }
 
 impl Example {
+    /// A prompt and its answer, end marker included.
+    pub fn new(prompt: &[u32], answer: &[u32]) -> Self {
+        let tokens = [prompt, answer].concat();
+        let answer = prompt.len()..tokens.len();
+        Self {
+            tokens,
+            learned: Vec::from([answer]),
+        }
+    }
+
     /// Tokens of the row.
     pub fn len(&self) -> usize {
-        self.prompt.len() + self.answer.len()
+        self.tokens.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.tokens.is_empty()
+    }
+
+    /// Tokens that are learned.
+    pub fn labels(&self) -> usize {
+        self.learned.iter().map(Range::len).sum()
     }
 }
 
-/// Tokenizes records as the `plain` template joins them: prompt, newline, answer, eos. Rows that
-/// `on_long` leaves out are counted.
-pub fn encode(
-    records: &[Record],
-    tokenizer: &Tokenizer,
-    config: &TrainConfig,
-) -> Result<(Vec<Example>, usize)> {
-    let (mut examples, mut skipped) = (Vec::new(), 0);
+/// Rows ready for training, and where each came from.
+pub struct Encoded {
+    pub examples: Vec<Example>,
+    /// `file:line` of each example.
+    pub places: Vec<String>,
+    /// Rows that `on_long` left out.
+    pub skipped: usize,
+}
+
+/// Tokenizes records by `renderer`'s template and holds them to `config.max_seq`.
+pub fn encode(records: &[Record], renderer: &Renderer, config: &TrainConfig) -> Result<Encoded> {
+    let mut encoded = Encoded {
+        examples: Vec::new(),
+        places: Vec::new(),
+        skipped: 0,
+    };
     for record in records {
-        let mut prompt = tokenizer.encode(&plain(&record.prompt))?;
-        let mut answer = tokenizer.encode(&record.answer)?;
-        answer.push(tokenizer.eos());
-        ensure!(
-            !prompt.is_empty(),
-            "{}: the prompt has no tokens",
-            record.place
-        );
-        let length = prompt.len() + answer.len();
-        if length > config.max_seq {
-            let (place, most) = (&record.place, config.max_seq);
-            match config.on_long {
-                OnLong::Error => bail!(
-                    "{place}: the row has {length} tokens, more than --max-seq {most}; raise it, or use --on-long skip or truncate-prompt"
-                ),
-                OnLong::Skip => {
-                    skipped += 1;
-                    continue;
-                }
-                OnLong::TruncatePrompt => {
-                    ensure!(
-                        answer.len() < most,
-                        "{place}: the answer alone has {} tokens, --max-seq is {most}; an answer is never cut",
-                        answer.len()
-                    );
-                    prompt.drain(..length - most);
-                }
+        match fit(example(record, renderer)?, config, &record.place)? {
+            Some(example) => {
+                encoded.examples.push(example);
+                encoded.places.push(record.place.clone());
             }
+            None => encoded.skipped += 1,
         }
-        examples.push(Example { prompt, answer });
     }
     ensure!(
-        !examples.is_empty(),
-        "all {skipped} rows are longer than --max-seq {}",
+        !encoded.examples.is_empty(),
+        "all {} rows are longer than --max-seq {}",
+        encoded.skipped,
         config.max_seq
     );
-    Ok((examples, skipped))
+    Ok(encoded)
 }
 
-/// Packs examples into one batch; a label stands at the row before each answer token.
+fn example(record: &Record, renderer: &Renderer) -> Result<Example> {
+    let place = &record.place;
+    let pieces = renderer.row(&record.content);
+    let pieces = pieces.map_err(|e| e.context(place.clone()))?;
+    let (mut tokens, mut learned) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let start = tokens.len().max(1);
+        tokens.extend(piece.tokens);
+        if piece.learned && start < tokens.len() {
+            learned.push(start..tokens.len());
+        }
+    }
+    ensure!(
+        !learned.is_empty(),
+        "{place}: the row has no token to learn"
+    );
+    Ok(Example { tokens, learned })
+}
+
+/// Holds a row to `max_seq`; `None` leaves it out.
+fn fit(mut e: Example, config: &TrainConfig, place: &str) -> Result<Option<Example>> {
+    let (length, most) = (e.len(), config.max_seq);
+    if length <= most {
+        return Ok(Some(e));
+    }
+    match config.on_long {
+        OnLong::Error => bail!(
+            "{place}: the row has {length} tokens, more than --max-seq {most}; raise it, or use --on-long skip or truncate-prompt"
+        ),
+        OnLong::Skip => Ok(None),
+        OnLong::TruncatePrompt => {
+            let (cut, given) = (length - most, e.learned[0].start);
+            // One token must stay, for the first learned one to be predicted from.
+            ensure!(
+                cut < given,
+                "{place}: {} of the row's {length} tokens are the answer or follow its start, --max-seq is {most}; an answer is never cut",
+                length - given
+            );
+            e.tokens.drain(..cut);
+            for range in &mut e.learned {
+                *range = range.start - cut..range.end - cut;
+            }
+            Ok(Some(e))
+        }
+    }
+}
+
+/// Packs examples into one batch; a label stands at the row before each learned token.
 pub fn pack<'a>(examples: impl IntoIterator<Item = &'a Example>) -> (Batch, Vec<Label>) {
     let (mut batch, mut labels) = (Batch::default(), Vec::new());
     for (sequence, e) in examples.into_iter().enumerate() {
-        let first = batch.len() + e.prompt.len();
-        batch.push_sequence(&[e.prompt.as_slice(), &e.answer].concat());
-        labels.extend(e.answer.iter().enumerate().map(|(i, &target)| Label {
+        let first = batch.len();
+        batch.push_sequence(&e.tokens);
+        let learned = e.learned.iter().cloned().flatten();
+        labels.extend(learned.map(|i| Label {
             row: (first + i - 1) as u32,
-            target,
+            target: e.tokens[i],
             sequence: sequence as u32,
         }));
     }
@@ -95,16 +146,16 @@ mod tests {
 
     #[test]
     fn labels_stand_before_what_they_predict() {
-        let e = |p: &[u32], a: &[u32]| Example {
-            prompt: p.to_vec(),
-            answer: a.to_vec(),
+        let two_turns = Example {
+            tokens: vec![4, 5, 6, 9],
+            learned: vec![1..2, 3..4],
         };
-        let (batch, labels) = pack(&[e(&[1, 2], &[3, 9]), e(&[4], &[5, 9])]);
-        assert_eq!(batch.tokens, [1, 2, 3, 9, 4, 5, 9]);
+        let (batch, labels) = pack(&[Example::new(&[1, 2], &[3, 9]), two_turns]);
+        assert_eq!(batch.tokens, [1, 2, 3, 9, 4, 5, 6, 9]);
         let seen: Vec<_> = labels
             .iter()
             .map(|l| (l.row, l.target, l.sequence))
             .collect();
-        assert_eq!(seen, [(1, 3, 0), (2, 9, 0), (4, 5, 1), (5, 9, 1)]);
+        assert_eq!(seen, [(1, 3, 0), (2, 9, 0), (4, 5, 1), (6, 9, 1)]);
     }
 }

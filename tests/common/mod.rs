@@ -1,16 +1,18 @@
 //! What several test files share: the tiny models under tests/goldens and the binary.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use factory::generation::engine::Engine;
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::{Answer, StopConfig};
 use factory::model::load::Base;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use tempfile::TempDir;
 
 #[allow(dead_code)]
-pub const MODELS: [&str; 2] = ["tiny-llama", "tiny-qwen3"];
+pub const MODELS: [&str; 3] = ["tiny-llama", "tiny-qwen2", "tiny-qwen3"];
 
 pub fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -30,7 +32,7 @@ pub fn ids(value: &Value) -> Vec<u32> {
 
 #[allow(dead_code)]
 pub fn base(name: &str) -> Base {
-    Base::load(golden(name).to_str().unwrap(), &Device::Cpu).unwrap()
+    Base::load(golden(name).to_str().unwrap(), DType::F32, &Device::Cpu).unwrap()
 }
 
 /// Greedy answers to `prompts`.
@@ -69,4 +71,53 @@ pub fn factory(args: &[&str]) -> Output {
         .env("RUST_BACKTRACE", "1")
         .output()
         .unwrap()
+}
+
+/// A folder with training rows and prompts.
+#[allow(dead_code)]
+pub fn workplace() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut train = String::new();
+    let mut dev = String::new();
+    for i in 0..6 {
+        train += &format!("{{\"instruction\":\"count {i}\",\"response\":\"select {i};\"}}\n");
+        dev += &format!("{{\"id\":\"d{i}\",\"prompt\":\"count {i}\"}}\n");
+    }
+    fs::write(dir.path().join("train.jsonl"), train).unwrap();
+    fs::write(dir.path().join("dev.jsonl"), dev).unwrap();
+    dir
+}
+
+#[allow(dead_code)]
+pub fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_string()
+}
+
+#[allow(dead_code)]
+pub fn tiny() -> String {
+    text(&golden("tiny-llama"))
+}
+
+/// Runs and returns stdout; panics with stderr on failure.
+#[allow(dead_code)]
+pub fn ok(args: &[&str]) -> String {
+    let out = factory(args);
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{args:?}: {stderr}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// Runs a command that must fail with `code` and one line on stderr that holds every one of `parts`.
+#[allow(dead_code)]
+pub fn fails(args: &[&str], code: i32, parts: &[&str]) {
+    let out = factory(args);
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert!(!stderr.contains("rust_begin"), "{stderr}");
+    let line = stderr.lines().find(|l| l.starts_with("error: "));
+    let line = line.unwrap_or_else(|| panic!("no error line: {stderr}"));
+    for part in parts {
+        assert!(line.contains(part), "{line:?} lacks {part:?}");
+    }
 }

@@ -123,6 +123,33 @@ impl InplaceOp2 for AddAssign {
     }
 }
 
+/// Adds the row `src` to every row of `dst`.
+pub struct AddRow;
+
+impl InplaceOp2 for AddRow {
+    fn name(&self) -> &'static str {
+        "add-row"
+    }
+
+    fn cpu_fwd(
+        &self,
+        dst: &mut CpuStorage,
+        dl: &Layout,
+        src: &CpuStorage,
+        sl: &Layout,
+    ) -> Result<()> {
+        let src = elements(src, sl)?;
+        let dst = elements_mut(dst, dl)?;
+        if src.is_empty() || !dst.len().is_multiple_of(src.len()) {
+            candle_core::bail!("a row of {} to {} elements", src.len(), dst.len())
+        }
+        dst.par_chunks_mut(rows_per_task(src.len()) * src.len())
+            .flat_map_iter(|task| task.chunks_exact_mut(src.len()))
+            .for_each(|row| row.iter_mut().zip(src).for_each(|(d, s)| *d += s));
+        Ok(())
+    }
+}
+
 /// `x[r, c] · scale[c]`.
 pub fn scale_columns(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     let (xs, scale) = (view(x)?, view(scale)?);

@@ -12,7 +12,7 @@ mod vector;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};
 pub use elementwise::{
-    AddAssign, column_dot, rms_norm, rms_norm_backward, rope, scale_columns, swiglu,
+    AddAssign, AddRow, column_dot, rms_norm, rms_norm_backward, rope, scale_columns, swiglu,
     swiglu_backward,
 };
 pub use loss::logit_gradient;

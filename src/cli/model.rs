@@ -1,0 +1,118 @@
+//! `factory model`: what a base is.
+
+use super::say;
+use super::sft::DEFAULT_BASE;
+use crate::adapters::config::AdapterConfig;
+use crate::data::template::{Renderer, Template};
+use crate::model::decoder;
+use crate::model::load::Source;
+use crate::training::memory;
+use anyhow::Result;
+
+/// Look at base models.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show a base's shape, parameters, tokenizer, and the memory it needs.
+    Inspect {
+        /// A folder of safetensors, a .gguf file, or a hub id.
+        #[arg(default_value = DEFAULT_BASE)]
+        base: String,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<()> {
+    let Command::Inspect { base } = args.command;
+    inspect(&base)
+}
+
+/// Rows of a batch and tokens of a row for which memory is stated: the defaults of `sft` and `generate`.
+const ROWS: [usize; 2] = [1, 8];
+const ROW: usize = 512;
+const SLOTS: usize = 16;
+
+fn inspect(base: &str) -> Result<()> {
+    let source = Source::open(base)?;
+    decoder::check(&source.config, source.weights.as_ref())?;
+    let c = &source.config;
+    let head = if c.tie_word_embeddings { "tied" } else { "own" };
+    say(format_args!(
+        "{base}: {}, {} parameters, {head} head",
+        c.family.name(),
+        memory::parameters(c)
+    ))?;
+    say(format_args!(
+        "  {} layers, hidden {}, mlp {}, {} query and {} key/value heads of {}{}{}",
+        c.num_hidden_layers,
+        c.hidden_size,
+        c.intermediate_size,
+        c.num_attention_heads,
+        c.num_key_value_heads,
+        c.head_dim,
+        if c.qk_norm { ", normed" } else { "" },
+        if c.qkv_bias { ", with bias" } else { "" },
+    ))?;
+    say(format_args!(
+        "  {} positions, rope theta {}, norm eps {:e}",
+        c.max_position_embeddings, c.rope_theta, c.rms_norm_eps
+    ))?;
+    let stored = source.stored.iter();
+    let stored = stored.map(|(kind, (n, bytes))| format!("{n} x {kind} ({})", size(*bytes)));
+    say(format_args!(
+        "  stored: {}",
+        stored.collect::<Vec<_>>().join(", ")
+    ))?;
+
+    let t = &source.tokenizer;
+    let ends = t
+        .ends()
+        .iter()
+        .map(|&id| Ok(format!("{:?} ({id})", t.show(&[id])?)));
+    let ends = ends.collect::<Result<Vec<_>>>()?.join(", ");
+    let chatml = match Renderer::new(Template::Chatml, t) {
+        Ok(_) => "yes",
+        Err(_) => "no",
+    };
+    say(format_args!(
+        "tokenizer: {} tokens of {} rows, ends with {ends}, chatml {chatml}",
+        t.len(),
+        c.vocab_size
+    ))?;
+
+    let adapter = AdapterConfig::new(8, 16.0);
+    say(format_args!(
+        "adapter of rank 8 on every projection: {} parameters",
+        memory::adapter_parameters(c, &adapter)
+    ))?;
+    for (name, bytes) in [("f32", 4), ("bf16", 2)] {
+        let weights = memory::parameters(c) * bytes;
+        let cache = memory::cache(c, SLOTS * ROW, bytes);
+        say(format_args!(
+            "memory in {name}: weights {}; generate, {SLOTS} rows of {ROW} tokens: {}",
+            size(weights),
+            size(weights + cache)
+        ))?;
+        for rows in ROWS {
+            let training = memory::training(c, &adapter, rows * ROW, bytes);
+            say(format_args!(
+                "  sft, rank 8, {rows} rows of {ROW} tokens: {}",
+                size(weights + training)
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes for people, as GB or MB of 1000.
+fn size(bytes: usize) -> String {
+    match bytes as f64 / 1e6 {
+        mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1e3),
+        mb => format!("{mb:.0} MB"),
+    }
+}

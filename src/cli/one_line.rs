@@ -1,0 +1,51 @@
+//! An error as the one line that is printed.
+
+/// Most characters printed of an error: a hostile file must not fill the screen with its names.
+const MOST: usize = 2000;
+
+/// The error and its causes on one line: messages of SQLite and TOML span lines, candle's carry a
+/// backtrace where RUST_BACKTRACE is set, and names out of untrusted files may hold anything.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let message = text.split("\n   0: ").next().unwrap_or(&text);
+        let message = message.trim().replace('\n', " ");
+        if causes.last() != Some(&message) {
+            causes.push(message);
+        }
+    }
+    let line = causes.join(": ");
+    let mut printed = String::new();
+    for c in line.chars().take(MOST) {
+        match c.is_control() {
+            true => printed.extend(c.escape_default()),
+            false => printed.push(c),
+        }
+    }
+    if line.chars().nth(MOST).is_some() {
+        printed.push('…');
+    }
+    printed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_joined_and_repeated_ones_left_out() {
+        let error = anyhow!("deep\n  down").context("outer").context("outer");
+        assert_eq!(one_line(&error), "outer: deep   down");
+    }
+
+    #[test]
+    fn what_a_file_smuggles_in_does_no_harm() {
+        let name = "\u{1b}[2J\r".to_string() + &"é".repeat(MOST);
+        let line = one_line(&anyhow!(name));
+        assert!(line.starts_with("\\u{1b}[2J\\r"), "{line}");
+        assert!(line.ends_with("é…"), "{line}");
+        assert!(line.chars().count() < MOST + 20);
+    }
+}

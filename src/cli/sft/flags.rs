@@ -1,0 +1,293 @@
+//! The flags of `factory sft` and the configs they stand for.
+
+use crate::adapters::config::{AdapterConfig, MAX_RANK};
+use crate::adapters::pattern::Patterns;
+use crate::cli::UsageError;
+use crate::cli::device::{DTypeArg, DeviceArg};
+use crate::data::template::Template;
+use crate::model::linear::{Projection, Site};
+use crate::training::config::{Length, OnLong, Schedule, TrainConfig};
+use anyhow::{Result, bail};
+use serde::Serialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The base model when none is named.
+pub const DEFAULT_BASE: &str = "Qwen/Qwen3-0.6B";
+
+/// Flags of `factory sft`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Training rows (JSONL): {instruction, response}, {prompt, completion}, {messages} or {text}.
+    #[arg(long, required_unless_present = "config")]
+    data: Option<PathBuf>,
+    /// Settings (TOML) by the names of these flags; a flag given here wins over the file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Base model: a folder of safetensors, a .gguf file, or a hub id.
+    #[arg(long, default_value = DEFAULT_BASE)]
+    pub base: String,
+    /// Folder the adapter is written to [default: runs/<date>-sft-<data name>].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// How rows become text; chatml is Qwen3's own template with thinking off.
+    #[arg(long, value_enum, default_value_t = Template::Plain)]
+    pub template: Template,
+    /// Adapter folder to go on from instead of a fresh adapter; its settings stay.
+    #[arg(long, conflicts_with_all = ["rank", "alpha", "dora", "rslora", "dropout", "target_modules", "rank_pattern", "alpha_pattern"])]
+    pub init: Option<PathBuf>,
+    /// Rank of the adapter.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=MAX_RANK))]
+    rank: u64,
+    /// The adapter's output is scaled by alpha/rank [default: 2 × rank].
+    #[arg(long)]
+    alpha: Option<f64>,
+    /// Weight-decomposed adaptation (DoRA): learn each output's magnitude apart.
+    #[arg(long)]
+    dora: bool,
+    /// Scale by alpha/√rank (rsLoRA).
+    #[arg(long)]
+    rslora: bool,
+    /// Share of a module's inputs that the adapter does not see in training.
+    #[arg(long, default_value_t = 0.0)]
+    dropout: f64,
+    /// Projections to adapt, by comma: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj [default: all].
+    #[arg(long, value_delimiter = ',', value_parser = projection)]
+    target_modules: Vec<Projection>,
+    /// Another rank for some modules: MODULE=RANK, as q_proj=4 or layers.3.mlp.up_proj=16 (repeatable; the first match counts).
+    #[arg(long, value_name = "MODULE=RANK")]
+    rank_pattern: Vec<String>,
+    /// Another alpha for some modules: MODULE=ALPHA (repeatable).
+    #[arg(long, value_name = "MODULE=ALPHA")]
+    alpha_pattern: Vec<String>,
+    /// Optimizer steps.
+    #[arg(long, conflicts_with = "epochs")]
+    steps: Option<usize>,
+    /// Passes over the data [default: 3].
+    #[arg(long)]
+    epochs: Option<f64>,
+    /// Rows a forward pass.
+    #[arg(long, default_value_t = TrainConfig::default().batch)]
+    batch: usize,
+    /// Forward passes an optimizer step.
+    #[arg(long, default_value_t = TrainConfig::default().grad_accum)]
+    grad_accum: usize,
+    /// Highest learning rate.
+    #[arg(long, default_value_t = TrainConfig::default().lr)]
+    lr: f64,
+    /// How the learning rate falls after warm-up.
+    #[arg(long, value_enum, default_value_t = TrainConfig::default().schedule)]
+    schedule: Schedule,
+    /// Share of the steps over which the learning rate rises.
+    #[arg(long, default_value_t = TrainConfig::default().warmup)]
+    warmup: f64,
+    /// AdamW's weight decay.
+    #[arg(long, default_value_t = TrainConfig::default().weight_decay)]
+    weight_decay: f64,
+    /// Largest gradient norm; 0 switches clipping off.
+    #[arg(long, default_value_t = TrainConfig::default().clip)]
+    clip: f64,
+    /// Longest row in tokens.
+    #[arg(long, default_value_t = TrainConfig::default().max_seq)]
+    max_seq: usize,
+    /// What to do with a longer row; an answer is never cut.
+    #[arg(long, value_enum, default_value_t = TrainConfig::default().on_long)]
+    on_long: OnLong,
+    /// Share of the time to work; the device rests after each step, so that a laptop stays cool.
+    #[arg(long, default_value_t = TrainConfig::default().throttle)]
+    throttle: f64,
+    /// Take rows in the file's order, epoch after epoch, instead of shuffling them.
+    #[arg(long)]
+    no_shuffle: bool,
+    /// Rows whose loss is measured during training (JSONL).
+    #[arg(long)]
+    pub val_data: Option<PathBuf>,
+    /// Steps between measurements of the validation loss [default: a tenth of the run].
+    #[arg(long, requires = "val_data")]
+    val_every: Option<usize>,
+    /// Also save the adapter every so many steps, as checkpoint-<step> in the run's folder.
+    #[arg(long)]
+    save_every: Option<usize>,
+    /// Seed of the adapter's start, the order of rows and dropout.
+    #[arg(long, default_value_t = TrainConfig::default().seed)]
+    seed: u64,
+    /// Print the first N batches as the trainer sees them, and stop.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub inspect_batch: Option<u64>,
+    /// Where to run.
+    #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
+    pub device: DeviceArg,
+    /// Type of the base's weights and activations; adapters, softmax and loss are f32.
+    #[arg(long, value_enum, default_value_t = DTypeArg::Auto)]
+    pub dtype: DTypeArg,
+    #[cfg(feature = "metal")]
+    #[command(flatten)]
+    pub memory: crate::cli::device::MemoryArgs,
+}
+
+fn projection(name: &str) -> Result<Projection, String> {
+    Projection::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Projection::ALL.iter().map(|p| p.name()).collect();
+        format!("known modules: {}", known.join(", "))
+    })
+}
+
+/// The run's settings as `--config` reads them; written into its folder.
+#[derive(Serialize)]
+pub struct Resolved<'a> {
+    data: &'a Path,
+    val_data: Option<&'a Path>,
+    base: &'a str,
+    template: Template,
+    init: Option<&'a Path>,
+    dtype: DTypeArg,
+    #[serde(flatten)]
+    train: &'a TrainConfig,
+    #[serde(flatten)]
+    adapter: Option<ResolvedAdapter>,
+}
+
+#[derive(Serialize)]
+struct ResolvedAdapter {
+    rank: usize,
+    alpha: f64,
+    dora: bool,
+    rslora: bool,
+    dropout: f64,
+    target_modules: Vec<&'static str>,
+    rank_pattern: Value,
+    alpha_pattern: Value,
+}
+
+impl Args {
+    /// The training file, named by flag or by config.
+    pub fn data(&self) -> Result<&Path> {
+        match &self.data {
+            Some(data) => Ok(data),
+            None => usage("the training rows are not named: give --data, or data in --config"),
+        }
+    }
+
+    pub fn train_config(&self) -> Result<TrainConfig> {
+        let defaults = TrainConfig::default();
+        let config = TrainConfig {
+            length: match (self.steps, self.epochs) {
+                (Some(steps), _) => Length::Steps(steps),
+                (None, Some(epochs)) => Length::Epochs(epochs),
+                (None, None) => defaults.length,
+            },
+            batch: self.batch,
+            grad_accum: self.grad_accum,
+            lr: self.lr,
+            schedule: self.schedule,
+            warmup: self.warmup,
+            weight_decay: self.weight_decay,
+            clip: self.clip,
+            max_seq: self.max_seq,
+            throttle: self.throttle,
+            on_long: self.on_long,
+            no_shuffle: self.no_shuffle,
+            val_every: self.val_every,
+            save_every: self.save_every,
+            seed: self.seed,
+        };
+        config.check().map_err(UsageError::of)?;
+        Ok(config)
+    }
+
+    pub fn adapter_config(&self) -> Result<AdapterConfig> {
+        let rank = self.rank as usize;
+        let alpha = self.alpha.unwrap_or(2.0 * rank as f64);
+        if !alpha.is_finite() {
+            return usage("--alpha must be a finite number");
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return usage("--dropout must be 0 to below 1");
+        }
+        let mut targets = self.target_modules.clone();
+        targets.sort();
+        targets.dedup();
+        if targets.is_empty() {
+            targets = Projection::ALL.to_vec();
+        }
+        let rank_of = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|r| (1..=MAX_RANK as usize).contains(r))
+        };
+        let alpha_of = |text: &str| text.parse().ok().filter(|a: &f64| a.is_finite());
+        Ok(AdapterConfig {
+            dora: self.dora,
+            rslora: self.rslora,
+            dropout: self.dropout,
+            rank_pattern: patterns("--rank-pattern", &self.rank_pattern, &targets, rank_of)?,
+            alpha_pattern: patterns("--alpha-pattern", &self.alpha_pattern, &targets, alpha_of)?,
+            targets,
+            base: Some(self.base.clone()),
+            ..AdapterConfig::new(rank, alpha)
+        })
+    }
+
+    /// What the run is, with every default filled in.
+    pub fn resolved<'a>(
+        &'a self,
+        data: &'a Path,
+        adapter: &AdapterConfig,
+        train: &'a TrainConfig,
+    ) -> Resolved<'a> {
+        // What --init names holds these settings.
+        let adapter = self.init.is_none().then(|| ResolvedAdapter {
+            rank: adapter.rank,
+            alpha: adapter.alpha,
+            dora: adapter.dora,
+            rslora: adapter.rslora,
+            dropout: adapter.dropout,
+            target_modules: adapter.targets.iter().map(|t| t.name()).collect(),
+            rank_pattern: adapter.rank_pattern.to_json(),
+            alpha_pattern: adapter.alpha_pattern.to_json(),
+        });
+        Resolved {
+            data,
+            val_data: self.val_data.as_deref(),
+            base: &self.base,
+            template: self.template,
+            init: self.init.as_deref(),
+            dtype: self.dtype,
+            train,
+            adapter,
+        }
+    }
+}
+
+/// Reads MODULE=VALUE flags. A module that no model has is a slip of the pen.
+fn patterns<T: Copy + Serialize>(
+    flag: &str,
+    texts: &[String],
+    targets: &[Projection],
+    value: impl Fn(&str) -> Option<T>,
+) -> Result<Patterns<T>> {
+    let mut entries = Vec::new();
+    for text in texts {
+        let entry = text.rsplit_once('=');
+        let Some((module, Some(value))) = entry.map(|(m, v)| (m, value(v))) else {
+            return usage(&format!("{flag} {text:?} is not MODULE=VALUE"));
+        };
+        entries.push((module.to_string(), value));
+    }
+    let patterns = Patterns::new(entries).map_err(|e| UsageError(format!("{flag}: {e}")))?;
+    let site = |layer| {
+        targets
+            .iter()
+            .map(move |&projection| Site { layer, projection })
+    };
+    // No model has more layers (see model::config).
+    let sites: Vec<Site> = (0..1024).flat_map(site).collect();
+    if let [first, ..] = patterns.idle(&sites)[..] {
+        return usage(&format!("{flag}: {first:?} matches no adapted module"));
+    }
+    Ok(patterns)
+}
+
+fn usage<T>(message: &str) -> Result<T> {
+    bail!(UsageError(message.to_string()))
+}

@@ -1,0 +1,103 @@
+//! chatml against Qwen3's own template as transformers renders and tokenizes it. The tokenizer is
+//! the real one, which scripts/fetch_qwen3_tokenizer.sh fetches; the ids are scripts/goldens.py's.
+
+mod common;
+
+use common::{ids, json};
+use factory::data::record::{Content, Role, Turn};
+use factory::data::template::{Renderer, Template};
+use factory::model::tokenizer::Tokenizer;
+use serde_json::Value;
+use std::path::PathBuf;
+
+fn tokenizer() -> Tokenizer {
+    let folder = std::env::var("FACTORY_QWEN3_TOKENIZER");
+    let folder = folder.expect("FACTORY_QWEN3_TOKENIZER names the folder of Qwen3's tokenizer");
+    // <|im_end|> and <|endoftext|>, as Qwen3's generation_config.json has them.
+    Tokenizer::from_file(
+        &PathBuf::from(folder).join("tokenizer.json"),
+        vec![151645, 151643],
+    )
+    .unwrap()
+}
+
+fn turns(conversation: &Value) -> Vec<Turn> {
+    let messages = conversation["messages"].as_array().unwrap().iter();
+    let turn = |m: &Value| Turn {
+        role: match m["role"].as_str().unwrap() {
+            "system" => Role::System,
+            "user" => Role::User,
+            _ => Role::Assistant,
+        },
+        content: m["content"].as_str().unwrap().to_string(),
+    };
+    messages.map(turn).collect()
+}
+
+fn conversation(golden: &Value, name: &str) -> Value {
+    let all = golden["conversations"].as_array().unwrap();
+    all.iter().find(|c| c["name"] == name).unwrap().clone()
+}
+
+#[test]
+#[ignore = "needs the tokenizer that scripts/fetch_qwen3_tokenizer.sh fetches; scripts/test.sh runs it"]
+fn conversations_have_the_tokens_of_qwen3s_template() {
+    let (tokenizer, golden) = (tokenizer(), json("chatml.json"));
+    let renderer = Renderer::new(Template::Chatml, &tokenizer).unwrap();
+    for name in [
+        "one turn",
+        "system",
+        "three turns",
+        "unicode",
+        "system in the middle",
+        "two answers in a row",
+        "no question",
+        "white space",
+    ] {
+        let c = conversation(&golden, name);
+        let turns = turns(&c);
+        let asked = &turns[..turns.len() - 1];
+        assert_eq!(
+            renderer.prompt(asked).unwrap(),
+            ids(&c["prompt_ids"]),
+            "{name}"
+        );
+
+        let (mut tokens, mut learned) = (Vec::new(), Vec::new());
+        for piece in renderer.row(&Content::Turns(turns)).unwrap() {
+            let start = tokens.len();
+            tokens.extend(piece.tokens);
+            if piece.learned {
+                learned.push([start, tokens.len()]);
+            }
+        }
+        // The newline behind the last end marker is left out: it teaches nothing.
+        let mut full = ids(&c["full_ids"]);
+        assert_eq!(full.pop(), Some(198));
+        assert_eq!(tokens, full, "{name}");
+        let answers: Vec<[usize; 2]> = serde_json::from_value(c["answers"].clone()).unwrap();
+        assert_eq!(learned, answers, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs the tokenizer that scripts/fetch_qwen3_tokenizer.sh fetches; scripts/test.sh runs it"]
+fn text_that_looks_like_a_marker_stays_text() {
+    let (tokenizer, golden) = (tokenizer(), json("chatml.json"));
+    let renderer = Renderer::new(Template::Chatml, &tokenizer).unwrap();
+    // transformers lets this question end its own turn and open another.
+    let c = conversation(&golden, "markers in a question");
+    let turns = turns(&c);
+    let prompt = renderer.prompt(&turns[..1]).unwrap();
+    let im_end = tokenizer.id("<|im_end|>").unwrap();
+    let count = |ids: &[u32]| ids.iter().filter(|id| **id == im_end).count();
+    assert_eq!((count(&prompt), count(&ids(&c["prompt_ids"]))), (1, 2));
+    assert_eq!(
+        tokenizer.show(&prompt).unwrap(),
+        c["prompt"].as_str().unwrap()
+    );
+
+    let thoughts = conversation(&golden, "thoughts in an answer");
+    let error = renderer.row(&Content::Turns(self::turns(&thoughts)));
+    assert!(error.unwrap_err().to_string().contains("</think>"));
+}

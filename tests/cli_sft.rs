@@ -1,0 +1,313 @@
+//! `factory sft` and its relatives as a user meets them: row formats, templates, settings from a
+//! file, validation, saved adapters, what a batch looks like, what a base is.
+
+mod common;
+
+use common::{fails, golden, ok, text, tiny, workplace};
+use std::fs;
+use std::path::Path;
+
+/// Runs `sft` on `data` with the tiny base into `dir/out`.
+fn sft(dir: &Path, data: &str, out: &str, more: &[&str]) -> String {
+    let (data, out, base) = (text(&dir.join(data)), text(&dir.join(out)), tiny());
+    let args = ["sft", "--data", &data, "--base", &base, "--out", &out];
+    ok(&[&args[..], &["--device", "cpu", "--batch", "2"], more].concat())
+}
+
+fn metrics(folder: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    text.lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
+}
+
+const CHATS: &str = r#"{"messages":[{"role":"system","content":"sys"},{"role":"user","content":"ask"},{"role":"assistant","content":"one"},{"role":"user","content":"more"},{"role":"assistant","content":"two"}]}
+{"text":"free text"}
+{"instruction":"ask","response":"sql"}
+"#;
+
+#[test]
+fn a_batch_shows_what_the_loss_sees() {
+    let dir = workplace();
+    fs::write(dir.path().join("chat.jsonl"), CHATS).unwrap();
+    let show = |template| {
+        let more = [
+            "--inspect-batch",
+            "2",
+            "--no-shuffle",
+            "--template",
+            template,
+        ];
+        sft(dir.path(), "chat.jsonl", "none", &more)
+    };
+    let plain = show("plain");
+    assert!(plain.contains("batch 1: 2 segments") && plain.contains("batch 2: 2 segments"));
+    for part in [
+        "chat.jsonl:1: tokens 0..",
+        "given \"sys\\nask\\n\"",
+        "loss  \"one<|im_end|>\"",
+        "given \"more\\n\"",
+        "loss  \"two<|im_end|>\"",
+        // The first token of a text has nothing to be predicted from.
+        "given \"f\"",
+        "loss  \"ree text<|im_end|>\"",
+    ] {
+        assert!(plain.contains(part), "{part} is not in {plain}");
+    }
+    let chatml = show("chatml");
+    for part in [
+        "given \"<|im_start|>system\\nsys<|im_end|>\\n<|im_start|>user\\nask<|im_end|>\\n<|im_start|>assistant\\n\"",
+        "loss  \"one<|im_end|>\"",
+        "given \"<|im_start|>user\\nask<|im_end|>\\n<|im_start|>assistant\\n\"\n",
+        "loss  \"sql<|im_end|>\"",
+    ] {
+        assert!(chatml.contains(part), "{part} is not in {chatml}");
+    }
+    assert!(!dir.path().join("none").exists());
+}
+
+#[test]
+fn an_adapter_is_asked_in_the_template_it_was_trained_in() {
+    let dir = workplace();
+    let recipe = ["--template", "chatml", "--steps", "12", "--lr", "0.02"];
+    sft(dir.path(), "train.jsonl", "chat", &recipe);
+    let lora = text(&dir.path().join("chat"));
+    let base = tiny();
+    let ask = |more: &[&str]| {
+        let args = [
+            "generate", "--base", &base, "--lora", &lora, "--prompt", "count 3",
+        ];
+        ok(&[&args[..], &["--max-tokens", "6"], more].concat())
+    };
+    assert_eq!(ask(&[]), ask(&["--template", "chatml"]));
+    assert_ne!(ask(&[]), ask(&["--template", "plain"]));
+}
+
+#[test]
+fn a_run_repeats_from_its_resolved_config() {
+    let dir = workplace();
+    let recipe = [
+        "--rank",
+        "4",
+        "--rslora",
+        "--steps",
+        "3",
+        "--lr",
+        "0.01",
+        "--dropout",
+        "0.2",
+        "--rank-pattern",
+        "layers.1.mlp.up_proj=2",
+        "--alpha-pattern",
+        "q_proj=3",
+        "--target-modules",
+        "q_proj,up_proj",
+    ];
+    sft(dir.path(), "train.jsonl", "a", &recipe);
+    let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+    let config = text(&a.join("config.toml"));
+    ok(&[
+        "sft",
+        "--config",
+        &config,
+        "--out",
+        &text(&b),
+        "--device",
+        "cpu",
+    ]);
+    for file in [
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "config.toml",
+    ] {
+        let [a, b] = [&a, &b].map(|f| fs::read(f.join(file)).unwrap());
+        assert!(a == b, "{file}");
+    }
+    // A flag wins over the file, also one that excludes the file's.
+    let c = dir.path().join("c");
+    ok(&[
+        "sft",
+        "--config",
+        &config,
+        "--out",
+        &text(&c),
+        "--device",
+        "cpu",
+        "--epochs",
+        "1",
+    ]);
+    assert_eq!(metrics(&c).len(), 3);
+    let bytes = fs::read(a.join("adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |name: &str| {
+        file.tensor(&format!("base_model.model.model.layers.{name}"))
+            .unwrap()
+            .shape()
+            .to_vec()
+    };
+    assert_eq!(shape("1.mlp.up_proj.lora_A.weight"), [2, 64]);
+    assert_eq!(shape("0.mlp.up_proj.lora_A.weight"), [4, 64]);
+}
+
+#[test]
+fn config_mistakes_name_the_file_and_the_key() {
+    let dir = workplace();
+    let file = dir.path().join("c.toml");
+    for (content, parts) in [
+        (
+            "rnak = 4",
+            vec!["c.toml", "unknown key rnak", "did you mean rank?"],
+        ),
+        ("frobnicate = 4", vec!["unknown key frobnicate"]),
+        (
+            "rank = \"four\"",
+            vec!["c.toml", "invalid value 'four'", "--rank"],
+        ),
+        ("rank = 4.5", vec!["invalid value '4.5'"]),
+        ("dora = 1", vec!["dora must be true or false"]),
+        (
+            "steps = 1\nepochs = 2",
+            vec!["c.toml", "cannot be used with"],
+        ),
+        ("rank = 4\nlr 3", vec!["c.toml", "line 2"]),
+        ("rank = 4", vec!["the training rows are not named"]),
+    ] {
+        fs::write(&file, content).unwrap();
+        fails(&["sft", "--config", &text(&file)], 2, &parts);
+    }
+    fails(
+        &["sft", "--config", "no.toml"],
+        2,
+        &["no.toml", "cannot be read"],
+    );
+}
+
+#[test]
+fn adapter_mistakes_are_usage_errors() {
+    let data = ["sft", "--data", "x.jsonl"];
+    for (flags, part) in [
+        (["--rank-pattern", "q_proj"], "MODULE=VALUE"),
+        (["--rank-pattern", "q_proj=0"], "MODULE=VALUE"),
+        (["--rank-pattern", "(=2"], "regular expression"),
+        (["--alpha-pattern", "qproj=2"], "matches no adapted module"),
+        (["--dropout", "1"], "--dropout"),
+    ] {
+        fails(&[&data[..], &flags].concat(), 2, &[part]);
+    }
+}
+
+#[test]
+fn validation_loss_falls_and_adapters_are_saved_on_the_way() {
+    let dir = workplace();
+    let val = text(&dir.path().join("train.jsonl"));
+    let recipe = [
+        "--steps",
+        "20",
+        "--lr",
+        "0.02",
+        "--val-data",
+        &val,
+        "--val-every",
+        "8",
+        "--save-every",
+        "10",
+    ];
+    sft(dir.path(), "train.jsonl", "run", &recipe);
+    let run = dir.path().join("run");
+    let measured: Vec<(u64, f64)> = metrics(&run)
+        .iter()
+        .filter_map(|m| Some((m["step"].as_u64()?, m["val_loss"].as_f64()?)))
+        .collect();
+    let steps: Vec<u64> = measured.iter().map(|m| m.0).collect();
+    assert_eq!(steps, [8, 16, 20]);
+    assert!(measured[2].1 < 0.8 * measured[0].1, "{measured:?}");
+    assert!(
+        !run.join("checkpoint-20").exists(),
+        "the last one is the run's own"
+    );
+    let saved = text(&run.join("checkpoint-10"));
+    ok(&[
+        "generate",
+        "--lora",
+        &saved,
+        "--prompt",
+        "count 1",
+        "--max-tokens",
+        "2",
+    ]);
+}
+
+#[test]
+fn rows_of_many_formats_are_checked_one_by_one() {
+    let dir = workplace();
+    let bad = dir.path().join("bad.jsonl");
+    for (row, part) in [
+        (
+            r#"{"messages":[{"role":"user","content":"q"}]}"#,
+            "no assistant turn",
+        ),
+        (r#"{"messages":[{"role":"robot","content":"q"}]}"#, "robot"),
+        (r#"{"text":3}"#, "\"text\" must be a string"),
+        (r#"{"answer":"x"}"#, "no known format"),
+    ] {
+        fs::write(&bad, format!("{CHATS}{row}\n")).unwrap();
+        let args = [
+            "sft",
+            "--data",
+            &text(&bad),
+            "--base",
+            &tiny(),
+            "--inspect-batch",
+            "1",
+        ];
+        fails(&args, 1, &["bad.jsonl:4", part]);
+    }
+}
+
+#[test]
+fn a_template_needs_its_tokens() {
+    let dir = workplace();
+    let folder = dir.path().join("base");
+    fs::create_dir(&folder).unwrap();
+    for entry in fs::read_dir(golden("tiny-llama")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+    }
+    let path = folder.join("tokenizer.json");
+    let tokenizer = fs::read_to_string(&path).unwrap();
+    fs::write(&path, tokenizer.replace("<|im_start|>", "<|begin|>")).unwrap();
+    let base = text(&folder);
+    let args = [
+        "generate",
+        "--base",
+        &base,
+        "--prompt",
+        "x",
+        "--template",
+        "chatml",
+    ];
+    fails(&args, 1, &["<|im_start|>", "--template plain"]);
+}
+
+#[test]
+fn a_base_is_described() {
+    let shown = ok(&["model", "inspect", &text(&golden("tiny-qwen2"))]);
+    for part in [
+        "qwen2",
+        "tied head",
+        "with bias",
+        "x BF16",
+        "chatml yes",
+        "memory in bf16",
+    ] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+}
+
+#[test]
+fn the_doctor_finds_this_machine_well() {
+    let report = ok(&["doctor", "--device", "cpu"]);
+    assert!(report.contains("all checks passed"), "{report}");
+    assert!(report.contains("10/10"), "{report}");
+    assert!(report.lines().count() <= 24, "one screen: {report}");
+}

@@ -1,0 +1,73 @@
+//! What the fuzz targets share: a folder to put files in, what must hold of every outcome, and use
+//! of what was loaded.
+
+pub mod gguf;
+pub mod model;
+
+use anyhow::Result;
+use candle_core::{DType, Device};
+use factory::cli::one_line;
+use factory::generation::engine::Engine;
+use factory::generation::sampler::SamplerConfig;
+use factory::generation::sequence::StopConfig;
+use factory::model::linear::Delta;
+use factory::model::load::Base;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// A folder that this process writes its files into.
+pub fn folder() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path()
+}
+
+/// Writes the seeds of a target to the folder that FUZZ_SEEDS names, and runs each: a seed is a
+/// valid file, so that the target's deep ends are reached from the start.
+pub fn seed<T>(seeds: Vec<Vec<u8>>, run: impl Fn(&[u8]) -> Option<T>) {
+    let Some(folder) = std::env::var_os("FUZZ_SEEDS").map(PathBuf::from) else {
+        return;
+    };
+    for (i, seed) in seeds.iter().enumerate() {
+        assert!(run(seed).is_some(), "seed {i} is refused");
+        std::fs::write(folder.join(format!("seed-{i}")), seed).unwrap();
+    }
+}
+
+/// The value; an error must be one short line that names the file.
+pub fn outcome<T>(result: Result<T>, file: &str) -> Option<T> {
+    let error = match result {
+        Ok(value) => return Some(value),
+        Err(error) => one_line(&error),
+    };
+    if std::env::var_os("FUZZ_PRINT").is_some() {
+        eprintln!("error: {error}");
+    }
+    assert!(error.contains(file), "no file named: {error}");
+    assert!(!error.contains(char::is_control), "{error:?}");
+    assert!(error.len() < 10_000);
+    None
+}
+
+/// Loads the model at `path`, whose name ends in `file`.
+pub fn load(path: &Path, file: &str) -> Option<Base> {
+    outcome(Base::load(path.to_str()?, DType::F32, &Device::Cpu), file)
+}
+
+/// Answers a prompt: whatever was loaded must run or say why not.
+pub fn generate(base: &Base, delta: Option<&dyn Delta>) -> Result<()> {
+    let engine = Engine {
+        decoder: &base.decoder,
+        tokenizer: &base.tokenizer,
+        delta,
+        sampler: SamplerConfig::default(),
+        stop: StopConfig {
+            max_tokens: 3,
+            stop: Vec::new(),
+        },
+        batch: 1,
+    };
+    let prompt = base.tokenizer.encode_text("ab <|im_end|>\n")?;
+    engine.generate(&[prompt], |_| Ok(()))?;
+    Ok(())
+}
