@@ -9,7 +9,6 @@ use candle_core::{DType, Device, Tensor};
 use common::{base, factory, golden, json};
 use factory::model::batch::Batch;
 use factory::model::load::Base;
-use std::io::Seek;
 use std::path::Path;
 
 fn strings(values: impl IntoIterator<Item = String>) -> Value {
@@ -118,65 +117,6 @@ fn gguf_is_the_same_model_as_safetensors() {
         b.decoder.logits(&hidden).unwrap().to_vec2::<f32>().unwrap()
     };
     assert_eq!(logits(&gguf), logits(&safetensors));
-}
-
-fn dtype(name: &str) -> GgmlDType {
-    match name {
-        "F16" => GgmlDType::F16,
-        "BF16" => GgmlDType::BF16,
-        "Q4_0" => GgmlDType::Q4_0,
-        "Q4_1" => GgmlDType::Q4_1,
-        "Q5_0" => GgmlDType::Q5_0,
-        "Q5_1" => GgmlDType::Q5_1,
-        "Q8_0" => GgmlDType::Q8_0,
-        "Q2_K" => GgmlDType::Q2K,
-        "Q3_K" => GgmlDType::Q3K,
-        "Q4_K" => GgmlDType::Q4K,
-        "Q5_K" => GgmlDType::Q5K,
-        "Q6_K" => GgmlDType::Q6K,
-        other => panic!("{other}"),
-    }
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().chunks(2);
-    digits
-        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
-        .collect()
-}
-
-/// Blocks of every type, through a file, against llama.cpp's gguf package (scripts/golden_gguf.py).
-#[test]
-fn every_type_has_the_values_of_the_gguf_package() {
-    let golden = json("gguf_types.json");
-    let (mut names, mut tensors, mut expected) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, case) in golden["types"].as_object().unwrap() {
-        let values: Vec<f32> = serde_json::from_value(case["values"].clone()).unwrap();
-        let bytes = from_hex(case["bytes"].as_str().unwrap());
-        let storage = QStorage::from_data(bytes.into(), &Device::Cpu, dtype(name)).unwrap();
-        tensors.push(QTensor::new(storage, values.len()).unwrap());
-        names.push(name.as_str());
-        expected.push(values);
-    }
-    assert_eq!(names.len(), 12);
-    let mut file = tempfile::tempfile().unwrap();
-    let named: Vec<(&str, &QTensor)> = names.iter().copied().zip(&tensors).collect();
-    gguf_file::write(&mut file, &[], &named).unwrap();
-    file.rewind().unwrap();
-    let content = gguf_file::Content::read(&mut file).unwrap();
-    let mut worst = 0f32;
-    for (name, expected) in names.iter().zip(&expected) {
-        let tensor = content.tensor(&mut file, name, &Device::Cpu).unwrap();
-        let values = tensor.dequantize(&Device::Cpu).unwrap();
-        let values = values.to_vec1::<f32>().unwrap();
-        assert_eq!(values.len(), expected.len(), "{name}");
-        for (ours, theirs) in values.iter().zip(expected) {
-            let difference = (ours - theirs).abs() / (1.0 + theirs.abs());
-            assert!(difference < 1e-6, "{name}: {ours} is not {theirs}");
-            worst = worst.max(difference);
-        }
-    }
-    println!("gguf types: largest difference {worst:.1e}");
 }
 
 #[test]
