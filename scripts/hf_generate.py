@@ -5,12 +5,11 @@ The last line printed is one JSON object.
 """
 import argparse
 import json
-import resource
-import sys
 import time
 from pathlib import Path
 
 import torch
+from memory import peak_gb
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
@@ -53,11 +52,6 @@ def answer(model, tok, rows, max_tokens):
     for row, ids in zip(rows, new):
         row["predicted_sql"] = tok.decode(ids, skip_special_tokens=True)
     return int((new != tok.eos_token_id).sum())
-
-
-def peak_gb():
-    """Largest resident memory; ru_maxrss counts KiB on Linux and bytes on macOS."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 if __name__ == "__main__":

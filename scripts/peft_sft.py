@@ -7,12 +7,12 @@ import argparse
 import json
 import math
 import random
-import resource
 import sys
 import time
 from pathlib import Path
 
 import torch
+from memory import peak_gb
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -28,6 +28,7 @@ def arguments():
     p.add_argument("--rank", type=int, default=8)
     p.add_argument("--alpha", type=float, default=16)
     p.add_argument("--dora", action="store_true")
+    p.add_argument("--rslora", action="store_true")
     p.add_argument("--steps", type=int, default=300)
     p.add_argument("--batch", type=int, default=1)
     p.add_argument("--lr", type=float, default=5e-4)
@@ -48,7 +49,8 @@ def main():
     torch.manual_seed(a.seed)
     tok = AutoTokenizer.from_pretrained(a.base)
     model = AutoModelForCausalLM.from_pretrained(a.base, dtype=getattr(torch, a.dtype))
-    model = get_peft_model(model, LoraConfig(r=a.rank, lora_alpha=a.alpha, use_dora=a.dora, target_modules=TARGETS, task_type="CAUSAL_LM"))
+    config = LoraConfig(r=a.rank, lora_alpha=a.alpha, use_dora=a.dora, use_rslora=a.rslora, target_modules=TARGETS, task_type="CAUSAL_LM")
+    model = get_peft_model(model, config)
     texts = [json.loads(line) for line in a.data.open() if line.strip()]
     encoded = [(text, encode(tok, text, a.max_seq)) for text in texts]
     texts, rows = zip(*[pair for pair in encoded if any(label != IGNORED for label in pair[1][1])])
@@ -119,11 +121,6 @@ def rate(step, steps):
     """The learning rate's factor: 3% linear warm-up (at least one step), times a cosine down to zero."""
     warmup = max(1, int(0.03 * steps))
     return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def peak_gb():
-    """Largest resident memory; ru_maxrss counts KiB on Linux and bytes on macOS."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 if __name__ == "__main__":
