@@ -253,10 +253,13 @@ fn assert_same(
         assert!((a - b).abs() < 1e-4, "{what}: {a} is not {b}");
     }
     assert_eq!(gradients.0.len(), oracle.vars.len());
+    let mut worst = 0f32;
     for (tensor, var) in &oracle.vars {
         let d = distance(&gradients.0[tensor], expected.get(var.as_tensor()).unwrap());
         assert!(d < 1e-4, "{what} {tensor}: {d}");
+        worst = worst.max(d);
     }
+    println!("{what}: gradients {worst:.1e}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod common;
 
 use candle_core::{DType, Device, Tensor};
-use common::{MODELS, base, distance, golden, greedy, ids, json};
+use common::{MODELS, base, distance, golden, greedy, ids, json, largest};
 use factory::adapters::lora::Adapter;
 use factory::adapters::peft;
 use factory::model::batch::Batch;
@@ -58,7 +58,7 @@ fn logits_and_tokens_are_those_of_transformers() {
                 .iter()
                 .flat_map(|row| picked.iter().map(|id| row[*id as usize]));
             let pairs = logits.zip(expected.iter().flatten());
-            let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let worst = largest(pairs.map(|(a, b)| (a - b).abs()));
             println!("{name} {path:?}: largest difference of a logit {worst:.1e}");
             assert!(worst < 1e-4, "{name} {path:?}: {worst}");
 

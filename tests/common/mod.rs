@@ -62,6 +62,12 @@ pub fn distance(a: &Tensor, b: &Tensor) -> f32 {
     norm(&(a - b).unwrap()) / norm(b)
 }
 
+/// The largest of some differences; a NaN among them is it.
+#[allow(dead_code)]
+pub fn largest(differences: impl Iterator<Item = f32>) -> f32 {
+    differences.fold(0.0, |a, b| if a.is_nan() || a > b { a } else { b })
+}
+
 /// Runs the binary.
 #[allow(dead_code)]
 pub fn factory(args: &[&str]) -> Output {
