@@ -5,8 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // On a pool thread, a parallel kernel starts without waking one from outside.
-    match Cli::from_env().and_then(|cli| rayon::scope(|_| cli.run())) {
+    match Cli::from_env().and_then(Cli::run) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output has seen enough, as in `factory … | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::eval_compare::read_rows;
 use super::say;
-use crate::data::synth;
-use crate::run::files::write_atomic;
+use crate::data::{jsonl, synth};
+use crate::eval::choices::{self, MAX_CANDIDATES};
+use crate::run::files::{check_writable, write_atomic};
 
 /// Flags of `factory data`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +31,21 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Make candidate choices of scored rows: the reference query among wrong ones that models wrote.
+    Choices {
+        /// Rows that `eval-sql --out` wrote; several scorings of the same set give more candidates.
+        #[arg(long, required = true, value_name = "FILE")]
+        rows: Vec<PathBuf>,
+        /// File the choices are written to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Most candidates of a choice, the right one counted.
+        #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=MAX_CANDIDATES as i64))]
+        candidates: u8,
+        /// Orders the candidates; same seed, same bytes.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
 }
 
 /// Runs the chosen subcommand.
@@ -41,6 +58,20 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             }
             say(set.summary)?;
             say(format_args!("wrote {}", out.display()))
+        }
+        Command::Choices {
+            rows,
+            out,
+            candidates,
+            seed,
+        } => {
+            check_writable(&out)?;
+            let files: Vec<_> = rows.iter().map(|path| read_rows(path)).collect::<Result<_, _>>()?;
+            let choices = choices::build(&files, usize::from(candidates), seed);
+            write_atomic(&out, &jsonl::to_bytes(&choices.rows)?)?;
+            let dropped = choices.dropped.iter();
+            let dropped: String = dropped.map(|(reason, count)| format!("; dropped {count}: {reason}")).collect();
+            say(format_args!("wrote {} ({} choices{dropped})", out.display(), choices.rows.len()))
         }
     }
 }

@@ -4,12 +4,15 @@ mod config_file;
 mod data;
 mod device;
 mod doctor;
+mod eval_choices;
+mod eval_compare;
 mod eval_sql;
 mod generate;
 mod model;
 mod one_line;
 mod progress;
 mod sft;
+mod sql_worker;
 
 pub use one_line::one_line;
 
@@ -31,10 +34,14 @@ enum Command {
     /// Answer prompts with a base model and an adapter.
     Generate(generate::Args),
     EvalSql(eval_sql::Args),
+    EvalCompare(eval_compare::Args),
+    EvalChoices(eval_choices::Args),
     /// Make data sets.
     Data(data::Args),
     Model(model::Args),
     Doctor(doctor::Args),
+    #[command(name = sql_worker::NAME, hide = true)]
+    SqlWorker,
 }
 
 impl Cli {
@@ -46,10 +53,24 @@ impl Cli {
 
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.command {
+        // It has little memory for the stacks of a thread pool, and no use for one.
+        if matches!(self.command, Command::SqlWorker) {
+            return self.command.run();
+        }
+        // On a pool thread, a parallel kernel starts without waking one from outside.
+        rayon::scope(|_| self.command.run())
+    }
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
             Command::Sft(args) => sft::run(args),
             Command::Generate(args) => generate::run(args),
             Command::EvalSql(args) => eval_sql::run(args),
+            Command::EvalCompare(args) => eval_compare::run(args),
+            Command::EvalChoices(args) => eval_choices::run(args),
+            Command::SqlWorker => sql_worker::run(),
             Command::Data(args) => data::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),

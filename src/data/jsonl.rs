@@ -49,11 +49,18 @@ impl Line {
 
 /// Reads every row of a file. Blank lines and a UTF-8 byte order mark are skipped; a file without rows is an error.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for_each(path, |_, line| Ok(lines.push(line?)))?;
+    Ok(lines)
+}
+
+/// Hands on every row of a file, or what is wrong with it, with its line number; an error of `each` ends it.
+pub fn for_each(path: &Path, mut each: impl FnMut(usize, Result<Line>) -> Result<()>) -> Result<()> {
     let file = File::open(path)
         .with_context(|| format!("cannot open {} (check the path)", path.display()))?;
     let mut reader = BufReader::new(file);
-    let mut lines = Vec::new();
     let mut bytes = Vec::new();
+    let mut rows = 0;
     for number in 1.. {
         bytes.clear();
         let read = reader
@@ -64,17 +71,39 @@ pub fn read(path: &Path) -> Result<Vec<Line>> {
         if read == 0 {
             break;
         }
-        let fields =
-            parse(&bytes, number).with_context(|| format!("{}:{number}", path.display()))?;
-        lines.extend(fields.map(|fields| Line { number, fields }));
+        let too_long = bytes.len() as u64 > MAX_LINE;
+        let row = parse(&bytes, number).with_context(|| format!("{}:{number}", path.display()));
+        let row = row.map(|row| row.map(|fields| Line { number, fields }));
+        if let Some(row) = row.transpose() {
+            rows += 1;
+            each(number, row)?;
+        }
+        if too_long && !skip_line(&mut reader)? {
+            break;
+        }
     }
-    if lines.is_empty() {
+    if rows == 0 {
         bail!(
             "{} has no rows: it needs at least one JSON object, one a line",
             path.display()
         );
     }
-    Ok(lines)
+    Ok(())
+}
+
+/// Passes the rest of a line; false at the end of the file.
+fn skip_line(reader: &mut impl BufRead) -> Result<bool> {
+    loop {
+        let buffer = reader.fill_buf()?;
+        let (length, found) = match buffer.iter().position(|&byte| byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffer.len(), false),
+        };
+        reader.consume(length);
+        if found || length == 0 {
+            return Ok(found);
+        }
+    }
 }
 
 /// Serialises rows, one JSON object a line, each ended by a line feed.

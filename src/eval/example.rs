@@ -2,15 +2,17 @@
 
 use super::modes::Mode;
 use crate::data::jsonl::{self, Line};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The fields that anyone here reads; each is text where a row has it.
-const TEXT_FIELDS: [&str; 8] = [
+const TEXT_FIELDS: [&str; 9] = [
     "id",
     "db",
     "domain",
+    "curriculum",
     "question",
     "prompt",
     "slice",
@@ -21,7 +23,7 @@ const TEXT_FIELDS: [&str; 8] = [
 /// A row to score and where it came from.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// 0-based place among the rows.
+    /// 0-based place among the rows of the file.
     pub index: usize,
     /// 1-based line in the file; 0 for a row that came from no file.
     pub line: usize,
@@ -44,15 +46,46 @@ impl Example {
         let fields = mode.fields().iter().copied();
         fields.filter(|field| self.text(field).is_none())
     }
+
+    /// `file:line: row id`, for messages.
+    pub fn place(&self, path: &Path) -> String {
+        let place = format!("{}:{}", path.display(), self.line);
+        match self.text("id") {
+            Some(id) => format!("{place}: row {id}"),
+            None => place,
+        }
+    }
 }
 
-/// Reads a predictions file. A row that no mode can score is an error naming `file:line` and what it lacks.
-pub fn read(path: &Path, modes: &[&dyn Mode]) -> Result<Vec<Example>> {
-    let lines = jsonl::read(path)?;
-    let examples = lines.into_iter().enumerate();
-    examples
-        .map(|(index, line)| check(index, line, path, modes))
-        .collect()
+/// Reads a predictions file: its rows, and what is wrong with those that no mode can score, each message with `file:line`.
+///
+/// Errors where the file cannot be read or has no rows at all.
+pub fn read(path: &Path, modes: &[&dyn Mode]) -> Result<(Vec<Example>, Vec<anyhow::Error>)> {
+    let (mut examples, mut faults) = (Vec::new(), Vec::new());
+    let mut lines_of_ids = BTreeMap::new();
+    let mut index = 0;
+    jsonl::for_each(path, |number, line| {
+        let example = line.and_then(|line| check(index, line, path, modes));
+        index += 1;
+        let example = example.and_then(|example| {
+            let Some(id) = example.text("id") else {
+                return Ok(example);
+            };
+            if let Some(first) = lines_of_ids.insert(id.to_owned(), number) {
+                bail!(
+                    "{}:{number}: id {id:?} is that of line {first} too: give every row its own",
+                    path.display()
+                );
+            }
+            Ok(example)
+        });
+        match example {
+            Ok(example) => examples.push(example),
+            Err(fault) => faults.push(fault),
+        }
+        Ok(())
+    })?;
+    Ok((examples, faults))
 }
 
 fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Result<Example> {
@@ -60,6 +93,11 @@ fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Resu
     if let Some(id @ Value::Number(_)) = line.fields.get("id") {
         let text = id.to_string();
         line.fields.insert("id".to_owned(), text.into());
+    }
+    // Spider's and BIRD's name for it.
+    if let (None, Some(db)) = (line.fields.get("db"), line.fields.get("db_id")) {
+        let db = db.clone();
+        line.fields.insert("db".to_owned(), db);
     }
     for field in TEXT_FIELDS {
         line.optional_str(path, field)?;
@@ -80,5 +118,5 @@ fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Resu
             missing.map(move |field| format!("field \"{field}\" is missing (mode {name})"))
         })
         .collect();
-    bail!("{}:{}: {}", path.display(), example.line, lacks.join("; "))
+    Err(anyhow::Error::msg(lacks.join("; "))).with_context(|| example.place(path))
 }

@@ -1,7 +1,20 @@
 //! Scores predictions: one scorer for evaluation, reinforcement-learning reward and preference labels.
 
+pub mod audit;
+pub mod choices;
+pub mod clean;
 pub mod example;
+pub mod labels;
 pub mod modes;
+pub mod paired;
+pub mod pool;
 pub mod prefs;
+pub mod review;
 pub mod score;
+pub mod session;
+pub mod slices;
+pub mod stats;
 pub mod summary;
+#[cfg(test)]
+mod testing;
+pub mod worker;

@@ -15,7 +15,7 @@ pub struct Preference {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// The kind of failure.
-    pub failure_type: &'static str,
+    pub failure_type: String,
     /// The prompt that the model answered.
     pub prompt: String,
     /// The reference query.
@@ -37,7 +37,7 @@ pub struct Preferences {
 pub fn preferences(examples: &[Example], rows: &[ScoredRow]) -> Preferences {
     let mut preferences = Preferences::default();
     for (example, row) in examples.iter().zip(rows) {
-        let Some(failure_type) = row.failure_type else {
+        let Some(failure_type) = &row.failure_type else {
             continue;
         };
         match pair(example, row, failure_type) {
@@ -51,7 +51,7 @@ pub fn preferences(examples: &[Example], rows: &[ScoredRow]) -> Preferences {
 fn pair(
     example: &Example,
     row: &ScoredRow,
-    failure_type: &'static str,
+    failure_type: &str,
 ) -> Result<Preference, &'static str> {
     // Another text than the one the model saw would teach something else.
     let prompt = example.text("prompt").ok_or("without prompt")?;
@@ -72,7 +72,7 @@ fn pair(
     Ok(Preference {
         id: format!("{id}-failure-pref"),
         domain: example.text("domain").map(str::to_owned),
-        failure_type,
+        failure_type: failure_type.to_owned(),
         prompt: prompt.to_owned(),
         chosen: row.gold_sql.clone(),
         rejected: rejected.clone(),
@@ -82,26 +82,14 @@ fn pair(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::modes;
-    use crate::eval::score::score;
-    use crate::sql::execute::Sandbox;
+    use crate::eval::testing::scored;
     use serde_json::{Value, json};
-    use std::time::Duration;
 
     fn of(fields: Value) -> Preferences {
-        let folder = tempfile::tempdir().unwrap();
-        let schema = "CREATE TABLE t(a); INSERT INTO t VALUES ('x');";
-        std::fs::write(folder.path().join("x.sql"), schema).unwrap();
-        let mut fields = fields.as_object().unwrap().clone();
-        fields.insert("db".into(), "x.db".into());
-        let example = Example {
-            index: 5,
-            line: 6,
-            fields,
-        };
-        let mut sandbox = Sandbox::new(folder.path(), Duration::from_secs(5));
-        let row = score(&example, &modes::ALL[..1], &mut sandbox);
-        preferences(&[example], &[row])
+        let mut fields = fields;
+        fields["db"] = "x.db".into();
+        let (example, row) = scored("CREATE TABLE t(a); INSERT INTO t VALUES ('x');", fields, &["factory"]);
+        preferences(&[Example { index: 5, ..example }], &[ScoredRow { index: 5, ..row }])
     }
 
     fn dropped(fields: Value) -> Vec<&'static str> {

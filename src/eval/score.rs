@@ -1,14 +1,15 @@
 //! The scorer: one row in, one scored row out. Everything but `elapsed_ms` is a function of the row and its database.
 
 use super::example::Example;
-use super::modes::{Execution, Mode};
-use crate::sql::compare::{Cell, Row};
-use crate::sql::execute::{Sandbox, SqlError};
+use super::modes::{Execution, Mode, Texts};
+use super::session::Session;
+use crate::sql::execute::SqlError;
 use crate::sql::extract::extract;
 use crate::sql::taxonomy::classify;
-use serde::Serialize;
+use crate::sql::value::{self, Row};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::time::Instant;
+use std::time::Duration;
 
 /// Most rows of a result that a scored row shows.
 const SHOWN_ROWS: usize = 20;
@@ -18,8 +19,68 @@ const SHOWN_CHARS: usize = 200;
 /// A result as a scored row shows it: cells as text, null for NULL.
 pub type Shown = Vec<Vec<Option<String>>>;
 
+/// What scoring a row found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Scores {
+    /// One column a metric of every mode; null where the row lacks the mode's fields.
+    pub verdicts: Map<String, Value>,
+    /// Why the model's query gave no rows.
+    pub predicted_error: Option<String>,
+    /// Why the reference query gave no rows: a fault of the dataset.
+    pub gold_error: Option<String>,
+    /// What the model's query returned, only where it did not match; its first rows.
+    pub predicted_rows: Option<Shown>,
+    /// What the reference query returned, only where it was not matched; its first rows.
+    pub gold_rows: Option<Shown>,
+    /// The kind of failure; null for a row that passed.
+    pub failure_type: Option<String>,
+}
+
+/// Scores a row by every mode that it has the fields for, which `suits` tells.
+pub fn score(
+    texts: &Texts,
+    modes: &[&dyn Mode],
+    suits: impl Fn(&dyn Mode) -> bool,
+    session: &mut Session,
+) -> Scores {
+    let mut passed = None;
+    let mut execution = None;
+    let mut verdicts = Map::new();
+    for mode in modes {
+        let verdict = suits(*mode).then(|| mode.score(texts, session));
+        for (at, metric) in mode.metrics().iter().enumerate() {
+            let answer = verdict.as_ref().map(|verdict| verdict.passed[at]);
+            verdicts.insert(metric.column.to_owned(), answer.into());
+        }
+        if let Some(verdict) = verdict {
+            passed = passed.or(verdict.passed.first().copied());
+            execution = execution.or(verdict.execution);
+        }
+    }
+    let failed = passed != Some(true);
+    let (predicted, gold) = match &execution {
+        Some(Execution { predicted, gold }) => (Some(predicted.as_ref()), Some(gold.as_ref())),
+        None => (None, None),
+    };
+    let error = |result: Option<&Result<_, SqlError>>| result?.as_ref().err().cloned();
+    let rows = |result: Option<&Result<Vec<Row>, SqlError>>| {
+        let rows = result?.as_ref().ok()?;
+        failed.then(|| shown(rows))
+    };
+    let predicted_error = error(predicted);
+    let failure = || classify(texts.scored, texts.gold, predicted_error.as_ref()).to_owned();
+    Scores {
+        verdicts,
+        gold_error: error(gold).map(|error| error.to_string()),
+        predicted_rows: rows(predicted),
+        gold_rows: rows(gold),
+        failure_type: failed.then(failure),
+        predicted_error: predicted_error.map(|error| error.to_string()),
+    }
+}
+
 /// A scored row; the order of the fields is the order in the file.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScoredRow {
     /// 0-based place among the rows.
     pub index: usize,
@@ -47,12 +108,34 @@ pub struct ScoredRow {
     /// What the reference query returned, only where it was not matched; its first rows.
     pub gold_rows: Option<Shown>,
     /// The kind of failure; null for a row that passed.
-    pub failure_type: Option<&'static str>,
+    pub failure_type: Option<String>,
     /// Wall time of scoring this row.
     pub elapsed_ms: u64,
 }
 
 impl ScoredRow {
+    /// Puts what scoring found beside the row.
+    pub fn new(example: &Example, scores: Scores, elapsed: Duration) -> Self {
+        let text = |field| example.text(field).map(str::to_owned);
+        let predicted_sql = text("predicted_sql").unwrap_or_default();
+        Self {
+            index: example.index,
+            id: text("id"),
+            db: text("db"),
+            question: text("question"),
+            scored_sql: extract(&predicted_sql).unwrap_or_default().to_owned(),
+            predicted_sql,
+            gold_sql: text("gold_sql").unwrap_or_default(),
+            verdicts: scores.verdicts,
+            predicted_error: scores.predicted_error,
+            gold_error: scores.gold_error,
+            predicted_rows: scores.predicted_rows,
+            gold_rows: scores.gold_rows,
+            failure_type: scores.failure_type,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
     /// Whether the row passed the first metric of the first mode that could score it.
     pub fn passed(&self) -> bool {
         self.failure_type.is_none()
@@ -64,63 +147,14 @@ impl ScoredRow {
     }
 }
 
-/// Scores a row by every mode that it has the fields for.
-pub fn score(example: &Example, modes: &[&dyn Mode], sandbox: &mut Sandbox) -> ScoredRow {
-    let start = Instant::now();
-    let text = |field| example.text(field).unwrap_or_default();
-    let scored = extract(text("predicted_sql"));
-    let mut passed = None;
-    let mut execution = None;
-    let mut verdicts = Map::new();
-    for mode in modes {
-        let verdict = example
-            .suits(*mode)
-            .then(|| mode.score(example, scored, sandbox));
-        for (at, metric) in mode.metrics().iter().enumerate() {
-            let answer = verdict.as_ref().map(|verdict| verdict.passed[at]);
-            verdicts.insert(metric.column.to_owned(), answer.into());
-        }
-        if let Some(verdict) = verdict {
-            passed = passed.or(verdict.passed.first().copied());
-            execution = execution.or(verdict.execution);
-        }
-    }
-    let failed = passed != Some(true);
-    let (predicted, gold) = match &execution {
-        Some(Execution { predicted, gold }) => (Some(predicted), Some(gold)),
-        None => (None, None),
-    };
-    let error = |result: Option<&Result<_, SqlError>>| result?.as_ref().err().cloned();
-    let rows = |result: Option<&Result<Vec<Row>, SqlError>>| {
-        let rows = result?.as_ref().ok()?;
-        failed.then(|| shown(rows))
-    };
-    let predicted_error = error(predicted);
-    ScoredRow {
-        index: example.index,
-        id: example.text("id").map(str::to_owned),
-        db: example.text("db").map(str::to_owned),
-        question: example.text("question").map(str::to_owned),
-        predicted_sql: text("predicted_sql").to_owned(),
-        scored_sql: scored.unwrap_or_default().to_owned(),
-        gold_sql: text("gold_sql").to_owned(),
-        verdicts,
-        gold_error: error(gold).map(|error| error.to_string()),
-        predicted_rows: rows(predicted),
-        gold_rows: rows(gold),
-        failure_type: failed.then(|| classify(scored, text("gold_sql"), predicted_error.as_ref())),
-        predicted_error: predicted_error.map(|error| error.to_string()),
-        elapsed_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-    }
-}
-
 fn shown(rows: &[Row]) -> Shown {
     let shown_row = |row: &Row| row.iter().map(shown_cell).collect();
     rows.iter().take(SHOWN_ROWS).map(shown_row).collect()
 }
 
-fn shown_cell(cell: &Cell) -> Option<String> {
-    let text = String::from_utf8_lossy(cell.as_ref()?);
+fn shown_cell(cell: &value::Value) -> Option<String> {
+    let text = cell.text()?;
+    let text = String::from_utf8_lossy(&text);
     Some(match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
@@ -130,28 +164,12 @@ fn shown_cell(cell: &Cell) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::modes;
+    use crate::eval::testing;
     use serde_json::json;
-    use std::time::Duration;
-
-    fn example(fields: Value) -> Example {
-        Example {
-            index: 3,
-            line: 4,
-            fields: fields.as_object().unwrap().clone(),
-        }
-    }
 
     fn scored(fields: Value, names: &[&str]) -> ScoredRow {
-        let folder = tempfile::tempdir().unwrap();
         let schema = "CREATE TABLE t(a); INSERT INTO t VALUES (1), (2), (NULL);";
-        std::fs::write(folder.path().join("x.sql"), schema).unwrap();
-        let modes: Vec<_> = names
-            .iter()
-            .map(|name| modes::named(name).unwrap())
-            .collect();
-        let mut sandbox = Sandbox::new(folder.path(), Duration::from_secs(5));
-        score(&example(fields), &modes, &mut sandbox)
+        testing::scored(schema, fields, names).1
     }
 
     #[test]
@@ -160,11 +178,7 @@ mod tests {
             json!({"id": "r", "db": "x.db", "gold_sql": "select a from t", "predicted_sql": "So: select 1; ok"}),
             &["factory"],
         );
-        let text = serde_json::to_string(&ScoredRow {
-            elapsed_ms: 7,
-            ..row
-        })
-        .unwrap();
+        let text = serde_json::to_string(&row).unwrap();
         assert_eq!(
             text,
             concat!(
@@ -194,7 +208,7 @@ mod tests {
             json!({"db": "x.db", "gold_sql": "select nope", "predicted_sql": "No."}),
             &["factory"],
         );
-        assert_eq!(row.failure_type, Some("sql_no_select"));
+        assert_eq!(row.failure_type, Some("sql_no_select".to_owned()));
         assert_eq!((row.scored_sql.as_str(), row.gold_error), ("", None));
     }
 
@@ -221,7 +235,8 @@ mod tests {
 
     #[test]
     fn shown_rows_are_capped() {
-        let long = vec![vec![Some("é".repeat(300).into_bytes())]; 30];
+        let text = value::Value::Text("é".repeat(300).into_bytes());
+        let long = vec![vec![text]; 30];
         let shown = shown(&long);
         assert_eq!(shown.len(), SHOWN_ROWS);
         let expected = format!("{}…", "é".repeat(SHOWN_CHARS));

@@ -1,8 +1,10 @@
-//! Means over scored rows, for all of them and for each slice, and counts of failures.
+//! Means over scored rows, for all of them and for each slice, and counts of failures; as lines and as JSON.
 
 use super::example::Example;
 use super::modes::Mode;
 use super::score::ScoredRow;
+use super::{clean, slices, stats};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -49,9 +51,9 @@ pub fn tallies(examples: &[Example], rows: &[ScoredRow], modes: &[&dyn Mode]) ->
 }
 
 /// How often each kind of failure occurred: the most frequent first, equals by name.
-pub fn failures(rows: &[ScoredRow]) -> Vec<(&'static str, usize)> {
+pub fn failures(rows: &[ScoredRow]) -> Vec<(&str, usize)> {
     let mut counts = BTreeMap::new();
-    for kind in rows.iter().filter_map(|row| row.failure_type) {
+    for kind in rows.iter().filter_map(|row| row.failure_type.as_deref()) {
         *counts.entry(kind).or_insert(0) += 1;
     }
     let mut counts = Vec::from_iter(counts);
@@ -87,28 +89,83 @@ fn tally(mode: &dyn Mode, slice: Option<&str>, rows: &[&ScoredRow]) -> Tally {
     }
 }
 
+/// The whole as JSON: each metric with n and its 95% interval, failures, clean replies.
+pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
+    let metrics = |mode: &&dyn Mode| {
+        let metrics = mode.metrics().iter().map(|metric| {
+            let answers = || rows.iter().filter_map(|row| row.verdict(metric.column));
+            let passed = answers().filter(|&yes| yes).count();
+            (metric.mean.to_owned(), json!(stats::share(passed, answers().count())))
+        });
+        (mode.name().to_owned(), Value::Object(metrics.collect()))
+    };
+    let failures = failures(rows);
+    let counts = failures.iter().map(|(kind, count)| (kind.to_string(), json!(count)));
+    let mut classes = BTreeMap::new();
+    for row in rows {
+        *classes.entry(clean::class(&row.predicted_sql)).or_insert(0usize) += 1;
+    }
+    let clean = classes.get(clean::CLEAN).copied().unwrap_or(0);
+    json!({
+        "rows": rows.len(),
+        "modes": Value::Object(modes.iter().map(metrics).collect()),
+        "failed_rows": failures.iter().map(|(_, count)| count).sum::<usize>(),
+        "failure_counts": Value::Object(counts.collect()),
+        "gold_errors": rows.iter().filter(|row| row.gold_error.is_some()).count(),
+        "clean_output": {
+            "rate": decimals(clean as f64 / rows.len().max(1) as f64, 3),
+            "counts": classes,
+        },
+    })
+}
+
+/// `{overall, slices: {name: …}}`, means to 4 decimals. Modes beside the first put their name before the metric's.
+pub fn slices_to_json(examples: &[Example], rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
+    let slices = slices::by_slice(examples, rows).into_iter();
+    let slices = slices.map(|(name, rows)| (name, slice_to_json(&rows, modes)));
+    json!({
+        "overall": slice_to_json(&rows.iter().collect::<Vec<_>>(), modes),
+        "slices": Value::Object(slices.collect()),
+    })
+}
+
+fn slice_to_json(rows: &[&ScoredRow], modes: &[&dyn Mode]) -> Value {
+    let mut fields = Map::new();
+    fields.insert("rows".to_owned(), rows.len().into());
+    for (at, mode) in modes.iter().enumerate() {
+        let tally = tally(*mode, None, rows);
+        for (name, passed) in tally.passed {
+            let name = match at {
+                0 => name.to_owned(),
+                _ => format!("{}_{name}", mode.name().replace('-', "_")),
+            };
+            let mean = passed as f64 / tally.rows.max(1) as f64;
+            fields.insert(name, decimals(mean, 4).into());
+        }
+    }
+    Value::Object(fields)
+}
+
+fn decimals(value: f64, places: i32) -> f64 {
+    let scale = 10f64.powi(places);
+    (value * scale).round() / scale
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::eval::modes;
-    use crate::eval::score::score;
-    use crate::sql::execute::Sandbox;
-    use serde_json::json;
-    use std::time::Duration;
+    use crate::eval::testing::scored;
+
+    fn rows(predicted: &[&str]) -> (Vec<Example>, Vec<ScoredRow>) {
+        let fields = |text: &&str| json!({"predicted_sql": text, "gold_sql": "select max(1)", "domain": "d"});
+        let rows = predicted.iter().map(|text| scored("", fields(text), &["public-exact"]));
+        rows.unzip()
+    }
 
     #[test]
     fn failures_come_by_count_then_by_name() {
-        let mode = [modes::named("public-exact").unwrap()];
-        let mut sandbox = Sandbox::new("unused", Duration::from_secs(1));
-        let rows = ["none", "select 2", "none", "select max(1)", "select 1"].map(|predicted| {
-            let fields = json!({"predicted_sql": predicted, "gold_sql": "select max(1)"});
-            let example = Example {
-                index: 0,
-                line: 0,
-                fields: fields.as_object().unwrap().clone(),
-            };
-            score(&example, &mode, &mut sandbox)
-        });
+        let (_, rows) = rows(&["none", "select 2", "none", "select max(1)", "select 1"]);
         assert_eq!(
             failures(&rows),
             [("sql_no_select", 2), ("sql_wrong_aggregation", 2)]
@@ -126,5 +183,25 @@ mod tests {
             tally.to_string(),
             "sql: execution_accuracy=0.000 exact_match=0.000 (n=0)"
         );
+    }
+
+    #[test]
+    fn the_whole_and_its_slices_as_json() {
+        let (examples, rows) = rows(&["select max(1)", "select 2; select 3", "No."]);
+        let modes = [modes::named("public-exact").unwrap()];
+        let whole = to_json(&rows, &modes);
+        let metric = &whole["modes"]["public-exact"]["exact_match"];
+        assert_eq!((&metric["passed"], &metric["n"]), (&json!(1), &json!(3)));
+        assert_eq!(whole["failed_rows"], 2);
+        assert_eq!(whole["clean_output"]["rate"], 0.333);
+        assert_eq!(
+            whole["clean_output"]["counts"],
+            json!({"clean": 1, "multiple_statements": 1, "no_select_prefix": 1})
+        );
+        let sliced = slices_to_json(&examples, &rows, &modes);
+        assert_eq!(sliced["overall"], json!({"rows": 3, "exact_match": 0.3333}));
+        assert_eq!(sliced["slices"]["clean_output"], json!({"rows": 1, "exact_match": 1.0}));
+        assert_eq!(sliced["slices"]["domain:d"]["rows"], 3);
+        assert_eq!(sliced["slices"]["aggregate"]["rows"], 3);
     }
 }

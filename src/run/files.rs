@@ -1,6 +1,7 @@
 //! Whole files or nothing: content is written beside its target and renamed into place.
 
 use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -55,6 +56,15 @@ pub fn check_writable(path: &Path) -> Result<()> {
                 folder.display()
             )
         })
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+pub fn sha256(path: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    std::io::copy(&mut file, &mut hash)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// Something that cannot be replaced by a file, such as `/dev/stdout`.

@@ -1,14 +1,14 @@
 //! Runs untrusted queries against confined databases, each within a deadline and bounds on its result.
 
-use super::compare::{Row, text_of};
 use super::database;
-use anyhow::Result;
+use super::spider::Schema;
+use super::value::{Row, Value};
 use rusqlite::{Connection, ErrorCode};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Most rows that a query may return.
@@ -21,11 +21,11 @@ const MAX_OPEN: usize = 32;
 const STEPS_PER_LOOK: i32 = 1_000;
 
 /// Why a query gave no rows.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SqlError {
     /// It outlived its deadline, in milliseconds.
     #[error("timed out after {0} ms")]
-    Timeout(u128),
+    Timeout(u64),
     /// It wanted something other than reading, or was not one statement.
     #[error("refused: {0}")]
     Refused(String),
@@ -40,73 +40,81 @@ pub enum SqlError {
     Database(String),
 }
 
-/// The databases of one folder, opened once each, and the deadline of each query.
+/// The databases of one folder, opened once each. It runs in this process: one SQLite operation cannot be stopped from
+/// inside (`instr` on a megabyte outlives a deadline by seconds), so whoever must go on puts it in a process of its own.
 pub struct Sandbox {
     folder: PathBuf,
-    timeout: Duration,
-    open: BTreeMap<String, Connection>,
+    open: BTreeMap<(PathBuf, bool), Connection>,
+    schemas: BTreeMap<PathBuf, Rc<Schema>>,
 }
 
 impl Sandbox {
-    /// Touches nothing yet: a database is opened by its first query or by [`Sandbox::open`].
-    pub fn new(folder: impl Into<PathBuf>, timeout: Duration) -> Self {
+    /// Touches nothing yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
-            timeout,
             open: BTreeMap::new(),
+            schemas: BTreeMap::new(),
         }
     }
 
-    /// Opens a database, to find out early whether it can be; its name is relative to the folder.
-    pub fn open(&mut self, db: &str) -> Result<()> {
-        self.connection(db).map(drop)
+    /// The files of a database, the first its own; see [`database::locate`].
+    pub fn locate(&self, db: &str) -> Result<Vec<PathBuf>, SqlError> {
+        database::locate(&self.folder, db).map_err(of_database)
     }
 
-    /// The rows of one query. Nothing that it does outlives the call.
-    pub fn run(&mut self, db: &str, sql: &str) -> Result<Vec<Row>, SqlError> {
-        let timeout = self.timeout;
-        let connection = self
-            .connection(db)
-            .map_err(|error| SqlError::Database(format!("{error:#}")))?;
-        let guarded = AssertUnwindSafe(|| run_before(connection, sql, timeout));
-        // The SQLite binding panics where memory ends between a value and its text.
-        catch_unwind(guarded).unwrap_or_else(|_| {
-            self.open.remove(db);
-            Err(SqlError::ResourceLimit("out of memory".to_owned()))
-        })
-    }
-
-    fn connection(&mut self, db: &str) -> Result<&Connection> {
-        if !self.open.contains_key(db) {
+    /// Opens a located file, to have it open when a clock starts.
+    pub fn open(&mut self, file: &Path, reversed: bool) -> Result<&Connection, SqlError> {
+        let key = (file.to_owned(), reversed);
+        if !self.open.contains_key(&key) {
             if self.open.len() >= MAX_OPEN {
                 self.open.clear();
             }
-            let connection = database::open(&self.folder, db)?;
-            self.open.insert(db.to_owned(), connection);
+            let connection = database::open(file, reversed).map_err(of_database)?;
+            self.open.insert(key.clone(), connection);
         }
-        Ok(&self.open[db])
+        Ok(&self.open[&key])
+    }
+
+    /// The tables of a located file.
+    pub fn schema(&mut self, file: &Path) -> Result<Rc<Schema>, SqlError> {
+        if let Some(schema) = self.schemas.get(file) {
+            return Ok(schema.clone());
+        }
+        let schema = Rc::new(database::schema(file).map_err(of_database)?);
+        self.schemas.insert(file.to_owned(), schema.clone());
+        Ok(schema)
+    }
+
+    /// The rows of one query. Nothing that it does outlives the call.
+    pub fn run(
+        &mut self,
+        file: &Path,
+        reversed: bool,
+        sql: &str,
+        timeout: Duration,
+    ) -> Result<Vec<Row>, SqlError> {
+        let connection = self.open(file, reversed)?;
+        let guarded = AssertUnwindSafe(|| run_before(connection, sql, timeout));
+        // The SQLite binding panics where memory ends between a value and its text.
+        catch_unwind(guarded).unwrap_or_else(|_| {
+            self.open.remove(&(file.to_owned(), reversed));
+            Err(SqlError::ResourceLimit("out of memory".to_owned()))
+        })
     }
 }
 
-/// Runs a query under two clocks: SQLite looks at its own between steps; the watchdog also reaches sorting and parsing.
-/// One step cannot be stopped from inside the process: `instr` on a megabyte may outlive both clocks by seconds.
+fn of_database(error: anyhow::Error) -> SqlError {
+    SqlError::Database(format!("{error:#}"))
+}
+
+/// Runs a query under SQLite's own clock, which it looks at between steps.
 fn run_before(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<Row>, SqlError> {
     let deadline = Instant::now() + timeout;
     connection
         .progress_handler(STEPS_PER_LOOK, Some(move || Instant::now() >= deadline))
         .map_err(|error| failure(error, timeout))?;
-    let interrupt = connection.get_interrupt_handle();
-    let (done, watched) = mpsc::channel::<()>();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            if watched.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
-                interrupt.interrupt();
-            }
-        });
-        let rows = rows_of(connection, sql, timeout);
-        drop(done);
-        rows
-    })
+    rows_of(connection, sql, timeout)
 }
 
 fn rows_of(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<Row>, SqlError> {
@@ -128,14 +136,12 @@ fn rows_of(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<
     let mut rows = Vec::new();
     let mut bytes = 0;
     while let Some(record) = cursor.next().map_err(failure)? {
+        let value = |column| record.get_ref(column).map(Value::from);
         let row: Row = (0..columns)
-            .map(|column| record.get_ref(column).map(text_of))
+            .map(value)
             .collect::<Result<_, _>>()
             .map_err(failure)?;
-        bytes += row
-            .iter()
-            .map(|cell| size_of_val(cell) + cell.as_ref().map_or(0, Vec::len))
-            .sum::<usize>();
+        bytes += size_of::<Row>() + row.iter().map(Value::bytes).sum::<usize>();
         rows.push(row);
         if rows.len() > MAX_ROWS || bytes > MAX_BYTES {
             return Err(SqlError::ResourceLimit(format!(
@@ -159,7 +165,7 @@ fn failure(error: rusqlite::Error, timeout: Duration) -> SqlError {
         || message.starts_with("not authorized")
         || message.ends_with("may not be modified");
     match error.sqlite_error_code() {
-        Some(ErrorCode::OperationInterrupted) => SqlError::Timeout(timeout.as_millis()),
+        Some(ErrorCode::OperationInterrupted) => SqlError::Timeout(timeout.as_millis() as u64),
         Some(ErrorCode::TooBig | ErrorCode::OutOfMemory) => SqlError::ResourceLimit(message),
         Some(ErrorCode::AuthorizationForStatementDenied | ErrorCode::ReadOnly) => {
             SqlError::Refused(message)
@@ -193,27 +199,34 @@ mod tests {
     const SCHEMA: &str =
         "CREATE TABLE t(a INTEGER, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, NULL);";
 
-    fn sandbox(folder: &Path) -> Sandbox {
+    /// A sandbox, its two databases and a deadline.
+    struct Fixture(Sandbox, PathBuf, Duration);
+
+    impl Fixture {
+        fn run(&mut self, db: &str, sql: &str) -> Result<Vec<Row>, SqlError> {
+            self.0.run(&self.1.join(db), false, sql, self.2)
+        }
+    }
+
+    fn sandbox(folder: &Path) -> Fixture {
         fs::write(folder.join("memory.sql"), SCHEMA).unwrap();
         Connection::open(folder.join("file.db"))
             .unwrap()
             .execute_batch(SCHEMA)
             .unwrap();
-        Sandbox::new(folder, Duration::from_millis(300))
+        Fixture(Sandbox::new(folder), folder.to_owned(), Duration::from_millis(300))
     }
 
     fn cells(rows: &[Row]) -> Vec<Vec<Option<String>>> {
-        let text = |cell: &Vec<u8>| String::from_utf8_lossy(cell).into_owned();
-        rows.iter()
-            .map(|row| row.iter().map(|cell| cell.as_ref().map(text)).collect())
-            .collect()
+        let text = |value: &Value| Some(String::from_utf8_lossy(&value.text()?).into_owned());
+        rows.iter().map(|row| row.iter().map(text).collect()).collect()
     }
 
     #[test]
     fn reads_files_and_databases_built_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let mut sandbox = sandbox(folder.path());
-        for db in ["file.db", "memory.db"] {
+        for db in ["file.db", "memory.sql"] {
             let rows = sandbox
                 .run(db, "SELECT a, b FROM t ORDER BY a; -- done")
                 .unwrap();
@@ -232,7 +245,7 @@ mod tests {
             assert!(sandbox.run(db, "SELECT a FROM t WHERE b = \"x\"").is_ok());
             assert_eq!(
                 sandbox.run(db, "SELECT CAST(x'ff' AS TEXT)").unwrap(),
-                [[Some(b"\xff".to_vec())]]
+                [[Value::Text(b"\xff".to_vec())]]
             );
         }
     }
@@ -243,7 +256,7 @@ mod tests {
         let mut sandbox = sandbox(folder.path());
         let before = fs::read(folder.path().join("file.db")).unwrap();
         let outside = folder.path().join("made.db");
-        for db in ["file.db", "memory.db"] {
+        for db in ["file.db", "memory.sql"] {
             for sql in [
                 format!("ATTACH '{}' AS z", outside.display()),
                 format!("VACUUM INTO '{}'", outside.display()),
@@ -301,10 +314,8 @@ mod tests {
     #[test]
     fn too_much_is_a_resource_limit() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sandbox = Sandbox {
-            timeout: Duration::from_secs(20),
-            ..sandbox(folder.path())
-        };
+        let mut sandbox = sandbox(folder.path());
+        sandbox.2 = Duration::from_secs(20);
         let numbers =
             "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 200000)";
         for sql in [

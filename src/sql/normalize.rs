@@ -1,4 +1,8 @@
-//! Text forms in which two queries are compared.
+//! Text forms in which two queries are compared, or run.
+
+use super::tokens::tokens;
+use regex::Regex;
+use std::sync::LazyLock;
 
 /// Lower case, runs of white space as one space, none at the ends.
 pub fn collapse(sql: &str) -> String {
@@ -25,6 +29,38 @@ pub fn public_exact(reply: &str) -> String {
     tight.replace(',', ", ").trim().to_owned()
 }
 
+/// The form in which Spider's test-suite evaluator runs a query: operators without the space that tokenizers put into them,
+/// 2020 for the current year of MySQL, and, unless `keep_distinct`, only the first statement and that without `DISTINCT`.
+pub fn test_suite(sql: &str, keep_distinct: bool) -> String {
+    static YEAR: LazyLock<Regex> = LazyLock::new(|| {
+        let year = r"(?i)YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*";
+        Regex::new(year).unwrap_or_else(|error| unreachable!("{error}"))
+    });
+    let mut text = sql.to_owned();
+    for (spaced, operator) in [("> =", ">="), ("< =", "<="), ("! =", "!=")] {
+        text = text.replace(spaced, operator);
+    }
+    if !keep_distinct {
+        text = without_distinct(&text);
+    }
+    YEAR.replace_all(&text, "2020").into_owned()
+}
+
+fn without_distinct(sql: &str) -> String {
+    let mut kept = String::with_capacity(sql.len());
+    let mut from = 0;
+    for token in tokens(sql) {
+        if token.is("distinct") {
+            kept.push_str(&sql[from..token.at]);
+            from = token.end();
+        } else if token.is(";") {
+            kept.push_str(&sql[from..token.end()]);
+            return kept;
+        }
+    }
+    kept + &sql[from..]
+}
+
 /// The inside of the first pair of code fences, without the language named after the opening one.
 fn fenced(reply: &str) -> &str {
     let Some((_, after)) = reply.split_once("```") else {
@@ -48,6 +84,27 @@ mod tests {
     #[test]
     fn collapse_lowers_and_joins() {
         assert_eq!(collapse("  SELECT\n\tÀ ,  b "), "select à , b");
+    }
+
+    #[test]
+    fn test_suite_mends_operators_and_the_current_year() {
+        assert_eq!(
+            test_suite("select a where b > = year ( curdate() ) and c ! = 1", true),
+            "select a where b >= 2020and c != 1"
+        );
+    }
+
+    #[test]
+    fn test_suite_drops_distinct_words_and_later_statements() {
+        for (sql, expected) in [
+            ("SELECT DISTINCT a FROM t", "SELECT  a FROM t"),
+            ("select count(distinct a) from t; select 1", "select count( a) from t;"),
+            ("select 'distinct; a' from t", "select 'distinct; a' from t"),
+            ("select distincta from t -- ; x", "select distincta from t -- ; x"),
+        ] {
+            assert_eq!(test_suite(sql, false), expected);
+            assert_eq!(test_suite(sql, true), sql);
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The factory's own mode: the same rows from the database, and the same text.
 
-use super::{Execution, Metric, Mode, Verdict};
-use crate::eval::example::Example;
-use crate::sql::compare::same_rows;
-use crate::sql::execute::Sandbox;
+use super::{Metric, Mode, Texts, Verdict, execute, execution_fault};
+use crate::eval::session::Session;
+use crate::sql::compare::same_text;
+use crate::sql::execute::SqlError;
 use crate::sql::normalize::collapse;
 
 pub(super) struct Factory;
@@ -34,25 +34,24 @@ impl Mode for Factory {
         ]
     }
 
-    fn score(&self, example: &Example, scored: Option<&str>, sandbox: &mut Sandbox) -> Verdict {
-        let Some(scored) = scored else {
+    fn gold_fault(&self, texts: &Texts, session: &mut Session) -> Option<SqlError> {
+        execution_fault(session, texts.db, texts.gold)
+    }
+
+    fn score(&self, texts: &Texts, session: &mut Session) -> Verdict {
+        let Some(scored) = texts.scored else {
             return Verdict {
                 passed: vec![false, false],
                 execution: None,
             };
         };
-        let gold = example.text("gold_sql").unwrap_or_default();
-        let db = example.text("db").unwrap_or_default();
-        let execution = Execution {
-            predicted: sandbox.run(db, scored),
-            gold: sandbox.run(db, gold),
-        };
-        let same = match (&execution.predicted, &execution.gold) {
-            (Ok(predicted), Ok(gold)) => same_rows(predicted, gold),
+        let execution = execute(session, texts.db, scored, texts.gold);
+        let same = match (execution.predicted.as_ref(), execution.gold.as_ref()) {
+            (Ok(predicted), Ok(gold)) => same_text(predicted, gold),
             _ => false,
         };
         Verdict {
-            passed: vec![same, collapse(scored) == collapse(gold)],
+            passed: vec![same, collapse(scored) == collapse(texts.gold)],
             execution: Some(execution),
         }
     }

@@ -1,11 +1,13 @@
 //! Named scoring semantics, one file each. They are never mixed: each mode has its own columns and its own summary line.
 
+mod bird_ex;
 mod factory;
 mod public_exact;
+mod spider_em;
+mod spider_ts;
 
-use super::example::Example;
-use crate::sql::compare::Row;
-use crate::sql::execute::{Sandbox, SqlError};
+use super::session::{Outcome, Session};
+use crate::sql::execute::SqlError;
 
 /// One way to score a row.
 pub trait Mode: Sync {
@@ -23,8 +25,26 @@ pub trait Mode: Sync {
     /// Its measures, the one that decides whether a row failed first.
     fn metrics(&self) -> &'static [Metric];
 
-    /// Scores a row that has the fields. `scored` is the extracted query, `None` when the reply held none.
-    fn score(&self, example: &Example, scored: Option<&str>, sandbox: &mut Sandbox) -> Verdict;
+    /// What makes the reference query useless to this mode; such a row fails whatever was predicted.
+    fn gold_fault(&self, _texts: &Texts, _session: &mut Session) -> Option<SqlError> {
+        None
+    }
+
+    /// Scores a row that has the fields.
+    fn score(&self, texts: &Texts, session: &mut Session) -> Verdict;
+}
+
+/// The texts of a row, empty where it has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Texts<'a> {
+    /// The database's name.
+    pub db: &'a str,
+    /// The model's whole reply.
+    pub predicted: &'a str,
+    /// The query extracted from it, `None` when it held none.
+    pub scored: Option<&'a str>,
+    /// The reference query.
+    pub gold: &'a str,
 }
 
 /// One yes or no of a mode about a row.
@@ -46,15 +66,49 @@ pub struct Verdict {
 /// What the two queries returned.
 pub struct Execution {
     /// The model's query.
-    pub predicted: Result<Vec<Row>, SqlError>,
+    pub predicted: Outcome,
     /// The reference query.
-    pub gold: Result<Vec<Row>, SqlError>,
+    pub gold: Outcome,
 }
 
 /// Every mode; the first is the default. A new mode is one file and one entry here.
-pub const ALL: &[&dyn Mode] = &[&factory::Factory, &public_exact::PublicExact];
+pub const ALL: &[&dyn Mode] = &[
+    &factory::Factory,
+    &public_exact::PublicExact,
+    &spider_ts::SpiderTs,
+    &spider_em::SpiderEm,
+    &bird_ex::BirdEx,
+];
 
 /// The mode of that name.
 pub fn named(name: &str) -> Option<&'static dyn Mode> {
     ALL.iter().copied().find(|mode| mode.name() == name)
+}
+
+/// The modes of those names, by the order of [`ALL`], each once.
+pub fn chosen(names: &[String]) -> Vec<&'static dyn Mode> {
+    let wanted = |mode: &&dyn Mode| names.iter().any(|name| name == mode.name());
+    ALL.iter().copied().filter(wanted).collect()
+}
+
+/// Runs a predicted and a reference query on the row's own database.
+fn execute(session: &mut Session, db: &str, predicted: &str, gold: &str) -> Execution {
+    match session.locate(db) {
+        Ok(files) => Execution {
+            gold: session.gold(&files[0], gold, false),
+            predicted: session.predicted(&files[0], predicted),
+        },
+        Err(error) => Execution {
+            gold: Outcome::new(Err(error.clone())),
+            predicted: Outcome::new(Err(error)),
+        },
+    }
+}
+
+/// Why the reference query fails on the row's own database.
+fn execution_fault(session: &mut Session, db: &str, gold: &str) -> Option<SqlError> {
+    match session.locate(db) {
+        Ok(files) => session.gold(&files[0], gold, false).as_ref().as_ref().err().cloned(),
+        Err(error) => Some(error),
+    }
 }

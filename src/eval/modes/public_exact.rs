@@ -1,8 +1,7 @@
 //! Text equality for public rows, which come without a database.
 
-use super::{Metric, Mode, Verdict};
-use crate::eval::example::Example;
-use crate::sql::execute::Sandbox;
+use super::{Metric, Mode, Texts, Verdict};
+use crate::eval::session::Session;
 use crate::sql::normalize::public_exact;
 
 pub(super) struct PublicExact;
@@ -24,10 +23,9 @@ impl Mode for PublicExact {
     }
 
     /// Takes the query out of the reply by its own rules, not from `scored`.
-    fn score(&self, example: &Example, _scored: Option<&str>, _sandbox: &mut Sandbox) -> Verdict {
-        let form = |field| public_exact(example.text(field).unwrap_or_default());
+    fn score(&self, texts: &Texts, _session: &mut Session) -> Verdict {
         Verdict {
-            passed: vec![form("predicted_sql") == form("gold_sql")],
+            passed: vec![public_exact(texts.predicted) == public_exact(texts.gold)],
             execution: None,
         }
     }

@@ -1,0 +1,49 @@
+//! `factory eval-choices`: how often the right candidate was chosen.
+
+use super::say;
+use crate::data::jsonl;
+use crate::eval::choices;
+use crate::run::files::{check_writable, write_atomic};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Score answers to candidate choices (rows of `data choices` with a reply).
+#[derive(clap::Args)]
+pub struct Args {
+    /// Rows of `data choices` that `generate` answered.
+    #[arg(value_name = "PREDS")]
+    preds: PathBuf,
+    /// The field that holds the reply.
+    #[arg(long, default_value = "predicted_sql")]
+    field: String,
+    /// Write every scored row to this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write the summary as JSON to this file, with n and a 95% interval.
+    #[arg(long, value_name = "FILE")]
+    summary_out: Option<PathBuf>,
+}
+
+/// Scores and prints the summary line.
+pub fn run(args: Args) -> Result<()> {
+    for output in [&args.out, &args.summary_out].into_iter().flatten() {
+        check_writable(output)?;
+    }
+    let report = choices::score(&args.preds, &args.field)?;
+    let accuracy = &report.accuracy;
+    say(format_args!(
+        "choices: accuracy={:.3} chance={:.3} no_choice={} (n={})",
+        accuracy.value, report.chance, report.no_choice, accuracy.n
+    ))?;
+    if let Some(path) = &args.out {
+        write_atomic(path, &jsonl::to_bytes(&report.rows)?)?;
+        say(format_args!("wrote {} ({} rows)", path.display(), report.rows.len()))?;
+    }
+    if let Some(path) = &args.summary_out {
+        let mut bytes = serde_json::to_vec_pretty(&report)?;
+        bytes.push(b'\n');
+        write_atomic(path, &bytes)?;
+        say(format_args!("wrote {} (summary)", path.display()))?;
+    }
+    Ok(())
+}

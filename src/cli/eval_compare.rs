@@ -1,0 +1,73 @@
+//! `factory eval-compare`: two scorings of the same rows, row against row.
+
+use super::{UsageError, say};
+use crate::data::jsonl;
+use crate::eval::paired::{Paired, compare};
+use crate::eval::score::ScoredRow;
+use crate::eval::stats::Share;
+use crate::run::files::{check_writable, write_atomic};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// Compare two scorings of the same rows: paired difference, exact McNemar p, the rows that flipped.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Rows that `eval-sql --out` wrote: the baseline.
+    #[arg(value_name = "A")]
+    a: PathBuf,
+    /// The same rows of the candidate.
+    #[arg(value_name = "B")]
+    b: PathBuf,
+    /// The column to compare.
+    #[arg(long, default_value = "exec_match")]
+    column: String,
+    /// Write the comparison as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Compares and prints.
+pub fn run(args: Args) -> Result<()> {
+    if let Some(out) = &args.out {
+        if [&args.a, &args.b].contains(&out) {
+            let message = format!("{} is named twice: give another file", out.display());
+            return Err(UsageError(message).into());
+        }
+        check_writable(out)?;
+    }
+    let (a, b) = (read_rows(&args.a)?, read_rows(&args.b)?);
+    let paired = compare(&a, &b, &args.column)
+        .with_context(|| format!("{} and {}", args.a.display(), args.b.display()))?;
+    let Paired { column, p, .. } = &paired;
+    say(format_args!("a: {column}={}", shown(&paired.a)))?;
+    say(format_args!("b: {column}={}", shown(&paired.b)))?;
+    let flips = format!("gained={} lost={}", paired.gained.len(), paired.lost.len());
+    say(format_args!("difference={:+.3} p={p:.4} {flips} (exact McNemar)", paired.difference))?;
+    for (what, names) in [("gained", &paired.gained), ("lost", &paired.lost)] {
+        if !names.is_empty() {
+            say(format_args!("{what}: {}", names.join(" ")))?;
+        }
+    }
+    if let Some(out) = &args.out {
+        let mut bytes = serde_json::to_vec_pretty(&paired)?;
+        bytes.push(b'\n');
+        write_atomic(out, &bytes)?;
+        say(format_args!("wrote {}", out.display()))?;
+    }
+    Ok(())
+}
+
+fn shown(share: &Share) -> String {
+    let [low, high] = share.wilson95;
+    format!("{:.3} [{low:.3}, {high:.3}] (n={})", share.value, share.n)
+}
+
+/// The rows of a file that `eval-sql --out` wrote.
+pub fn read_rows(path: &Path) -> Result<Vec<ScoredRow>> {
+    let lines = jsonl::read(path)?;
+    let row = |line: jsonl::Line| {
+        let row = serde_json::from_value(line.fields.into());
+        row.with_context(|| format!("{}:{}: no row of `eval-sql --out`", path.display(), line.number))
+    };
+    lines.into_iter().map(row).collect()
+}

@@ -1,0 +1,137 @@
+//! The flags of `factory eval-sql`.
+
+use crate::cli::UsageError;
+use crate::eval::modes;
+use crate::eval::session::Options;
+use crate::eval::worker::Setup;
+use crate::run::files;
+use anyhow::Result;
+use clap::builder::PossibleValuesParser;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Score predicted SQL by running it in a sandbox.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Predictions: rows with predicted_sql, gold_sql and db, one JSON object a line.
+    #[arg(value_name = "PREDS", required_unless_present = "data")]
+    pub preds: Option<PathBuf>,
+    /// The same, as a flag.
+    #[arg(long, value_name = "FILE", conflicts_with = "preds")]
+    pub data: Option<PathBuf>,
+    /// Folder of the databases: NAME, NAME.db or NAME.sqlite; NAME.sql to build one from; or a folder NAME of a test suite
+    /// [default: the predictions' folder].
+    #[arg(long, value_name = "DIR")]
+    pub db_dir: Option<PathBuf>,
+    /// Scoring semantics, several at once or separated by commas.
+    #[arg(long, value_name = "MODE", value_delimiter = ',', default_value = modes::ALL[0].name(), value_parser = mode_names())]
+    pub mode: Vec<String>,
+    /// Leave DISTINCT where it is in mode spider-ts, as the original does when told so.
+    #[arg(long)]
+    pub keep_distinct: bool,
+    /// Deadline of a row's predicted queries, and of each reference query, in milliseconds.
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub timeout_ms: u64,
+    /// Scoring processes [default: one a core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+    /// Score what can be scored, and count rows that cannot be read and reference queries that fail.
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Go on with an interrupted run of the same command, from OUT.partial.
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// Look at the reference queries instead of scoring: those that fail, return nothing, depend on an order that they leave
+    /// open, or do not match themselves under a mode. --out then gets one row for each.
+    #[arg(long, conflicts_with_all = ["resume", "prefs_out", "labels_out", "summary_out", "slices_out", "clean_out", "review_out"])]
+    pub audit_gold: bool,
+    /// Exit with 1 if the audit finds anything.
+    #[arg(long, requires = "audit_gold")]
+    pub strict: bool,
+    /// Write every scored row to this file.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write a preference pair for each failed row to this file.
+    #[arg(long, value_name = "FILE")]
+    pub prefs_out: Option<PathBuf>,
+    /// Write each failed row with the kind of its failure to this file.
+    #[arg(long, value_name = "FILE")]
+    pub labels_out: Option<PathBuf>,
+    /// Write the summary as JSON to this file, with n and a 95% interval of every accuracy.
+    #[arg(long, value_name = "FILE")]
+    pub summary_out: Option<PathBuf>,
+    /// Write the accuracies by domain, curriculum and what the queries do as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    pub slices_out: Option<PathBuf>,
+    /// Write for each row how clean the reply is to this file.
+    #[arg(long, value_name = "FILE")]
+    pub clean_out: Option<PathBuf>,
+    /// Write the failed rows as a Markdown page to this file.
+    #[arg(long, value_name = "FILE")]
+    pub review_out: Option<PathBuf>,
+}
+
+fn mode_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(modes::ALL.iter().map(|mode| mode.name()))
+}
+
+impl Args {
+    /// The predictions.
+    pub fn data(&self) -> Result<&Path> {
+        let data = self.preds.as_deref().or(self.data.as_deref());
+        data.ok_or_else(|| UsageError("no predictions file given".to_owned()).into())
+    }
+
+    /// What the workers are told.
+    pub fn setup(&self) -> Result<Setup> {
+        let folder = match &self.db_dir {
+            Some(folder) => folder,
+            None => files::folder_of(self.data()?),
+        };
+        Ok(Setup {
+            db_dir: folder.to_owned(),
+            modes: modes::chosen(&self.mode).iter().map(|mode| mode.name().to_owned()).collect(),
+            options: Options {
+                timeout: Duration::from_millis(self.timeout_ms),
+                keep_distinct: self.keep_distinct,
+            },
+        })
+    }
+
+    /// How many workers for `jobs`.
+    pub fn workers(&self, jobs: usize) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let wanted = self.workers.map_or_else(cores, usize::from);
+        wanted.min(jobs)
+    }
+
+    /// No output may be another file of the command, and each must be writable.
+    pub fn check_outputs(&self) -> Result<()> {
+        let mut seen = BTreeSet::from([real(self.data()?)]);
+        let outputs = [
+            &self.out,
+            &self.prefs_out,
+            &self.labels_out,
+            &self.summary_out,
+            &self.slices_out,
+            &self.clean_out,
+            &self.review_out,
+        ];
+        for output in outputs.into_iter().flatten() {
+            if !seen.insert(real(output)) {
+                let message = format!("{} is named twice: give another file", output.display());
+                return Err(UsageError(message).into());
+            }
+            files::check_writable(output)?;
+        }
+        Ok(())
+    }
+}
+
+/// One spelling a file, also for one that does not exist yet.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize()
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,205 @@
+//! `factory eval-sql`: scores predicted SQL and prints one summary line a mode.
+
+mod audit;
+mod flags;
+mod outputs;
+
+pub use flags::Args;
+
+use super::note;
+use super::progress::Progress;
+use crate::eval::example::{self, Example};
+use crate::eval::modes;
+use crate::eval::pool::Pool;
+use crate::eval::score::ScoredRow;
+use crate::eval::worker::{Job, Reply, Task};
+use crate::run::files;
+use crate::run::journal::Journal;
+use crate::sql::execute::SqlError;
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Scores, writes the outputs, prints the summary. Nothing is written unless every row could be scored.
+pub fn run(args: Args) -> Result<()> {
+    args.check_outputs()?;
+    let data = args.data()?;
+    let modes = modes::chosen(&args.mode);
+    let (examples, faults) = example::read(data, &modes)?;
+    let said_faults = tolerate(&args, faults, "cannot be scored")?;
+    let mut pool = start_pool(&args, examples.len())?;
+    let golds = Golds::of(&examples);
+    if args.audit_gold {
+        return audit::run(&args, &examples, &golds, &mut pool);
+    }
+    let broken = broken_golds(&golds, &examples, &mut pool)?;
+    let faults = broken.iter().map(|(&row, error)| {
+        let place = examples[row].place(data);
+        anyhow::anyhow!("{place}: gold_sql gave no rows: {error}")
+    });
+    let said_golds = tolerate(&args, faults.collect(), "have a gold_sql that fails")?;
+
+    let mut scored = Scored::begin(&args, examples.len())?;
+    let waiting: Vec<usize> = (0..examples.len()).filter(|row| scored.rows[*row].is_none()).collect();
+    let jobs = waiting.iter().map(|&row| (golds.home[row], Job::of(&examples[row], Task::Score)));
+    let progress = Progress::new(examples.len(), "rows");
+    let mut done = examples.len() - waiting.len();
+    pool.run(jobs.collect(), |place, reply, elapsed| {
+        let Reply::Scores(mut scores) = reply else {
+            bail!("a scoring process answered something else");
+        };
+        let row = waiting[place];
+        let broken = broken.get(&row).map(SqlError::to_string);
+        scores.gold_error = scores.gold_error.or(broken);
+        scored.add(row, ScoredRow::new(&examples[row], scores, elapsed))?;
+        done += 1;
+        progress.update(done, String::new());
+        Ok(())
+    })?;
+    progress.finish();
+    let (rows, journal) = scored.end()?;
+    let wrote = outputs::write(&args, &examples, &rows, &modes)?;
+    if let Some(journal) = journal {
+        journal.remove()?;
+    }
+    let report = outputs::summary_text(&examples, &rows, &modes)? + &said_faults + &said_golds + &wrote;
+    std::io::stdout().write_all(report.as_bytes())?;
+    Ok(())
+}
+
+fn start_pool(args: &Args, rows: usize) -> Result<Pool> {
+    let program = std::env::current_exe()?;
+    let command = [program, PathBuf::from(super::sql_worker::NAME)];
+    Pool::new(&command, &args.setup()?, args.workers(rows))
+}
+
+/// With `--keep-going`, says each fault and returns the line that counts them; else the first one is the error.
+fn tolerate(args: &Args, faults: Vec<anyhow::Error>, what: &str) -> Result<String> {
+    let count = faults.len();
+    if count == 0 {
+        return Ok(String::new());
+    }
+    if args.keep_going {
+        for fault in &faults {
+            note(format_args!("warning: {}", super::one_line(fault)));
+        }
+        return Ok(format!("kept going: {count} rows {what}\n"));
+    }
+    let more = match count {
+        1 => "--keep-going counts such rows".to_owned(),
+        _ => format!("and {} more such rows; --keep-going counts them", count - 1),
+    };
+    match faults.into_iter().next() {
+        Some(first) => bail!("{} ({more})", super::one_line(&first)),
+        None => Ok(String::new()),
+    }
+}
+
+/// The different reference queries, so that each is looked at once and by the worker that will need it again.
+struct Golds {
+    /// The first row of each.
+    first: Vec<usize>,
+    /// For each row, which of them it has.
+    home: Vec<usize>,
+}
+
+impl Golds {
+    fn of(examples: &[Example]) -> Self {
+        let mut known = BTreeMap::new();
+        let mut golds = Self {
+            first: Vec::new(),
+            home: Vec::new(),
+        };
+        for (row, example) in examples.iter().enumerate() {
+            let next = golds.first.len();
+            let home = *known.entry((example.text("db"), example.text("gold_sql"))).or_insert(next);
+            if home == next {
+                golds.first.push(row);
+            }
+            golds.home.push(home);
+        }
+        golds
+    }
+
+    fn jobs(&self, examples: &[Example], task: Task) -> Vec<(usize, Job)> {
+        let job = |(home, &row): (usize, &usize)| (home, Job::of(&examples[row], task));
+        self.first.iter().enumerate().map(job).collect()
+    }
+}
+
+/// The rows whose reference query cannot be used, and why.
+fn broken_golds(golds: &Golds, examples: &[Example], pool: &mut Pool) -> Result<BTreeMap<usize, SqlError>> {
+    let mut broken = BTreeMap::new();
+    pool.run(golds.jobs(examples, Task::Gold), |home, reply, _| {
+        if let Reply::Gold(Some(error)) = reply {
+            broken.insert(home, error);
+        }
+        Ok(())
+    })?;
+    let rows = golds.home.iter().enumerate();
+    let rows = rows.filter_map(|(row, home)| Some((row, broken.get(home)?.clone())));
+    Ok(rows.collect())
+}
+
+/// The rows scored so far, also kept beside `--out` for `--resume`.
+struct Scored {
+    rows: Vec<Option<ScoredRow>>,
+    journal: Option<Journal>,
+}
+
+impl Scored {
+    fn begin(args: &Args, count: usize) -> Result<Self> {
+        let mut scored = Self {
+            rows: vec![None; count],
+            journal: None,
+        };
+        let Some(out) = &args.out else {
+            return Ok(scored);
+        };
+        let path = Journal::beside(out);
+        let header = header(args)?;
+        if args.resume
+            && let Some((journal, pieces)) = Journal::resume::<(usize, ScoredRow)>(&path, &header)?
+        {
+            for (place, row) in pieces {
+                match scored.rows.get_mut(place) {
+                    Some(slot) => *slot = Some(row),
+                    None => bail!("{}: not a journal of these rows", path.display()),
+                }
+            }
+            note(format_args!("going on after {} rows of {}", scored.rows.iter().flatten().count(), path.display()));
+            scored.journal = Some(journal);
+        } else {
+            scored.journal = Some(Journal::begin(&path, &header)?);
+        }
+        Ok(scored)
+    }
+
+    fn add(&mut self, place: usize, row: ScoredRow) -> Result<()> {
+        if let Some(journal) = &mut self.journal {
+            journal.add(&(place, &row))?;
+        }
+        self.rows[place] = Some(row);
+        Ok(())
+    }
+
+    fn end(self) -> Result<(Vec<ScoredRow>, Option<Journal>)> {
+        match self.rows.into_iter().collect() {
+            Some(rows) => Ok((rows, self.journal)),
+            None => bail!("a scoring process left a row out"),
+        }
+    }
+}
+
+/// What a journal's rows depend on; the databases' own content is not read for it.
+fn header(args: &Args) -> Result<Value> {
+    let data = args.data()?;
+    Ok(json!({
+        "factory": env!("CARGO_PKG_VERSION"),
+        "data_sha256": files::sha256(data)?,
+        "setup": args.setup()?,
+        "keep_going": args.keep_going,
+    }))
+}

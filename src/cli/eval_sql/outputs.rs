@@ -1,0 +1,91 @@
+//! What `factory eval-sql` writes and prints.
+
+use super::flags::Args;
+use crate::data::jsonl;
+use crate::eval::clean::cleanness;
+use crate::eval::example::Example;
+use crate::eval::labels::labels;
+use crate::eval::modes::Mode;
+use crate::eval::prefs::preferences;
+use crate::eval::review::review;
+use crate::eval::score::ScoredRow;
+use crate::eval::summary;
+use crate::run::files::write_atomic;
+use anyhow::Result;
+use serde_json::Value;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Writes the asked-for files; returns what to say about them.
+pub fn write(
+    args: &Args,
+    examples: &[Example],
+    rows: &[ScoredRow],
+    modes: &[&dyn Mode],
+) -> Result<String> {
+    let mut said = String::new();
+    let mut wrote = |path: &Path, content: &[u8], what: String| -> Result<()> {
+        write_atomic(path, content)?;
+        Ok(writeln!(said, "wrote {} ({what})", path.display())?)
+    };
+    if let Some(path) = &args.out {
+        wrote(path, &jsonl::to_bytes(rows)?, format!("{} rows", rows.len()))?;
+    }
+    if let Some(path) = &args.prefs_out {
+        let preferences = preferences(examples, rows);
+        let mut what = format!("{} pairs", preferences.pairs.len());
+        for (reason, count) in &preferences.dropped {
+            write!(what, "; dropped {count}: {reason}")?;
+        }
+        wrote(path, &jsonl::to_bytes(&preferences.pairs)?, what)?;
+    }
+    if let Some(path) = &args.labels_out {
+        let labels = labels(examples, rows);
+        wrote(path, &jsonl::to_bytes(&labels)?, format!("{} failed rows", labels.len()))?;
+    }
+    if let Some(path) = &args.summary_out {
+        wrote(path, &pretty(&summary::to_json(rows, modes))?, "summary".to_owned())?;
+    }
+    if let Some(path) = &args.slices_out {
+        let slices = summary::slices_to_json(examples, rows, modes);
+        let count = slices["slices"].as_object().map_or(0, |slices| slices.len());
+        wrote(path, &pretty(&slices)?, format!("{count} slices"))?;
+    }
+    if let Some(path) = &args.clean_out {
+        let classes = cleanness(rows);
+        let rate = &summary::to_json(rows, modes)["clean_output"]["rate"];
+        wrote(path, &jsonl::to_bytes(&classes)?, format!("clean_output_rate={rate:.3}"))?;
+    }
+    if let Some(path) = &args.review_out {
+        let name = args.data()?.file_name().unwrap_or_default().display().to_string();
+        wrote(path, review(&name, examples, rows).as_bytes(), "review".to_owned())?;
+    }
+    Ok(said)
+}
+
+fn pretty(value: &Value) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// The summary lines, then the counts of failures.
+pub fn summary_text(
+    examples: &[Example],
+    rows: &[ScoredRow],
+    modes: &[&dyn Mode],
+) -> Result<String> {
+    let mut text = String::new();
+    for tally in summary::tallies(examples, rows, modes) {
+        writeln!(text, "{tally}")?;
+    }
+    let failures = summary::failures(rows);
+    if !failures.is_empty() {
+        let counts: Vec<_> = failures
+            .iter()
+            .map(|(kind, count)| format!("{kind}={count}"))
+            .collect();
+        writeln!(text, "failures: {}", counts.join(" "))?;
+    }
+    Ok(text)
+}

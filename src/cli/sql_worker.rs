@@ -1,0 +1,20 @@
+//! `factory sql-worker`: a scoring process of `eval-sql`, which starts and kills it. Not for people.
+
+use crate::eval::worker::serve;
+use anyhow::Result;
+use std::io::{BufReader, stdin, stdout};
+
+/// The command's name.
+pub const NAME: &str = "sql-worker";
+
+/// Address space of one process: SQLite's heap, the results of a row and the reference results that it keeps, with room.
+const MAX_MEMORY: u64 = 1 << 30;
+
+/// Answers jobs from stdin until it ends.
+pub fn run() -> Result<()> {
+    // Elsewhere the kernel does not enforce it, and SQLite's own limit and the caps on results remain.
+    if cfg!(target_os = "linux") {
+        rlimit::setrlimit(rlimit::Resource::AS, MAX_MEMORY, MAX_MEMORY)?;
+    }
+    serve(BufReader::new(stdin()), stdout())
+}

@@ -1,0 +1,40 @@
+//! Rows scored in this process, for the tests of what is made of them.
+
+use super::example::Example;
+use super::modes;
+use super::score::ScoredRow;
+use super::session::{Desk, Options};
+use super::worker::{Job, Reply, Task, answer};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A row of `fields` (line 4, place 3) scored on database `x.db` of this schema by the modes of those names.
+pub fn scored(schema: &str, fields: Value, names: &[&str]) -> (Example, ScoredRow) {
+    let example = Example {
+        index: 3,
+        line: 4,
+        fields: fields.as_object().unwrap().clone(),
+    };
+    let reply = reply(schema, &example, names, Task::Score);
+    let Reply::Scores(scores) = reply else {
+        panic!("{reply:?}");
+    };
+    let row = ScoredRow::new(&example, scores, Duration::from_millis(7));
+    (example, row)
+}
+
+/// What a worker answers.
+pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Reply {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.sql"), schema).unwrap();
+    let modes: Vec<_> = names
+        .iter()
+        .map(|name| modes::named(name).unwrap())
+        .collect();
+    let options = Options {
+        timeout: Duration::from_secs(5),
+        keep_distinct: false,
+    };
+    let mut desk = Desk::new(folder.path(), options, Box::new(drop));
+    answer(&Job::of(example, task), &modes, &mut desk)
+}

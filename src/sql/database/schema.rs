@@ -1,0 +1,67 @@
+//! The tables, columns and foreign keys of a database.
+
+use crate::sql::spider::{Schema, Table};
+use anyhow::{Context, Result};
+use rusqlite::Connection;
+use std::path::Path;
+
+/// Reads the schema of a database file, or of one built from a `.sql` file.
+pub fn schema(file: &Path) -> Result<Schema> {
+    let connection = super::open_whole(file)?;
+    read(&connection).with_context(|| format!("cannot read the schema of {}", file.display()))
+}
+
+fn read(connection: &Connection) -> Result<Schema> {
+    let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid";
+    let names = connection
+        .prepare(names)?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<Vec<String>, _>>()?;
+    let (mut tables, mut foreign_keys) = (Vec::new(), Vec::new());
+    for name in names {
+        let columns = connection
+            .prepare("SELECT name FROM pragma_table_info(?1)")?
+            .query_map([&name], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        // Without a column, the parent's primary key is meant.
+        let keys = "SELECT \"from\", \"table\", coalesce(\"to\", (SELECT name FROM pragma_table_info(\"table\") WHERE pk = 1))
+                    FROM pragma_foreign_key_list(?1)";
+        let mut keys = connection.prepare(keys)?;
+        let mut rows = keys.query([&name])?;
+        while let Some(row) = rows.next()? {
+            let to: Option<String> = row.get(2)?;
+            if let Some(to) = to {
+                foreign_keys.push(((name.clone(), row.get(0)?), (row.get(1)?, to)));
+            }
+        }
+        tables.push(Table { name, columns });
+    }
+    Ok(Schema {
+        tables,
+        foreign_keys,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_columns_and_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.sql");
+        let script = "CREATE TABLE a(Id INTEGER PRIMARY KEY, n TEXT);
+            CREATE TABLE b(x, y REFERENCES a, z REFERENCES a(n), FOREIGN KEY (x) REFERENCES gone(q));";
+        std::fs::write(&file, script).unwrap();
+        let schema = schema(&file).unwrap();
+        let tables = schema.tables.iter().map(|t| (t.name.as_str(), t.columns.join(" ")));
+        assert_eq!(
+            tables.collect::<Vec<_>>(),
+            [("a", "Id n".to_owned()), ("b", "x y z".to_owned())]
+        );
+        let keys = schema.foreign_keys.iter();
+        let mut keys: Vec<_> = keys.map(|((a, b), (c, d))| format!("{a}.{b}={c}.{d}")).collect();
+        keys.sort();
+        assert_eq!(keys, ["b.x=gone.q", "b.y=a.Id", "b.z=a.n"]);
+    }
+}
