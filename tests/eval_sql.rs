@@ -1,91 +1,15 @@
 //! Black-box tests of `factory eval-sql`.
 
+#[path = "common/scoring.rs"]
+mod scoring;
+
 use rusqlite::Connection;
+use scoring::{Fixture, error, eval_sql, read_rows, row, stdout};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
 
 const SET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/evals/sql-poc");
-
-fn eval_sql(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_factory"))
-        .arg("eval-sql")
-        .args(args)
-        .output()
-        .unwrap()
-}
-
-fn stdout(args: &[&str]) -> String {
-    let output = eval_sql(args);
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one error line of a command that must fail with `code` and print nothing else.
-fn error(code: i32, args: &[&str]) -> String {
-    let output = eval_sql(args);
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{errors}");
-    assert!(output.stdout.is_empty());
-    errors
-}
-
-/// A folder with `shop.db` and a predictions file.
-struct Fixture {
-    folder: TempDir,
-}
-
-impl Fixture {
-    fn new(preds: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Connection::open(folder.path().join("shop.db"))
-            .unwrap()
-            .execute_batch("CREATE TABLE items(id INTEGER, name TEXT); INSERT INTO items VALUES (1, 'pen'), (2, 'ink');")
-            .unwrap();
-        fs::write(folder.path().join("preds.jsonl"), preds).unwrap();
-        Self { folder }
-    }
-
-    fn rows(rows: &[Value]) -> Self {
-        Self::new(
-            &rows
-                .iter()
-                .map(|row| format!("{row}\n"))
-                .collect::<String>(),
-        )
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn preds(&self) -> String {
-        self.path("preds.jsonl")
-    }
-
-    fn names(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| PathBuf::from(entry.unwrap().file_name()))
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-fn row(predicted: &str, gold: &str) -> Value {
-    json!({"id": "r", "db": "shop.db", "prompt": "P", "predicted_sql": predicted, "gold_sql": gold})
-}
-
-fn read_rows(path: impl AsRef<Path>) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
 
 #[test]
 fn frozen_predictions_score_as_published() {
@@ -247,12 +171,17 @@ fn slices_follow_the_whole_sorted_by_name() {
 #[test]
 fn bad_inputs_are_one_error_that_names_the_place() {
     let good = row("SELECT 1", "SELECT 1");
+    let second = |row: &Value| {
+        let mut row = row.clone();
+        row["id"] = "s".into();
+        row
+    };
     let with = |field: &str, value: Value| {
-        let mut bad = good.clone();
+        let mut bad = second(&good);
         bad[field] = value;
         format!("{good}\n{bad}\n")
     };
-    let mut without = good.clone();
+    let mut without = second(&good);
     without.as_object_mut().unwrap().remove("gold_sql");
     for (preds, expected) in [
         (String::new(), "preds.jsonl has no rows"),
@@ -263,7 +192,7 @@ fn bad_inputs_are_one_error_that_names_the_place() {
         ),
         (
             format!("{good}\n{without}\n"),
-            "preds.jsonl:2: field \"gold_sql\" is missing (mode factory)",
+            "preds.jsonl:2: row s: field \"gold_sql\" is missing (mode factory)",
         ),
         (
             with("predicted_sql", json!(7)),
@@ -271,7 +200,7 @@ fn bad_inputs_are_one_error_that_names_the_place() {
         ),
         (
             with("db", json!("../shop.db")),
-            "preds.jsonl:2: database name \"../shop.db\" must be a relative path",
+            "preds.jsonl:2: row s: gold_sql gave no rows: database: database name \"../shop.db\" must be a relative path",
         ),
         (with("db", json!("absent.db")), "absent.db not found"),
         (with("db", json!("preds.jsonl")), "file is not a database"),
@@ -296,7 +225,7 @@ fn a_row_that_no_mode_can_score_is_an_error() {
     let fixture = Fixture::rows(&[json!({"predicted_sql": "SELECT 1", "db": "shop.db"})]);
     let message = error(1, &[&fixture.preds(), "--mode", "factory,public-exact"]);
     assert!(
-        message.contains("preds.jsonl:1: field \"gold_sql\" is missing (mode factory); field \"gold_sql\" is missing (mode public-exact)"),
+        message.contains("preds.jsonl:1: row r0: field \"gold_sql\" is missing (mode factory); field \"gold_sql\" is missing (mode public-exact)"),
         "{message}"
     );
 }
@@ -325,91 +254,56 @@ fn usage_errors_exit_with_two() {
 }
 
 #[test]
-fn a_broken_reference_is_a_warning_and_never_a_match() {
-    let fixture = Fixture::rows(&[row("SELECT nope", "SELECT nope")]);
-    let output = eval_sql(&[&fixture.preds()]);
+fn a_broken_reference_stops_or_is_counted_and_never_a_match() {
+    let fixture = Fixture::rows(&[
+        row("SELECT nope", "SELECT nope"),
+        row("SELECT 1", "SELECT 1"),
+    ]);
+    let out = fixture.path("rows.jsonl");
+    let expected = "preds.jsonl:1: row r0: gold_sql gave no rows: no such column: nope";
+    let stopped = error(1, &[&fixture.preds(), "--out", &out]);
+    assert!(stopped.contains(expected), "{stopped}");
+    assert!(!Path::new(&out).exists());
+    let output = eval_sql(&[&fixture.preds(), "--keep-going", "--out", &out]);
     let warning = String::from_utf8(output.stderr).unwrap();
-    let expected = "preds.jsonl:1: row r: gold_sql gave no rows: no such column: nope";
     assert!(
         warning.starts_with("warning: ") && warning.contains(expected),
         "{warning}"
     );
-    assert!(output.status.success());
-    assert!(
-        output
-            .stdout
-            .starts_with(b"sql: execution_accuracy=0.000 exact_match=1.000 (n=1)")
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        format!(
+            "sql: execution_accuracy=0.500 exact_match=1.000 (n=2)\n\
+             failures: sql_wrong_schema=1\n\
+             kept going: 1 rows have a gold_sql that fails\n\
+             wrote {out} (2 rows)\n"
+        )
     );
+    assert_eq!(read_rows(&out)[0]["gold_error"], "no such column: nope");
 }
 
 #[test]
-fn hostile_sql_changes_nothing_and_is_named() {
-    let endless =
-        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
-    // As the prediction, these reach SQLite from their first `select` or `with` on.
-    let predictions = [
-        ("SELECT load_extension('x')", "sql_refused"),
-        (
-            "WITH c AS (SELECT 1) INSERT INTO items SELECT 3, 'x' FROM c",
-            "sql_refused",
-        ),
-        ("WITH c AS (SELECT 1) DELETE FROM items", "sql_refused"),
-        ("SELECT name FROM items\0; DROP TABLE items", "sql_refused"),
-        (endless, "sql_timeout"),
-        (
-            "SELECT printf('%.*c', 1000000000, 'x')",
-            "sql_resource_limit",
-        ),
-        ("DROP TABLE items", "sql_no_select"),
-    ];
-    // As the reference, they reach it whole.
-    let references = [
-        "ATTACH 'made.db' AS made",
-        "VACUUM INTO 'made.db'",
-        "PRAGMA journal_mode = WAL",
-        "UPDATE items SET name = ''",
-        "DROP TABLE items",
-        "CREATE TABLE made(a)",
-        "EXPLAIN SELECT 1",
-        "SELECT 1; DROP TABLE items",
-        "/* nothing */",
-    ];
-    let rows: Vec<_> = predictions
-        .iter()
-        .map(|(sql, _)| row(sql, "SELECT name FROM items"))
-        .chain(
-            references
-                .iter()
-                .map(|sql| row("SELECT name FROM items", sql)),
-        )
-        .collect();
-    let fixture = Fixture::rows(&rows);
-    let before = fs::read(fixture.path("shop.db")).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_factory"))
-        .current_dir(fixture.folder.path())
-        .args([
-            "eval-sql",
-            "preds.jsonl",
-            "--timeout-ms",
-            "300",
-            "--out",
-            "rows.jsonl",
-        ])
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    let scored = read_rows(fixture.path("rows.jsonl"));
-    for (row, (sql, kind)) in scored.iter().zip(predictions) {
-        assert_eq!(row["failure_type"], kind, "{sql}: {row}");
+fn rows_that_cannot_be_read_stop_or_are_counted() {
+    let good = row("SELECT 1", "SELECT 1");
+    let lacking = json!({"id": "x", "predicted_sql": "SELECT 1"});
+    let fixture = Fixture::new(&format!("{good}\nno JSON\n{good}\n{lacking}\n"));
+    let stopped = error(1, &[&fixture.preds()]);
+    assert!(
+        stopped.contains("preds.jsonl:2: not JSON") && stopped.contains("and 2 more"),
+        "{stopped}"
+    );
+    let output = eval_sql(&[&fixture.preds(), "--keep-going"]);
+    let warnings = String::from_utf8(output.stderr).unwrap();
+    for expected in [
+        "preds.jsonl:2: not JSON",
+        "preds.jsonl:3: id \"r\" is that of line 1 too",
+        "preds.jsonl:4: row x: field \"gold_sql\" is missing",
+    ] {
+        assert!(warnings.contains(expected), "{warnings}");
     }
-    for row in &scored[predictions.len()..] {
-        let error = row["gold_error"].as_str().unwrap();
-        assert!(error.starts_with("refused: "), "{row}");
-        assert_eq!(row["predicted_rows"], json!([["pen"], ["ink"]]));
-    }
-    assert_eq!(fs::read(fixture.path("shop.db")).unwrap(), before);
-    assert_eq!(
-        fixture.names(),
-        ["preds.jsonl", "rows.jsonl", "shop.db"].map(PathBuf::from)
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.ends_with("(n=1)\nkept going: 3 rows cannot be scored\n"),
+        "{text}"
     );
 }

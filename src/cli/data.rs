@@ -66,12 +66,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             seed,
         } => {
             check_writable(&out)?;
-            let files: Vec<_> = rows.iter().map(|path| read_rows(path)).collect::<Result<_, _>>()?;
+            let files: Vec<_> = rows
+                .iter()
+                .map(|path| read_rows(path))
+                .collect::<Result<_, _>>()?;
             let choices = choices::build(&files, usize::from(candidates), seed);
             write_atomic(&out, &jsonl::to_bytes(&choices.rows)?)?;
             let dropped = choices.dropped.iter();
-            let dropped: String = dropped.map(|(reason, count)| format!("; dropped {count}: {reason}")).collect();
-            say(format_args!("wrote {} ({} choices{dropped})", out.display(), choices.rows.len()))
+            let dropped: String = dropped
+                .map(|(reason, count)| format!("; dropped {count}: {reason}"))
+                .collect();
+            say(format_args!(
+                "wrote {} ({} choices{dropped})",
+                out.display(),
+                choices.rows.len()
+            ))
         }
     }
 }

@@ -37,7 +37,11 @@ pub fn run(args: Args) -> Result<()> {
     ))?;
     if let Some(path) = &args.out {
         write_atomic(path, &jsonl::to_bytes(&report.rows)?)?;
-        say(format_args!("wrote {} ({} rows)", path.display(), report.rows.len()))?;
+        say(format_args!(
+            "wrote {} ({} rows)",
+            path.display(),
+            report.rows.len()
+        ))?;
     }
     if let Some(path) = &args.summary_out {
         let mut bytes = serde_json::to_vec_pretty(&report)?;

@@ -42,7 +42,10 @@ pub fn run(args: Args) -> Result<()> {
     say(format_args!("a: {column}={}", shown(&paired.a)))?;
     say(format_args!("b: {column}={}", shown(&paired.b)))?;
     let flips = format!("gained={} lost={}", paired.gained.len(), paired.lost.len());
-    say(format_args!("difference={:+.3} p={p:.4} {flips} (exact McNemar)", paired.difference))?;
+    say(format_args!(
+        "difference={:+.3} p={p:.4} {flips} (exact McNemar)",
+        paired.difference
+    ))?;
     for (what, names) in [("gained", &paired.gained), ("lost", &paired.lost)] {
         if !names.is_empty() {
             say(format_args!("{what}: {}", names.join(" ")))?;
@@ -67,7 +70,13 @@ pub fn read_rows(path: &Path) -> Result<Vec<ScoredRow>> {
     let lines = jsonl::read(path)?;
     let row = |line: jsonl::Line| {
         let row = serde_json::from_value(line.fields.into());
-        row.with_context(|| format!("{}:{}: no row of `eval-sql --out`", path.display(), line.number))
+        row.with_context(|| {
+            format!(
+                "{}:{}: no row of `eval-sql --out`",
+                path.display(),
+                line.number
+            )
+        })
     };
     lines.into_iter().map(row).collect()
 }

@@ -55,7 +55,10 @@ pub fn read(path: &Path) -> Result<Vec<Line>> {
 }
 
 /// Hands on every row of a file, or what is wrong with it, with its line number; an error of `each` ends it.
-pub fn for_each(path: &Path, mut each: impl FnMut(usize, Result<Line>) -> Result<()>) -> Result<()> {
+pub fn for_each(
+    path: &Path,
+    mut each: impl FnMut(usize, Result<Line>) -> Result<()>,
+) -> Result<()> {
     let file = File::open(path)
         .with_context(|| format!("cannot open {} (check the path)", path.display()))?;
     let mut reader = BufReader::new(file);

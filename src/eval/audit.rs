@@ -26,7 +26,10 @@ fn finding(kind: &str, detail: impl Into<String>) -> Finding {
 pub fn audit(texts: &Texts, modes: &[&'static dyn Mode], session: &mut Session) -> Vec<Finding> {
     for mode in modes {
         if let Some(fault) = mode.gold_fault(texts, session) {
-            return vec![finding("gold_fails", format!("{fault} (mode {})", mode.name()))];
+            return vec![finding(
+                "gold_fails",
+                format!("{fault} (mode {})", mode.name()),
+            )];
         }
     }
     let mut findings = Vec::new();

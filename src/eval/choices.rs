@@ -53,7 +53,9 @@ pub fn build(files: &[Vec<ScoredRow>], most: usize, seed: u64) -> Choices {
 }
 
 fn name(row: &ScoredRow) -> String {
-    row.id.clone().unwrap_or_else(|| format!("row-{}", row.index))
+    row.id
+        .clone()
+        .unwrap_or_else(|| format!("row-{}", row.index))
 }
 
 /// `rows` are one row as several files scored it, at least one.
@@ -65,7 +67,10 @@ fn choice(rows: &[&ScoredRow], most: usize, seed: u64) -> Result<Choice, &'stati
     }
     let gold = one_line(&row.gold_sql);
     let mut candidates: Vec<String> = Vec::new();
-    for row in rows.iter().filter(|row| !row.passed() && !row.scored_sql.is_empty()) {
+    for row in rows
+        .iter()
+        .filter(|row| !row.passed() && !row.scored_sql.is_empty())
+    {
         let sql = one_line(&row.scored_sql);
         let known = |other: &String| other.eq_ignore_ascii_case(&sql);
         if !known(&gold) && !candidates.iter().any(known) {
@@ -83,7 +88,9 @@ fn choice(rows: &[&ScoredRow], most: usize, seed: u64) -> Result<Choice, &'stati
     let letter = |at: usize| char::from(b'A' + at as u8);
     let answer = candidates.iter().position(|sql| *sql == gold).unwrap_or(0);
     let listed = candidates.iter().enumerate();
-    let listed: Vec<_> = listed.map(|(at, sql)| format!("{}. {sql}", letter(at))).collect();
+    let listed: Vec<_> = listed
+        .map(|(at, sql)| format!("{}. {sql}", letter(at)))
+        .collect();
     Ok(Choice {
         id,
         db: row.db.clone(),
@@ -162,7 +169,10 @@ fn checked(line: Line, path: &Path) -> Result<Choice> {
     };
     let count = choice.candidates.len();
     let fine = (2..=MAX_CANDIDATES).contains(&count);
-    ensure!(fine, "{place}: {count} candidates, expected 2 to {MAX_CANDIDATES}");
+    ensure!(
+        fine,
+        "{place}: {count} candidates, expected 2 to {MAX_CANDIDATES}"
+    );
     let known = letter_in(&choice.response, count).map(String::from);
     ensure!(
         known.as_ref() == Some(&choice.response),
@@ -175,15 +185,23 @@ fn checked(line: Line, path: &Path) -> Result<Choice> {
 /// The first letter of a candidate that stands alone. A small one counts only as the whole reply: `a` is also a word.
 fn letter_in(reply: &str, count: usize) -> Option<char> {
     let is_candidate = |c: char| c.is_ascii_uppercase() && usize::from(c as u8 - b'A') < count;
-    let words: Vec<&str> = reply.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = reply
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .collect();
     let single = |word: &str| -> Option<char> {
         let mut chars = word.chars();
         chars.next().filter(|_| chars.next().is_none())
     };
     if let [only] = words[..] {
-        return single(only).map(|c| c.to_ascii_uppercase()).filter(|c| is_candidate(*c));
+        return single(only)
+            .map(|c| c.to_ascii_uppercase())
+            .filter(|c| is_candidate(*c));
     }
-    words.into_iter().filter_map(single).find(|c| is_candidate(*c))
+    words
+        .into_iter()
+        .filter_map(single)
+        .find(|c| is_candidate(*c))
 }
 
 #[cfg(test)]
@@ -194,7 +212,12 @@ mod tests {
 
     fn row(id: &str, predicted: &str) -> ScoredRow {
         let fields = json!({"id": id, "db": "x.db", "question": "Which?", "gold_sql": "select a from t;", "predicted_sql": predicted});
-        scored("CREATE TABLE t(a); INSERT INTO t VALUES (1);", fields, &["factory"]).1
+        scored(
+            "CREATE TABLE t(a); INSERT INTO t VALUES (1);",
+            fields,
+            &["factory"],
+        )
+        .1
     }
 
     #[test]
@@ -205,16 +228,24 @@ mod tests {
             vec![row("x", "select 4"), row("y", "No.")],
         ];
         let choices = build(&files, 4, 0);
-        let [x, y] = &choices.rows[..] else { panic!("{choices:?}") };
+        let [x, y] = &choices.rows[..] else {
+            panic!("{choices:?}")
+        };
         let sorted: BTreeSet<_> = x.candidates.iter().map(String::as_str).collect();
         assert_eq!(sorted, ["select 2", "select 4", "select a from t"].into());
         let at = usize::from(x.response.as_bytes()[0] - b'A');
         assert_eq!(x.candidates[at], "select a from t");
-        assert!(x.prompt.starts_with("Which?\n\nWhich query answers this?\nA. "));
+        assert!(
+            x.prompt
+                .starts_with("Which?\n\nWhich query answers this?\nA. ")
+        );
         assert_eq!(y.candidates.len(), 2);
         assert_eq!(build(&files, 2, 0).rows[0].candidates.len(), 2);
         assert_eq!(build(&files, 4, 0).rows, choices.rows);
-        assert_eq!(build(&files[..1], 4, 0).dropped, [("without a wrong query", 1)].into());
+        assert_eq!(
+            build(&files[..1], 4, 0).dropped,
+            [("without a wrong query", 1)].into()
+        );
     }
 
     #[test]
@@ -240,15 +271,25 @@ mod tests {
         let line = |reply: &str, response: &str| {
             json!({"id": "x", "db": null, "question": "Q", "candidates": ["1", "2"], "prompt": "P", "response": response, "predicted_sql": reply}).to_string()
         };
-        std::fs::write(&path, [line("B", "B"), line("B", "A"), line("?", "A")].join("\n")).unwrap();
+        std::fs::write(
+            &path,
+            [line("B", "B"), line("B", "A"), line("?", "A")].join("\n"),
+        )
+        .unwrap();
         let report = score(&path, "predicted_sql").unwrap();
-        assert_eq!((report.accuracy.passed, report.accuracy.n, report.no_choice), (1, 3, 1));
+        assert_eq!(
+            (report.accuracy.passed, report.accuracy.n, report.no_choice),
+            (1, 3, 1)
+        );
         assert_eq!(report.chance, 0.5);
         let error = |text: &str| {
             std::fs::write(&path, text).unwrap();
             score(&path, "predicted_sql").unwrap_err().to_string()
         };
-        assert!(error(&line("B", "C")).contains("c.jsonl:1: response \"C\" is the letter of no candidate"));
+        assert!(
+            error(&line("B", "C"))
+                .contains("c.jsonl:1: response \"C\" is the letter of no candidate")
+        );
         assert!(error("{\"predicted_sql\": \"A\"}").contains("c.jsonl:1: missing field"));
     }
 }

@@ -30,6 +30,12 @@ pub fn cleanness(rows: &[ScoredRow]) -> Vec<Cleanness<'_>> {
     rows.iter().map(of_row).collect()
 }
 
+/// The share of clean replies.
+pub fn clean_rate(rows: &[ScoredRow]) -> f64 {
+    let clean = rows.iter().filter(|row| class(&row.predicted_sql) == CLEAN);
+    clean.count() as f64 / rows.len().max(1) as f64
+}
+
 /// The first that applies: `no_select_prefix`, `markdown_fence`, `multiple_statements`, `text_after_semicolon`, `clean`.
 pub fn class(reply: &str) -> &'static str {
     let words = tokens(reply);

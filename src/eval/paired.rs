@@ -38,7 +38,9 @@ pub fn compare(a: &[ScoredRow], b: &[ScoredRow], column: &str) -> Result<Paired>
     for (name, first) in &a {
         let second = b[name];
         if first.gold_sql != second.gold_sql {
-            bail!("row {name} has another gold_sql in the second file: compare scorings of the same rows");
+            bail!(
+                "row {name} has another gold_sql in the second file: compare scorings of the same rows"
+            );
         }
         let (Some(x), Some(y)) = (first.verdict(column), second.verdict(column)) else {
             continue;
@@ -73,7 +75,10 @@ fn by_name(rows: &[ScoredRow]) -> Result<Named<'_>> {
     let mut named = BTreeMap::new();
     for row in rows {
         // Padded, so that places sort as numbers.
-        let name = row.id.clone().unwrap_or_else(|| format!("#{:06}", row.index));
+        let name = row
+            .id
+            .clone()
+            .unwrap_or_else(|| format!("#{:06}", row.index));
         if named.insert(name.clone(), row).is_some() {
             bail!("two rows are called {name}");
         }
@@ -88,7 +93,10 @@ fn columns(a: &Named, b: &Named) -> String {
         first.map_or(Vec::new(), |row| row.verdicts.keys().cloned().collect())
     };
     let other = of(b);
-    let both: Vec<_> = of(a).into_iter().filter(|column| other.contains(column)).collect();
+    let both: Vec<_> = of(a)
+        .into_iter()
+        .filter(|column| other.contains(column))
+        .collect();
     format!("they have {}", both.join(", "))
 }
 
@@ -115,19 +123,27 @@ mod tests {
         let b = rows(&[("w", true), ("z", true), ("y", true), ("x", false)]);
         let paired = compare(&a, &b, "exec_match").unwrap();
         assert_eq!((paired.a.passed, paired.b.passed, paired.a.n), (2, 3, 4));
-        assert_eq!((paired.gained, paired.lost), (vec!["y".to_owned(), "z".to_owned()], vec!["x".to_owned()]));
+        assert_eq!(
+            (paired.gained, paired.lost),
+            (vec!["y".to_owned(), "z".to_owned()], vec!["x".to_owned()])
+        );
         assert_eq!((paired.difference, paired.p), (0.25, 1.0));
     }
 
     #[test]
     fn what_cannot_be_compared_is_named() {
         let (a, b) = (rows(&[("x", true)]), rows(&[("y", true)]));
-        let error = |a: &[ScoredRow], b: &[ScoredRow], column| compare(a, b, column).unwrap_err().to_string();
+        let error = |a: &[ScoredRow], b: &[ScoredRow], column| {
+            compare(a, b, column).unwrap_err().to_string()
+        };
         assert!(error(&a, &b, "exec_match").contains("row x is in the first file only"));
         let two = rows(&[("x", true), ("y", true)]);
         assert!(error(&a, &two, "exec_match").contains("row y is in the second file only"));
         assert!(error(&a, &a, "nope").contains("they have exec_match"));
-        assert!(error(&rows(&[("x", true), ("x", true)]), &a, "exec_match").contains("two rows are called x"));
+        assert!(
+            error(&rows(&[("x", true), ("x", true)]), &a, "exec_match")
+                .contains("two rows are called x")
+        );
         let mut other = a.clone();
         other[0].gold_sql = "h".to_owned();
         assert!(error(&a, &other, "exec_match").contains("another gold_sql"));

@@ -86,7 +86,10 @@ fn next(queues: &Mutex<Vec<Queue>>, me: usize) -> Option<(usize, Job)> {
     if let Some(own) = queues[me].pop_front() {
         return Some(own);
     }
-    queues.iter_mut().max_by_key(|queue| queue.len())?.pop_back()
+    queues
+        .iter_mut()
+        .max_by_key(|queue| queue.len())?
+        .pop_back()
 }
 
 /// One place for a process.

@@ -88,8 +88,18 @@ mod tests {
     fn of(fields: Value) -> Preferences {
         let mut fields = fields;
         fields["db"] = "x.db".into();
-        let (example, row) = scored("CREATE TABLE t(a); INSERT INTO t VALUES ('x');", fields, &["factory"]);
-        preferences(&[Example { index: 5, ..example }], &[ScoredRow { index: 5, ..row }])
+        let (example, row) = scored(
+            "CREATE TABLE t(a); INSERT INTO t VALUES ('x');",
+            fields,
+            &["factory"],
+        );
+        preferences(
+            &[Example {
+                index: 5,
+                ..example
+            }],
+            &[ScoredRow { index: 5, ..row }],
+        )
     }
 
     fn dropped(fields: Value) -> Vec<&'static str> {

@@ -32,7 +32,11 @@ pub fn review(title: &str, examples: &[Example], rows: &[ScoredRow]) -> String {
             trace(&mut page, example, row);
         }
         if rows.len() > SHOWN_ROWS {
-            let _ = writeln!(page, "\n{} more rows are not shown.", rows.len() - SHOWN_ROWS);
+            let _ = writeln!(
+                page,
+                "\n{} more rows are not shown.",
+                rows.len() - SHOWN_ROWS
+            );
         }
     }
     page
@@ -40,7 +44,10 @@ pub fn review(title: &str, examples: &[Example], rows: &[ScoredRow]) -> String {
 
 /// One row. Writing to a string cannot fail.
 fn trace(page: &mut String, example: &Example, row: &ScoredRow) {
-    let name = row.id.clone().unwrap_or_else(|| format!("row {}", row.index));
+    let name = row
+        .id
+        .clone()
+        .unwrap_or_else(|| format!("row {}", row.index));
     let _ = writeln!(page, "\n### {}\n", inline(&name));
     let question = row.question.as_deref().or(example.text("prompt"));
     let facts = [("question", question), ("database", row.db.as_deref())];
@@ -49,16 +56,16 @@ fn trace(page: &mut String, example: &Example, row: &ScoredRow) {
             let _ = writeln!(page, "- {what}: {}", inline(text));
         }
     }
-    let errors = [("predicted", &row.predicted_error), ("gold", &row.gold_error)];
+    let errors = [
+        ("predicted", &row.predicted_error),
+        ("gold", &row.gold_error),
+    ];
     for (what, error) in errors {
         if let Some(error) = error {
             let _ = writeln!(page, "- {what} error: {}", inline(error));
         }
     }
-    for (what, text) in [
-        ("gold", &row.gold_sql),
-        ("predicted", &row.predicted_sql),
-    ] {
+    for (what, text) in [("gold", &row.gold_sql), ("predicted", &row.predicted_sql)] {
         let _ = writeln!(page, "\n{what}\n\n{}", fenced(text));
     }
     for (what, rows) in [

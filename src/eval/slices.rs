@@ -15,7 +15,14 @@ pub fn slices(example: &Example, row: &ScoredRow) -> Vec<String> {
     names.extend(example.text("slice").map(str::to_owned));
     names.extend(features(&row.gold_sql).map(str::to_owned));
     let clean = clean::class(&row.predicted_sql) == clean::CLEAN;
-    names.push(if clean { "clean_output" } else { "unclean_output" }.to_owned());
+    names.push(
+        if clean {
+            "clean_output"
+        } else {
+            "unclean_output"
+        }
+        .to_owned(),
+    );
     names
 }
 
@@ -67,7 +74,10 @@ mod tests {
             of("SELECT count(*) FROM a JOIN b ON x WHERE y GROUP  BY z ORDER\nBY 1"),
             ["join", "aggregate", "filter", "group_by", "order_by"]
         );
-        assert_eq!(of("select 'where join', discount, \"group by\" from t"), ["single_table"]);
+        assert_eq!(
+            of("select 'where join', discount, \"group by\" from t"),
+            ["single_table"]
+        );
         assert_eq!(of("select count from t order"), ["single_table"]);
     }
 }

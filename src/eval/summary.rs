@@ -95,17 +95,23 @@ pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
         let metrics = mode.metrics().iter().map(|metric| {
             let answers = || rows.iter().filter_map(|row| row.verdict(metric.column));
             let passed = answers().filter(|&yes| yes).count();
-            (metric.mean.to_owned(), json!(stats::share(passed, answers().count())))
+            (
+                metric.mean.to_owned(),
+                json!(stats::share(passed, answers().count())),
+            )
         });
         (mode.name().to_owned(), Value::Object(metrics.collect()))
     };
     let failures = failures(rows);
-    let counts = failures.iter().map(|(kind, count)| (kind.to_string(), json!(count)));
+    let counts = failures
+        .iter()
+        .map(|(kind, count)| (kind.to_string(), json!(count)));
     let mut classes = BTreeMap::new();
     for row in rows {
-        *classes.entry(clean::class(&row.predicted_sql)).or_insert(0usize) += 1;
+        *classes
+            .entry(clean::class(&row.predicted_sql))
+            .or_insert(0usize) += 1;
     }
-    let clean = classes.get(clean::CLEAN).copied().unwrap_or(0);
     json!({
         "rows": rows.len(),
         "modes": Value::Object(modes.iter().map(metrics).collect()),
@@ -113,7 +119,7 @@ pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
         "failure_counts": Value::Object(counts.collect()),
         "gold_errors": rows.iter().filter(|row| row.gold_error.is_some()).count(),
         "clean_output": {
-            "rate": decimals(clean as f64 / rows.len().max(1) as f64, 3),
+            "rate": decimals(clean::clean_rate(rows), 3),
             "counts": classes,
         },
     })
@@ -159,7 +165,9 @@ mod tests {
 
     fn rows(predicted: &[&str]) -> (Vec<Example>, Vec<ScoredRow>) {
         let fields = |text: &&str| json!({"predicted_sql": text, "gold_sql": "select max(1)", "domain": "d"});
-        let rows = predicted.iter().map(|text| scored("", fields(text), &["public-exact"]));
+        let rows = predicted
+            .iter()
+            .map(|text| scored("", fields(text), &["public-exact"]));
         rows.unzip()
     }
 
@@ -200,7 +208,10 @@ mod tests {
         );
         let sliced = slices_to_json(&examples, &rows, &modes);
         assert_eq!(sliced["overall"], json!({"rows": 3, "exact_match": 0.3333}));
-        assert_eq!(sliced["slices"]["clean_output"], json!({"rows": 1, "exact_match": 1.0}));
+        assert_eq!(
+            sliced["slices"]["clean_output"],
+            json!({"rows": 1, "exact_match": 1.0})
+        );
         assert_eq!(sliced["slices"]["domain:d"]["rows"], 3);
         assert_eq!(sliced["slices"]["aggregate"]["rows"], 3);
     }

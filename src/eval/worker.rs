@@ -95,7 +95,8 @@ pub fn serve(mut input: impl BufRead, output: impl Write + 'static) -> Result<()
     let output = Rc::new(RefCell::new(output));
     let events = output.clone();
     // Nobody there to hear it: the next reply finds that out.
-    let notify = Box::new(move |event| drop(say(&mut *events.borrow_mut(), &Message::Event(event))));
+    let notify =
+        Box::new(move |event| drop(say(&mut *events.borrow_mut(), &Message::Event(event))));
     let mut desk = Desk::new(&setup.db_dir, setup.options, notify);
     loop {
         line.clear();
@@ -129,7 +130,11 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
         Task::Gold => Reply::Gold(gold_fault(&texts, job, modes, &mut session)),
         Task::Score => Reply::Scores(score(&texts, modes, |mode| job.suits(mode), &mut session)),
         Task::Audit => {
-            let suiting: Vec<_> = modes.iter().copied().filter(|mode| job.suits(*mode)).collect();
+            let suiting: Vec<_> = modes
+                .iter()
+                .copied()
+                .filter(|mode| job.suits(*mode))
+                .collect();
             Reply::Audit(audit(&texts, &suiting, &mut session))
         }
     }

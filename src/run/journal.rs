@@ -124,7 +124,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.partial");
         drop(Journal::begin(&path, &"run").unwrap());
-        let error = Journal::resume::<u32>(&path, &"other").err().unwrap().to_string();
+        let error = Journal::resume::<u32>(&path, &"other")
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("of a run with other inputs"), "{error}");
         fs::write(&path, "\"ru").unwrap();
         assert!(Journal::resume::<u32>(&path, &"run").unwrap().is_none());

@@ -214,12 +214,18 @@ mod tests {
             .unwrap()
             .execute_batch(SCHEMA)
             .unwrap();
-        Fixture(Sandbox::new(folder), folder.to_owned(), Duration::from_millis(300))
+        Fixture(
+            Sandbox::new(folder),
+            folder.to_owned(),
+            Duration::from_millis(300),
+        )
     }
 
     fn cells(rows: &[Row]) -> Vec<Vec<Option<String>>> {
         let text = |value: &Value| Some(String::from_utf8_lossy(&value.text()?).into_owned());
-        rows.iter().map(|row| row.iter().map(text).collect()).collect()
+        rows.iter()
+            .map(|row| row.iter().map(text).collect())
+            .collect()
     }
 
     #[test]

@@ -98,9 +98,15 @@ mod tests {
     fn test_suite_drops_distinct_words_and_later_statements() {
         for (sql, expected) in [
             ("SELECT DISTINCT a FROM t", "SELECT  a FROM t"),
-            ("select count(distinct a) from t; select 1", "select count( a) from t;"),
+            (
+                "select count(distinct a) from t; select 1",
+                "select count( a) from t;",
+            ),
             ("select 'distinct; a' from t", "select 'distinct; a' from t"),
-            ("select distincta from t -- ; x", "select distincta from t -- ; x"),
+            (
+                "select distincta from t -- ; x",
+                "select distincta from t -- ; x",
+            ),
         ] {
             assert_eq!(test_suite(sql, false), expected);
             assert_eq!(test_suite(sql, true), sql);

@@ -37,22 +37,35 @@ pub fn run(args: &Args, examples: &[Example], golds: &Golds, pool: &mut Pool) ->
         for finding in &findings[home] {
             *counts.entry(&finding.kind).or_insert(0) += 1;
             let place = example.place(args.data()?);
-            say(format_args!("{place}: {}: {}", finding.kind, finding.detail))?;
+            say(format_args!(
+                "{place}: {}: {}",
+                finding.kind, finding.detail
+            ))?;
         }
     }
     if let Some(path) = &args.out {
         let rows = examples.iter().zip(&golds.home);
-        let rows: Vec<_> = rows.map(|(example, &home)| Audited {
-            index: example.index,
-            id: example.text("id"),
-            db: example.text("db"),
-            gold_sql: example.text("gold_sql"),
-            findings: &findings[home],
-        }).collect();
+        let rows: Vec<_> = rows
+            .map(|(example, &home)| Audited {
+                index: example.index,
+                id: example.text("id"),
+                db: example.text("db"),
+                gold_sql: example.text("gold_sql"),
+                findings: &findings[home],
+            })
+            .collect();
         write_atomic(path, &jsonl::to_bytes(&rows)?)?;
-        say(format_args!("wrote {} ({} rows)", path.display(), rows.len()))?;
+        say(format_args!(
+            "wrote {} ({} rows)",
+            path.display(),
+            rows.len()
+        ))?;
     }
-    let mut line = format!("gold: sound={} odd={odd} (n={})", examples.len() - odd, examples.len());
+    let mut line = format!(
+        "gold: sound={} odd={odd} (n={})",
+        examples.len() - odd,
+        examples.len()
+    );
     for (kind, count) in counts {
         line += &format!(" {kind}={count}");
     }

@@ -91,7 +91,10 @@ impl Args {
         };
         Ok(Setup {
             db_dir: folder.to_owned(),
-            modes: modes::chosen(&self.mode).iter().map(|mode| mode.name().to_owned()).collect(),
+            modes: modes::chosen(&self.mode)
+                .iter()
+                .map(|mode| mode.name().to_owned())
+                .collect(),
             options: Options {
                 timeout: Duration::from_millis(self.timeout_ms),
                 keep_distinct: self.keep_distinct,

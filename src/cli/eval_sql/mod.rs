@@ -20,7 +20,10 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+/// Rows from which on progress is shown.
+const LONG: usize = 500;
 
 /// Scores, writes the outputs, prints the summary. Nothing is written unless every row could be scored.
 pub fn run(args: Args) -> Result<()> {
@@ -42,9 +45,13 @@ pub fn run(args: Args) -> Result<()> {
     let said_golds = tolerate(&args, faults.collect(), "have a gold_sql that fails")?;
 
     let mut scored = Scored::begin(&args, examples.len())?;
-    let waiting: Vec<usize> = (0..examples.len()).filter(|row| scored.rows[*row].is_none()).collect();
-    let jobs = waiting.iter().map(|&row| (golds.home[row], Job::of(&examples[row], Task::Score)));
-    let progress = Progress::new(examples.len(), "rows");
+    let waiting: Vec<usize> = (0..examples.len())
+        .filter(|row| scored.rows[*row].is_none())
+        .collect();
+    let jobs = waiting
+        .iter()
+        .map(|&row| (golds.home[row], Job::of(&examples[row], Task::Score)));
+    let progress = (examples.len() >= LONG).then(|| Progress::new(examples.len(), "rows"));
     let mut done = examples.len() - waiting.len();
     pool.run(jobs.collect(), |place, reply, elapsed| {
         let Reply::Scores(mut scores) = reply else {
@@ -55,16 +62,21 @@ pub fn run(args: Args) -> Result<()> {
         scores.gold_error = scores.gold_error.or(broken);
         scored.add(row, ScoredRow::new(&examples[row], scores, elapsed))?;
         done += 1;
-        progress.update(done, String::new());
+        if let Some(progress) = &progress {
+            progress.update(done, "rows".to_owned());
+        }
         Ok(())
     })?;
-    progress.finish();
+    if let Some(progress) = &progress {
+        progress.finish();
+    }
     let (rows, journal) = scored.end()?;
     let wrote = outputs::write(&args, &examples, &rows, &modes)?;
     if let Some(journal) = journal {
         journal.remove()?;
     }
-    let report = outputs::summary_text(&examples, &rows, &modes)? + &said_faults + &said_golds + &wrote;
+    let report =
+        outputs::summary_text(&examples, &rows, &modes)? + &said_faults + &said_golds + &wrote;
     std::io::stdout().write_all(report.as_bytes())?;
     Ok(())
 }
@@ -114,7 +126,9 @@ impl Golds {
         };
         for (row, example) in examples.iter().enumerate() {
             let next = golds.first.len();
-            let home = *known.entry((example.text("db"), example.text("gold_sql"))).or_insert(next);
+            let home = *known
+                .entry((example.text("db"), example.text("gold_sql")))
+                .or_insert(next);
             if home == next {
                 golds.first.push(row);
             }
@@ -130,7 +144,11 @@ impl Golds {
 }
 
 /// The rows whose reference query cannot be used, and why.
-fn broken_golds(golds: &Golds, examples: &[Example], pool: &mut Pool) -> Result<BTreeMap<usize, SqlError>> {
+fn broken_golds(
+    golds: &Golds,
+    examples: &[Example],
+    pool: &mut Pool,
+) -> Result<BTreeMap<usize, SqlError>> {
     let mut broken = BTreeMap::new();
     pool.run(golds.jobs(examples, Task::Gold), |home, reply, _| {
         if let Reply::Gold(Some(error)) = reply {
@@ -169,7 +187,11 @@ impl Scored {
                     None => bail!("{}: not a journal of these rows", path.display()),
                 }
             }
-            note(format_args!("going on after {} rows of {}", scored.rows.iter().flatten().count(), path.display()));
+            note(format_args!(
+                "going on after {} rows of {}",
+                scored.rows.iter().flatten().count(),
+                path.display()
+            ));
             scored.journal = Some(journal);
         } else {
             scored.journal = Some(Journal::begin(&path, &header)?);

@@ -2,7 +2,7 @@
 
 use super::flags::Args;
 use crate::data::jsonl;
-use crate::eval::clean::cleanness;
+use crate::eval::clean::{clean_rate, cleanness};
 use crate::eval::example::Example;
 use crate::eval::labels::labels;
 use crate::eval::modes::Mode;
@@ -29,7 +29,11 @@ pub fn write(
         Ok(writeln!(said, "wrote {} ({what})", path.display())?)
     };
     if let Some(path) = &args.out {
-        wrote(path, &jsonl::to_bytes(rows)?, format!("{} rows", rows.len()))?;
+        wrote(
+            path,
+            &jsonl::to_bytes(rows)?,
+            format!("{} rows", rows.len()),
+        )?;
     }
     if let Some(path) = &args.prefs_out {
         let preferences = preferences(examples, rows);
@@ -41,24 +45,47 @@ pub fn write(
     }
     if let Some(path) = &args.labels_out {
         let labels = labels(examples, rows);
-        wrote(path, &jsonl::to_bytes(&labels)?, format!("{} failed rows", labels.len()))?;
+        wrote(
+            path,
+            &jsonl::to_bytes(&labels)?,
+            format!("{} failed rows", labels.len()),
+        )?;
     }
     if let Some(path) = &args.summary_out {
-        wrote(path, &pretty(&summary::to_json(rows, modes))?, "summary".to_owned())?;
+        wrote(
+            path,
+            &pretty(&summary::to_json(rows, modes))?,
+            "summary".to_owned(),
+        )?;
     }
     if let Some(path) = &args.slices_out {
         let slices = summary::slices_to_json(examples, rows, modes);
-        let count = slices["slices"].as_object().map_or(0, |slices| slices.len());
+        let count = slices["slices"]
+            .as_object()
+            .map_or(0, |slices| slices.len());
         wrote(path, &pretty(&slices)?, format!("{count} slices"))?;
     }
     if let Some(path) = &args.clean_out {
         let classes = cleanness(rows);
-        let rate = &summary::to_json(rows, modes)["clean_output"]["rate"];
-        wrote(path, &jsonl::to_bytes(&classes)?, format!("clean_output_rate={rate:.3}"))?;
+        let rate = clean_rate(rows);
+        wrote(
+            path,
+            &jsonl::to_bytes(&classes)?,
+            format!("clean_output_rate={rate:.3}"),
+        )?;
     }
     if let Some(path) = &args.review_out {
-        let name = args.data()?.file_name().unwrap_or_default().display().to_string();
-        wrote(path, review(&name, examples, rows).as_bytes(), "review".to_owned())?;
+        let name = args
+            .data()?
+            .file_name()
+            .unwrap_or_default()
+            .display()
+            .to_string();
+        wrote(
+            path,
+            review(&name, examples, rows).as_bytes(),
+            "review".to_owned(),
+        )?;
     }
     Ok(said)
 }

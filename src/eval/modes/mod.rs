@@ -108,7 +108,12 @@ fn execute(session: &mut Session, db: &str, predicted: &str, gold: &str) -> Exec
 /// Why the reference query fails on the row's own database.
 fn execution_fault(session: &mut Session, db: &str, gold: &str) -> Option<SqlError> {
     match session.locate(db) {
-        Ok(files) => session.gold(&files[0], gold, false).as_ref().as_ref().err().cloned(),
+        Ok(files) => session
+            .gold(&files[0], gold, false)
+            .as_ref()
+            .as_ref()
+            .err()
+            .cloned(),
         Err(error) => Some(error),
     }
 }

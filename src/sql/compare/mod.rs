@@ -17,13 +17,15 @@ pub fn same_text(left: &[Row], right: &[Row]) -> bool {
     for row in left {
         *counts.entry(text_key(row)).or_insert(0) += 1;
     }
-    right.iter().all(|row| match counts.get_mut(&text_key(row)) {
-        Some(count) if *count > 0 => {
-            *count -= 1;
-            true
-        }
-        _ => false,
-    })
+    right
+        .iter()
+        .all(|row| match counts.get_mut(&text_key(row)) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        })
 }
 
 /// The texts of a row in one string of bytes that no other row has: each has its length before it.
@@ -76,7 +78,8 @@ impl<'a> Key<'a> {
 
     fn of_real(real: f64) -> Self {
         // 2^63 itself is one too large; -2^63 is the smallest integer.
-        let integral = real.fract() == 0.0 && (-9.223372036854775808e18..9.223372036854775808e18).contains(&real);
+        let integral = real.fract() == 0.0
+            && (-9.223372036854775808e18..9.223372036854775808e18).contains(&real);
         match integral {
             true => Key::Integer(real as i64),
             false => Key::Real(real.to_bits()),
@@ -121,13 +124,20 @@ mod tests {
 
     #[test]
     fn column_order_and_count_matter() {
-        let [ab, ba, a] = [vec![Integer(1), Integer(2)], vec![Integer(2), Integer(1)], vec![Integer(1)]];
+        let [ab, ba, a] = [
+            vec![Integer(1), Integer(2)],
+            vec![Integer(2), Integer(1)],
+            vec![Integer(1)],
+        ];
         for (left, right) in [(&ab, &ba), (&ab, &a)] {
             let (left, right) = ([left.clone()], [right.clone()]);
             assert!(!same_text(&left, &right) && !same_set(&left, &right));
         }
         let joined = [vec![text("a"), text("bc")], vec![text("ab"), text("c")]];
-        assert!(!same_text(&joined[..1], &joined[1..]), "cells keep their ends");
+        assert!(
+            !same_text(&joined[..1], &joined[1..]),
+            "cells keep their ends"
+        );
     }
 
     #[test]
@@ -138,8 +148,17 @@ mod tests {
         assert_eq!(one(Blob(vec![255]), Value::Text(vec![255])), [true, false]);
         assert_eq!(one(Real(0.0), Real(-0.0)), [true, true]);
         // Python compares the integer with the real exactly.
-        assert_eq!(one(Integer(9007199254740993), Real(9007199254740992.0)), [false, false]);
-        assert_eq!(one(Integer(i64::MAX), Real(9.223372036854775808e18)), [false, false]);
-        assert_eq!(one(Integer(i64::MIN), Real(-9.223372036854775808e18)), [false, true]);
+        assert_eq!(
+            one(Integer(9007199254740993), Real(9007199254740992.0)),
+            [false, false]
+        );
+        assert_eq!(
+            one(Integer(i64::MAX), Real(9.223372036854775808e18)),
+            [false, false]
+        );
+        assert_eq!(
+            one(Integer(i64::MIN), Real(-9.223372036854775808e18)),
+            [false, true]
+        );
     }
 }

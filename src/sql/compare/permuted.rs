@@ -117,7 +117,9 @@ impl Search<'_> {
         };
         let fresh = colours[0].iter().max().map_or(0, |max| max + 1);
         let of = |colours: &[u32]| -> Vec<usize> {
-            (0..colours.len()).filter(|&i| colours[i] == repeated).collect()
+            (0..colours.len())
+                .filter(|&i| colours[i] == repeated)
+                .collect()
         };
         let first = of(&colours[0])[0];
         for candidate in of(&colours[1]) {
@@ -144,7 +146,11 @@ impl Search<'_> {
         Some(Some([0, 1].map(|side| {
             let columns = self.tables[side].iter().zip(&colours[side]);
             let finer = columns.map(|(column, colour)| {
-                let mut seen: Vec<(u32, u32)> = rows[side].iter().copied().zip(column.cells.iter().copied()).collect();
+                let mut seen: Vec<(u32, u32)> = rows[side]
+                    .iter()
+                    .copied()
+                    .zip(column.cells.iter().copied())
+                    .collect();
                 seen.sort_unstable();
                 numbers.of((*colour, seen))
             });
@@ -153,10 +159,18 @@ impl Search<'_> {
     }
 }
 
-fn row_colours(table: &[Column], colours: &[u32], numbers: &mut Numbers<Vec<(u32, u32)>>) -> Vec<u32> {
+fn row_colours(
+    table: &[Column],
+    colours: &[u32],
+    numbers: &mut Numbers<Vec<(u32, u32)>>,
+) -> Vec<u32> {
     let rows = table.first().map_or(0, |column| column.cells.len());
     let colour = |row| {
-        let mut seen: Vec<(u32, u32)> = table.iter().zip(colours).map(|(column, colour)| (*colour, column.cells[row])).collect();
+        let mut seen: Vec<(u32, u32)> = table
+            .iter()
+            .zip(colours)
+            .map(|(column, colour)| (*colour, column.cells[row]))
+            .collect();
         seen.sort_unstable();
         numbers.of(seen)
     };
@@ -184,7 +198,10 @@ fn count(colours: &[u32]) -> usize {
 fn repeated(colours: &[u32]) -> Option<u32> {
     let mut colours = colours.to_vec();
     colours.sort_unstable();
-    colours.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    colours
+        .windows(2)
+        .find(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
 }
 
 /// Numbers contents in the order they are met.
@@ -231,9 +248,15 @@ mod tests {
     #[test]
     fn one_order_must_hold_for_every_row() {
         // Every row alone is a permutation, and every column has the same values.
-        let (a, b) = (table(&[&[1, 2], &[2, 1], &[1, 1]]), table(&[&[1, 2], &[1, 2], &[1, 1]]));
+        let (a, b) = (
+            table(&[&[1, 2], &[2, 1], &[1, 1]]),
+            table(&[&[1, 2], &[1, 2], &[1, 1]]),
+        );
         assert!(!same(&a, &b));
-        let (a, b) = (table(&[&[1, 2], &[2, 3], &[3, 1]]), table(&[&[2, 1], &[3, 2], &[1, 3]]));
+        let (a, b) = (
+            table(&[&[1, 2], &[2, 3], &[3, 1]]),
+            table(&[&[2, 1], &[3, 2], &[1, 3]]),
+        );
         assert!(same(&a, &b));
     }
 
@@ -243,7 +266,10 @@ mod tests {
         assert!(!same(&table(&[&[1, 1]]), &table(&[&[1]])));
         assert!(!same(&table(&[&[1, 1, 2]]), &table(&[&[1, 2, 2]])));
         assert!(same(&table(&[&[1, 1, 2]]), &table(&[&[2, 1, 1]])));
-        assert!(!same(&table(&[&[1], &[1], &[2]]), &table(&[&[1], &[2], &[2]])));
+        assert!(!same(
+            &table(&[&[1], &[1], &[2]]),
+            &table(&[&[1], &[2], &[2]])
+        ));
         assert!(same(&[], &[]) && !same(&[], &table(&[&[1]])));
     }
 
@@ -254,7 +280,9 @@ mod tests {
         // Twelve columns with the same values, all different: a permutation matrix against a rotated one.
         let unit = |shift: usize| -> Vec<Row> {
             let cell = |r: usize, c: usize| Value::Integer(((c + shift) % 12 == r) as i64);
-            (0..12).map(|r| (0..12).map(|c| cell(r, c)).collect()).collect()
+            (0..12)
+                .map(|r| (0..12).map(|c| cell(r, c)).collect())
+                .collect()
         };
         assert!(same(&unit(0), &unit(5)));
     }
@@ -265,7 +293,9 @@ mod tests {
         // which no refinement tells apart.
         let graph = |edges: [[usize; 2]; 6]| -> Vec<Row> {
             let cell = |edge: [usize; 2], v| Value::Integer(edge.contains(&v) as i64);
-            edges.map(|edge| (0..6).map(|v| cell(edge, v)).collect()).to_vec()
+            edges
+                .map(|edge| (0..6).map(|v| cell(edge, v)).collect())
+                .to_vec()
         };
         let triangles = graph([[0, 1], [1, 2], [2, 0], [3, 4], [4, 5], [5, 3]]);
         let hexagon = graph([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0]]);

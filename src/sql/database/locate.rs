@@ -107,7 +107,9 @@ mod tests {
         let folder = folder(files);
         let real = folder.path().canonicalize()?;
         let found = locate(folder.path(), name)?.into_iter();
-        Ok(found.map(|f| f.strip_prefix(&real).unwrap().to_owned()).collect())
+        Ok(found
+            .map(|f| f.strip_prefix(&real).unwrap().to_owned())
+            .collect())
     }
 
     #[test]
@@ -136,7 +138,14 @@ mod tests {
         let error = |files: &[&str], name| found(files, name).unwrap_err().to_string();
         assert!(error(&[], "none.db").contains("none.db not found, nor"));
         assert!(error(&["x/a.sqlite"], "x").contains("no database of its own name"));
-        for name in ["", "/etc/passwd", "../x.db", "a/../../x.db", "./x.db", "a\0b"] {
+        for name in [
+            "",
+            "/etc/passwd",
+            "../x.db",
+            "a/../../x.db",
+            "./x.db",
+            "a\0b",
+        ] {
             let error = error(&[], name);
             assert!(error.contains("must be a relative path"), "{name}: {error}");
         }
@@ -155,7 +164,10 @@ mod tests {
         link("z", "");
         for name in ["x.db", "y", "z/x.sql"] {
             let error = format!("{:#}", locate(folder.path(), name).unwrap_err());
-            assert!(error.contains("leads out of the database folder"), "{error}");
+            assert!(
+                error.contains("leads out of the database folder"),
+                "{error}"
+            );
         }
     }
 }

@@ -61,10 +61,12 @@ pub fn open(file: &Path, reversed: bool) -> Result<Connection> {
 /// Opens or builds a database, not yet confined.
 fn open_whole(file: &Path) -> Result<Connection> {
     match file.extension().is_some_and(|extension| extension == "sql") {
-        true => build(file)
-            .with_context(|| format!("cannot build a database from {}", file.display())),
-        false => open_file(file)
-            .with_context(|| format!("cannot open database {}", file.display())),
+        true => {
+            build(file).with_context(|| format!("cannot build a database from {}", file.display()))
+        }
+        false => {
+            open_file(file).with_context(|| format!("cannot open database {}", file.display()))
+        }
     }
 }
 
@@ -209,7 +211,8 @@ mod tests {
     #[test]
     fn what_is_no_database_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let message = |name: &str| format!("{:#}", open(&folder.path().join(name), false).unwrap_err());
+        let message =
+            |name: &str| format!("{:#}", open(&folder.path().join(name), false).unwrap_err());
         fs::write(
             folder.path().join("text.db"),
             "no database, but long enough\n".repeat(99),
@@ -229,7 +232,10 @@ mod tests {
         writer
             .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t(a)")
             .unwrap();
-        let error = format!("{:#}", open(&folder.path().join("w.db"), false).unwrap_err());
+        let error = format!(
+            "{:#}",
+            open(&folder.path().join("w.db"), false).unwrap_err()
+        );
         assert!(error.contains("w.db-wal holds unsaved changes"), "{error}");
     }
 
@@ -238,9 +244,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("w.db");
         let writer = Connection::open(&file).unwrap();
-        writer.execute_batch("CREATE TABLE t(a); BEGIN EXCLUSIVE").unwrap();
+        writer
+            .execute_batch("CREATE TABLE t(a); BEGIN EXCLUSIVE")
+            .unwrap();
         let error = format!("{:#}", open(&file, false).unwrap_err());
-        assert!(error.contains("w.db: another process has it locked"), "{error}");
+        assert!(
+            error.contains("w.db: another process has it locked"),
+            "{error}"
+        );
         writer.execute_batch("COMMIT").unwrap();
         assert!(open(&file, false).is_ok());
     }
@@ -254,7 +265,10 @@ mod tests {
             let connection = open(&file, reversed).unwrap();
             connection.query_row(sql, [], |row| row.get(0)).unwrap()
         };
-        let [open, closed] = ["SELECT a FROM t LIMIT 1", "SELECT a FROM t ORDER BY a LIMIT 1"];
+        let [open, closed] = [
+            "SELECT a FROM t LIMIT 1",
+            "SELECT a FROM t ORDER BY a LIMIT 1",
+        ];
         assert_eq!([first(false, open), first(true, open)], [1, 2]);
         assert_eq!([first(false, closed), first(true, closed)], [1, 1]);
     }

@@ -54,13 +54,18 @@ mod tests {
             CREATE TABLE b(x, y REFERENCES a, z REFERENCES a(n), FOREIGN KEY (x) REFERENCES gone(q));";
         std::fs::write(&file, script).unwrap();
         let schema = schema(&file).unwrap();
-        let tables = schema.tables.iter().map(|t| (t.name.as_str(), t.columns.join(" ")));
+        let tables = schema
+            .tables
+            .iter()
+            .map(|t| (t.name.as_str(), t.columns.join(" ")));
         assert_eq!(
             tables.collect::<Vec<_>>(),
             [("a", "Id n".to_owned()), ("b", "x y z".to_owned())]
         );
         let keys = schema.foreign_keys.iter();
-        let mut keys: Vec<_> = keys.map(|((a, b), (c, d))| format!("{a}.{b}={c}.{d}")).collect();
+        let mut keys: Vec<_> = keys
+            .map(|((a, b), (c, d))| format!("{a}.{b}={c}.{d}"))
+            .collect();
         keys.sort();
         assert_eq!(keys, ["b.x=gone.q", "b.y=a.Id", "b.z=a.n"]);
     }
