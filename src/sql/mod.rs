@@ -7,5 +7,6 @@ pub mod execute;
 pub mod extract;
 pub mod normalize;
 pub mod shape;
+pub mod spider;
 pub mod taxonomy;
 pub mod tokens;
