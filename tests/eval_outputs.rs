@@ -284,6 +284,19 @@ fn timeless(path: &str) -> Vec<String> {
         .collect()
 }
 
+fn flags<'a>(preds: &'a str, out: &'a str, timeout: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let flags = [
+        preds,
+        "--workers",
+        "1",
+        "--timeout-ms",
+        timeout,
+        "--out",
+        out,
+    ];
+    flags.iter().chain(more).copied().collect()
+}
+
 #[test]
 fn an_interrupted_run_goes_on_to_the_same_bytes() {
     let mut rows: Vec<_> = (0..40)
@@ -296,27 +309,12 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
     let [whole, out, prefs, same] =
         ["whole.jsonl", "out.jsonl", "prefs.jsonl", "same.jsonl"].map(|name| fixture.path(name));
     let preds = fixture.preds();
-    let flags = |out, timeout| {
-        vec![
-            &preds[..],
-            "--workers",
-            "1",
-            "--timeout-ms",
-            timeout,
-            "--out",
-            out,
-        ]
-    };
-    let with = |mut flags: Vec<&str>, more: &[&str]| {
-        flags.extend(more);
-        stdout(&flags)
-    };
-    let text = with(flags(&whole, "1500"), &["--prefs-out", &same]);
+    let text = stdout(&flags(&preds, &whole, "1500", &["--prefs-out", &same]));
 
     let journal = format!("{out}.partial");
     let mut child = Command::new(env!("CARGO_BIN_EXE_factory"))
         .arg("eval-sql")
-        .args(flags(&out, "1500"))
+        .args(flags(&preds, &out, "1500", &[]))
         .spawn()
         .unwrap();
     while fs::read_to_string(&journal).map_or(0, |text| text.lines().count()) < 21 {
@@ -330,29 +328,17 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
     cut.truncate(cut.trim_end().len() - 5);
     fs::write(&journal, cut).unwrap();
 
-    let other = error(
-        1,
-        &[
-            &fixture.preds(),
-            "--out",
-            &out,
-            "--resume",
-            "--timeout-ms",
-            "7",
-        ],
-    );
+    let other = error(1, &flags(&preds, &out, "7", &["--resume"]));
     assert!(
         other.contains("of a run with other inputs or flags"),
         "{other}"
     );
-    let resumed = stdout(&[
-        &fixture.preds(),
-        "--out",
+    let resumed = stdout(&flags(
+        &preds,
         &out,
-        "--prefs-out",
-        &prefs,
-        "--resume",
-    ]);
+        "1500",
+        &["--prefs-out", &prefs, "--resume"],
+    ));
     assert_eq!(resumed.lines().next(), text.lines().next());
     assert_eq!(timeless(&out), timeless(&whole));
     assert_eq!(fs::read(&prefs).unwrap(), fs::read(&same).unwrap());
