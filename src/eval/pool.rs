@@ -20,6 +20,9 @@ const OPENING: Duration = Duration::from_secs(90);
 /// How often a row may cost a worker its life without a query to blame.
 const MAX_UNEXPLAINED: usize = 3;
 
+/// Jobs that a worker has been told: the one that it does and the next.
+const AHEAD: usize = 2;
+
 /// The workers.
 pub struct Pool {
     workers: Vec<Worker>,
@@ -58,19 +61,17 @@ impl Pool {
             for (me, worker) in self.workers.iter_mut().enumerate() {
                 let (send, queues) = (send.clone(), &queues);
                 scope.spawn(move || {
-                    while let Some((place, job)) = next(queues, me) {
-                        let answer = worker.perform(job);
-                        let failed = answer.is_err();
+                    let answers =
+                        worker.work(|| next(queues, me), |answer| send.send(Ok(answer)).is_ok());
+                    if let Err(error) = answers {
                         // Nobody listens after an error.
-                        if send.send((place, answer)).is_err() || failed {
-                            return;
-                        }
+                        let _ = send.send(Err(error));
                     }
                 });
             }
             drop(send);
-            for (place, answer) in answers {
-                let (reply, elapsed) = answer?;
+            for answer in answers {
+                let (place, reply, elapsed) = answer?;
                 done(place, reply, elapsed)?;
             }
             Ok(())
@@ -100,7 +101,7 @@ struct Worker {
     process: Option<Process>,
 }
 
-/// How an attempt at a job ended.
+/// How waiting for an answer ended.
 enum End {
     Done(Reply),
     /// The process is gone, maybe because of a query.
@@ -108,12 +109,34 @@ enum End {
 }
 
 impl Worker {
-    fn perform(&mut self, mut job: Job) -> Result<(Reply, Duration)> {
-        let start = Instant::now();
+    /// Does jobs until `next` has none or `answer` says false. The process is always one job ahead, so that it need not wait.
+    fn work(
+        &mut self,
+        mut next: impl FnMut() -> Option<(usize, Job)>,
+        mut answer: impl FnMut((usize, Reply, Duration)) -> bool,
+    ) -> Result<()> {
+        let mut told: VecDeque<(usize, Job)> = VecDeque::new();
+        let mut start = Instant::now();
         let mut unexplained = 0;
         loop {
-            match self.attempt(&job)? {
-                End::Done(reply) => return Ok((reply, start.elapsed())),
+            while told.len() < AHEAD {
+                let Some((place, job)) = next() else { break };
+                self.tell(&job)?;
+                told.push_back((place, job));
+            }
+            let Some((place, job)) = told.front_mut() else {
+                return Ok(());
+            };
+            match self.wait()? {
+                End::Done(reply) => {
+                    let go_on = answer((*place, reply, start.elapsed()));
+                    told.pop_front();
+                    (start, unexplained) = (Instant::now(), 0);
+                    if !go_on {
+                        return Ok(());
+                    }
+                    continue;
+                }
                 End::Lost(Some(query), error) => job.known.push((query, error)),
                 End::Lost(None, error) => {
                     unexplained += 1;
@@ -123,20 +146,29 @@ impl Worker {
                 }
             }
             self.process = None;
+            for (_, job) in &told {
+                self.tell(job)?;
+            }
         }
     }
 
-    fn attempt(&mut self, job: &Job) -> Result<End> {
-        if self.process.is_none() {
-            self.process = Some(Process::start(&self.command, &self.setup)?);
-        }
-        let Some(process) = &mut self.process else {
-            bail!("no process");
+    fn tell(&mut self, job: &Job) -> Result<()> {
+        let process = match &mut self.process {
+            Some(process) => process,
+            none => none.insert(Process::start(&self.command, &self.setup)?),
+        };
+        // A process that is gone is found by reading.
+        let _ = process.tell(&to_line(job)?);
+        Ok(())
+    }
+
+    /// Waits for the answer to the job that was told first.
+    fn wait(&mut self) -> Result<End> {
+        let Some(process) = &self.process else {
+            bail!("no process to wait for");
         };
         let mut running = None;
         let mut limit = OPENING;
-        // A process that is gone is found by reading.
-        let _ = process.tell(&to_line(job)?);
         loop {
             match process.messages.recv_timeout(limit) {
                 Ok(Message::Done(reply)) => return Ok(End::Done(reply)),

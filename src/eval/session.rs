@@ -32,7 +32,8 @@ pub struct Query {
     pub reversed: bool,
 }
 
-/// What is about to happen; a message before each, so that whoever watches the process knows what it is stuck in.
+/// What is about to happen and may take long; a message before each, so that whoever watches the process knows what it is
+/// stuck in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
     Opening,
@@ -86,8 +87,10 @@ impl Desk {
     }
 
     fn run(&mut self, query: &Query, timeout: Duration) -> Result<Vec<Row>, SqlError> {
-        (self.notify)(Event::Opening);
-        self.sandbox.open(&query.file, query.reversed)?;
+        if !self.sandbox.is_open(&query.file, query.reversed) {
+            (self.notify)(Event::Opening);
+            self.sandbox.open(&query.file, query.reversed)?;
+        }
         (self.notify)(Event::Running(query.clone()));
         let Query { file, sql, .. } = query;
         self.sandbox.run(file, query.reversed, sql, timeout)
@@ -122,7 +125,7 @@ impl Session<'_> {
     }
 
     /// The files of a database, the first its own, others of its test suite.
-    pub fn locate(&self, db: &str) -> Result<Vec<PathBuf>, SqlError> {
+    pub fn locate(&mut self, db: &str) -> Result<Vec<PathBuf>, SqlError> {
         self.desk.sandbox.locate(db)
     }
 

@@ -44,6 +44,7 @@ pub enum SqlError {
 /// inside (`instr` on a megabyte outlives a deadline by seconds), so whoever must go on puts it in a process of its own.
 pub struct Sandbox {
     folder: PathBuf,
+    located: BTreeMap<String, Vec<PathBuf>>,
     open: BTreeMap<(PathBuf, bool), Connection>,
     schemas: BTreeMap<PathBuf, Rc<Schema>>,
 }
@@ -53,14 +54,25 @@ impl Sandbox {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+            located: BTreeMap::new(),
             open: BTreeMap::new(),
             schemas: BTreeMap::new(),
         }
     }
 
     /// The files of a database, the first its own; see [`database::locate`].
-    pub fn locate(&self, db: &str) -> Result<Vec<PathBuf>, SqlError> {
-        database::locate(&self.folder, db).map_err(of_database)
+    pub fn locate(&mut self, db: &str) -> Result<Vec<PathBuf>, SqlError> {
+        if let Some(files) = self.located.get(db) {
+            return Ok(files.clone());
+        }
+        let files = database::locate(&self.folder, db).map_err(of_database)?;
+        self.located.insert(db.to_owned(), files.clone());
+        Ok(files)
+    }
+
+    /// Whether a located file is open already.
+    pub fn is_open(&self, file: &Path, reversed: bool) -> bool {
+        self.open.contains_key(&(file.to_owned(), reversed))
     }
 
     /// Opens a located file, to have it open when a clock starts.
