@@ -268,6 +268,11 @@ fn an_audit_names_odd_references() {
         message.contains("error: 4 rows have an odd gold_sql (--strict)"),
         "{message}"
     );
+    // A set without predictions, and ours is sound.
+    let set = concat!(env!("CARGO_MANIFEST_DIR"), "/evals/sql-expanded");
+    let (dev, schemas) = (format!("{set}/dev.jsonl"), format!("{set}/schemas"));
+    let text = stdout(&[&dev, "--db-dir", &schemas, "--audit-gold", "--strict"]);
+    assert_eq!(text, "gold: sound=50 odd=0 (n=50)\n");
     assert!(error(2, &[&fixture.preds(), "--strict"]).contains("--audit-gold"));
     assert!(
         error(2, &[&fixture.preds(), "--audit-gold", "--prefs-out", "x"])

@@ -50,7 +50,10 @@ impl Line {
 /// Reads every row of a file. Blank lines and a UTF-8 byte order mark are skipped; a file without rows is an error.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
-    for_each(path, |_, line| Ok(lines.push(line?)))?;
+    for_each(path, |_, line| {
+        lines.push(line?);
+        Ok(())
+    })?;
     Ok(lines)
 }
 

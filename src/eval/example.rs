@@ -59,12 +59,23 @@ impl Example {
 
 /// Reads a predictions file: its rows, and what is wrong with those that no mode can score, each message with `file:line`.
 ///
-/// Errors where the file cannot be read or has no rows at all.
-pub fn read(path: &Path, modes: &[&dyn Mode]) -> Result<(Vec<Example>, Vec<anyhow::Error>)> {
+/// Where only reference queries are of interest (`golds_only`), a row needs no prediction. Errors where the file cannot be read
+/// or has no rows at all.
+pub fn read(
+    path: &Path,
+    modes: &[&dyn Mode],
+    golds_only: bool,
+) -> Result<(Vec<Example>, Vec<anyhow::Error>)> {
     let (mut examples, mut faults) = (Vec::new(), Vec::new());
     let mut lines_of_ids = BTreeMap::new();
     let mut index = 0;
     jsonl::for_each(path, |number, line| {
+        let line = line.map(|mut line| {
+            if golds_only {
+                line.fields.insert("predicted_sql".to_owned(), "".into());
+            }
+            line
+        });
         let example = line.and_then(|line| check(index, line, path, modes));
         index += 1;
         let example = example.and_then(|example| {

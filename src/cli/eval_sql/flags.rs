@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, requires = "out")]
     pub resume: bool,
     /// Look at the reference queries instead of scoring: those that fail, return nothing, depend on an order that they leave
-    /// open, or do not match themselves under a mode. --out then gets one row for each.
+    /// open, or do not match themselves under a mode. Rows then need no predicted_sql, and --out gets one row for each.
     #[arg(long, conflicts_with_all = ["resume", "prefs_out", "labels_out", "summary_out", "slices_out", "clean_out", "review_out"])]
     pub audit_gold: bool,
     /// Exit with 1 if the audit finds anything.

@@ -30,7 +30,7 @@ pub fn run(args: Args) -> Result<()> {
     args.check_outputs()?;
     let data = args.data()?;
     let modes = modes::chosen(&args.mode);
-    let (examples, faults) = example::read(data, &modes)?;
+    let (examples, faults) = example::read(data, &modes, args.audit_gold)?;
     let said_faults = tolerate(&args, faults, "cannot be scored")?;
     let mut pool = start_pool(&args, examples.len())?;
     let golds = Golds::of(&examples);

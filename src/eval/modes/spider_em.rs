@@ -41,5 +41,5 @@ fn matches(predicted: &str, texts: &Texts, session: &mut Session) -> Result<bool
     let files = session.locate(texts.db)?;
     let schema = session.schema(&files[0])?;
     exact_set_match(predicted, texts.gold, &schema)
-        .map_err(|fault| SqlError::Sql(format!("not in Spider's grammar: {fault}")))
+        .map_err(|fault| SqlError::Sql(fault.to_string()))
 }

@@ -6,53 +6,98 @@ pub use permuted::same_under_permutation;
 
 use super::value::{Row, Value};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::Hash;
 
 /// Whether both results hold the same rows equally often, in any order, cells compared as SQLite's text of them.
 pub fn same_text(left: &[Row], right: &[Row]) -> bool {
     if left.len() != right.len() {
         return false;
     }
-    let mut counts: HashMap<Vec<u8>, usize> = HashMap::with_capacity(left.len());
-    for row in left {
-        *counts.entry(text_key(row)).or_insert(0) += 1;
+    let sides = [left, right];
+    same_bag(left.len(), |side, row, key| {
+        text_key(&sides[side][row], key)
+    })
+}
+
+/// Whether rows 0 to `count` of two sides are the same bag; `key_of(side, row, key)` makes `key` what a row is compared by.
+fn same_bag<T: Copy + Eq + Hash>(
+    count: usize,
+    mut key_of: impl FnMut(usize, usize, &mut Vec<T>),
+) -> bool {
+    let mut counts: HashMap<Box<[T]>, usize> = HashMap::with_capacity(count);
+    // One buffer for all lookups: a row met before costs no memory.
+    let mut key = Vec::new();
+    for row in 0..count {
+        key_of(0, row, &mut key);
+        match counts.get_mut(&key[..]) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(key[..].into(), 1)),
+        }
     }
-    right
-        .iter()
-        .all(|row| match counts.get_mut(&text_key(row)) {
+    (0..count).all(|row| {
+        key_of(1, row, &mut key);
+        match counts.get_mut(&key[..]) {
             Some(count) if *count > 0 => {
                 *count -= 1;
                 true
             }
             _ => false,
-        })
-}
-
-/// The texts of a row in one string of bytes that no other row has: each has its length before it.
-fn text_key(row: &Row) -> Vec<u8> {
-    let mut key = Vec::with_capacity(row.len() * 12);
-    for value in row {
-        match value.text() {
-            None => key.push(0),
-            Some(text) => {
-                key.push(1);
-                key.extend((text.len() as u64).to_le_bytes());
-                key.extend_from_slice(&text);
-            }
         }
-    }
-    key
+    })
 }
 
 /// Whether both results hold the same rows, in any order and however often, cells compared as Python does.
 pub fn same_set(left: &[Row], right: &[Row]) -> bool {
-    fn set(rows: &[Row]) -> HashSet<Vec<Key<'_>>> {
-        rows.iter()
-            .map(|row| row.iter().map(Key::of).collect())
-            .collect()
+    // Whether each row of the left was met on the right.
+    let mut met: HashMap<Box<[u8]>, bool> = HashMap::with_capacity(left.len());
+    let mut key = Vec::new();
+    for row in left {
+        python_key(row, &mut key);
+        if !met.contains_key(&key[..]) {
+            met.insert(key[..].into(), false);
+        }
     }
-    set(left) == set(right)
+    let known = right.iter().all(|row| {
+        python_key(row, &mut key);
+        met.get_mut(&key[..]).map(|met| *met = true).is_some()
+    });
+    known && met.into_values().all(|met| met)
 }
+
+/// Makes `key` the texts of a row in one string of bytes that no other row has.
+fn text_key(row: &Row, key: &mut Vec<u8>) {
+    key.clear();
+    for value in row {
+        match value.text() {
+            None => key.push(0),
+            Some(text) => push(key, 1, &text),
+        }
+    }
+}
+
+/// Makes `key` the values of a row in one string of bytes that only rows have that Python takes for the same.
+fn python_key(row: &Row, key: &mut Vec<u8>) {
+    key.clear();
+    for value in row {
+        match Key::of(value) {
+            Key::Null => key.push(0),
+            Key::Integer(integer) => push(key, 1, &integer.to_le_bytes()),
+            Key::Real(bits) => push(key, 2, &bits.to_le_bytes()),
+            Key::Text(text) => push(key, 3, &text),
+            Key::Blob(bytes) => push(key, 4, bytes),
+        }
+    }
+}
+
+/// Adds a cell with its length before it, so that cells keep their ends.
+fn push(key: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
+    key.push(kind);
+    key.extend((bytes.len() as u32).to_le_bytes());
+    key.extend_from_slice(bytes);
+}
+
+const TWO_TO_63: f64 = (1u64 << 63) as f64;
 
 /// A value as Python's `==` and `hash` see it: `1 == 1.0`, but no text is a number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,9 +122,8 @@ impl<'a> Key<'a> {
     }
 
     fn of_real(real: f64) -> Self {
-        // 2^63 itself is one too large; -2^63 is the smallest integer.
-        let integral = real.fract() == 0.0
-            && (-9.223372036854775808e18..9.223372036854775808e18).contains(&real);
+        // 2^63 itself is one too large for an integer, -2^63 is the smallest.
+        let integral = real.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&real);
         match integral {
             true => Key::Integer(real as i64),
             false => Key::Real(real.to_bits()),
@@ -152,13 +196,7 @@ mod tests {
             one(Integer(9007199254740993), Real(9007199254740992.0)),
             [false, false]
         );
-        assert_eq!(
-            one(Integer(i64::MAX), Real(9.223372036854775808e18)),
-            [false, false]
-        );
-        assert_eq!(
-            one(Integer(i64::MIN), Real(-9.223372036854775808e18)),
-            [false, true]
-        );
+        assert_eq!(one(Integer(i64::MAX), Real(TWO_TO_63)), [false, false]);
+        assert_eq!(one(Integer(i64::MIN), Real(-TWO_TO_63)), [false, true]);
     }
 }

@@ -5,7 +5,7 @@
 //! cells with the colours of their rows. Where every column has a colour of its own, only one order is left. Columns
 //! that stay alike are tried one by one. Colours are numbers given to whole contents, never hashes: nothing is approximate.
 
-use super::Key;
+use super::{Key, same_bag};
 use crate::sql::value::{Row, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -39,7 +39,15 @@ pub fn same_under_permutation(left: &[Row], right: &[Row], ordered: bool) -> Opt
         tables: [&left, &right],
         left: MAX_LOOKS,
     };
-    let colours = [&left, &right].map(|table| table.iter().map(|c| c.copies).collect());
+    let mut numbers = Numbers::default();
+    let colours = [&left, &right].map(|table| {
+        let colour = |column: &Column| {
+            let mut cells = column.cells.clone();
+            cells.sort_unstable();
+            numbers.of((column.copies, cells))
+        };
+        table.iter().map(colour).collect()
+    });
     search.same(colours)
 }
 
@@ -97,23 +105,22 @@ struct Search<'a> {
 impl Search<'_> {
     fn same(&mut self, mut colours: Colours) -> Option<bool> {
         let mut classes = 0;
-        loop {
+        let repeated = loop {
             if !alike(&colours) {
                 return Some(false);
             }
+            let Some(repeated) = repeated(&colours[0]) else {
+                return Some(self.same_rows(&colours));
+            };
             let now = count(&colours[0]);
             if now == classes {
-                break;
+                break repeated;
             }
             classes = now;
             match self.refined(&colours)? {
                 Some(finer) => colours = finer,
                 None => return Some(false),
             }
-        }
-        // The rows are the same bag under these colours; with one column a colour that is the answer.
-        let Some(repeated) = repeated(&colours[0]) else {
-            return Some(true);
         };
         let fresh = colours[0].iter().max().map_or(0, |max| max + 1);
         let of = |colours: &[u32]| -> Vec<usize> {
@@ -131,6 +138,22 @@ impl Search<'_> {
             }
         }
         Some(false)
+    }
+
+    /// Whether the rows are the same bag when columns are matched by their colours, of which each has its own.
+    fn same_rows(&self, colours: &Colours) -> bool {
+        let matched = [0, 1].map(|side| {
+            let mut columns: Vec<_> = colours[side].iter().zip(self.tables[side]).collect();
+            columns.sort_unstable_by_key(|(colour, _)| **colour);
+            columns
+        });
+        let rows = self.tables[0]
+            .first()
+            .map_or(0, |column| column.cells.len());
+        same_bag(rows, |side, row, key| {
+            key.clear();
+            key.extend(matched[side].iter().map(|(_, column)| column.cells[row]));
+        })
     }
 
     /// Finer colours of the columns; inside, `None` where the rows differ already. Outside, `None` where no look is left.

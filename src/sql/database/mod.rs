@@ -98,10 +98,10 @@ fn open_file(file: &Path) -> Result<Connection> {
 
 /// Immutable mode would read beside a writer's lock, and see half of what it writes.
 fn refuse_locked(file: &Path) -> Result<()> {
-    let mut header = [0; 20];
-    File::open(file)?.take(20).read(&mut header)?;
+    let mut header = Vec::new();
+    File::open(file)?.take(20).read_to_end(&mut header)?;
     // Asking for a lock on a file in WAL mode would make files beside it; its writers are found by the file they make.
-    if header[18] != 1 {
+    if header.get(18) != Some(&1) {
         return Ok(());
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
