@@ -8,13 +8,20 @@ pub fn extract(reply: &str) -> Option<&str> {
     // ASCII lowering keeps every byte offset.
     let lower = reply.to_ascii_lowercase();
     let select = lower.find("select")?;
-    let start = common_table(&lower[..select]).unwrap_or(select);
-    let tail = &reply[start..];
-    let end = match semicolon(tail) {
-        Some(at) => at + 1,
-        None => prose(&lower[start..]),
+    let from = |start: usize| {
+        let tail = &reply[start..];
+        let end = match semicolon(tail) {
+            Some(at) => at + 1,
+            None => prose(&lower[start..]),
+        };
+        start..start + end
     };
-    Some(tail[..end].trim())
+    let whole = match common_table(&lower[..select]).map(from) {
+        // Cut off before its select, it is no query.
+        Some(whole) if whole.end > select => whole,
+        _ => from(select),
+    };
+    Some(reply[whole].trim())
 }
 
 /// Offset of the first `with` that opens a common table expression: the word alone is ordinary prose.
@@ -116,6 +123,11 @@ mod tests {
             "with recursive \"c\" (x, y) as not materialized (select 1, 2) select * from c";
         assert_eq!(extract(recursive), Some(recursive));
         assert_eq!(extract("Here with a query: select 1"), Some("select 1"));
+        assert_eq!(
+            extract("with t as (x; select 1"),
+            Some("select 1"),
+            "no select in it"
+        );
         assert_eq!(
             extract("herewith t as (select 1)"),
             Some("select 1)"),
