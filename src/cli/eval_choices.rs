@@ -3,7 +3,7 @@
 use super::say;
 use crate::data::jsonl;
 use crate::eval::choices;
-use crate::run::files::{check_writable, write_atomic};
+use crate::run::files::{check_writable, json, write_atomic};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -44,9 +44,7 @@ pub fn run(args: Args) -> Result<()> {
         ))?;
     }
     if let Some(path) = &args.summary_out {
-        let mut bytes = serde_json::to_vec_pretty(&report)?;
-        bytes.push(b'\n');
-        write_atomic(path, &bytes)?;
+        write_atomic(path, &json(&report)?)?;
         say(format_args!("wrote {} (summary)", path.display()))?;
     }
     Ok(())

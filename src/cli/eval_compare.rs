@@ -5,7 +5,7 @@ use crate::data::jsonl;
 use crate::eval::paired::{Paired, compare};
 use crate::eval::score::ScoredRow;
 use crate::eval::stats::Share;
-use crate::run::files::{check_writable, write_atomic};
+use crate::run::files::{check_writable, json, write_atomic};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -52,9 +52,7 @@ pub fn run(args: Args) -> Result<()> {
         }
     }
     if let Some(out) = &args.out {
-        let mut bytes = serde_json::to_vec_pretty(&paired)?;
-        bytes.push(b'\n');
-        write_atomic(out, &bytes)?;
+        write_atomic(out, &json(&paired)?)?;
         say(format_args!("wrote {}", out.display()))?;
     }
     Ok(())

@@ -62,7 +62,7 @@ fn name(row: &ScoredRow) -> String {
 fn choice(rows: &[&ScoredRow], most: usize, seed: u64) -> Result<Choice, &'static str> {
     let row = rows[0];
     let question = row.question.clone().ok_or("without question")?;
-    if rows.iter().any(|row| row.gold_error.is_some()) {
+    if rows.iter().any(|row| row.scores.gold_error.is_some()) {
         return Err("gold_sql fails");
     }
     let gold = one_line(&row.gold_sql);

@@ -27,11 +27,11 @@ pub fn labels<'a>(examples: &'a [Example], rows: &'a [ScoredRow]) -> Vec<Label<'
             id: row.id.as_deref(),
             domain: example.text("domain"),
             question: row.question.as_deref(),
-            failure_type: row.failure_type.as_deref()?,
+            failure_type: row.scores.failure_type.as_deref()?,
             predicted_sql: &row.predicted_sql,
             scored_sql: &row.scored_sql,
             gold_sql: &row.gold_sql,
-            predicted_error: row.predicted_error.as_deref(),
+            predicted_error: row.scores.predicted_error.as_deref(),
         })
     };
     pairs.filter_map(label).collect()

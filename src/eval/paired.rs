@@ -90,7 +90,9 @@ fn by_name(rows: &[ScoredRow]) -> Result<Named<'_>> {
 fn columns(a: &Named, b: &Named) -> String {
     let of = |rows: &Named| -> Vec<String> {
         let first = rows.values().next();
-        first.map_or(Vec::new(), |row| row.verdicts.keys().cloned().collect())
+        first.map_or(Vec::new(), |row| {
+            row.scores.verdicts.keys().cloned().collect()
+        })
     };
     let other = of(b);
     let both: Vec<_> = of(a)

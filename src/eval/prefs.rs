@@ -37,7 +37,7 @@ pub struct Preferences {
 pub fn preferences(examples: &[Example], rows: &[ScoredRow]) -> Preferences {
     let mut preferences = Preferences::default();
     for (example, row) in examples.iter().zip(rows) {
-        let Some(failure_type) = &row.failure_type else {
+        let Some(failure_type) = &row.scores.failure_type else {
             continue;
         };
         match pair(example, row, failure_type) {
@@ -55,7 +55,7 @@ fn pair(
 ) -> Result<Preference, &'static str> {
     // Another text than the one the model saw would teach something else.
     let prompt = example.text("prompt").ok_or("without prompt")?;
-    if row.gold_error.is_some() {
+    if row.scores.gold_error.is_some() {
         return Err("gold_sql fails");
     }
     let rejected = match row.scored_sql.as_str() {

@@ -12,7 +12,7 @@ const SHOWN_ROWS: usize = 200;
 pub fn review(title: &str, examples: &[Example], rows: &[ScoredRow]) -> String {
     let mut kinds: BTreeMap<&str, Vec<(&Example, &ScoredRow)>> = BTreeMap::new();
     for (example, row) in examples.iter().zip(rows) {
-        if let Some(kind) = &row.failure_type {
+        if let Some(kind) = &row.scores.failure_type {
             kinds.entry(kind).or_default().push((example, row));
         }
     }
@@ -57,8 +57,8 @@ fn trace(page: &mut String, example: &Example, row: &ScoredRow) {
         }
     }
     let errors = [
-        ("predicted", &row.predicted_error),
-        ("gold", &row.gold_error),
+        ("predicted", &row.scores.predicted_error),
+        ("gold", &row.scores.gold_error),
     ];
     for (what, error) in errors {
         if let Some(error) = error {
@@ -69,8 +69,8 @@ fn trace(page: &mut String, example: &Example, row: &ScoredRow) {
         let _ = writeln!(page, "\n{what}\n\n{}", fenced(text));
     }
     for (what, rows) in [
-        ("gold rows", &row.gold_rows),
-        ("predicted rows", &row.predicted_rows),
+        ("gold rows", &row.scores.gold_rows),
+        ("predicted rows", &row.scores.predicted_rows),
     ] {
         if let Some(rows) = rows {
             let _ = writeln!(page, "\n{what}\n\n{}", table(rows));

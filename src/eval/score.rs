@@ -23,6 +23,7 @@ pub type Shown = Vec<Vec<Option<String>>>;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Scores {
     /// One column a metric of every mode; null where the row lacks the mode's fields.
+    #[serde(flatten)]
     pub verdicts: Map<String, Value>,
     /// Why the model's query gave no rows.
     pub predicted_error: Option<String>,
@@ -96,19 +97,9 @@ pub struct ScoredRow {
     pub scored_sql: String,
     /// The reference query.
     pub gold_sql: String,
-    /// One column a metric of every mode; null where the row lacks the mode's fields.
+    /// What scoring found.
     #[serde(flatten)]
-    pub verdicts: Map<String, Value>,
-    /// Why the model's query gave no rows.
-    pub predicted_error: Option<String>,
-    /// Why the reference query gave no rows: a fault of the dataset.
-    pub gold_error: Option<String>,
-    /// What the model's query returned, only where it did not match; its first rows.
-    pub predicted_rows: Option<Shown>,
-    /// What the reference query returned, only where it was not matched; its first rows.
-    pub gold_rows: Option<Shown>,
-    /// The kind of failure; null for a row that passed.
-    pub failure_type: Option<String>,
+    pub scores: Scores,
     /// Wall time of scoring this row.
     pub elapsed_ms: u64,
 }
@@ -126,24 +117,19 @@ impl ScoredRow {
             scored_sql: extract(&predicted_sql).unwrap_or_default().to_owned(),
             predicted_sql,
             gold_sql: text("gold_sql").unwrap_or_default(),
-            verdicts: scores.verdicts,
-            predicted_error: scores.predicted_error,
-            gold_error: scores.gold_error,
-            predicted_rows: scores.predicted_rows,
-            gold_rows: scores.gold_rows,
-            failure_type: scores.failure_type,
+            scores,
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
     /// Whether the row passed the first metric of the first mode that could score it.
     pub fn passed(&self) -> bool {
-        self.failure_type.is_none()
+        self.scores.failure_type.is_none()
     }
 
     /// A metric's answer; `None` where its mode could not score the row.
     pub fn verdict(&self, column: &str) -> Option<bool> {
-        self.verdicts.get(column).and_then(Value::as_bool)
+        self.scores.verdicts.get(column).and_then(Value::as_bool)
     }
 }
 
@@ -199,7 +185,10 @@ mod tests {
         assert!(row.passed());
         assert_eq!(row.verdict("exec_match"), Some(true));
         assert_eq!(row.verdict("exact_match"), Some(false));
-        assert_eq!((row.predicted_rows, row.gold_rows), (None, None));
+        assert_eq!(
+            (row.scores.predicted_rows, row.scores.gold_rows),
+            (None, None)
+        );
     }
 
     #[test]
@@ -208,8 +197,8 @@ mod tests {
             json!({"db": "x.db", "gold_sql": "select nope", "predicted_sql": "No."}),
             &["factory"],
         );
-        assert_eq!(row.failure_type, Some("sql_no_select".to_owned()));
-        assert_eq!((row.scored_sql.as_str(), row.gold_error), ("", None));
+        assert_eq!(row.scores.failure_type, Some("sql_no_select".to_owned()));
+        assert_eq!((row.scored_sql.as_str(), row.scores.gold_error), ("", None));
     }
 
     #[test]
@@ -219,7 +208,10 @@ mod tests {
             &["factory"],
         );
         assert_eq!(row.verdict("exec_match"), Some(false));
-        assert_eq!(row.gold_error.as_deref(), Some("no such column: nope"));
+        assert_eq!(
+            row.scores.gold_error.as_deref(),
+            Some("no such column: nope")
+        );
     }
 
     #[test]
@@ -228,7 +220,7 @@ mod tests {
             json!({"gold_sql": "select a", "predicted_sql": "```SELECT  a```"}),
             &["factory", "public-exact"],
         );
-        assert_eq!(row.verdicts["exec_match"], Value::Null);
+        assert_eq!(row.scores.verdicts["exec_match"], Value::Null);
         assert_eq!(row.verdict("public_exact_match"), Some(true));
         assert!(row.passed());
     }

@@ -53,7 +53,10 @@ pub fn tallies(examples: &[Example], rows: &[ScoredRow], modes: &[&dyn Mode]) ->
 /// How often each kind of failure occurred: the most frequent first, equals by name.
 pub fn failures(rows: &[ScoredRow]) -> Vec<(&str, usize)> {
     let mut counts = BTreeMap::new();
-    for kind in rows.iter().filter_map(|row| row.failure_type.as_deref()) {
+    for kind in rows
+        .iter()
+        .filter_map(|row| row.scores.failure_type.as_deref())
+    {
         *counts.entry(kind).or_insert(0) += 1;
     }
     let mut counts = Vec::from_iter(counts);
@@ -117,7 +120,7 @@ pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
         "modes": Value::Object(modes.iter().map(metrics).collect()),
         "failed_rows": failures.iter().map(|(_, count)| count).sum::<usize>(),
         "failure_counts": Value::Object(counts.collect()),
-        "gold_errors": rows.iter().filter(|row| row.gold_error.is_some()).count(),
+        "gold_errors": rows.iter().filter(|row| row.scores.gold_error.is_some()).count(),
         "clean_output": {
             "rate": decimals(clean::clean_rate(rows), 3),
             "counts": classes,

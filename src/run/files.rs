@@ -1,6 +1,7 @@
 //! Whole files or nothing: content is written beside its target and renamed into place.
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -32,6 +33,13 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// JSON to read, ended by a line feed.
+pub fn json(content: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(content)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// Finds out, before long work, whether [`write_atomic`] could write `path`. Leaves nothing behind.

@@ -10,9 +10,8 @@ use crate::eval::prefs::preferences;
 use crate::eval::review::review;
 use crate::eval::score::ScoredRow;
 use crate::eval::summary;
-use crate::run::files::write_atomic;
+use crate::run::files::{json, write_atomic};
 use anyhow::Result;
-use serde_json::Value;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -54,7 +53,7 @@ pub fn write(
     if let Some(path) = &args.summary_out {
         wrote(
             path,
-            &pretty(&summary::to_json(rows, modes))?,
+            &json(&summary::to_json(rows, modes))?,
             "summary".to_owned(),
         )?;
     }
@@ -63,7 +62,7 @@ pub fn write(
         let count = slices["slices"]
             .as_object()
             .map_or(0, |slices| slices.len());
-        wrote(path, &pretty(&slices)?, format!("{count} slices"))?;
+        wrote(path, &json(&slices)?, format!("{count} slices"))?;
     }
     if let Some(path) = &args.clean_out {
         let classes = cleanness(rows);
@@ -88,12 +87,6 @@ pub fn write(
         )?;
     }
     Ok(said)
-}
-
-fn pretty(value: &Value) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }
 
 /// The summary lines, then the counts of failures.
