@@ -86,7 +86,7 @@ fn generate(base: &Base, prompts: &[Vec<u32>], batch: usize, temperature: f64) -
     let engine = Engine {
         decoder: &base.decoder,
         tokenizer: &base.tokenizer,
-        delta: None,
+        adapters: None,
         sampler: SamplerConfig {
             temperature,
             top_p: 0.9,

@@ -36,6 +36,11 @@ pub struct Magnitude {
 }
 
 impl Magnitude {
+    /// m/n `[out]`, what multiplies Wx + s·B·A·x.
+    pub fn gain(&self) -> &Tensor {
+        &self.gain
+    }
+
     /// A magnitude for the weight `[out, in]`: `m`, or the row norms of the weight.
     pub fn new(m: Option<Tensor>, weight: &Tensor) -> Result<Self> {
         let weight_squares = weight.to_dtype(DType::F32)?.sqr()?.sum(D::Minus1)?;
@@ -111,6 +116,11 @@ impl Adapter {
         let mut adapter = Self::new(config, modules, decoder.path);
         adapter.refresh(decoder)?;
         Ok(adapter)
+    }
+
+    /// The operations that it computes with.
+    pub fn path(&self) -> Path {
+        self.path
     }
 
     /// Recomputes what follows from the parameters; needed after any change of them.

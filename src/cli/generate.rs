@@ -1,21 +1,18 @@
 //! `factory generate`: prompts to answers.
 
 use super::device::{DTypeArg, DeviceArg};
+use super::loras::Loras;
 use super::progress::Progress;
-use super::sft::DEFAULT_BASE;
 use super::{UsageError, note, say};
-use crate::adapters::peft;
 use crate::data::jsonl;
 use crate::data::record::{self, Turn};
 use crate::data::template::{Renderer, Template};
-use crate::generation::engine::{Engine, Event};
+use crate::generation::engine::{Adapters, Engine, Event};
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::StopConfig;
-use crate::model::linear::Delta;
 use crate::model::load::Base;
 use crate::run::files::{check_writable, write_atomic};
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -35,9 +32,8 @@ pub struct Args {
     /// File the answered rows are written to.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Adapter folder.
-    #[arg(long)]
-    lora: Option<PathBuf>,
+    #[command(flatten)]
+    loras: Loras,
     /// Base model: a folder, a .gguf file or a hub id [default: the adapter's, else Qwen/Qwen3-0.6B].
     #[arg(long)]
     base: Option<String>,
@@ -96,22 +92,30 @@ pub fn run(args: Args) -> Result<()> {
         check_writable(out)?;
     }
     let device = args.device.open()?;
-    let base = Base::load(&base_name(&args)?, args.dtype.on(&device), &device)?;
+    let base = match &args.base {
+        Some(base) => base.clone(),
+        None => args.loras.base()?,
+    };
+    let base = Base::load(&base, args.dtype.on(&device), &device)?;
     #[cfg(feature = "metal")]
     let base = args.memory.limit(base)?;
     let mut base = base;
-    let template = template(&args)?;
+    let template = match args.template {
+        Some(template) => template,
+        None => args.loras.template()?,
+    };
     template.prepare(&mut base.tokenizer);
     let renderer = Renderer::new(template, &base.tokenizer)?;
-    let adapter = args
-        .lora
-        .as_ref()
-        .map(|folder| peft::load(folder, &base.decoder))
-        .transpose()?;
+    let (bank, mixture) = args.loras.load(&base.decoder)?;
+    let adapters = (!bank.members().is_empty()).then(|| Adapters {
+        bank: &bank,
+        mixtures: vec![mixture],
+        choice: Vec::new(),
+    });
     let engine = Engine {
         decoder: &base.decoder,
         tokenizer: &base.tokenizer,
-        delta: adapter.as_ref().map(|a| a as &dyn Delta),
+        adapters,
         sampler,
         stop: StopConfig {
             max_tokens: args.max_tokens as usize,
@@ -135,45 +139,6 @@ pub fn run(args: Args) -> Result<()> {
         }
         // clap requires --prompt, or --data with --out.
         _ => Err(UsageError("give --prompt, or --data and --out".into()).into()),
-    }
-}
-
-/// `--base`, else what the adapter was made for, else the default.
-fn base_name(args: &Args) -> Result<String> {
-    if let Some(base) = &args.base {
-        return Ok(base.clone());
-    }
-    let Some(folder) = &args.lora else {
-        return Ok(DEFAULT_BASE.to_string());
-    };
-    let config = peft::read_config(folder)?;
-    Ok(config.base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
-}
-
-/// `--template`, else what the adapter's run folder says, else plain.
-fn template(args: &Args) -> Result<Template> {
-    if let Some(template) = args.template {
-        return Ok(template);
-    }
-    let Some(folder) = &args.lora else {
-        return Ok(Template::Plain);
-    };
-    // Only a folder written here has this file.
-    let Ok(text) = std::fs::read_to_string(folder.join("config.toml")) else {
-        return Ok(Template::Plain);
-    };
-    #[derive(serde::Deserialize)]
-    struct Run {
-        template: Option<String>,
-    }
-    let run: Run = toml::from_str(&text)
-        .map_err(|e| anyhow::anyhow!("{}/config.toml: {}", folder.display(), e.message()))?;
-    match run.template.as_deref() {
-        None => Ok(Template::Plain),
-        Some(name) => Template::from_str(name, true).map_err(|e| {
-            let folder = folder.display();
-            anyhow::anyhow!("{folder}/config.toml: template {name:?}: {e}; give --template")
-        }),
     }
 }
 

@@ -8,6 +8,7 @@ mod eval_choices;
 mod eval_compare;
 mod eval_sql;
 mod generate;
+mod loras;
 mod model;
 mod one_line;
 mod progress;

@@ -3,6 +3,7 @@
 
 use super::sampler::{Sampler, SamplerConfig};
 use super::sequence::{Answer, Sequence, StopConfig};
+use crate::adapters::bank::{Bank, Mixture};
 use crate::model::batch::Batch;
 use crate::model::decoder::Decoder;
 use crate::model::kv::KvCache;
@@ -12,16 +13,32 @@ use crate::model::tokenizer::Tokenizer;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// What the engine runs on.
 pub struct Engine<'a> {
     pub decoder: &'a Decoder,
     pub tokenizer: &'a Tokenizer,
-    pub delta: Option<&'a dyn Delta>,
+    /// What changes the base; none is the base alone.
+    pub adapters: Option<Adapters<'a>>,
     pub sampler: SamplerConfig,
     pub stop: StopConfig,
     /// Sequences in flight.
     pub batch: usize,
+}
+
+/// Adapters, and which of them each prompt gets.
+pub struct Adapters<'a> {
+    pub bank: &'a Bank,
+    pub mixtures: Vec<Mixture>,
+    /// For each prompt its place in `mixtures`; empty where all get the first.
+    pub choice: Vec<usize>,
+}
+
+impl Adapters<'_> {
+    fn of(&self, prompt: usize) -> usize {
+        self.choice.get(prompt).copied().unwrap_or(0)
+    }
 }
 
 /// What the engine tells while it works.
@@ -51,6 +68,10 @@ impl Engine<'_> {
             "the longest prompt has {longest} tokens; with --max-tokens {} it exceeds the model's {most} positions",
             self.stop.max_tokens
         );
+        if let Some(adapters) = &self.adapters {
+            let known = (0..prompts.len()).all(|i| adapters.of(i) < adapters.mixtures.len());
+            ensure!(known, "a prompt chooses a mixture that is not there");
+        }
         let slots = self.batch.min(prompts.len());
         let mut cache = KvCache::new(self.decoder, slots, capacity)?;
         let mut free: Vec<usize> = (0..slots).rev().collect();
@@ -78,6 +99,10 @@ impl Engine<'_> {
             } else {
                 0..decoding
             };
+            // Rows of one mixture lie together: its adapters then see one matrix.
+            if let Some(adapters) = &self.adapters {
+                running[active.clone()].sort_by_key(|s| (adapters.of(s.index), s.index));
+            }
             let rows: Vec<Vec<f32>> = pooled(|| -> Result<_> {
                 let logits = self.step(&mut running[active.clone()], prompts, &mut cache)?;
                 Ok(logits.to_vec2()?)
@@ -118,16 +143,28 @@ impl Engine<'_> {
     ) -> Result<Tensor> {
         let mut batch = Batch::default();
         let mut last_rows = Vec::new();
+        let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
         for s in sequences {
             let tokens = match s.generated.last() {
                 Some(token) => std::slice::from_ref(token),
                 None => prompts[s.index].as_slice(),
             };
+            let start = batch.len();
             batch.push_cached(tokens, cache.start(s.slot), s.past);
             s.past += tokens.len();
             last_rows.push(batch.len() as u32 - 1);
+            let mixture = self.adapters.as_ref().map_or(0, |a| a.of(s.index));
+            match runs.last_mut() {
+                Some((rows, same)) if *same == mixture => rows.end = batch.len(),
+                _ => runs.push((start..batch.len(), mixture)),
+            }
         }
-        let hidden = self.decoder.forward(&batch, Some(cache), self.delta)?;
+        let delta = self.adapters.as_ref().map(|adapters| {
+            let of_run = |(rows, mixture)| (rows, &adapters.mixtures[mixture]);
+            adapters.bank.rows(runs.into_iter().map(of_run).collect())
+        });
+        let delta = delta.as_ref().map(|delta| delta as &dyn Delta);
+        let hidden = self.decoder.forward(&batch, Some(cache), delta)?;
         let rows = Tensor::new(last_rows, &self.decoder.device)?;
         self.decoder.logits(&hidden.index_select(&rows, 0)?)
     }

@@ -91,14 +91,17 @@ pub trait Delta {
 
     /// Adds the adapter's own gradients to `gradients` and returns the gradient towards `wx`, and
     /// the one towards `x` that does not pass through `wx`. The caller applies Wᵀ to the first.
+    /// Only what is trained has one.
     fn backward(
         &self,
         site: Site,
-        dy: &Tensor,
-        x: &Tensor,
-        saved: &[Tensor],
-        gradients: &mut Gradients,
-    ) -> Result<(Tensor, Option<ExtraGradient>)>;
+        _dy: &Tensor,
+        _x: &Tensor,
+        _saved: &[Tensor],
+        _gradients: &mut Gradients,
+    ) -> Result<(Tensor, Option<ExtraGradient>)> {
+        candle_core::bail!("{site}: this change has no gradient")
+    }
 }
 
 /// A gradient towards a projection's input in the factors it comes as: `scale · left · right`,

@@ -6,6 +6,7 @@ use super::cpu;
 pub use super::cpu::AdamW;
 use super::portable;
 use candle_core::{D, DType, Device, Result, Tensor};
+use std::ops::Range;
 
 /// Which implementation of the operations runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +230,57 @@ pub fn add_product(path: Path, y: Tensor, a: &Tensor, b: &Tensor, scale: f64) ->
             (f32(&y)? + f32(&product)?)?.to_dtype(dtype)
         }
     }
+}
+
+/// A low-rank change of some rows of a product Wx; see [`low_rank_rows`].
+pub struct LowRank<'a> {
+    pub rows: Range<usize>,
+    /// A `[r, in]`
+    pub a: &'a Tensor,
+    /// B `[out, r]`
+    pub b: &'a Tensor,
+    /// What multiplies the changed product `[out]`.
+    pub gain: Option<&'a Tensor>,
+    /// Factor of B·A·x.
+    pub scale: f64,
+    /// Factor of the whole change.
+    pub weight: f64,
+}
+
+/// Adds to the rows of `wx` `[T, out]` their changes: weight · scale · B·A·x, or with a gain
+/// weight · (gain ∘ (Wx + scale · B·A·x) − Wx), every one of Wx as it came. Changes are ordered by their rows; those of
+/// the same rows follow each other, and no others overlap. `wx` is consumed so that the CPU changes it in place.
+pub fn low_rank_rows(path: Path, wx: Tensor, x: &Tensor, changes: &[LowRank]) -> Result<Tensor> {
+    if let Path::Fused = path {
+        wx.inplace_op2(x, &cpu::LowRankRows(changes))?;
+        return Ok(wx);
+    }
+    let (mut parts, mut next) = (Vec::new(), 0);
+    for changes in changes.chunk_by(|a, b| a.rows == b.rows) {
+        let rows = changes[0].rows.clone();
+        if rows.start > next {
+            parts.push(wx.narrow(0, next, rows.start - next)?);
+        }
+        next = rows.end;
+        let came = f32(&wx.narrow(0, rows.start, rows.len())?)?;
+        let x = f32(&x.narrow(0, rows.start, rows.len())?)?;
+        let mut changed = came.clone();
+        for c in changes {
+            let u = portable::matmul(&x, &c.a.t()?)?;
+            let product = (portable::matmul(&u, &c.b.t()?)? * c.scale)?;
+            let change = match c.gain {
+                None => product,
+                Some(gain) => ((&came + product)?.broadcast_mul(gain)? - &came)?,
+            };
+            changed = (changed + (change * c.weight)?)?;
+        }
+        parts.push(changed.to_dtype(wx.dtype())?);
+    }
+    let rows = wx.dim(0)?;
+    if next < rows {
+        parts.push(wx.narrow(0, next, rows - next)?);
+    }
+    Tensor::cat(&parts, 0)
 }
 
 /// Log-probability of one target a row of `logits` `[N, vocab]`, and the gradient of

@@ -41,7 +41,7 @@ pub fn greedy(base: &Base, prompts: &[Vec<u32>], max_tokens: usize, batch: usize
     let engine = Engine {
         decoder: &base.decoder,
         tokenizer: &base.tokenizer,
-        delta: None,
+        adapters: None,
         sampler: SamplerConfig::default(),
         stop: StopConfig {
             max_tokens,

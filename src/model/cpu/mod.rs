@@ -7,6 +7,7 @@ mod adamw;
 pub mod attention;
 mod elementwise;
 mod loss;
+mod low_rank;
 mod product;
 mod vector;
 
@@ -16,6 +17,7 @@ pub use elementwise::{
     swiglu_backward,
 };
 pub use loss::logit_gradient;
+pub use low_rank::LowRankRows;
 pub use product::{AddProduct, Matrix, all_threads, matmul, product};
 
 use candle_core::cpu_backend::CpuStorage;

@@ -7,10 +7,11 @@ pub mod model;
 use anyhow::Result;
 use candle_core::{DType, Device};
 use factory::cli::one_line;
-use factory::generation::engine::Engine;
+use factory::adapters::bank::{Bank, Member, Mixture};
+use factory::adapters::lora::Adapter;
+use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::StopConfig;
-use factory::model::linear::Delta;
 use factory::model::load::Base;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -53,11 +54,21 @@ pub fn load(path: &Path, file: &str) -> Option<Base> {
 }
 
 /// Answers a prompt: whatever was loaded must run or say why not.
-pub fn generate(base: &Base, delta: Option<&dyn Delta>) -> Option<()> {
+pub fn generate(base: &Base, adapter: Option<Adapter>) -> Option<()> {
+    let member = |adapter| Member {
+        name: "fuzzed".to_owned(),
+        adapter,
+    };
+    let bank = Bank::new(adapter.into_iter().map(member).collect()).unwrap();
+    let adapters = (!bank.members().is_empty()).then(|| Adapters {
+        bank: &bank,
+        mixtures: vec![Mixture::only(0)],
+        choice: Vec::new(),
+    });
     let engine = Engine {
         decoder: &base.decoder,
         tokenizer: &base.tokenizer,
-        delta,
+        adapters,
         sampler: SamplerConfig::default(),
         stop: StopConfig {
             max_tokens: 3,

@@ -89,5 +89,5 @@ fn adapter(text: &[u8]) -> Option<()> {
     std::fs::write(path.join(ADAPTER), text).unwrap();
     outcome(peft::read_config(&path), "fuzzed-adapter")?;
     let adapter = outcome(peft::load(&path, &base.decoder), "fuzzed-adapter")?;
-    generate(base, Some(&adapter))
+    generate(base, Some(adapter))
 }

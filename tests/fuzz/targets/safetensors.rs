@@ -94,7 +94,7 @@ fn load_adapter(path: &Path, base: &Base) -> Option<()> {
         let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
         assert!(values.iter().all(|v| v.is_finite()), "{name} is not finite");
     }
-    generate(base, Some(&adapter))
+    generate(base, Some(adapter))
 }
 
 fn adapter_name(dora: bool) -> &'static str {

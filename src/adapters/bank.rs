@@ -1,0 +1,119 @@
+//! Many adapters over one base, and which of them each row of a batch gets: the base product is computed once for all
+//! rows, each row's changes are added to it.
+//!
+//! A mixture is exact: y = Wx + Σ wⱼ·Δⱼ(x), where Δ is s·B·A·x of LoRA and (m/n) ∘ (Wx + s·B·A·x) − Wx of DoRA, every
+//! one against the unchanged base. Weight 0 is the base, 1 the adapter.
+
+use super::lora::Adapter;
+use crate::model::linear::{Delta, Site};
+use crate::model::ops::{self, LowRank};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// An adapter and what it is called.
+pub struct Member {
+    pub name: String,
+    pub adapter: Adapter,
+}
+
+/// Adapters of one base.
+pub struct Bank {
+    members: Vec<Member>,
+}
+
+/// Members of a bank with their weights; empty is the base alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mixture(pub Vec<(usize, f64)>);
+
+impl Mixture {
+    /// One member as it is.
+    pub fn only(member: usize) -> Self {
+        Self(vec![(member, 1.0)])
+    }
+}
+
+impl Bank {
+    /// Errors name every name that two members share.
+    pub fn new(members: Vec<Member>) -> Result<Self> {
+        let mut seen = BTreeSet::new();
+        let repeated: BTreeSet<&str> = members
+            .iter()
+            .filter(|member| !seen.insert(&member.name))
+            .map(|member| member.name.as_str())
+            .collect();
+        let repeated: Vec<_> = repeated.into_iter().collect();
+        ensure!(
+            repeated.is_empty(),
+            "two adapters are called {}: name them with NAME=FOLDER",
+            repeated.join(", ")
+        );
+        Ok(Self { members })
+    }
+
+    /// The members, in the order in which mixtures number them.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// What changes a batch whose rows are `runs`, ordered and apart, each with its mixture.
+    pub fn rows<'a>(&'a self, runs: Vec<(Range<usize>, &'a Mixture)>) -> Rows<'a> {
+        Rows { bank: self, runs }
+    }
+}
+
+/// A bank over the rows of one batch.
+pub struct Rows<'a> {
+    bank: &'a Bank,
+    runs: Vec<(Range<usize>, &'a Mixture)>,
+}
+
+impl Rows<'_> {
+    /// The one adapter that all of `rows` rows get as it is, if that is so.
+    fn only(&self, rows: usize) -> Option<&Adapter> {
+        match &self.runs[..] {
+            [(run, Mixture(parts))] if *run == (0..rows) => match parts[..] {
+                [(member, 1.0)] => Some(&self.bank.members[member].adapter),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl Delta for Rows<'_> {
+    fn forward(
+        &self,
+        site: Site,
+        x: &Tensor,
+        wx: Tensor,
+    ) -> candle_core::Result<(Tensor, Vec<Tensor>)> {
+        if let Some(adapter) = self.only(wx.dim(0)?) {
+            return adapter.forward(site, x, wx);
+        }
+        let mut changes = Vec::new();
+        let mut path = None;
+        for (rows, Mixture(parts)) in &self.runs {
+            for &(member, weight) in parts {
+                let adapter = &self.bank.members[member].adapter;
+                let Some(module) = adapter.modules.get(&site) else {
+                    continue;
+                };
+                path = Some(adapter.path());
+                changes.push(LowRank {
+                    rows: rows.clone(),
+                    a: &module.a,
+                    b: &module.b,
+                    gain: module.dora.as_ref().map(|dora| dora.gain()),
+                    scale: adapter.config.scale_of(site),
+                    weight,
+                });
+            }
+        }
+        match path {
+            None => Ok((wx, Vec::new())),
+            Some(path) => Ok((ops::low_rank_rows(path, wx, x, &changes)?, Vec::new())),
+        }
+    }
+}

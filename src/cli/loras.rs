@@ -1,0 +1,197 @@
+//! `--lora [NAME=]FOLDER [--lora-weight W]`, any number of times.
+
+use super::sft::DEFAULT_BASE;
+use crate::adapters::bank::{Bank, Member, Mixture};
+use crate::adapters::peft;
+use crate::data::template::Template;
+use crate::model::decoder::Decoder;
+use anyhow::{Result, anyhow, bail, ensure};
+use clap::{Arg, ArgAction, ArgMatches, Command, Error, ValueEnum};
+use std::path::{Path, PathBuf};
+
+/// The adapters of a command line, in its order.
+#[derive(Clone, Debug, Default)]
+pub struct Loras(Vec<Lora>);
+
+/// One adapter.
+#[derive(Clone, Debug)]
+struct Lora {
+    /// As given, else the folder's name.
+    name: String,
+    folder: PathBuf,
+    weight: f64,
+}
+
+impl Lora {
+    fn parse(text: &str) -> Self {
+        let folder = PathBuf::from(text);
+        let named = text.split_once('=').filter(|_| !folder.exists());
+        let (name, folder) = match named {
+            Some((name, folder)) => (name.to_owned(), PathBuf::from(folder)),
+            None => {
+                let last = folder.file_name().unwrap_or(folder.as_os_str());
+                (last.to_string_lossy().into_owned(), folder)
+            }
+        };
+        Self {
+            name,
+            folder,
+            weight: 1.0,
+        }
+    }
+}
+
+impl Loras {
+    /// The adapters loaded for `decoder`, and the mixture that their weights are.
+    pub fn load(&self, decoder: &Decoder) -> Result<(Bank, Mixture)> {
+        let mut members = Vec::new();
+        let mut faults = Vec::new();
+        for lora in &self.0 {
+            match peft::load(&lora.folder, decoder) {
+                Ok(adapter) => members.push(Member {
+                    name: lora.name.clone(),
+                    adapter,
+                }),
+                Err(error) => faults.push(format!("{error:#}")),
+            }
+        }
+        ensure!(faults.is_empty(), "{}", faults.join("; "));
+        let weights = self.0.iter().map(|lora| lora.weight).enumerate();
+        Ok((Bank::new(members)?, Mixture(weights.collect())))
+    }
+
+    /// The base that the adapters were made for, else the default. Errors where they name different ones.
+    pub fn base(&self) -> Result<String> {
+        let named = |lora: &Lora| Ok(peft::read_config(&lora.folder)?.base);
+        let base = self.agreed("base model", "--base", named)?;
+        Ok(base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
+    }
+
+    /// The template that the adapters were trained with here, else plain. Errors where they differ.
+    pub fn template(&self) -> Result<Template> {
+        let template = self.agreed("template", "--template", |lora| {
+            trained_template(&lora.folder)
+        })?;
+        Ok(template.unwrap_or(Template::Plain))
+    }
+
+    /// What all adapters that say something say.
+    fn agreed<T: PartialEq>(
+        &self,
+        what: &str,
+        flag: &str,
+        said: impl Fn(&Lora) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let mut first: Option<(&Lora, T)> = None;
+        for lora in &self.0 {
+            match (said(lora)?, &first) {
+                (Some(value), Some((other, agreed))) if value != *agreed => bail!(
+                    "adapters {} and {} were made with another {what}: give {flag}",
+                    other.folder.display(),
+                    lora.folder.display()
+                ),
+                (Some(value), None) => first = Some((lora, value)),
+                _ => {}
+            }
+        }
+        Ok(first.map(|(_, value)| value))
+    }
+}
+
+/// What the run folder of an adapter says.
+fn trained_template(folder: &Path) -> Result<Option<Template>> {
+    // Only a folder written here has this file.
+    let Ok(text) = std::fs::read_to_string(folder.join("config.toml")) else {
+        return Ok(None);
+    };
+    #[derive(serde::Deserialize)]
+    struct Run {
+        template: Option<String>,
+    }
+    let folder = folder.display();
+    let run: Run =
+        toml::from_str(&text).map_err(|e| anyhow!("{folder}/config.toml: {}", e.message()))?;
+    let Some(name) = run.template else {
+        return Ok(None);
+    };
+    let template = Template::from_str(&name, true)
+        .map_err(|e| anyhow!("{folder}/config.toml: template {name:?}: {e}; give --template"))?;
+    Ok(Some(template))
+}
+
+// Derived code would lose which weight stood behind which adapter.
+impl clap::Args for Loras {
+    fn augment_args(command: Command) -> Command {
+        let repeatable = |name: &'static str, value: &'static str, help: &'static str| {
+            Arg::new(name)
+                .long(name)
+                .value_name(value)
+                .help(help)
+                .action(ArgAction::Append)
+        };
+        command
+            .arg(repeatable(
+                "lora",
+                "[NAME=]FOLDER",
+                "Adapter folder; several are added to the base, each with its weight",
+            ))
+            .arg(
+                repeatable(
+                    "lora-weight",
+                    "W",
+                    "Weight of the adapter named before it: 0 is the base, 1 the adapter [default: 1]",
+                )
+                .value_parser(clap::value_parser!(f64))
+                .allow_negative_numbers(true),
+            )
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Loras {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut loras = Self::default();
+        loras.update_from_arg_matches(matches)?;
+        Ok(loras)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        let texts = matches.get_many::<String>("lora").into_iter().flatten();
+        let places = matches.indices_of("lora").into_iter().flatten();
+        let mut loras: Vec<(usize, Lora)> =
+            places.zip(texts.map(|text| Lora::parse(text))).collect();
+        let weights = matches.get_many::<f64>("lora-weight").into_iter().flatten();
+        let places = matches.indices_of("lora-weight").into_iter().flatten();
+        let mut weighted = None;
+        for (place, &weight) in places.zip(weights) {
+            let before = loras.iter_mut().rev().find(|(lora, _)| *lora < place);
+            let usage = |message: String| {
+                Error::raw(clap::error::ErrorKind::ValueValidation, message + "\n")
+            };
+            let Some((lora_place, lora)) = before else {
+                return Err(usage(format!(
+                    "--lora-weight {weight} stands before any --lora"
+                )));
+            };
+            if weighted == Some(*lora_place) {
+                return Err(usage(format!(
+                    "--lora {} has two weights",
+                    lora.folder.display()
+                )));
+            }
+            if !weight.is_finite() {
+                return Err(usage(format!(
+                    "--lora-weight {weight} of {} is not finite",
+                    lora.folder.display()
+                )));
+            }
+            weighted = Some(*lora_place);
+            lora.weight = weight;
+        }
+        self.0 = loras.into_iter().map(|(_, lora)| lora).collect();
+        Ok(())
+    }
+}

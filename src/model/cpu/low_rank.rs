@@ -1,0 +1,129 @@
+//! Low-rank changes of the rows of a product, each row its own: one pass over all adapters of a batch.
+
+use super::product::{Matrix, product};
+use super::{elements, elements_mut, view};
+use crate::model::ops::LowRank;
+use candle_core::cpu_backend::CpuStorage;
+use candle_core::{InplaceOp2, Layout, Result, bail};
+use rayon::prelude::*;
+
+/// Rows of one task: the same whatever the number of threads.
+const ROWS: usize = 32;
+
+/// `wx`, `x` to the changed `wx`; see [`crate::model::ops::low_rank_rows`].
+pub struct LowRankRows<'a>(pub &'a [LowRank<'a>]);
+
+impl InplaceOp2 for LowRankRows<'_> {
+    fn name(&self) -> &'static str {
+        "low-rank-rows"
+    }
+
+    fn cpu_fwd(&self, wx: &mut CpuStorage, wl: &Layout, x: &CpuStorage, xl: &Layout) -> Result<()> {
+        let ((rows, out), (x_rows, width)) = (wl.shape().dims2()?, xl.shape().dims2()?);
+        let (mut rest, x) = (elements_mut(wx, wl)?, elements(x, xl)?);
+        let mut tasks = Vec::new();
+        let mut next = 0;
+        for changes in self.0.chunk_by(|a, b| a.rows == b.rows) {
+            let range = changes[0].rows.clone();
+            let fits = |c: &LowRank| {
+                c.a.dim(1).ok() == Some(width)
+                    && c.b.dim(0).ok() == Some(out)
+                    && c.a.dim(0).ok() == c.b.dim(1).ok()
+            };
+            if range.start < next || range.end > rows.min(x_rows) || !changes.iter().all(fits) {
+                bail!("changes of rows {range:?} do not fit a product of {rows} rows")
+            }
+            rest = rest.split_at_mut((range.start - next) * out).1;
+            next = range.end;
+            for start in range.clone().step_by(ROWS) {
+                let end = (start + ROWS).min(range.end);
+                let (chunk, behind) = rest.split_at_mut((end - start) * out);
+                rest = behind;
+                tasks.push((chunk, &x[start * width..end * width], changes));
+            }
+        }
+        tasks
+            .into_par_iter()
+            .try_for_each(|(wx, x, changes)| change(wx, x, width, out, changes))
+    }
+}
+
+/// Changes some rows, `wx` `[n, out]`, whose inputs are `x` `[n, width]`.
+fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRank]) -> Result<()> {
+    let n = wx.len() / out;
+    // Every gain is of the product as it came.
+    let came = changes
+        .iter()
+        .any(|c| c.gain.is_some())
+        .then(|| wx.to_vec());
+    for c in changes {
+        let (a, b) = (view(c.a)?, view(c.b)?);
+        let rank = c.a.dim(0)?;
+        let mut u = vec![0f32; n * rank];
+        let (x, a, b) = (
+            Matrix::rows(x, width),
+            Matrix::rows(&a, width),
+            Matrix::rows(&b, rank),
+        );
+        let none = gemm::Parallelism::None;
+        // SAFETY: shapes were checked by the caller, and each destination is this task's alone.
+        unsafe {
+            product(
+                (n, rank, width),
+                u.as_mut_ptr(),
+                rank,
+                false,
+                x,
+                a.t(),
+                1.0,
+                none,
+            )
+        };
+        let u = Matrix::rows(&u, rank);
+        match (c.gain, &came) {
+            (Some(gain), Some(came)) => {
+                let mut z = came.clone();
+                // SAFETY: as above.
+                unsafe {
+                    product(
+                        (n, out, rank),
+                        z.as_mut_ptr(),
+                        out,
+                        true,
+                        u,
+                        b.t(),
+                        c.scale as f32,
+                        none,
+                    )
+                };
+                let (gain, weight) = (view(gain)?, c.weight as f32);
+                for ((wx, z), came) in wx
+                    .chunks_exact_mut(out)
+                    .zip(z.chunks_exact(out))
+                    .zip(came.chunks_exact(out))
+                {
+                    for i in 0..out {
+                        wx[i] += weight * (gain[i] * z[i] - came[i]);
+                    }
+                }
+            }
+            _ => {
+                let scale = (c.weight * c.scale) as f32;
+                // SAFETY: as above.
+                unsafe {
+                    product(
+                        (n, out, rank),
+                        wx.as_mut_ptr(),
+                        out,
+                        true,
+                        u,
+                        b.t(),
+                        scale,
+                        none,
+                    )
+                };
+            }
+        }
+    }
+    Ok(())
+}
