@@ -5,6 +5,7 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::{MODELS, base, fails, golden, largest, ok, text, tiny, workplace};
 use factory::adapters::bank::{Bank, Member, Mixture};
+use factory::adapters::compose::compose;
 use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
 use factory::generation::engine::{Adapters, Engine};
@@ -248,6 +249,83 @@ fn weights_belong_to_the_adapter_before_them() {
         ),
         alone
     );
+}
+
+#[test]
+fn lora_composes_into_one_adapter_and_dora_does_not() {
+    let dir = workplace();
+    let path = |name: &str| text(&dir.path().join(name));
+    let [lora, rslora, dora] =
+        ["lora", "rslora", "dora"].map(|kind| text(&golden(&format!("tiny-qwen3-{kind}"))));
+    let qwen3 = text(&golden("tiny-qwen3"));
+    let (out, data) = (path("composed"), path("dev.jsonl"));
+    let parts = [
+        "--lora",
+        &lora,
+        "--lora-weight",
+        "0.75",
+        "--lora",
+        &rslora,
+        "--lora-weight",
+        "-0.5",
+    ];
+    let compose = [
+        "adapter", "compose", "--device", "cpu", "--base", &qwen3, "--out", &out,
+    ];
+    let said = ok(&[&compose[..], &parts, &["--data", &data]].concat());
+    assert!(
+        said.contains("largest difference to the sum of its parts: "),
+        "{said}"
+    );
+    let answers = |name: &str, flags: &[&str]| {
+        let preds = path(name);
+        let fixed = [
+            "generate",
+            "--base",
+            &qwen3,
+            "--device",
+            "cpu",
+            "--max-tokens",
+            "8",
+            "--data",
+            &data,
+            "--out",
+            &preds,
+        ];
+        ok(&[&fixed[..], flags].concat());
+        std::fs::read_to_string(preds).unwrap()
+    };
+    assert_eq!(answers("a", &["--lora", &out]), answers("b", &parts));
+    // Only where nothing was written before.
+    let again = [&compose[..], &parts].concat();
+    fails(&again, 1, &["composed exists"]);
+    std::fs::remove_dir_all(&out).unwrap();
+    let refused = [&compose[..], &["--lora", &lora, "--lora", &dora]].concat();
+    fails(
+        &refused,
+        1,
+        &["tiny-qwen3-dora cannot become part of one adapter"],
+    );
+    let nothing = [&compose[..], &["--lora", &lora, "--lora-weight", "0"]].concat();
+    fails(&nothing, 1, &["every weight is 0"]);
+    fails(&compose, 2, &["give adapters"]);
+    assert!(!std::path::Path::new(&out).exists());
+}
+
+#[test]
+fn composed_ranks_are_named_where_members_differ() {
+    let base = base("tiny-qwen3");
+    let bank = bank(&base);
+    let composed = compose(&bank, &Mixture(vec![(0, 0.75), (1, -0.5)]), &base.decoder).unwrap();
+    for (site, module) in &composed.modules {
+        let both = matches!(site.projection, Projection::Q | Projection::Down);
+        let rank = if both { 8 } else { 3 };
+        assert_eq!(
+            (module.a.dim(0).unwrap(), composed.config.rank_of(*site)),
+            (rank, rank)
+        );
+        assert_eq!(composed.config.scale_of(*site), 1.0);
+    }
 }
 
 #[test]

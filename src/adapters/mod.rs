@@ -1,6 +1,7 @@
 //! LoRA and DoRA adapters on the projections of a frozen decoder.
 
 pub mod bank;
+pub mod compose;
 pub mod config;
 mod dropout;
 pub mod lora;

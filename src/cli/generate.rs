@@ -107,7 +107,7 @@ pub fn run(args: Args) -> Result<()> {
     template.prepare(&mut base.tokenizer);
     let renderer = Renderer::new(template, &base.tokenizer)?;
     let (bank, mixture) = args.loras.load(&base.decoder)?;
-    let adapters = (!bank.members().is_empty()).then(|| Adapters {
+    let adapters = (!args.loras.is_empty()).then(|| Adapters {
         bank: &bank,
         mixtures: vec![mixture],
         choice: Vec::new(),

@@ -42,6 +42,11 @@ impl Lora {
 }
 
 impl Loras {
+    /// Whether none was given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The adapters loaded for `decoder`, and the mixture that their weights are.
     pub fn load(&self, decoder: &Decoder) -> Result<(Bank, Mixture)> {
         let mut members = Vec::new();

@@ -1,5 +1,6 @@
 //! The command line: one file a command. Only this module reads flags and prints.
 
+mod adapter;
 mod config_file;
 mod data;
 mod device;
@@ -39,6 +40,7 @@ enum Command {
     EvalChoices(eval_choices::Args),
     /// Make data sets.
     Data(data::Args),
+    Adapter(adapter::Args),
     Model(model::Args),
     Doctor(doctor::Args),
     #[command(name = sql_worker::NAME, hide = true)]
@@ -73,6 +75,7 @@ impl Command {
             Command::EvalChoices(args) => eval_choices::run(args),
             Command::SqlWorker => sql_worker::run(),
             Command::Data(args) => data::run(args),
+            Command::Adapter(args) => adapter::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),
         }

@@ -104,6 +104,12 @@ pub trait Delta {
     }
 }
 
+impl<D: Delta + ?Sized> Delta for &D {
+    fn forward(&self, site: Site, x: &Tensor, wx: Tensor) -> Result<(Tensor, Vec<Tensor>)> {
+        (**self).forward(site, x, wx)
+    }
+}
+
 /// A gradient towards a projection's input in the factors it comes as: `scale · left · right`,
 /// element by element times `mask`.
 pub struct ExtraGradient {

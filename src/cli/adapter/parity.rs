@@ -1,0 +1,106 @@
+//! Whether two forms of an adapter are the same: every logit of real prompts.
+
+use crate::data::{jsonl, record};
+use crate::model::batch::Batch;
+use crate::model::linear::Delta;
+use crate::model::load::Base;
+use anyhow::{Result, ensure};
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+/// Most prompts that are compared.
+const MAX_PROMPTS: usize = 16;
+
+/// Texts of the program's own, for who gives none.
+const TEXTS: [&str; 4] = [
+    "Write one SQLite query that answers the question.\nSchema: staff(id, name, pay)\nQuestion: Who earns most?",
+    "CREATE TABLE visits (id INTEGER, day TEXT, cost REAL)\n\nHow many visits were there on each day?",
+    "The capital of France is",
+    "def average(values):\n    return",
+];
+
+/// The prompts of a file's rows, or a few texts.
+pub fn texts(data: Option<&Path>) -> Result<Vec<String>> {
+    let Some(data) = data else {
+        return Ok(TEXTS.map(str::to_owned).to_vec());
+    };
+    let lines = jsonl::read(data)?;
+    let text = |line: &jsonl::Line| {
+        let turns = record::prompt(data, line)?;
+        let texts: Vec<_> = turns.iter().map(|turn| turn.content.as_str()).collect();
+        Ok(texts.join("\n"))
+    };
+    lines.iter().take(MAX_PROMPTS).map(text).collect()
+}
+
+/// The largest difference of a logit, and how large logits are.
+pub struct Difference {
+    largest: f32,
+    logit: f32,
+    positions: usize,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self {
+            largest,
+            logit,
+            positions,
+        } = self;
+        write!(
+            f,
+            "{largest:.1e} of logits up to {logit:.1} at {positions} positions"
+        )
+    }
+}
+
+impl Difference {
+    /// Errors where the difference is more than `share` of the largest logit, or not a number.
+    pub fn refuse_above(&self, share: f32) -> Result<()> {
+        ensure!(
+            self.largest <= share * self.logit.max(1.0),
+            "logits differ by {self}"
+        );
+        Ok(())
+    }
+}
+
+/// Compares the logits of all positions of `texts` under two changes of the base, made for a batch's rows.
+pub fn difference<A: Delta, B: Delta>(
+    base: &Base,
+    texts: &[String],
+    one: impl Fn(Range<usize>) -> A,
+    other: impl Fn(Range<usize>) -> B,
+) -> Result<Difference> {
+    let mut difference = Difference {
+        largest: 0.0,
+        logit: 0.0,
+        positions: 0,
+    };
+    for text in texts {
+        let mut tokens = base.tokenizer.encode(text)?;
+        tokens.truncate(base.decoder.config.max_position_embeddings);
+        if tokens.is_empty() {
+            continue;
+        }
+        let mut batch = Batch::default();
+        batch.push_sequence(&tokens);
+        let logits = |delta: &dyn Delta| -> Result<Vec<f32>> {
+            let hidden = base.decoder.forward(&batch, None, Some(delta))?;
+            Ok(base.decoder.logits(&hidden)?.flatten_all()?.to_vec1()?)
+        };
+        let rows = 0..tokens.len();
+        let (a, b) = (logits(&one(rows.clone()))?, logits(&other(rows))?);
+        for (a, b) in a.iter().zip(&b) {
+            // A NaN stays.
+            let apart = (a - b).abs();
+            if apart.is_nan() || apart > difference.largest {
+                difference.largest = apart;
+            }
+            difference.logit = difference.logit.max(a.abs());
+        }
+        difference.positions += tokens.len();
+    }
+    Ok(difference)
+}
