@@ -94,9 +94,13 @@ def tiny_logits(model, tok, text):
     ids = tok(text, add_special_tokens=False)["input_ids"]
     out, gap = greedy(model, ids, 12)
     assert gap > 0.05 and not {256, 258} & set(out), (text, gap, out)
+    return {"text": text, "ids": ids, "greedy": out, "gap": gap, **every_position(model, ids)}
+
+
+def every_position(model, ids):
+    """Every position's logits of every fourth id of a tiny model."""
     picked = list(range(0, 259, 4))
-    logits = [[round(v, 5) for v in row] for row in forward(model, ids)[:, picked].tolist()]
-    return {"text": text, "ids": ids, "greedy": out, "gap": gap, "logit_ids": picked, "logits": logits}
+    return {"logit_ids": picked, "logits": [[round(v, 5) for v in row] for row in forward(model, ids)[:, picked].tolist()]}
 
 
 def sampled_logits(model, tok, text):

@@ -14,6 +14,7 @@ from pathlib import Path
 import transformers
 from golden_adapters import ADAPTERS, make_adapter
 from golden_chatml import conversations
+from golden_compose import mixed_logits
 from golden_gguf import blocks
 from golden_models import TINY, load, make_model, sampled_logits, tiny_logits
 from golden_prompts import PROMPTS, TINY_PROMPTS
@@ -35,6 +36,7 @@ def main():
     for name, (base, settings) in ADAPTERS.items():
         step = make_adapter(a.out / name, base, settings)
         write(a.out / name / "step.json", ["torch", "transformers", "peft"], step)
+    write(a.out / "mixtures.json", ["torch", "transformers", "peft"], {"mixtures": mixed_logits(a.out, TINY_PROMPTS[0])})
     write(a.out / "gguf_types.json", ["gguf", "numpy"], {"types": blocks()})
     if a.smollm2:
         model, tok = load(a.smollm2)

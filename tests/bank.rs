@@ -3,11 +3,12 @@
 mod common;
 
 use candle_core::{Device, Tensor};
-use common::{MODELS, base, fails, golden, largest, ok, text, tiny, workplace};
+use common::{MODELS, base, fails, golden, ids, json, largest, ok, text, tiny, workplace};
 use factory::adapters::bank::{Bank, Member, Mixture};
 use factory::adapters::compose::compose;
 use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
+use factory::adapters::peft;
 use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::{Answer, StopConfig};
@@ -150,6 +151,60 @@ fn logits_of_a_mixed_batch_are_those_of_each_row_alone() {
         }
         println!("{name} {path:?} mixed: {worst:.1e}");
         assert!(worst < 1e-4, "{name} {path:?}: {worst}");
+    }
+}
+
+#[test]
+fn mixtures_have_the_logits_of_peft() {
+    for path in PATHS {
+        let base = with_path("tiny-qwen3", path);
+        for golden_mixture in json("mixtures.json")["mixtures"].as_array().unwrap() {
+            let (mut members, mut weights) = (Vec::new(), Vec::new());
+            for (i, member) in golden_mixture["members"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .enumerate()
+            {
+                let name = member[0].as_str().unwrap();
+                let adapter = peft::load(&golden(name), &base.decoder).unwrap();
+                members.push(Member {
+                    name: name.to_owned(),
+                    adapter,
+                });
+                weights.push((i, member[1].as_f64().unwrap()));
+            }
+            let (bank, mixture) = (Bank::new(members).unwrap(), Mixture(weights));
+            let tokens = ids(&golden_mixture["ids"]);
+            let mut batch = Batch::default();
+            batch.push_sequence(&tokens);
+            let rows = bank.rows(vec![(0..tokens.len(), &mixture)]);
+            let mut deltas: Vec<(&str, &dyn Delta)> = vec![("together", &rows)];
+            let composed = compose(&bank, &mixture, &base.decoder).ok();
+            deltas.extend(
+                composed
+                    .iter()
+                    .map(|adapter| ("composed", adapter as &dyn Delta)),
+            );
+            for (how, delta) in deltas {
+                let hidden = base.decoder.forward(&batch, None, Some(delta)).unwrap();
+                let logits: Vec<Vec<f32>> =
+                    base.decoder.logits(&hidden).unwrap().to_vec2().unwrap();
+                let expected: Vec<Vec<f32>> =
+                    serde_json::from_value(golden_mixture["logits"].clone()).unwrap();
+                let picked = ids(&golden_mixture["logit_ids"]);
+                let logits = logits
+                    .iter()
+                    .flat_map(|row| picked.iter().map(|id| row[*id as usize]));
+                let worst = largest(
+                    logits
+                        .zip(expected.iter().flatten())
+                        .map(|(a, b)| (a - b).abs()),
+                );
+                println!("{path:?} {} {how}: {worst:.1e}", golden_mixture["kind"]);
+                assert!(worst < 1e-4, "{path:?} {how}: {worst}");
+            }
+        }
     }
 }
 
