@@ -368,6 +368,56 @@ fn lora_composes_into_one_adapter_and_dora_does_not() {
 }
 
 #[test]
+fn a_merged_model_answers_as_the_base_with_its_adapters() {
+    let dir = workplace();
+    let path = |name: &str| text(&dir.path().join(name));
+    let [lora, dora] = ["lora", "dora"].map(|kind| text(&golden(&format!("tiny-qwen3-{kind}"))));
+    let (base, out, data) = (
+        text(&golden("tiny-qwen3")),
+        path("merged"),
+        path("dev.jsonl"),
+    );
+    let parts = ["--lora", &lora, "--lora-weight", "0.5", "--lora", &dora];
+    let merge = [
+        "adapter", "merge", "--device", "cpu", "--base", &base, "--out", &out,
+    ];
+    let said = ok(&[&merge[..], &parts, &["--dtype", "f32"]].concat());
+    assert!(
+        said.contains("largest difference to the base with its adapters: "),
+        "{said}"
+    );
+    let answers = |name: &str, flags: &[&str]| {
+        let preds = path(name);
+        let fixed = [
+            "generate",
+            "--device",
+            "cpu",
+            "--max-tokens",
+            "8",
+            "--data",
+            &data,
+            "--out",
+            &preds,
+        ];
+        ok(&[&fixed[..], flags].concat());
+        std::fs::read_to_string(preds).unwrap()
+    };
+    let apart = answers("b", &[&parts[..], &["--base", &base]].concat());
+    assert_eq!(answers("a", &["--base", &out]), apart);
+    let gguf = path("x.gguf");
+    std::fs::write(&gguf, "GGUF").unwrap();
+    let other = path("other");
+    fails(
+        &[
+            "adapter", "merge", "--lora", &lora, "--base", &gguf, "--out", &other,
+        ],
+        1,
+        &["a folder with config.json"],
+    );
+    assert!(!std::path::Path::new(&other).exists());
+}
+
+#[test]
 fn composed_ranks_are_named_where_members_differ() {
     let base = base("tiny-qwen3");
     let bank = bank(&base);

@@ -5,5 +5,6 @@ pub mod compose;
 pub mod config;
 mod dropout;
 pub mod lora;
+pub mod merge;
 pub mod pattern;
 pub mod peft;

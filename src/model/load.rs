@@ -4,7 +4,7 @@ use super::config::{Config, TokenIds};
 use super::decoder::{Decoder, Weights};
 use super::tokenizer::Tokenizer;
 use super::{gguf, hub};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,18 +43,14 @@ impl Source {
     /// Opens what [`Base::load`] loads.
     pub fn open(base: &str) -> Result<Self> {
         let path = Path::new(base);
-        let source = if path.is_dir() {
-            open_folder(path)
-        } else if path.is_file() {
+        let source = if path.is_file() {
             ensure!(
                 path.extension().is_some_and(|e| e == "gguf"),
                 "base {base}: a file must be a .gguf (or name a folder with config.json)"
             );
             gguf::open(path)
-        } else if hub::looks_like_id(base) {
-            open_folder(&hub::fetch(base)?)
         } else {
-            bail!("base {base}: no such file or folder, and not a hub id like Qwen/Qwen3-0.6B")
+            open_folder(&folder(base)?)
         };
         let source = source.with_context(|| format!("base {base}"))?;
         source
@@ -63,6 +59,23 @@ impl Source {
             .with_context(|| format!("base {base}"))?;
         Ok(source)
     }
+}
+
+/// The transformers folder that [`Base::load`] would take `base` from; a GGUF file is none.
+pub fn folder(base: &str) -> Result<PathBuf> {
+    let path = Path::new(base);
+    if path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    ensure!(
+        !path.is_file(),
+        "base {base}: a folder with config.json and safetensors is needed, not a file"
+    );
+    ensure!(
+        hub::looks_like_id(base),
+        "base {base}: no such file or folder, and not a hub id like Qwen/Qwen3-0.6B"
+    );
+    hub::fetch(base)
 }
 
 /// Counts tensors by their type of storage.
@@ -121,7 +134,7 @@ fn add_generation_eos(folder: &Path, config: &mut Config) -> Result<()> {
 }
 
 /// `model.safetensors`, or the shards that the index names.
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join("model.safetensors");
     if single.is_file() {
         return Ok(vec![single]);

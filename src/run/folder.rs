@@ -52,6 +52,11 @@ impl RunFolder {
         })
     }
 
+    /// Where the folder is while it is made.
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
     /// Writes a file of the folder.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         write_atomic(&self.partial.join(name), content)

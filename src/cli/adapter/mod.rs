@@ -1,18 +1,19 @@
-//! `factory adapter`: what can be made of adapters.
+//! `factory adapter`: what can be made of adapters. Everything made is checked before it is there.
 
 mod parity;
 
 use super::device::DeviceArg;
 use super::loras::Loras;
 use super::{UsageError, say};
-use crate::adapters::{compose, peft};
-use crate::model::load::Base;
+use crate::adapters::{compose, merge, peft};
+use crate::model::linear::{Delta, Site};
+use crate::model::load::{self, Base};
 use crate::run::folder::RunFolder;
 use anyhow::{Context, Result};
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use std::path::PathBuf;
 
-/// Make adapters of adapters.
+/// Make one adapter, or a merged model, of adapters.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -22,49 +23,75 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Write one adapter that is the weighted sum of several, where that is exact (LoRA).
-    Compose {
+    Compose(Made),
+    /// Write the base with adapters merged into its weights, as a folder that transformers loads.
+    Merge {
         #[command(flatten)]
-        loras: Loras,
-        /// Base model that the result is checked on [default: the adapters'].
-        #[arg(long)]
-        base: Option<String>,
-        /// Rows whose prompts the result is checked with (JSONL) [default: a few texts of its own].
-        #[arg(long, value_name = "FILE")]
-        data: Option<PathBuf>,
-        /// Folder the adapter is written to.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// Where to compute the check.
-        #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
-        device: DeviceArg,
+        made: Made,
+        /// Type of the merged weights [default: as the base stores them].
+        #[arg(long, value_enum)]
+        dtype: Option<StoredType>,
     },
+}
+
+/// What is made of adapters, and how it is checked.
+#[derive(Debug, clap::Args)]
+struct Made {
+    #[command(flatten)]
+    loras: Loras,
+    /// Base model [default: the adapters'].
+    #[arg(long)]
+    base: Option<String>,
+    /// Rows whose prompts the result is checked with (JSONL) [default: a few texts of its own].
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Folder to write, which must not exist.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Where to compute the check.
+    #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
+    device: DeviceArg,
+}
+
+/// Types that weights are stored in.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum StoredType {
+    F32,
+    Bf16,
+    F16,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<()> {
-    let Command::Compose {
-        loras,
-        base,
-        data,
-        out,
-        device,
-    } = args.command;
-    if loras.is_empty() {
-        return Err(
-            UsageError("give adapters: --lora A --lora-weight 0.75 --lora B".into()).into(),
-        );
+    match args.command {
+        Command::Compose(made) => compose_into(&made),
+        Command::Merge { made, dtype } => merge_into(&made, dtype),
     }
-    let texts = parity::texts(data.as_deref())?;
-    let folder = RunFolder::create(&out)?;
-    let base = match base {
-        Some(base) => base,
-        None => loras.base()?,
-    };
-    let base = Base::load(&base, DType::F32, &device.open()?)?;
-    let (bank, mixture) = loras.load(&base.decoder)?;
+}
+
+impl Made {
+    fn base(&self) -> Result<String> {
+        if self.loras.is_empty() {
+            let message = "give adapters: --lora A --lora-weight 0.75 --lora B";
+            return Err(UsageError(message.into()).into());
+        }
+        match &self.base {
+            Some(base) => Ok(base.clone()),
+            None => self.loras.base(),
+        }
+    }
+}
+
+fn compose_into(made: &Made) -> Result<()> {
+    let base = made.base()?;
+    let texts = parity::texts(made.data.as_deref())?;
+    let folder = RunFolder::create(&made.out)?;
+    let base = Base::load(&base, DType::F32, &made.device.open()?)?;
+    let (bank, mixture) = made.loras.load(&base.decoder)?;
     let composed = compose::compose(&bank, &mixture, &base.decoder)?;
-    let sum = |rows| bank.rows(vec![(rows, &mixture)]);
-    let difference = parity::difference(&base, &texts, sum, |_| &composed)?;
+    let sum = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
+    let one = parity::logits(&base, &texts, |_| &composed)?;
+    let difference = parity::difference(&sum, &one);
     difference
         .refuse_above(1e-4)
         .context("the composed adapter is not the sum of its parts")?;
@@ -75,9 +102,57 @@ pub fn run(args: Args) -> Result<()> {
     say(format_args!(
         "largest difference to the sum of its parts: {difference}"
     ))?;
+    let rank = composed.config.rank;
     say(format_args!(
-        "adapter: {} (rank {})",
-        out.display(),
-        composed.config.rank
+        "adapter: {} (rank {rank})",
+        made.out.display()
     ))
+}
+
+fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
+    let name = made.base()?;
+    let texts = parity::texts(made.data.as_deref())?;
+    let source = load::folder(&name)?;
+    let dtype = dtype.map(|dtype| match dtype {
+        StoredType::F32 => DType::F32,
+        StoredType::Bf16 => DType::BF16,
+        StoredType::F16 => DType::F16,
+    });
+    let folder = RunFolder::create(&made.out)?;
+    let device = made.device.open()?;
+    let base = Base::load(&name, DType::F32, &device)?;
+    let (bank, mixture) = made.loras.load(&base.decoder)?;
+    let apart = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
+    drop(base);
+    for (name, content) in merge::files(&source, &bank, &mixture, dtype)? {
+        folder.write(&name, &content)?;
+    }
+    drop(bank);
+    // What was written is what is checked.
+    let written = folder.path().to_string_lossy().into_owned();
+    let merged = Base::load(&written, DType::F32, &device)?;
+    let difference = parity::difference(&apart, &parity::logits(&merged, &texts, |_| Unchanged)?);
+    difference.refuse_above(0.05).context(
+        "the merged model is not the base with its adapters (--dtype f32 keeps more digits)",
+    )?;
+    drop(merged);
+    folder.finish()?;
+    say(format_args!(
+        "largest difference to the base with its adapters: {difference}"
+    ))?;
+    say(format_args!("model: {}", made.out.display()))
+}
+
+/// The base as it is.
+struct Unchanged;
+
+impl Delta for Unchanged {
+    fn forward(
+        &self,
+        _site: Site,
+        _x: &Tensor,
+        wx: Tensor,
+    ) -> candle_core::Result<(Tensor, Vec<Tensor>)> {
+        Ok((wx, Vec::new()))
+    }
 }

@@ -66,18 +66,13 @@ impl Difference {
     }
 }
 
-/// Compares the logits of all positions of `texts` under two changes of the base, made for a batch's rows.
-pub fn difference<A: Delta, B: Delta>(
+/// The logits of every position of every text, under a change of the base made for a batch's rows.
+pub fn logits<D: Delta>(
     base: &Base,
     texts: &[String],
-    one: impl Fn(Range<usize>) -> A,
-    other: impl Fn(Range<usize>) -> B,
-) -> Result<Difference> {
-    let mut difference = Difference {
-        largest: 0.0,
-        logit: 0.0,
-        positions: 0,
-    };
+    delta: impl Fn(Range<usize>) -> D,
+) -> Result<Logits> {
+    let mut logits = Logits::default();
     for text in texts {
         let mut tokens = base.tokenizer.encode(text)?;
         tokens.truncate(base.decoder.config.max_position_embeddings);
@@ -86,21 +81,43 @@ pub fn difference<A: Delta, B: Delta>(
         }
         let mut batch = Batch::default();
         batch.push_sequence(&tokens);
-        let logits = |delta: &dyn Delta| -> Result<Vec<f32>> {
-            let hidden = base.decoder.forward(&batch, None, Some(delta))?;
-            Ok(base.decoder.logits(&hidden)?.flatten_all()?.to_vec1()?)
-        };
-        let rows = 0..tokens.len();
-        let (a, b) = (logits(&one(rows.clone()))?, logits(&other(rows))?);
-        for (a, b) in a.iter().zip(&b) {
-            // A NaN stays.
-            let apart = (a - b).abs();
-            if apart.is_nan() || apart > difference.largest {
-                difference.largest = apart;
-            }
-            difference.logit = difference.logit.max(a.abs());
-        }
-        difference.positions += tokens.len();
+        let delta = delta(0..tokens.len());
+        let hidden = base.decoder.forward(&batch, None, Some(&delta))?;
+        logits
+            .values
+            .push(base.decoder.logits(&hidden)?.flatten_all()?.to_vec1()?);
+        logits.positions += tokens.len();
     }
-    Ok(difference)
+    Ok(logits)
+}
+
+/// The logits of some texts.
+#[derive(Default)]
+pub struct Logits {
+    /// `[positions · vocab]` of each text.
+    values: Vec<Vec<f32>>,
+    positions: usize,
+}
+
+/// Compares the logits of the same texts.
+pub fn difference(one: &Logits, other: &Logits) -> Difference {
+    let mut difference = Difference {
+        largest: 0.0,
+        logit: 0.0,
+        positions: one.positions,
+    };
+    let pairs = one
+        .values
+        .iter()
+        .flatten()
+        .zip(other.values.iter().flatten());
+    for (a, b) in pairs {
+        // A NaN stays.
+        let apart = (a - b).abs();
+        if apart.is_nan() || apart > difference.largest {
+            difference.largest = apart;
+        }
+        difference.logit = difference.logit.max(a.abs());
+    }
+    difference
 }
