@@ -142,6 +142,14 @@ fn hostile_predictions_cost_nobody_else_a_result() {
         rows.push(row(sql, "SELECT name FROM items"));
         rows.push(fine.clone());
     }
+    // More than a pipe holds: told to a process that is stuck.
+    let long = rows
+        .iter()
+        .position(|row| row["predicted_sql"] == STUCK)
+        .unwrap()
+        + 1;
+    rows[long]["predicted_sql"] =
+        format!("SELECT name FROM items -- {}", "x".repeat(300_000)).into();
     let fixture = Fixture::rows(&rows);
     let (scored, elapsed, peak) = run(&fixture, &[]);
     assert_eq!(scored.len(), rows.len());
@@ -152,7 +160,8 @@ fn hostile_predictions_cost_nobody_else_a_result() {
             "{shown}: {}",
             pair[0]["predicted_error"]
         );
-        assert_eq!(pair[1]["exec_match"], true, "the row after {shown}");
+        let long = pair[1]["predicted_sql"].as_str().unwrap().len() > 100_000;
+        assert_eq!(pair[1]["exec_match"], !long, "the row after {shown}");
     }
     // A process that is killed is late by the grace and the next one's start.
     let slow = cases
@@ -167,7 +176,8 @@ fn hostile_predictions_cost_nobody_else_a_result() {
         peak >> 20
     );
     assert!(elapsed < bound, "{elapsed:?}");
-    assert!(peak < 400 << 20, "{peak}");
+    let seen = !cfg!(target_os = "linux") || peak > 0;
+    assert!(seen && peak < 400 << 20, "{peak}");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::eval_compare::read_rows;
-use super::say;
+use super::{UsageError, say};
 use crate::data::{jsonl, synth};
 use crate::eval::choices::{self, MAX_CANDIDATES};
-use crate::run::files::{check_writable, write_atomic};
+use crate::run::files::{check_apart, check_writable, write_atomic};
 
 /// Flags of `factory data`.
 #[derive(Debug, clap::Args)]
@@ -65,12 +65,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             candidates,
             seed,
         } => {
+            check_apart(rows.iter().map(PathBuf::as_path), [out.as_path()])
+                .map_err(UsageError::of)?;
             check_writable(&out)?;
             let files: Vec<_> = rows
                 .iter()
                 .map(|path| read_rows(path))
                 .collect::<Result<_, _>>()?;
-            let choices = choices::build(&files, usize::from(candidates), seed);
+            let choices = choices::build(&files, usize::from(candidates), seed)?;
             write_atomic(&out, &jsonl::to_bytes(&choices.rows)?)?;
             let dropped = choices.dropped.iter();
             let dropped: String = dropped

@@ -1,9 +1,9 @@
 //! `factory eval-choices`: how often the right candidate was chosen.
 
-use super::say;
+use super::{UsageError, say};
 use crate::data::jsonl;
 use crate::eval::choices;
-use crate::run::files::{check_writable, json, write_atomic};
+use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -26,7 +26,9 @@ pub struct Args {
 
 /// Scores and prints the summary line.
 pub fn run(args: Args) -> Result<()> {
-    for output in [&args.out, &args.summary_out].into_iter().flatten() {
+    let outputs = || [&args.out, &args.summary_out].into_iter().flatten();
+    check_apart([args.preds.as_path()], outputs().map(PathBuf::as_path)).map_err(UsageError::of)?;
+    for output in outputs() {
         check_writable(output)?;
     }
     let report = choices::score(&args.preds, &args.field)?;

@@ -1,11 +1,11 @@
 //! `factory eval-compare`: two scorings of the same rows, row against row.
 
-use super::{UsageError, say};
+use super::{UsageError, plain, say};
 use crate::data::jsonl;
 use crate::eval::paired::{Paired, compare};
 use crate::eval::score::ScoredRow;
 use crate::eval::stats::Share;
-use crate::run::files::{check_writable, json, write_atomic};
+use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -26,13 +26,13 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
+/// Most flipped rows that are printed; `--out` has them all.
+const MAX_NAMES: usize = 50;
+
 /// Compares and prints.
 pub fn run(args: Args) -> Result<()> {
     if let Some(out) = &args.out {
-        if [&args.a, &args.b].contains(&out) {
-            let message = format!("{} is named twice: give another file", out.display());
-            return Err(UsageError(message).into());
-        }
+        check_apart([args.a.as_path(), &args.b], [out.as_path()]).map_err(UsageError::of)?;
         check_writable(out)?;
     }
     let (a, b) = (read_rows(&args.a)?, read_rows(&args.b)?);
@@ -48,7 +48,14 @@ pub fn run(args: Args) -> Result<()> {
     ))?;
     for (what, names) in [("gained", &paired.gained), ("lost", &paired.lost)] {
         if !names.is_empty() {
-            say(format_args!("{what}: {}", names.join(" ")))?;
+            let more = names.len().saturating_sub(MAX_NAMES);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            let names = names[..names.len().min(MAX_NAMES)].join(" ");
+            say(format_args!("{what}: {}{more}", plain(&names)))?;
         }
     }
     if let Some(out) = &args.out {
@@ -65,7 +72,7 @@ fn shown(share: &Share) -> String {
 
 /// The rows of a file that `eval-sql --out` wrote.
 pub fn read_rows(path: &Path) -> Result<Vec<ScoredRow>> {
-    let lines = jsonl::read(path)?;
+    let lines = jsonl::read_own(path)?;
     let row = |line: jsonl::Line| {
         let row = serde_json::from_value(line.fields.into());
         row.with_context(|| {

@@ -17,6 +17,7 @@ mod sft;
 mod sql_worker;
 
 pub use one_line::one_line;
+use one_line::plain;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;

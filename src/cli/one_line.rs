@@ -15,15 +15,19 @@ pub fn one_line(error: &anyhow::Error) -> String {
             causes.push(message);
         }
     }
-    let line = causes.join(": ");
+    plain(&causes.join(": "))
+}
+
+/// Text out of a file as it may be printed: no control characters, no end of line, not too long.
+pub fn plain(text: &str) -> String {
     let mut printed = String::new();
-    for c in line.chars().take(MOST) {
+    for c in text.chars().take(MOST) {
         match c.is_control() {
             true => printed.extend(c.escape_default()),
             false => printed.push(c),
         }
     }
-    if line.chars().nth(MOST).is_some() {
+    if text.chars().nth(MOST).is_some() {
         printed.push('…');
     }
     printed

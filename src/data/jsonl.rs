@@ -3,12 +3,15 @@
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Longest line read, in bytes: a file without line ends must not fill the memory.
 const MAX_LINE: u64 = 16 << 20;
+/// The same of files that this program wrote, whose rows hold a row read and what was found.
+const MAX_OWN_LINE: u64 = 8 * MAX_LINE;
 
 /// One row and where it stood.
 #[derive(Clone, Debug)]
@@ -49,36 +52,72 @@ impl Line {
 
 /// Reads every row of a file. Blank lines and a UTF-8 byte order mark are skipped; a file without rows is an error.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
+    read_up_to(path, MAX_LINE)
+}
+
+/// [`read`] for a file that this program wrote.
+pub fn read_own(path: &Path) -> Result<Vec<Line>> {
+    read_up_to(path, MAX_OWN_LINE)
+}
+
+fn read_up_to(path: &Path, longest: u64) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
-    for_each(path, |_, line| {
+    each_line(path, longest, |_, line| {
         lines.push(line?);
         Ok(())
     })?;
     Ok(lines)
 }
 
-/// Hands on every row of a file, or what is wrong with it, with its line number; an error of `each` ends it.
+/// Hands on every row of a file, or what is wrong with it, with its line number; an error of `each` ends it. Returns the
+/// SHA-256 of what was read, in hexadecimal.
 pub fn for_each(
     path: &Path,
+    each: impl FnMut(usize, Result<Line>) -> Result<()>,
+) -> Result<String> {
+    each_line(path, MAX_LINE, each)
+}
+
+/// A reader that hashes what passes.
+struct Hashed<R> {
+    inner: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+fn each_line(
+    path: &Path,
+    longest: u64,
     mut each: impl FnMut(usize, Result<Line>) -> Result<()>,
-) -> Result<()> {
+) -> Result<String> {
     let file = File::open(path)
         .with_context(|| format!("cannot open {} (check the path)", path.display()))?;
-    let mut reader = BufReader::new(file);
+    let mut reader = BufReader::new(Hashed {
+        inner: file,
+        hash: Sha256::new(),
+    });
     let mut bytes = Vec::new();
     let mut rows = 0;
     for number in 1.. {
         bytes.clear();
         let read = reader
             .by_ref()
-            .take(MAX_LINE + 1)
+            .take(longest + 1)
             .read_until(b'\n', &mut bytes)
             .with_context(|| format!("cannot read {}", path.display()))?;
         if read == 0 {
             break;
         }
-        let too_long = bytes.len() as u64 > MAX_LINE;
-        let row = parse(&bytes, number).with_context(|| format!("{}:{number}", path.display()));
+        let too_long = bytes.len() as u64 > longest;
+        let row =
+            parse(&bytes, number, longest).with_context(|| format!("{}:{number}", path.display()));
         let row = row.map(|row| row.map(|fields| Line { number, fields }));
         if let Some(row) = row.transpose() {
             rows += 1;
@@ -94,7 +133,8 @@ pub fn for_each(
             path.display()
         );
     }
-    Ok(())
+    let hash = reader.into_inner().hash.finalize();
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Passes the rest of a line; false at the end of the file.
@@ -123,9 +163,9 @@ pub fn to_bytes<'a, T: Serialize + 'a>(rows: impl IntoIterator<Item = &'a T>) ->
 }
 
 /// The object on one line, or `None` for a blank line.
-fn parse(bytes: &[u8], number: usize) -> Result<Option<Map<String, Value>>> {
-    if bytes.len() as u64 > MAX_LINE {
-        bail!("line is longer than {MAX_LINE} bytes: put one JSON object on each line");
+fn parse(bytes: &[u8], number: usize, longest: u64) -> Result<Option<Map<String, Value>>> {
+    if bytes.len() as u64 > longest {
+        bail!("line is longer than {longest} bytes: put one JSON object on each line");
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         bail!("invalid UTF-8: save the file as UTF-8");

@@ -1,9 +1,11 @@
 //! What is odd about a reference query: a data set's own mistakes, found before a model is blamed for them.
 
 use super::modes::{Mode, Texts};
-use super::session::{Outcome, Session};
+use super::session::Session;
 use crate::sql::compare::same_text;
+use crate::sql::execute::SqlError;
 use crate::sql::extract::extract;
+use crate::sql::ties::with_tie_break;
 use serde::{Deserialize, Serialize};
 
 /// One oddity.
@@ -13,6 +15,13 @@ pub struct Finding {
     pub kind: String,
     /// In words.
     pub detail: String,
+}
+
+impl Finding {
+    /// The query gives no rows at all.
+    pub fn fails(error: &SqlError) -> Self {
+        finding("gold_fails", error.to_string())
+    }
 }
 
 fn finding(kind: &str, detail: impl Into<String>) -> Finding {
@@ -51,20 +60,33 @@ pub fn audit(texts: &Texts, modes: &[&'static dyn Mode], session: &mut Session) 
     findings
 }
 
-/// No rows, or rows that an order decides which the query leaves open.
+/// No rows, or rows that depend on an order which the query leaves open.
 fn of_rows(texts: &Texts, session: &mut Session) -> Option<Finding> {
-    let files = session.locate(texts.db).ok()?;
-    let mut run = |reversed| -> Outcome { session.gold(&files[0], texts.gold, reversed) };
-    let (forwards, backwards) = (run(false), run(true));
-    let (Ok(forwards), Ok(backwards)) = (forwards.as_ref(), backwards.as_ref()) else {
-        return None;
+    let file = match session.locate(texts.db) {
+        Ok(files) => files.into_iter().next()?,
+        Err(error) => return Some(Finding::fails(&error)),
+    };
+    let mut both_ways =
+        |sql: &str| [false, true].map(|reversed| session.gold(&file, sql, reversed));
+    let [forwards, backwards] = both_ways(texts.gold);
+    let (forwards, backwards) = match (forwards.as_ref(), backwards.as_ref()) {
+        (Ok(forwards), Ok(backwards)) => (forwards, backwards),
+        (Err(error), _) | (_, Err(error)) => return Some(Finding::fails(error)),
     };
     if forwards.is_empty() {
         return Some(finding("gold_empty", "returns no rows"));
     }
-    let same = same_text(forwards, backwards);
-    (!same).then(|| {
-        let detail = "returns other rows when tables are walked backwards: a LIMIT or an aggregate without a full ORDER BY";
-        finding("gold_unordered", detail)
-    })
+    if !same_text(forwards, backwards) {
+        let detail = "returns other rows when tables are walked backwards: a LIMIT or an aggregate without ORDER BY";
+        return Some(finding("gold_unordered", detail));
+    }
+    // Where the changed query does not run, as behind UNION, nothing is said of ties.
+    let [up, down] = both_ways(&with_tie_break(texts.gold)?);
+    match (up.as_ref(), down.as_ref()) {
+        (Ok(up), Ok(down)) if !same_text(up, down) => {
+            let detail = "returns other rows when ties are decided the other way: the ORDER BY before a LIMIT is not full";
+            Some(finding("gold_unordered", detail))
+        }
+        _ => None,
+    }
 }

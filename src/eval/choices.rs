@@ -33,11 +33,19 @@ pub struct Choices {
 }
 
 /// One choice for each row that some file failed: the reference query among at most `most` − 1 different failed queries of all
-/// files, in an order that `seed` and the row decide.
-pub fn build(files: &[Vec<ScoredRow>], most: usize, seed: u64) -> Choices {
+/// files, in an order that `seed` and the row decide. Errors where rows of one name have other questions or references.
+pub fn build(files: &[Vec<ScoredRow>], most: usize, seed: u64) -> Result<Choices> {
     let mut wrong: BTreeMap<String, Vec<&ScoredRow>> = BTreeMap::new();
     for row in files.iter().flatten() {
-        wrong.entry(name(row)).or_default().push(row);
+        let same = wrong.entry(name(row)).or_default();
+        if let Some(first) = same.first() {
+            ensure!(
+                (&first.gold_sql, &first.question) == (&row.gold_sql, &row.question),
+                "row {} has another gold_sql or question in one of the files: give scorings of the same rows",
+                name(row)
+            );
+        }
+        same.push(row);
     }
     let mut choices = Choices::default();
     let mut seen = BTreeSet::new();
@@ -49,7 +57,7 @@ pub fn build(files: &[Vec<ScoredRow>], most: usize, seed: u64) -> Choices {
             }
         }
     }
-    choices
+    Ok(choices)
 }
 
 fn name(row: &ScoredRow) -> String {
@@ -72,8 +80,7 @@ fn choice(rows: &[&ScoredRow], most: usize, seed: u64) -> Result<Choice, &'stati
         .filter(|row| !row.passed() && !row.scored_sql.is_empty())
     {
         let sql = one_line(&row.scored_sql);
-        let known = |other: &String| other.eq_ignore_ascii_case(&sql);
-        if !known(&gold) && !candidates.iter().any(known) {
+        if sql != gold && !candidates.contains(&sql) {
             candidates.push(sql);
         }
     }
@@ -224,10 +231,10 @@ mod tests {
     fn the_reference_stands_among_different_wrong_queries() {
         let files = [
             vec![row("x", "select 2"), row("y", "select a from t")],
-            vec![row("x", "SELECT  2;"), row("y", "select 3")],
+            vec![row("x", "select  2;"), row("y", "select 3")],
             vec![row("x", "select 4"), row("y", "No.")],
         ];
-        let choices = build(&files, 4, 0);
+        let choices = build(&files, 4, 0).unwrap();
         let [x, y] = &choices.rows[..] else {
             panic!("{choices:?}")
         };
@@ -240,10 +247,10 @@ mod tests {
                 .starts_with("Which?\n\nWhich query answers this?\nA. ")
         );
         assert_eq!(y.candidates.len(), 2);
-        assert_eq!(build(&files, 2, 0).rows[0].candidates.len(), 2);
-        assert_eq!(build(&files, 4, 0).rows, choices.rows);
+        assert_eq!(build(&files, 2, 0).unwrap().rows[0].candidates.len(), 2);
+        assert_eq!(build(&files, 4, 0).unwrap().rows, choices.rows);
         assert_eq!(
-            build(&files[..1], 4, 0).dropped,
+            build(&files[..1], 4, 0).unwrap().dropped,
             [("without a wrong query", 1)].into()
         );
     }

@@ -7,6 +7,9 @@ use serde::Serialize;
 /// The class of a reply that is one query and nothing else.
 pub const CLEAN: &str = "clean";
 
+/// Most bytes of a reply that are looked at.
+const MAX_REPLY: usize = 1 << 20;
+
 /// The class of one row's reply.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cleanness<'a> {
@@ -38,6 +41,7 @@ pub fn clean_rate(rows: &[ScoredRow]) -> f64 {
 
 /// The first that applies: `no_select_prefix`, `markdown_fence`, `multiple_statements`, `text_after_semicolon`, `clean`.
 pub fn class(reply: &str) -> &'static str {
+    let reply = &reply[..reply.floor_char_boundary(MAX_REPLY)];
     let words = tokens(reply);
     let starts = |word| words.first().is_some_and(|first| first.is(word));
     let semicolon = words.iter().position(|token| token.is(";"));

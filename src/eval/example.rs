@@ -57,19 +57,24 @@ impl Example {
     }
 }
 
-/// Reads a predictions file: its rows, and what is wrong with those that no mode can score, each message with `file:line`.
+/// A predictions file.
+pub struct Reading {
+    pub examples: Vec<Example>,
+    /// What is wrong with the rows that no mode can score, each message with `file:line`.
+    pub faults: Vec<anyhow::Error>,
+    /// Of the whole file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Reads a predictions file.
 ///
 /// Where only reference queries are of interest (`golds_only`), a row needs no prediction. Errors where the file cannot be read
 /// or has no rows at all.
-pub fn read(
-    path: &Path,
-    modes: &[&dyn Mode],
-    golds_only: bool,
-) -> Result<(Vec<Example>, Vec<anyhow::Error>)> {
+pub fn read(path: &Path, modes: &[&dyn Mode], golds_only: bool) -> Result<Reading> {
     let (mut examples, mut faults) = (Vec::new(), Vec::new());
     let mut lines_of_ids = BTreeMap::new();
     let mut index = 0;
-    jsonl::for_each(path, |number, line| {
+    let sha256 = jsonl::for_each(path, |number, line| {
         let line = line.map(|mut line| {
             if golds_only {
                 line.fields.insert("predicted_sql".to_owned(), "".into());
@@ -96,7 +101,11 @@ pub fn read(
         }
         Ok(())
     })?;
-    Ok((examples, faults))
+    Ok(Reading {
+        examples,
+        faults,
+        sha256,
+    })
 }
 
 fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Result<Example> {
@@ -106,12 +115,19 @@ fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Resu
         line.fields.insert("id".to_owned(), text.into());
     }
     // Spider's and BIRD's name for it.
-    if let (None, Some(db)) = (line.fields.get("db"), line.fields.get("db_id")) {
+    if let (None | Some(Value::Null), Some(db)) = (line.fields.get("db"), line.fields.get("db_id"))
+    {
         let db = db.clone();
         line.fields.insert("db".to_owned(), db);
     }
+    let id = line
+        .fields
+        .get("id")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     for field in TEXT_FIELDS {
-        line.optional_str(path, field)?;
+        let read = line.optional_str(path, field).map(drop);
+        read.with_context(|| format!("row {}", id.as_deref().unwrap_or("without id")))?;
     }
     let example = Example {
         index,

@@ -9,6 +9,7 @@ pub mod modes;
 pub mod paired;
 pub mod pool;
 pub mod prefs;
+pub mod process;
 pub mod review;
 pub mod score;
 pub mod session;

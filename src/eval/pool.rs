@@ -1,24 +1,25 @@
 //! Scoring processes, one a core: each row within its deadline, a stuck or crashed process replaced, no other row touched.
 
+use super::modes::{self, Mode};
+use super::process::Process;
 use super::session::{Event, Query};
 use super::worker::{Job, Message, Reply, Setup};
 use crate::sql::execute::SqlError;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// What a worker may be late by before it is killed: it ends most queries itself.
 const GRACE: Duration = Duration::from_millis(250);
-/// How long opening a database may take; building one from a script has a shorter deadline of its own.
-const OPENING: Duration = Duration::from_secs(90);
-/// How often a row may cost a worker its life without a query to blame.
-const MAX_UNEXPLAINED: usize = 3;
+/// How long anything but a query may take: opening a database (building one from a script has a shorter deadline of its own),
+/// comparing results.
+const BETWEEN: Duration = Duration::from_secs(90);
+/// How often a row may cost a worker its life without a query to blame; then the row is given up.
+const MAX_UNEXPLAINED: usize = 2;
 
 /// Jobs that a worker has been told: the one that it does and the next.
 const AHEAD: usize = 2;
@@ -30,17 +31,16 @@ pub struct Pool {
 
 impl Pool {
     /// `command` starts a worker (see [`super::worker::serve`]); none is started before there is work for it.
-    pub fn new(command: &[PathBuf], setup: &Setup, workers: usize) -> Result<Self> {
-        let setup_line = to_line(setup)?;
+    pub fn new(command: &[PathBuf], setup: &Setup, workers: usize) -> Self {
         let worker = || Worker {
             command: command.to_vec(),
-            setup: setup_line.clone(),
-            timeout: setup.options.timeout,
+            setup: setup.clone(),
+            modes: modes::chosen(&setup.modes),
             process: None,
         };
-        Ok(Self {
+        Self {
             workers: (0..workers.max(1)).map(|_| worker()).collect(),
-        })
+        }
     }
 
     /// Does every job and hands each answer to `done` with the job's place, in the order in which they end. A job goes to the
@@ -96,8 +96,8 @@ fn next(queues: &Mutex<Vec<Queue>>, me: usize) -> Option<(usize, Job)> {
 /// One place for a process.
 struct Worker {
     command: Vec<PathBuf>,
-    setup: Vec<u8>,
-    timeout: Duration,
+    setup: Setup,
+    modes: Vec<&'static dyn Mode>,
     process: Option<Process>,
 }
 
@@ -127,7 +127,14 @@ impl Worker {
             let Some((place, job)) = told.front_mut() else {
                 return Ok(());
             };
-            match self.wait()? {
+            let end = match self.wait()? {
+                End::Lost(None, error) if unexplained == MAX_UNEXPLAINED => {
+                    self.process = None;
+                    End::Done(job.given_up(&self.modes, error))
+                }
+                end => end,
+            };
+            match end {
                 End::Done(reply) => {
                     let go_on = answer((*place, reply, start.elapsed()));
                     told.pop_front();
@@ -135,15 +142,12 @@ impl Worker {
                     if !go_on {
                         return Ok(());
                     }
-                    continue;
-                }
-                End::Lost(Some(query), error) => job.known.push((query, error)),
-                End::Lost(None, error) => {
-                    unexplained += 1;
-                    if unexplained == MAX_UNEXPLAINED {
-                        bail!("scoring processes end without running anything: {error}");
+                    if self.process.is_some() {
+                        continue;
                     }
                 }
+                End::Lost(Some(query), error) => job.known.push((query, error)),
+                End::Lost(None, _) => unexplained += 1,
             }
             self.process = None;
             for (_, job) in &told {
@@ -157,9 +161,7 @@ impl Worker {
             Some(process) => process,
             none => none.insert(Process::start(&self.command, &self.setup)?),
         };
-        // A process that is gone is found by reading.
-        let _ = process.tell(&to_line(job)?);
-        Ok(())
+        process.tell(job)
     }
 
     /// Waits for the answer to the job that was told first.
@@ -168,16 +170,19 @@ impl Worker {
             bail!("no process to wait for");
         };
         let mut running = None;
-        let mut limit = OPENING;
+        let mut limit = BETWEEN;
         loop {
             match process.messages.recv_timeout(limit) {
                 Ok(Message::Done(reply)) => return Ok(End::Done(reply)),
-                Ok(Message::Event(Event::Opening)) => (running, limit) = (None, OPENING),
+                Ok(Message::Ready) => {}
+                Ok(Message::Event(Event::Opening | Event::Returned)) => {
+                    (running, limit) = (None, BETWEEN);
+                }
                 Ok(Message::Event(Event::Running(query))) => {
-                    (running, limit) = (Some(query), self.timeout + GRACE);
+                    (running, limit) = (Some(query), self.setup.options.timeout + GRACE);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let timeout = self.timeout.as_millis() as u64;
+                    let timeout = self.setup.options.timeout.as_millis() as u64;
                     return Ok(End::Lost(running, SqlError::Timeout(timeout)));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -187,66 +192,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// A running worker; killed when dropped.
-struct Process {
-    child: Child,
-    input: ChildStdin,
-    messages: Receiver<Message>,
-}
-
-impl Process {
-    fn start(command: &[PathBuf], setup: &[u8]) -> Result<Self> {
-        let Some((program, arguments)) = command.split_first() else {
-            bail!("no command for scoring processes");
-        };
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            bail!("a process without pipes");
-        };
-        let (send, messages) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines() {
-                let message = line.ok().and_then(|line| serde_json::from_str(&line).ok());
-                // Gone, or no worker at all: either way the channel closes.
-                let Some(message) = message else { return };
-                if send.send(message).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut process = Self {
-            child,
-            input,
-            messages,
-        };
-        let _ = process.tell(setup);
-        Ok(process)
-    }
-
-    fn tell(&mut self, line: &[u8]) -> Result<()> {
-        self.input.write_all(line)?;
-        Ok(self.input.flush()?)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn to_line(content: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(content)?;
-    line.push(b'\n');
-    Ok(line)
 }

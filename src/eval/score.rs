@@ -1,4 +1,5 @@
-//! The scorer: one row in, one scored row out. Everything but `elapsed_ms` is a function of the row and its database.
+//! The scorer: one row in, one scored row out. Everything but `elapsed_ms` is a function of the row and its database, unless
+//! a query asks for the time of day.
 
 use super::example::Example;
 use super::modes::{Execution, Mode, Texts};
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 /// Most rows of a result that a scored row shows.
 const SHOWN_ROWS: usize = 20;
+/// Most cells of a row that it shows.
+const SHOWN_CELLS: usize = 50;
 /// Most characters of a cell that it shows.
 const SHOWN_CHARS: usize = 200;
 
@@ -44,8 +47,8 @@ pub fn score(
     suits: impl Fn(&dyn Mode) -> bool,
     session: &mut Session,
 ) -> Scores {
-    let mut passed = None;
-    let mut execution = None;
+    // The first mode that can score the row decides whether it failed, and its results say how.
+    let mut first = None;
     let mut verdicts = Map::new();
     for mode in modes {
         let verdict = suits(*mode).then(|| mode.score(texts, session));
@@ -53,11 +56,12 @@ pub fn score(
             let answer = verdict.as_ref().map(|verdict| verdict.passed[at]);
             verdicts.insert(metric.column.to_owned(), answer.into());
         }
-        if let Some(verdict) = verdict {
-            passed = passed.or(verdict.passed.first().copied());
-            execution = execution.or(verdict.execution);
-        }
+        first = first.or(verdict);
     }
+    let passed = first
+        .as_ref()
+        .and_then(|verdict| verdict.passed.first().copied());
+    let execution = first.and_then(|verdict| verdict.execution);
     let failed = passed != Some(true);
     let (predicted, gold) = match &execution {
         Some(Execution { predicted, gold }) => (Some(predicted.as_ref()), Some(gold.as_ref())),
@@ -77,6 +81,23 @@ pub fn score(
         gold_rows: rows(gold),
         failure_type: failed.then(failure),
         predicted_error: predicted_error.map(|error| error.to_string()),
+    }
+}
+
+/// The scores of a row that fails whatever was predicted.
+pub fn failed(modes: &[&dyn Mode], suits: impl Fn(&dyn Mode) -> bool, error: &SqlError) -> Scores {
+    let mut verdicts = Map::new();
+    for mode in modes {
+        let answer = suits(*mode).then_some(false);
+        for metric in mode.metrics() {
+            verdicts.insert(metric.column.to_owned(), answer.into());
+        }
+    }
+    Scores {
+        verdicts,
+        predicted_error: Some(error.to_string()),
+        failure_type: Some(classify(Some(""), "", Some(error)).to_owned()),
+        ..Scores::default()
     }
 }
 
@@ -134,7 +155,7 @@ impl ScoredRow {
 }
 
 fn shown(rows: &[Row]) -> Shown {
-    let shown_row = |row: &Row| row.iter().map(shown_cell).collect();
+    let shown_row = |row: &Row| row.iter().take(SHOWN_CELLS).map(shown_cell).collect();
     rows.iter().take(SHOWN_ROWS).map(shown_row).collect()
 }
 

@@ -38,7 +38,12 @@ pub struct Query {
 pub enum Event {
     Opening,
     Running(Query),
+    /// A query returned so many rows that comparing them may take a while.
+    Returned,
 }
+
+/// Rows from which on that is said.
+const MANY: usize = 1_000;
 
 /// How to score.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,15 +78,12 @@ impl Desk {
 
     /// Begins a row. `known` are outcomes of queries that must not run again: they took their process with them.
     pub fn session<'a>(&'a mut self, known: &'a [(Query, SqlError)]) -> Session<'a> {
-        let lost = known.iter().any(|(query, _)| query.side == Side::Predicted);
-        let left = match lost {
-            true => Duration::ZERO,
-            false => self.options.timeout,
-        };
+        let left = self.options.timeout;
         Session {
             desk: self,
             known,
             left,
+            own: None,
             predicted: HashMap::new(),
         }
     }
@@ -93,7 +95,11 @@ impl Desk {
         }
         (self.notify)(Event::Running(query.clone()));
         let Query { file, sql, .. } = query;
-        self.sandbox.run(file, query.reversed, sql, timeout)
+        let result = self.sandbox.run(file, query.reversed, sql, timeout);
+        if result.as_ref().is_ok_and(|rows| rows.len() >= MANY) {
+            (self.notify)(Event::Returned);
+        }
+        result
     }
 
     fn keep(&mut self, query: Query, outcome: &Outcome) {
@@ -116,6 +122,8 @@ pub struct Session<'a> {
     known: &'a [(Query, SqlError)],
     /// What is left of the deadline of the predicted queries.
     left: Duration,
+    /// The row's own database, whose results several modes may ask for; those of a suite's other databases are not kept.
+    own: Option<PathBuf>,
     predicted: HashMap<Query, Outcome>,
 }
 
@@ -126,7 +134,9 @@ impl Session<'_> {
 
     /// The files of a database, the first its own, others of its test suite.
     pub fn locate(&mut self, db: &str) -> Result<Vec<PathBuf>, SqlError> {
-        self.desk.sandbox.locate(db)
+        let files = self.desk.sandbox.locate(db)?;
+        self.own = files.first().cloned();
+        Ok(files)
     }
 
     /// The tables of a database.
@@ -146,10 +156,11 @@ impl Session<'_> {
         if let Some(outcome) = self.desk.gold.get(&query) {
             return outcome.clone();
         }
-        let outcome = Rc::new(match self.known(&query) {
-            Some(error) => Err(error),
-            None => self.desk.run(&query, self.desk.options.timeout),
-        });
+        // What took a process with it may have done so for want of luck: another row may try again.
+        if let Some(error) = self.known(&query) {
+            return Rc::new(Err(error));
+        }
+        let outcome = Rc::new(self.desk.run(&query, self.desk.options.timeout));
         self.desk.keep(query, &outcome);
         outcome
     }
@@ -165,11 +176,18 @@ impl Session<'_> {
         if let Some(outcome) = self.predicted.get(&query) {
             return outcome.clone();
         }
-        let outcome = Rc::new(match self.known(&query) {
-            Some(error) => Err(error),
+        // What one of the row's queries did to a process, none of them may do again.
+        let lost = self
+            .known
+            .iter()
+            .find(|(known, _)| known.side == Side::Predicted);
+        let outcome = Rc::new(match lost {
+            Some((_, error)) => Err(error.clone()),
             None => self.run_predicted(&query),
         });
-        self.predicted.insert(query, outcome.clone());
+        if self.own.as_deref() == Some(file) {
+            self.predicted.insert(query, outcome.clone());
+        }
         outcome
     }
 

@@ -5,7 +5,7 @@ use super::modes::Mode;
 use super::score::ScoredRow;
 use super::{clean, slices, stats};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The means of one mode over the rows that it scored.
@@ -35,18 +35,16 @@ impl fmt::Display for Tally {
 ///
 /// `rows` are the scored `examples`, in their order.
 pub fn tallies(examples: &[Example], rows: &[ScoredRow], modes: &[&dyn Mode]) -> Vec<Tally> {
-    let slices: BTreeSet<_> = examples.iter().filter_map(slice).collect();
-    let wanted = std::iter::once(None).chain(slices.into_iter().map(Some));
-    wanted
-        .flat_map(|wanted| {
-            let inside: Vec<_> = examples
-                .iter()
-                .zip(rows)
-                .filter(|(example, _)| wanted.is_none() || slice(example) == wanted)
-                .map(|(_, row)| row)
-                .collect();
-            modes.iter().map(move |mode| tally(*mode, wanted, &inside))
-        })
+    let mut slices: BTreeMap<&str, Vec<&ScoredRow>> = BTreeMap::new();
+    for (example, row) in examples.iter().zip(rows) {
+        if let Some(slice) = example.text("slice") {
+            slices.entry(slice).or_default().push(row);
+        }
+    }
+    let slices = slices.into_iter().map(|(slice, rows)| (Some(slice), rows));
+    std::iter::once((None, rows.iter().collect()))
+        .chain(slices)
+        .flat_map(|(slice, rows)| modes.iter().map(move |mode| tally(*mode, slice, &rows)))
         .collect()
 }
 
@@ -63,10 +61,6 @@ pub fn failures(rows: &[ScoredRow]) -> Vec<(&str, usize)> {
     // The sort is stable, so the map's order by name stays among equals.
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     counts
-}
-
-fn slice(example: &Example) -> Option<&str> {
-    example.text("slice")
 }
 
 fn tally(mode: &dyn Mode, slice: Option<&str>, rows: &[&ScoredRow]) -> Tally {

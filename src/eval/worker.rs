@@ -4,7 +4,7 @@
 use super::audit::{Finding, audit};
 use super::example::Example;
 use super::modes::{self, Mode, Texts};
-use super::score::{Scores, score};
+use super::score::{Scores, failed, score};
 use super::session::{Desk, Event, Options, Query, Session};
 use crate::sql::execute::SqlError;
 use crate::sql::extract::extract;
@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
+use std::process::exit;
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
 
 /// What a worker is told first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,6 +62,19 @@ impl Job {
         }
     }
 
+    /// What is answered for a job that no process survives: the row fails, nothing else does.
+    pub fn given_up(&self, modes: &[&'static dyn Mode], error: SqlError) -> Reply {
+        let error = match error {
+            SqlError::ResourceLimit(reason) => SqlError::ResourceLimit(reason),
+            _ => SqlError::ResourceLimit("scoring it takes too long".to_owned()),
+        };
+        match self.task {
+            Task::Gold => Reply::Gold(Some(error)),
+            Task::Score => Reply::Scores(failed(modes, |mode| self.suits(mode), &error)),
+            Task::Audit => Reply::Audit(vec![Finding::fails(&error)]),
+        }
+    }
+
     fn suits(&self, mode: &dyn Mode) -> bool {
         let has = |field: &&str| match *field {
             "db" => self.db.is_some(),
@@ -82,31 +98,44 @@ pub enum Reply {
 /// One line of a worker's output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Message {
+    /// It has its setup.
+    Ready,
     Event(Event),
     Done(Reply),
 }
 
-/// Answers jobs until the input ends.
-pub fn serve(mut input: impl BufRead, output: impl Write + 'static) -> Result<()> {
+/// Answers jobs until the input ends. Whoever tells them being gone ends the process at once, whatever it is doing.
+pub fn serve(mut input: impl BufRead + Send + 'static, output: impl Write + 'static) -> Result<()> {
     let mut line = String::new();
     input.read_line(&mut line)?;
     let setup: Setup = serde_json::from_str(&line).context("no setup on the first line")?;
     let modes = modes::chosen(&setup.modes);
     let output = Rc::new(RefCell::new(output));
-    let events = output.clone();
-    // Nobody there to hear it: the next reply finds that out.
-    let notify =
-        Box::new(move |event| drop(say(&mut *events.borrow_mut(), &Message::Event(event))));
-    let mut desk = Desk::new(&setup.db_dir, setup.options, notify);
-    loop {
-        line.clear();
-        if input.read_line(&mut line)? == 0 {
-            return Ok(());
+    say(&mut *output.borrow_mut(), &Message::Ready)?;
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in input.lines() {
+            let Ok(line) = line else { break };
+            if send.send(line).is_err() {
+                break;
+            }
         }
+        exit(0);
+    });
+    let events = output.clone();
+    let notify = move |event| {
+        // Unheard, it would run without a deadline.
+        if say(&mut *events.borrow_mut(), &Message::Event(event)).is_err() {
+            exit(1);
+        }
+    };
+    let mut desk = Desk::new(&setup.db_dir, setup.options, Box::new(notify));
+    for line in lines {
         let job: Job = serde_json::from_str(&line).context("no job on a line")?;
         let reply = answer(&job, &modes, &mut desk);
         say(&mut *output.borrow_mut(), &Message::Done(reply))?;
     }
+    Ok(())
 }
 
 fn say(output: &mut impl Write, message: &Message) -> Result<()> {

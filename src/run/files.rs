@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -66,17 +66,33 @@ pub fn check_writable(path: &Path) -> Result<()> {
         })
 }
 
-/// The SHA-256 of a file, in hexadecimal.
-pub fn sha256(path: &Path) -> Result<String> {
-    let mut hash = Sha256::new();
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    std::io::copy(&mut file, &mut hash)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(format!("{:x}", hash.finalize()))
+/// Errors where an output is the same file as an input or as another output, however each is spelled.
+pub fn check_apart<'a>(
+    inputs: impl IntoIterator<Item = &'a Path>,
+    outputs: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
+    let mut seen: BTreeSet<PathBuf> = inputs.into_iter().map(real).collect();
+    for output in outputs {
+        if !is_device(output) && !seen.insert(real(output)) {
+            bail!("{} is named twice: give another file", output.display());
+        }
+    }
+    Ok(())
+}
+
+/// One spelling a file, also for one that does not exist yet: its nearest folder that exists is resolved.
+fn real(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    match path.file_name() {
+        Some(name) => real(folder_of(path)).join(name),
+        None => path.to_owned(),
+    }
 }
 
 /// Something that cannot be replaced by a file, such as `/dev/stdout`.
-fn is_device(path: &Path) -> bool {
+pub fn is_device(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }
 
@@ -139,6 +155,23 @@ mod tests {
         let error = format!("{:#}", write_atomic(&path, b"x").unwrap_err());
         assert!(error.contains(path.to_str().unwrap()), "{error}");
         assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_same_file_is_seen_however_it_is_spelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("sub")).unwrap();
+        std::os::unix::fs::symlink(path("sub"), path("link")).unwrap();
+        let apart = |a: &str, b: &str| check_apart([], [path(a).as_path(), &path(b)]).is_ok();
+        assert!(!apart("sub/new", "link/new"));
+        assert!(!apart("sub/new", "sub/../sub/new"));
+        assert!(!apart("none/new", "./none/new"));
+        assert!(apart("sub/new", "sub/other"));
+        let device = Path::new("/dev/null");
+        assert!(check_apart([], [device, device]).is_ok());
+        assert!(check_apart([path("x").as_path()], [path("x").as_path()]).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -22,13 +22,20 @@ impl Journal {
         name.into()
     }
 
-    /// Begins a journal whose first line is `header`; an older one is gone.
+    /// Begins a journal whose first line is `header`; an older one is gone. Errors where another process writes it.
     pub fn begin(path: &Path, header: &impl Serialize) -> Result<Self> {
         let cannot = || format!("cannot write {}", path.display());
         fs::create_dir_all(super::files::folder_of(path)).with_context(cannot)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .with_context(cannot)?;
+        lock(&file, path)?;
+        file.set_len(0).with_context(cannot)?;
         let mut journal = Self {
             path: path.to_owned(),
-            file: File::create(path).with_context(cannot)?,
+            file,
         };
         journal.add(header)?;
         Ok(journal)
@@ -69,6 +76,7 @@ impl Journal {
         }
         let file = OpenOptions::new().append(true).open(path);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+        lock(&file, path)?;
         file.set_len(whole)?;
         let path = path.to_owned();
         Ok(Some((Self { path, file }, pieces)))
@@ -85,6 +93,15 @@ impl Journal {
     pub fn remove(self) -> Result<()> {
         let removed = fs::remove_file(&self.path);
         removed.with_context(|| format!("cannot delete {}", self.path.display()))
+    }
+}
+
+/// Until the file is closed.
+fn lock(file: &File, path: &Path) -> Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => bail!("{}: another run is writing it", path.display()),
+        // Not every file system can.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 
@@ -114,6 +131,8 @@ mod tests {
         let (mut journal, pieces) = Journal::resume::<u32>(&path, &"run").unwrap().unwrap();
         assert_eq!(pieces, [1, 2]);
         journal.add(&4).unwrap();
+        let other = Journal::begin(&path, &"run").err().unwrap().to_string();
+        assert!(other.contains("another run is writing it"), "{other}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "\"run\"\n1\n2\n4\n");
         journal.remove().unwrap();
         assert!(!path.exists());

@@ -1,6 +1,6 @@
 //! Runs untrusted queries against confined databases, each within a deadline and bounds on its result.
 
-use super::database;
+use super::database::{self, Draws};
 use super::spider::Schema;
 use super::value::{Row, Value};
 use rusqlite::{Connection, ErrorCode};
@@ -9,14 +9,17 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// Most rows that a query may return.
 const MAX_ROWS: usize = 100_000;
-/// Most bytes that a result may take here, every cell counted with what it costs to hold it.
+/// Most bytes that a result may take here, every cell counted with its place in its row.
 const MAX_BYTES: usize = 32 << 20;
 /// Databases kept open; beyond that all are closed, so that a thousand of them do not hold a thousand caches.
 const MAX_OPEN: usize = 32;
+/// Of these, databases built in memory.
+const MAX_BUILT: usize = 8;
 /// Virtual machine steps between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 1_000;
 
@@ -45,7 +48,7 @@ pub enum SqlError {
 pub struct Sandbox {
     folder: PathBuf,
     located: BTreeMap<String, Vec<PathBuf>>,
-    open: BTreeMap<(PathBuf, bool), Connection>,
+    open: BTreeMap<(PathBuf, bool), (Connection, Draws)>,
     schemas: BTreeMap<PathBuf, Rc<Schema>>,
 }
 
@@ -76,13 +79,25 @@ impl Sandbox {
     }
 
     /// Opens a located file, to have it open when a clock starts.
-    pub fn open(&mut self, file: &Path, reversed: bool) -> Result<&Connection, SqlError> {
+    pub fn open(&mut self, file: &Path, reversed: bool) -> Result<(), SqlError> {
+        self.opened(file, reversed).map(drop)
+    }
+
+    fn opened(&mut self, file: &Path, reversed: bool) -> Result<&(Connection, Draws), SqlError> {
         let key = (file.to_owned(), reversed);
         if !self.open.contains_key(&key) {
-            if self.open.len() >= MAX_OPEN {
+            // Built ones lie in the same memory as whatever queries need.
+            let built = |file: &Path| file.extension().is_some_and(|extension| extension == "sql");
+            let held = self.open.keys().filter(|(file, _)| built(file)).count();
+            if self.open.len() >= MAX_OPEN || (built(file) && held >= MAX_BUILT) {
                 self.open.clear();
             }
-            let connection = database::open(file, reversed).map_err(of_database)?;
+            let mut opened = database::open(file, reversed);
+            if !self.open.is_empty() && opened.as_ref().is_err_and(needs_memory) {
+                self.open.clear();
+                opened = database::open(file, reversed);
+            }
+            let connection = opened.map_err(of_database)?;
             self.open.insert(key.clone(), connection);
         }
         Ok(&self.open[&key])
@@ -106,14 +121,43 @@ impl Sandbox {
         sql: &str,
         timeout: Duration,
     ) -> Result<Vec<Row>, SqlError> {
-        let connection = self.open(file, reversed)?;
+        let start = Instant::now();
+        let result = self.attempt(file, reversed, sql, timeout);
+        if result != Err(out_of_memory()) || self.open.len() < 2 {
+            return result;
+        }
+        // Other databases held the memory: what a query may need does not depend on what ran before it.
+        self.open.clear();
+        self.attempt(file, reversed, sql, timeout.saturating_sub(start.elapsed()))
+    }
+
+    fn attempt(
+        &mut self,
+        file: &Path,
+        reversed: bool,
+        sql: &str,
+        timeout: Duration,
+    ) -> Result<Vec<Row>, SqlError> {
+        let (connection, draws) = self.opened(file, reversed)?;
+        draws.store(0, Relaxed);
         let guarded = AssertUnwindSafe(|| run_before(connection, sql, timeout));
         // The SQLite binding panics where memory ends between a value and its text.
         catch_unwind(guarded).unwrap_or_else(|_| {
             self.open.remove(&(file.to_owned(), reversed));
-            Err(SqlError::ResourceLimit("out of memory".to_owned()))
+            Err(out_of_memory())
         })
     }
+}
+
+fn needs_memory(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<rusqlite::Error>();
+        cause.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::OutOfMemory)
+    })
+}
+
+fn out_of_memory() -> SqlError {
+    SqlError::ResourceLimit("out of memory".to_owned())
 }
 
 fn of_database(error: anyhow::Error) -> SqlError {
@@ -175,10 +219,11 @@ fn failure(error: rusqlite::Error, timeout: Duration) -> SqlError {
     };
     let refused = matches!(error, Error::MultipleStatement)
         || message.starts_with("not authorized")
-        || message.ends_with("may not be modified");
+        || (message.starts_with("table ") && message.ends_with(" may not be modified"));
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => SqlError::Timeout(timeout.as_millis() as u64),
-        Some(ErrorCode::TooBig | ErrorCode::OutOfMemory) => SqlError::ResourceLimit(message),
+        Some(ErrorCode::OutOfMemory) => out_of_memory(),
+        Some(ErrorCode::TooBig) => SqlError::ResourceLimit(message),
         Some(ErrorCode::AuthorizationForStatementDenied | ErrorCode::ReadOnly) => {
             SqlError::Refused(message)
         }
@@ -197,6 +242,7 @@ fn is_limit(message: &str) -> bool {
         "at most",
         "parser stack overflow",
         "Recursion limit",
+        "string or blob too big",
     ]
     .iter()
     .any(|start| message.starts_with(start))
@@ -353,6 +399,18 @@ mod tests {
                 "{shown}: {result:?}"
             );
         }
+    }
+
+    #[test]
+    fn chance_is_the_same_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sandbox = sandbox(folder.path());
+        let sql = "SELECT random(), hex(randomblob(9)), randomblob(NULL) FROM t ORDER BY random()";
+        let first = sandbox.run("file.db", sql).unwrap();
+        assert_ne!(first[0], first[1]);
+        assert!(sandbox.run("file.db", "SELECT random() FROM t").is_ok());
+        assert_eq!(sandbox.run("file.db", sql).unwrap(), first);
+        assert_eq!(sandbox.run("memory.sql", sql).unwrap(), first);
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! Finds the query in a model's reply.
 
+/// Most bytes of a reply that are looked at; SQLite takes a tenth of it.
+const MAX_REPLY: usize = 1 << 20;
+/// Longest name, and longest list of columns, of a common table expression.
+const MAX_NAME: usize = 4096;
+
 /// The query in `reply`, or `None` when it has no `select`.
 ///
 /// It starts at the first `select`, or at a `with` before it that begins a statement. It ends with the first `;` outside a
 /// literal; without one it ends before the first blank line, answer marker or code fence.
 pub fn extract(reply: &str) -> Option<&str> {
+    let reply = &reply[..reply.floor_char_boundary(MAX_REPLY)];
     // ASCII lowering keeps every byte offset.
     let lower = reply.to_ascii_lowercase();
     let select = lower.find("select")?;
@@ -38,7 +44,7 @@ fn is_common_table(text: &str) -> Option<()> {
     let text = word(text, "recursive").unwrap_or(text);
     let text = name(text)?.trim_start();
     let text = match text.strip_prefix('(') {
-        Some(columns) => columns.split_once(')')?.1.trim_start(),
+        Some(columns) => close(columns, ')')?.trim_start(),
         None => text,
     };
     let text = word(text, "as")?;
@@ -57,10 +63,16 @@ fn word<'a>(text: &'a str, keyword: &str) -> Option<&'a str> {
 fn name(text: &str) -> Option<&str> {
     let first = text.chars().next()?;
     if matches!(first, '"' | '`' | '\'') {
-        return Some(text[1..].split_once(first)?.1);
+        return close(&text[1..], first);
     }
     let rest = text.trim_start_matches(is_name);
     (rest.len() < text.len()).then_some(rest)
+}
+
+/// What stands behind the next `end`, which must be near: otherwise many openings would make a long search of each.
+fn close(text: &str, end: char) -> Option<&str> {
+    let near = &text[..text.floor_char_boundary(MAX_NAME)];
+    Some(&text[near.find(end)? + end.len_utf8()..])
 }
 
 fn is_name(c: char) -> bool {
@@ -174,6 +186,21 @@ mod tests {
             extract("select 1\nfrom t\n```\n\nso"),
             Some("select 1\nfrom t")
         );
+    }
+
+    #[test]
+    fn many_openings_are_no_long_search() {
+        let start = std::time::Instant::now();
+        for opening in ["with a(", "with \"", "with a as "] {
+            let reply = opening.repeat(50_000) + " select 1";
+            assert!(extract(&reply).is_some());
+        }
+        assert_eq!(
+            extract(&(" ".repeat(1 << 20) + "select 1")),
+            None,
+            "too far"
+        );
+        assert!(start.elapsed() < std::time::Duration::from_secs(5));
     }
 
     #[test]

@@ -9,5 +9,6 @@ pub mod normalize;
 pub mod shape;
 pub mod spider;
 pub mod taxonomy;
+pub mod ties;
 pub mod tokens;
 pub mod value;

@@ -1,7 +1,7 @@
 //! `factory eval-sql --audit-gold`: what is odd about the reference queries.
 
 use super::{Args, Golds};
-use crate::cli::say;
+use crate::cli::{plain, say};
 use crate::data::jsonl;
 use crate::eval::audit::Finding;
 use crate::eval::example::Example;
@@ -37,10 +37,8 @@ pub fn run(args: &Args, examples: &[Example], golds: &Golds, pool: &mut Pool) ->
         for finding in &findings[home] {
             *counts.entry(&finding.kind).or_insert(0) += 1;
             let place = example.place(args.data()?);
-            say(format_args!(
-                "{place}: {}: {}",
-                finding.kind, finding.detail
-            ))?;
+            let line = format!("{place}: {}: {}", finding.kind, finding.detail);
+            say(plain(&line))?;
         }
     }
     if let Some(path) = &args.out {

@@ -5,9 +5,11 @@ use crate::eval::modes;
 use crate::eval::session::Options;
 use crate::eval::worker::Setup;
 use crate::run::files;
-use anyhow::Result;
+use crate::run::journal::Journal;
+use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
-use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,6 +91,9 @@ impl Args {
             Some(folder) => folder,
             None => files::folder_of(self.data()?),
         };
+        if folder.to_str().is_none() {
+            bail!("--db-dir {}: the path is not UTF-8", folder.display());
+        }
         Ok(Setup {
             db_dir: folder.to_owned(),
             modes: modes::chosen(&self.mode)
@@ -109,9 +114,23 @@ impl Args {
         wanted.min(jobs)
     }
 
-    /// No output may be another file of the command, and each must be writable.
+    /// The file that grows beside `--out`, for `--resume`; none beside a device.
+    pub fn journal(&self) -> Result<Option<PathBuf>> {
+        match &self.out {
+            Some(out) if !files::is_device(out) => Ok(Some(Journal::beside(out))),
+            Some(out) if self.resume => {
+                let message = format!(
+                    "--resume needs an --out that is a file, not {}",
+                    out.display()
+                );
+                Err(UsageError(message).into())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// No output may be another file of the command or a database, and each must be writable.
     pub fn check_outputs(&self) -> Result<()> {
-        let mut seen = BTreeSet::from([real(self.data()?)]);
         let outputs = [
             &self.out,
             &self.prefs_out,
@@ -120,10 +139,13 @@ impl Args {
             &self.slices_out,
             &self.clean_out,
             &self.review_out,
+            &self.journal()?,
         ];
-        for output in outputs.into_iter().flatten() {
-            if !seen.insert(real(output)) {
-                let message = format!("{} is named twice: give another file", output.display());
+        let outputs = || outputs.into_iter().flatten().map(PathBuf::as_path);
+        files::check_apart([self.data()?], outputs()).map_err(UsageError::of)?;
+        for output in outputs() {
+            if is_database(output) {
+                let message = format!("{} is a database: give another file", output.display());
                 return Err(UsageError(message).into());
             }
             files::check_writable(output)?;
@@ -132,9 +154,12 @@ impl Args {
     }
 }
 
-/// One spelling a file, also for one that does not exist yet.
-fn real(path: &Path) -> PathBuf {
-    path.canonicalize()
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_owned())
+/// Whether a file begins as SQLite's do.
+fn is_database(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let file = File::open(path).map(|file| file.take(15));
+    // What cannot be read is no database that anybody scores with.
+    !files::is_device(path)
+        && file.is_ok_and(|mut file| file.read_to_end(&mut start).is_ok())
+        && start == b"SQLite format 3"
 }

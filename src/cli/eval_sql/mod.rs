@@ -8,19 +8,18 @@ pub use flags::Args;
 
 use super::note;
 use super::progress::Progress;
-use crate::eval::example::{self, Example};
+use crate::eval::example::{self, Example, Reading};
 use crate::eval::modes;
 use crate::eval::pool::Pool;
 use crate::eval::score::ScoredRow;
 use crate::eval::worker::{Job, Reply, Task};
-use crate::run::files;
 use crate::run::journal::Journal;
 use crate::sql::execute::SqlError;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Rows from which on progress is shown.
 const LONG: usize = 500;
@@ -30,8 +29,15 @@ pub fn run(args: Args) -> Result<()> {
     args.check_outputs()?;
     let data = args.data()?;
     let modes = modes::chosen(&args.mode);
-    let (examples, faults) = example::read(data, &modes, args.audit_gold)?;
+    let Reading {
+        examples,
+        faults,
+        sha256,
+    } = example::read(data, &modes, args.audit_gold)?;
     let said_faults = tolerate(&args, faults, "cannot be scored")?;
+    if examples.is_empty() {
+        bail!("{}: no row can be scored", data.display());
+    }
     let mut pool = start_pool(&args, examples.len())?;
     let golds = Golds::of(&examples);
     if args.audit_gold {
@@ -44,7 +50,7 @@ pub fn run(args: Args) -> Result<()> {
     });
     let said_golds = tolerate(&args, faults.collect(), "have a gold_sql that fails")?;
 
-    let mut scored = Scored::begin(&args, examples.len())?;
+    let mut scored = Scored::begin(&args, &examples, &sha256)?;
     let waiting: Vec<usize> = (0..examples.len())
         .filter(|row| scored.rows[*row].is_none())
         .collect();
@@ -82,9 +88,13 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn start_pool(args: &Args, rows: usize) -> Result<Pool> {
-    let program = std::env::current_exe()?;
+    // On Linux the running program itself, even if its file was replaced since.
+    let program = match Path::new("/proc/self/exe") {
+        linked if linked.exists() => linked.to_owned(),
+        _ => std::env::current_exe()?,
+    };
     let command = [program, PathBuf::from(super::sql_worker::NAME)];
-    Pool::new(&command, &args.setup()?, args.workers(rows))
+    Ok(Pool::new(&command, &args.setup()?, args.workers(rows)))
 }
 
 /// With `--keep-going`, says each fault and returns the line that counts them; else the first one is the error.
@@ -168,34 +178,42 @@ struct Scored {
 }
 
 impl Scored {
-    fn begin(args: &Args, count: usize) -> Result<Self> {
+    fn begin(args: &Args, examples: &[Example], sha256: &str) -> Result<Self> {
         let mut scored = Self {
-            rows: vec![None; count],
+            rows: vec![None; examples.len()],
             journal: None,
         };
-        let Some(out) = &args.out else {
+        let Some(path) = args.journal()? else {
             return Ok(scored);
         };
-        let path = Journal::beside(out);
-        let header = header(args)?;
-        if args.resume
-            && let Some((journal, pieces)) = Journal::resume::<(usize, ScoredRow)>(&path, &header)?
-        {
-            for (place, row) in pieces {
-                match scored.rows.get_mut(place) {
-                    Some(slot) => *slot = Some(row),
-                    None => bail!("{}: not a journal of these rows", path.display()),
-                }
-            }
-            note(format_args!(
-                "going on after {} rows of {}",
-                scored.rows.iter().flatten().count(),
-                path.display()
-            ));
-            scored.journal = Some(journal);
-        } else {
+        let header = header(args, sha256)?;
+        let old = match args.resume {
+            true => Journal::resume::<(usize, ScoredRow)>(&path, &header)?,
+            false => None,
+        };
+        let Some((journal, pieces)) = old else {
             scored.journal = Some(Journal::begin(&path, &header)?);
+            return Ok(scored);
+        };
+        for (place, row) in pieces {
+            let example = examples.get(place);
+            let same = example.is_some_and(|example| {
+                let gold = example.text("gold_sql").unwrap_or_default();
+                example.index == row.index
+                    && example.text("id") == row.id.as_deref()
+                    && gold == row.gold_sql
+            });
+            if !same {
+                bail!("{}: not a journal of these rows", path.display());
+            }
+            scored.rows[place] = Some(row);
         }
+        let done = scored.rows.iter().flatten().count();
+        note(format_args!(
+            "going on after {done} rows of {}",
+            path.display()
+        ));
+        scored.journal = Some(journal);
         Ok(scored)
     }
 
@@ -216,11 +234,10 @@ impl Scored {
 }
 
 /// What a journal's rows depend on; the databases' own content is not read for it.
-fn header(args: &Args) -> Result<Value> {
-    let data = args.data()?;
+fn header(args: &Args, sha256: &str) -> Result<Value> {
     Ok(json!({
         "factory": env!("CARGO_PKG_VERSION"),
-        "data_sha256": files::sha256(data)?,
+        "data_sha256": sha256,
         "setup": args.setup()?,
         "keep_going": args.keep_going,
     }))

@@ -1,6 +1,7 @@
 //! What `factory eval-sql` writes and prints.
 
 use super::flags::Args;
+use crate::cli::plain;
 use crate::data::jsonl;
 use crate::eval::clean::{clean_rate, cleanness};
 use crate::eval::example::Example;
@@ -97,7 +98,8 @@ pub fn summary_text(
 ) -> Result<String> {
     let mut text = String::new();
     for tally in summary::tallies(examples, rows, modes) {
-        writeln!(text, "{tally}")?;
+        // A slice is named by the data.
+        writeln!(text, "{}", plain(&tally.to_string()))?;
     }
     let failures = summary::failures(rows);
     if !failures.is_empty() {

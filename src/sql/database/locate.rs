@@ -64,6 +64,10 @@ fn contained(folder: &Path, file: &Path) -> Result<PathBuf> {
             folder.display()
         );
     }
+    // Its name goes to and from scoring processes as JSON.
+    if real.to_str().is_none() {
+        bail!("{}: the path is not UTF-8", real.display());
+    }
     Ok(real)
 }
 

@@ -1,8 +1,10 @@
 //! Opens databases so that a query can only read.
 
+mod functions;
 mod locate;
 mod schema;
 
+pub use functions::{Draws, TIE_BREAK};
 pub use locate::locate;
 pub use schema::schema;
 
@@ -49,13 +51,16 @@ const LIMITS: [(Limit, i32); 10] = [
 /// Opens what [`locate`] found for reading only: a database file, or one built in memory from a trusted `.sql` file.
 ///
 /// `reversed` makes SQLite walk tables backwards where a query leaves the order open, which shows what depends on it.
-pub fn open(file: &Path, reversed: bool) -> Result<Connection> {
+///
+/// Beside the connection comes what must be zero when a query begins.
+pub fn open(file: &Path, reversed: bool) -> Result<(Connection, Draws)> {
     let connection = open_whole(file)?;
+    let draws = functions::add(&connection, reversed)?;
     if reversed {
         connection.execute_batch("PRAGMA reverse_unordered_selects = ON")?;
     }
     confine(&connection).with_context(|| format!("cannot confine database {}", file.display()))?;
-    Ok(connection)
+    Ok((connection, draws))
 }
 
 /// Opens or builds a database, not yet confined.
@@ -72,17 +77,8 @@ fn open_whole(file: &Path) -> Result<Connection> {
 
 /// Opens a file as immutable: SQLite makes no journal, lock or shared-memory file beside it.
 fn open_file(file: &Path) -> Result<Connection> {
-    for pending in ["-wal", "-journal"] {
-        let mut beside = file.as_os_str().to_owned();
-        beside.push(pending);
-        // Immutable mode ignores such a file, so its changes would be silently missing.
-        if fs::metadata(&beside).is_ok_and(|meta| meta.len() > 0) {
-            bail!(
-                "{} holds unsaved changes: open the database once with sqlite3 and close it",
-                Path::new(&beside).display()
-            );
-        }
-    }
+    refuse_truncated(file)?;
+    refuse_pending(file)?;
     refuse_locked(file)?;
     let connection = Connection::open_with_flags(
         uri(file, "?immutable=1"),
@@ -96,10 +92,64 @@ fn open_file(file: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// The first bytes of a file.
+fn header(file: &Path, length: u64) -> Result<Vec<u8>> {
+    let mut header = Vec::new();
+    File::open(file)?.take(length).read_to_end(&mut header)?;
+    Ok(header)
+}
+
+/// SQLite reads missing pages as zeros (https://www.sqlite.org/fileformat.html, section 1.3).
+fn refuse_truncated(file: &Path) -> Result<()> {
+    let header = header(file, 100)?;
+    let length = fs::metadata(file)?.len();
+    if length == 0 {
+        bail!("the file is empty");
+    }
+    let number = |at: usize| -> Option<u64> {
+        let bytes: [u8; 4] = header.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_be_bytes(bytes).into())
+    };
+    let page = match header.get(16..18) {
+        Some([0, 1]) => 65536,
+        Some(size) => u64::from(size[0]) * 256 + u64::from(size[1]),
+        None => return Ok(()),
+    };
+    // The count of pages holds if it was written with the last change.
+    let (Some(pages), Some(change), Some(written)) = (number(28), number(24), number(92)) else {
+        return Ok(());
+    };
+    if header.starts_with(b"SQLite format 3\0") && change == written && length < page * pages {
+        bail!("the file is truncated: {length} bytes of {}", page * pages);
+    }
+    Ok(())
+}
+
+/// Immutable mode ignores a journal beside the file, so its changes would be silently missing.
+fn refuse_pending(file: &Path) -> Result<()> {
+    for (end, starts) in [
+        ("-wal", &b""[..]),
+        ("-journal", b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"),
+    ] {
+        let mut beside = file.as_os_str().to_owned();
+        beside.push(end);
+        let beside = Path::new(&beside);
+        // A journal that is kept but done with has zeros for its first bytes.
+        let pending = fs::metadata(beside).is_ok_and(|meta| meta.len() > 0)
+            && header(beside, 8)?.starts_with(starts);
+        if pending {
+            bail!(
+                "{} holds unsaved changes: open the database once with sqlite3 and close it",
+                beside.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Immutable mode would read beside a writer's lock, and see half of what it writes.
 fn refuse_locked(file: &Path) -> Result<()> {
-    let mut header = Vec::new();
-    File::open(file)?.take(20).read_to_end(&mut header)?;
+    let header = header(file, 20)?;
     // Asking for a lock on a file in WAL mode would make files beside it; its writers are found by the file they make.
     if header.get(18) != Some(&1) {
         return Ok(());
@@ -204,15 +254,19 @@ mod tests {
         let writer = Connection::open(folder.path().join(name)).unwrap();
         writer.execute_batch("CREATE TABLE t(a)").unwrap();
         drop(writer);
-        let connection = open(&folder.path().join(name), false).unwrap();
+        let (connection, _) = open(&folder.path().join(name), false).unwrap();
         assert!(connection.prepare("SELECT a FROM t").is_ok());
     }
 
     #[test]
     fn what_is_no_database_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let message =
-            |name: &str| format!("{:#}", open(&folder.path().join(name), false).unwrap_err());
+        let message = |name: &str| {
+            format!(
+                "{:#}",
+                open(&folder.path().join(name), false).err().unwrap()
+            )
+        };
         fs::write(
             folder.path().join("text.db"),
             "no database, but long enough\n".repeat(99),
@@ -234,9 +288,44 @@ mod tests {
             .unwrap();
         let error = format!(
             "{:#}",
-            open(&folder.path().join("w.db"), false).unwrap_err()
+            open(&folder.path().join("w.db"), false).err().unwrap()
         );
         assert!(error.contains("w.db-wal holds unsaved changes"), "{error}");
+    }
+
+    #[test]
+    fn a_truncated_or_empty_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("t.db");
+        let writer = Connection::open(&file).unwrap();
+        writer
+            .execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)")
+            .unwrap();
+        drop(writer);
+        let whole = fs::read(&file).unwrap();
+        let error = |bytes: &[u8]| {
+            fs::write(&file, bytes).unwrap();
+            format!("{:#}", open(&file, false).err().unwrap())
+        };
+        assert!(error(&whole[..whole.len() - 1]).contains("the file is truncated"));
+        assert!(error(b"").contains("the file is empty"));
+    }
+
+    #[test]
+    fn a_journal_that_is_done_with_is_no_hindrance() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p.db");
+        let writer = Connection::open(&file).unwrap();
+        let script = "PRAGMA journal_mode = PERSIST; CREATE TABLE t(a); INSERT INTO t VALUES (1)";
+        writer.execute_batch(script).unwrap();
+        assert!(
+            fs::metadata(folder.path().join("p.db-journal"))
+                .unwrap()
+                .len()
+                > 0
+        );
+        drop(writer);
+        assert!(open(&file, false).is_ok());
     }
 
     #[test]
@@ -247,7 +336,7 @@ mod tests {
         writer
             .execute_batch("CREATE TABLE t(a); BEGIN EXCLUSIVE")
             .unwrap();
-        let error = format!("{:#}", open(&file, false).unwrap_err());
+        let error = format!("{:#}", open(&file, false).err().unwrap());
         assert!(
             error.contains("w.db: another process has it locked"),
             "{error}"
@@ -262,7 +351,7 @@ mod tests {
         let file = folder.path().join("x.sql");
         fs::write(&file, "CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
         let first = |reversed, sql: &str| -> i64 {
-            let connection = open(&file, reversed).unwrap();
+            let (connection, _) = open(&file, reversed).unwrap();
             connection.query_row(sql, [], |row| row.get(0)).unwrap()
         };
         let [open, closed] = [
