@@ -2,7 +2,7 @@
 
 use super::modes::{self, Mode};
 use super::process::Process;
-use super::session::{Event, Query};
+use super::session::{Event, Query, Side};
 use super::worker::{Job, Message, Reply, Setup};
 use crate::sql::execute::SqlError;
 use anyhow::{Result, bail};
@@ -127,7 +127,7 @@ impl Worker {
             let Some((place, job)) = told.front_mut() else {
                 return Ok(());
             };
-            let end = match self.wait()? {
+            let end = match self.wait(job.patience)? {
                 End::Lost(None, error) if unexplained == MAX_UNEXPLAINED => {
                     self.process = None;
                     End::Done(job.given_up(&self.modes, error))
@@ -165,7 +165,7 @@ impl Worker {
     }
 
     /// Waits for the answer to the job that was told first.
-    fn wait(&mut self) -> Result<End> {
+    fn wait(&self, patience: u32) -> Result<End> {
         let Some(process) = &self.process else {
             bail!("no process to wait for");
         };
@@ -179,7 +179,12 @@ impl Worker {
                     (running, limit) = (None, BETWEEN);
                 }
                 Ok(Message::Event(Event::Running(query))) => {
-                    (running, limit) = (Some(query), self.setup.options.timeout + GRACE);
+                    let deadlines = match query.side {
+                        Side::Predicted => 1,
+                        Side::Gold => patience,
+                    };
+                    let timeout = self.setup.options.timeout * deadlines;
+                    (running, limit) = (Some(query), timeout + GRACE);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let timeout = self.setup.options.timeout.as_millis() as u64;

@@ -77,9 +77,11 @@ impl Desk {
     }
 
     /// Begins a row. `known` are outcomes of queries that must not run again: they took their process with them.
-    pub fn session<'a>(&'a mut self, known: &'a [(Query, SqlError)]) -> Session<'a> {
+    /// Its reference query may take `patience` deadlines.
+    pub fn session<'a>(&'a mut self, known: &'a [(Query, SqlError)], patience: u32) -> Session<'a> {
         let left = self.options.timeout;
         Session {
+            patience,
             desk: self,
             known,
             left,
@@ -120,6 +122,7 @@ impl Desk {
 pub struct Session<'a> {
     desk: &'a mut Desk,
     known: &'a [(Query, SqlError)],
+    patience: u32,
     /// What is left of the deadline of the predicted queries.
     left: Duration,
     /// The row's own database, whose results several modes may ask for; those of a suite's other databases are not kept.
@@ -160,7 +163,8 @@ impl Session<'_> {
         if let Some(error) = self.known(&query) {
             return Rc::new(Err(error));
         }
-        let outcome = Rc::new(self.desk.run(&query, self.desk.options.timeout));
+        let timeout = self.desk.options.timeout * self.patience;
+        let outcome = Rc::new(self.desk.run(&query, timeout));
         self.desk.keep(query, &outcome);
         outcome
     }

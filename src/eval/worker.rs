@@ -47,6 +47,9 @@ pub struct Job {
     pub gold_sql: Option<String>,
     /// Queries that must not run again, and what they did.
     pub known: Vec<(Query, SqlError)>,
+    /// How many deadlines its reference query may take: more than one if it was seen to need less, since then only a busy
+    /// machine is in its way.
+    pub patience: u32,
 }
 
 impl Job {
@@ -59,6 +62,7 @@ impl Job {
             predicted_sql: text("predicted_sql"),
             gold_sql: text("gold_sql"),
             known: Vec::new(),
+            patience: 1,
         }
     }
 
@@ -154,7 +158,7 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
         scored: extract(predicted),
         gold: job.gold_sql.as_deref().unwrap_or_default(),
     };
-    let mut session = desk.session(&job.known);
+    let mut session = desk.session(&job.known, job.patience);
     match job.task {
         Task::Gold => Reply::Gold(gold_fault(&texts, job, modes, &mut session)),
         Task::Score => Reply::Scores(score(&texts, modes, |mode| job.suits(mode), &mut session)),

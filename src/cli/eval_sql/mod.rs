@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Deadlines that a reference query may take which needed less than one when it was checked.
+const PATIENCE: u32 = 10;
+
 /// Rows from which on progress is shown.
 const LONG: usize = 500;
 
@@ -54,12 +57,17 @@ pub fn run(args: Args) -> Result<()> {
     let waiting: Vec<usize> = (0..examples.len())
         .filter(|row| scored.rows[*row].is_none())
         .collect();
-    let jobs = waiting
-        .iter()
-        .map(|&row| (golds.home[row], Job::of(&examples[row], Task::Score)));
+    let job = |&row: &usize| {
+        let mut job = Job::of(&examples[row], Task::Score);
+        if !broken.contains_key(&row) {
+            job.patience = PATIENCE;
+        }
+        (golds.home[row], job)
+    };
+    let jobs: Vec<_> = waiting.iter().map(job).collect();
     let progress = (examples.len() >= LONG).then(|| Progress::new(examples.len(), "rows"));
     let mut done = examples.len() - waiting.len();
-    pool.run(jobs.collect(), |place, reply, elapsed| {
+    pool.run(jobs, |place, reply, elapsed| {
         let Reply::Scores(mut scores) = reply else {
             bail!("a scoring process answered something else");
         };
