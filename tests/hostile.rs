@@ -119,18 +119,25 @@ fn run(fixture: &Fixture, flags: &[&str]) -> (Vec<Value>, Duration, u64) {
 
 /// The peak of the largest child, as far as Linux tells.
 fn memory_of_children(parent: u32) -> u64 {
+    let peaks = children(parent).into_iter().filter_map(|(_, peak)| peak);
+    peaks.max().unwrap_or(0) * 1024
+}
+
+/// Processes that `parent` started, with their peaks in KiB, as far as Linux tells.
+fn children(parent: u32) -> Vec<(u32, Option<u64>)> {
     let Ok(processes) = fs::read_dir("/proc") else {
-        return 0;
+        return Vec::new();
     };
-    let memory = |entry: fs::DirEntry| {
+    let child = |entry: fs::DirEntry| {
         let status = fs::read_to_string(entry.path().join("status")).ok()?;
         let field = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name))?;
             line.split_whitespace().nth(1)?.parse::<u64>().ok()
         };
-        (field("PPid:")? == u64::from(parent)).then(|| field("VmHWM:"))?
+        let is_child = field("PPid:")? == u64::from(parent);
+        is_child.then_some((field("Pid:")? as u32, field("VmHWM:")))
     };
-    processes.flatten().filter_map(memory).max().unwrap_or(0) * 1024
+    processes.flatten().filter_map(child).collect()
 }
 
 #[test]
@@ -245,5 +252,77 @@ fn databases_outside_the_folder_are_out_of_reach() {
                 .starts_with("database: "),
             "{row}"
         );
+    }
+}
+
+/// Starts scoring `rows` and waits until one worker is at work on the first of them.
+#[cfg(target_os = "linux")]
+fn at_work(fixture: &Fixture, timeout_ms: &str) -> (std::process::Child, u32) {
+    let child = Command::new(env!("CARGO_BIN_EXE_factory"))
+        .current_dir(fixture.folder.path())
+        .args([
+            "eval-sql",
+            "preds.jsonl",
+            "--out",
+            "rows.jsonl",
+            "--workers",
+            "1",
+        ])
+        .args(["--timeout-ms", timeout_ms])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    // The journal begins when the reference queries are done and rows are told.
+    while !fs::exists(fixture.path("rows.jsonl.partial")).unwrap() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let workers = children(child.id());
+    assert_eq!(workers.len(), 1, "{workers:?}");
+    (child, workers[0].0)
+}
+
+#[cfg(target_os = "linux")]
+fn kill(process: u32) {
+    let status = Command::new("kill")
+        .args(["-9", &process.to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_process_costs_the_row_that_it_was_at() {
+    let fine = row("SELECT name FROM items", "SELECT name FROM items");
+    let fixture = Fixture::rows(&[row(STUCK, "SELECT 1"), fine.clone(), fine]);
+    let (mut child, worker) = at_work(&fixture, "60000");
+    kill(worker);
+    assert!(child.wait().unwrap().success());
+    let rows = read_rows(fixture.path("rows.jsonl"));
+    assert_eq!(rows[0]["failure_type"], "sql_resource_limit");
+    assert_eq!(
+        rows[0]["predicted_error"],
+        "resource limit: its process ended"
+    );
+    assert!(rows[1..].iter().all(|row| row["exec_match"] == true));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn processes_end_with_whoever_started_them() {
+    let fixture = Fixture::rows(&[row(STUCK, "SELECT 1")]);
+    let (mut child, worker) = at_work(&fixture, "60000");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let start = Instant::now();
+    // Ended but not yet asked about by its new parent, it is a zombie.
+    let runs = || {
+        let status = fs::read_to_string(format!("/proc/{worker}/status"));
+        status.is_ok_and(|status| !status.contains("State:\tZ"))
+    };
+    while runs() {
+        assert!(start.elapsed() < Duration::from_secs(5), "it goes on alone");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
