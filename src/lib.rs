@@ -14,5 +14,6 @@ pub mod adapters;
 pub mod data;
 
 pub mod model;
+pub mod router;
 pub mod run;
 pub mod sql;

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("eval", &["generation", "sql", "data", "run"]),
     ("training", &["adapters", "model", "data", "run"]),
     ("generation", &["adapters", "model"]),
     ("data", &["sql", "model::tokenizer"]),
     ("adapters", &["model"]),
     ("model", &[]),
+    ("router", &[]),
     ("sql", &[]),
     ("run", &[]),
 ];

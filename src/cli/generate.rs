@@ -3,7 +3,9 @@
 use super::device::{DTypeArg, DeviceArg};
 use super::loras::Loras;
 use super::progress::Progress;
+use super::route::{self, RouteArgs};
 use super::{UsageError, note, say};
+use crate::adapters::bank::{Bank, Mixture};
 use crate::data::jsonl;
 use crate::data::record::{self, Turn};
 use crate::data::template::{Renderer, Template};
@@ -11,6 +13,7 @@ use crate::generation::engine::{Adapters, Engine, Event};
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::StopConfig;
 use crate::model::load::Base;
+use crate::router::{self, Decision};
 use crate::run::files::{check_writable, write_atomic};
 use anyhow::{Context, Result};
 use std::io::Write;
@@ -34,6 +37,11 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     loras: Loras,
+    /// Router that gives each row one of the adapters, by its name; a row that it abstains from gets the base.
+    #[arg(long, value_name = "FILE", requires = "data")]
+    route: Option<PathBuf>,
+    #[command(flatten)]
+    routing: RouteArgs,
     /// Base model: a folder, a .gguf file or a hub id [default: the adapter's, else Qwen/Qwen3-0.6B].
     #[arg(long)]
     base: Option<String>,
@@ -107,10 +115,23 @@ pub fn run(args: Args) -> Result<()> {
     template.prepare(&mut base.tokenizer);
     let renderer = Renderer::new(template, &base.tokenizer)?;
     let (bank, mixture) = args.loras.load(&base.decoder)?;
-    let adapters = (!args.loras.is_empty()).then(|| Adapters {
-        bank: &bank,
-        mixtures: vec![mixture],
-        choice: Vec::new(),
+    let decisions = match (&args.route, &args.data, &rows) {
+        (Some(router), Some(data), Some((lines, _))) => {
+            let router = route::read(router)?;
+            let names: Vec<&str> = bank.members().iter().map(|m| m.name.as_str()).collect();
+            router::check_known(&router, &names)?;
+            args.routing.check(&names)?;
+            Some(args.routing.decide(&router, data, lines)?)
+        }
+        _ => None,
+    };
+    let adapters = (!args.loras.is_empty()).then(|| match &decisions {
+        None => Adapters {
+            bank: &bank,
+            mixtures: vec![mixture],
+            choice: Vec::new(),
+        },
+        Some(decisions) => routed(&bank, mixture, decisions),
     });
     let engine = Engine {
         decoder: &base.decoder,
@@ -135,10 +156,37 @@ pub fn run(args: Args) -> Result<()> {
                 prompt.with_context(|| format!("{data}:{}", line.number))
             });
             let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
+            let mut lines = lines;
+            if let Some(decisions) = &decisions {
+                for (line, decision) in lines.iter_mut().zip(decisions) {
+                    route::annotate(line, decision);
+                }
+                note(route::summary(decisions));
+            }
             answer_rows(&engine, lines, &prompts, &args.out_field, out)
         }
         // clap requires --prompt, or --data with --out.
         _ => Err(UsageError("give --prompt, or --data and --out".into()).into()),
+    }
+}
+
+/// Each row the adapter of its route, with that adapter's weight; none where the router abstained.
+fn routed<'a>(bank: &'a Bank, weights: Mixture, decisions: &[Decision]) -> Adapters<'a> {
+    let mut mixtures = vec![Mixture::default()];
+    mixtures.extend(weights.0.into_iter().map(|part| Mixture(vec![part])));
+    let place = |decision: &Decision| {
+        let route = decision.route.as_ref()?;
+        bank.members()
+            .iter()
+            .position(|member| member.name == *route)
+    };
+    Adapters {
+        bank,
+        mixtures,
+        choice: decisions
+            .iter()
+            .map(|decision| place(decision).map_or(0, |member| member + 1))
+            .collect(),
     }
 }
 

@@ -13,6 +13,7 @@ mod loras;
 mod model;
 mod one_line;
 mod progress;
+mod route;
 mod sft;
 mod sql_worker;
 
@@ -39,6 +40,7 @@ enum Command {
     EvalSql(eval_sql::Args),
     EvalCompare(eval_compare::Args),
     EvalChoices(eval_choices::Args),
+    Route(route::Args),
     /// Make data sets.
     Data(data::Args),
     Adapter(adapter::Args),
@@ -75,6 +77,7 @@ impl Command {
             Command::EvalCompare(args) => eval_compare::run(args),
             Command::EvalChoices(args) => eval_choices::run(args),
             Command::SqlWorker => sql_worker::run(),
+            Command::Route(args) => route::run(args),
             Command::Data(args) => data::run(args),
             Command::Adapter(args) => adapter::run(args),
             Command::Model(args) => model::run(args),

@@ -1,0 +1,212 @@
+//! `factory route`: which adapter each row should get, and fitting what decides it.
+
+use super::{UsageError, say};
+use crate::data::jsonl::{self, Line};
+use crate::data::record;
+use crate::router::content::Content;
+use crate::router::{Decision, Router, Row, settle};
+use crate::run::files::{check_apart, check_writable, json, write_atomic};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Decide which adapter each row should get, without labels.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    how: RouteArgs,
+    /// The router.
+    #[arg(long, value_name = "FILE")]
+    router: Option<PathBuf>,
+    /// Rows with a prompt (JSONL).
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// File the rows are written to, with `_route`, `_route_reason` and `_route_confidence`.
+    #[arg(long, value_name = "FILE")]
+    routes_out: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Fit a content router from the rows that each adapter was trained on.
+    Fit {
+        /// An adapter's name and its training rows; at least two.
+        #[arg(long, required = true, value_name = "NAME=TRAIN.jsonl")]
+        adapter: Vec<String>,
+        /// File the router is written to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// How decisions are settled.
+#[derive(Debug, clap::Args)]
+pub struct RouteArgs {
+    /// Route of rows that the router is not sure of [default: none: it abstains].
+    #[arg(long, value_name = "NAME")]
+    pub default_route: Option<String>,
+    /// Least confidence of a decision.
+    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    pub min_confidence: f64,
+    /// Take the route from this field of the row: the only way in which a label is used.
+    #[arg(long, value_name = "FIELD")]
+    pub trust_route_field: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<()> {
+    match (&args.command, &args.router, &args.data, &args.routes_out) {
+        (Some(Command::Fit { adapter, out }), ..) => fit(adapter, out),
+        (None, Some(router), Some(data), Some(out)) => route(&args.how, router, data, out),
+        _ => {
+            let message = "give --router, --data and --routes-out, or `fit`";
+            Err(UsageError(message.into()).into())
+        }
+    }
+}
+
+fn fit(adapters: &[String], out: &Path) -> Result<()> {
+    let mut named = Vec::new();
+    for adapter in adapters {
+        let Some((name, file)) = adapter.split_once('=').filter(|(name, _)| !name.is_empty())
+        else {
+            let message = format!("--adapter {adapter:?} is not NAME=TRAIN.jsonl");
+            return Err(UsageError(message).into());
+        };
+        named.push((name.to_owned(), PathBuf::from(file)));
+    }
+    check_apart(named.iter().map(|(_, file)| file.as_path()), [out]).map_err(UsageError::of)?;
+    check_writable(out)?;
+    let mut prompts = Vec::new();
+    for (name, file) in named {
+        let lines = jsonl::read(&file)?;
+        let texts = lines.iter().map(|line| prompt_text(&file, line));
+        prompts.push((name, texts.collect::<Result<_>>()?));
+    }
+    let (content, fit) = Content::fit(&prompts)?;
+    write_atomic(out, &json(&Router::Content(content))?)?;
+    say(format_args!(
+        "held out: accuracy={:.3} unsure={:.3} (n={})",
+        fit.accuracy, fit.unsure, fit.held_out
+    ))?;
+    say(format_args!("router: {}", out.display()))
+}
+
+/// A row's prompt as one text.
+pub fn prompt_text(path: &Path, line: &Line) -> Result<String> {
+    let turns = record::prompt(path, line)?;
+    let texts: Vec<_> = turns.iter().map(|turn| turn.content.as_str()).collect();
+    Ok(texts.join("\n"))
+}
+
+fn route(how: &RouteArgs, router: &Path, data: &Path, out: &Path) -> Result<()> {
+    check_apart([data, router], [out]).map_err(UsageError::of)?;
+    check_writable(out)?;
+    let router = read(router)?;
+    how.check(&router.routes())?;
+    let mut lines = jsonl::read(data)?;
+    let decisions = how.decide(&router, data, &lines)?;
+    for (line, decision) in lines.iter_mut().zip(&decisions) {
+        annotate(line, decision);
+    }
+    let rows: Vec<_> = lines.iter().map(|line| &line.fields).collect();
+    write_atomic(out, &jsonl::to_bytes(rows)?)?;
+    say(summary(&decisions))?;
+    say(format_args!(
+        "wrote {} ({} rows)",
+        out.display(),
+        lines.len()
+    ))
+}
+
+/// Reads a router's file.
+pub fn read(path: &Path) -> Result<Router> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
+    Router::from_json(&bytes).with_context(|| path.display().to_string())
+}
+
+/// Adds a decision to its row.
+pub fn annotate(line: &mut Line, decision: &Decision) {
+    line.fields
+        .insert("_route".to_owned(), decision.route.clone().into());
+    line.fields
+        .insert("_route_reason".to_owned(), decision.reason.clone().into());
+    line.fields
+        .insert("_route_confidence".to_owned(), decision.confidence.into());
+}
+
+/// `routes: public=64 synthetic=49 abstained=1 (n=114)`
+pub fn summary(decisions: &[Decision]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for decision in decisions {
+        *counts
+            .entry(decision.route.as_deref().unwrap_or(""))
+            .or_insert(0) += 1;
+    }
+    let abstained = counts.remove("").unwrap_or(0);
+    let counts: String = counts
+        .iter()
+        .map(|(route, count)| format!("{route}={count} "))
+        .collect();
+    format!(
+        "routes: {counts}abstained={abstained} (n={})",
+        decisions.len()
+    )
+}
+
+impl RouteArgs {
+    /// Errors unless the flags fit routes of these names.
+    pub fn check(&self, routes: &[&str]) -> Result<()> {
+        if !(0.0..=1.0).contains(&self.min_confidence) {
+            let message = format!(
+                "--min-confidence {} is not from 0 to 1",
+                self.min_confidence
+            );
+            return Err(UsageError(message).into());
+        }
+        match &self.default_route {
+            Some(default) if !routes.contains(&default.as_str()) => {
+                let message = format!("--default-route {default} is none of {}", routes.join(", "));
+                Err(UsageError(message).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One decision a row.
+    pub fn decide(&self, router: &Router, path: &Path, lines: &[Line]) -> Result<Vec<Decision>> {
+        let routes = router.routes();
+        let of_line = |line: &Line| {
+            if let Some(field) = &self.trust_route_field {
+                let route = line.str(path, field)?;
+                if !routes.contains(&route) {
+                    let place = format!("{}:{}", path.display(), line.number);
+                    bail!(
+                        "{place}: field {field:?} says {route:?}, which is none of {}",
+                        routes.join(", ")
+                    );
+                }
+                return Ok(Decision {
+                    route: Some(route.to_owned()),
+                    reason: format!("field {field}, trusted"),
+                    confidence: 1.0,
+                });
+            }
+            let prompt = prompt_text(path, line)?;
+            let row = Row {
+                prompt: &prompt,
+                fields: &line.fields,
+            };
+            let decision = router.decide(&row)?;
+            Ok(settle(
+                decision,
+                self.min_confidence,
+                self.default_route.as_deref(),
+            ))
+        };
+        lines.iter().map(of_line).collect()
+    }
+}
