@@ -3,7 +3,7 @@
 mod common;
 
 use candle_core::{Device, Tensor};
-use common::{MODELS, base, fails, golden, ids, json, largest, ok, text, tiny, workplace};
+use common::{MODELS, answers, base, fails, golden, ids, json, largest, ok, text, tiny, workplace};
 use factory::adapters::bank::{Bank, Member, Mixture};
 use factory::adapters::compose::compose;
 use factory::adapters::config::AdapterConfig;
@@ -254,54 +254,24 @@ fn answers_of_a_mixed_batch_are_those_of_each_row_alone() {
 #[test]
 fn weights_belong_to_the_adapter_before_them() {
     let dir = workplace();
-    let path = |name: &str| text(&dir.path().join(name));
     let (lora, dora) = (
         text(&golden("tiny-llama-lora")),
         text(&golden("tiny-llama-dora")),
     );
-    let answers = |name: &str, flags: &[&str]| {
-        let (data, out) = (path("dev.jsonl"), path(name));
-        let base = tiny();
-        let fixed = [
-            "generate",
-            "--base",
-            &base,
-            "--device",
-            "cpu",
-            "--max-tokens",
-            "8",
-            "--data",
-            &data,
-            "--out",
-            &out,
-        ];
-        ok(&[&fixed[..], flags].concat());
-        std::fs::read(out).unwrap()
-    };
-    let alone = answers("a", &["--lora", &lora]);
+    let base = tiny();
+    let answers = |flags: &[&str]| answers(&dir.path().join("dev.jsonl"), &base, flags);
+    let alone = answers(&["--lora", &lora]);
     assert_eq!(
-        answers(
-            "b",
-            &["--lora", &lora, "--lora", &dora, "--lora-weight", "0"]
-        ),
+        answers(&["--lora", &lora, "--lora", &dora, "--lora-weight", "0"]),
         alone
     );
     assert_eq!(
-        answers(
-            "c",
-            &["--lora", &dora, "--lora-weight", "0", "--lora", &lora]
-        ),
+        answers(&["--lora", &dora, "--lora-weight", "0", "--lora", &lora]),
         alone
     );
-    assert_eq!(
-        answers("d", &["--lora", &lora, "--lora-weight=0"]),
-        answers("e", &[])
-    );
+    assert_eq!(answers(&["--lora", &lora, "--lora-weight=0"]), answers(&[]));
     assert_ne!(
-        answers(
-            "f",
-            &["--lora", &lora, "--lora-weight", "-0.5", "--lora", &dora]
-        ),
+        answers(&["--lora", &lora, "--lora-weight", "-0.5", "--lora", &dora]),
         alone
     );
 }
@@ -332,25 +302,8 @@ fn lora_composes_into_one_adapter_and_dora_does_not() {
         said.contains("largest difference to the sum of its parts: "),
         "{said}"
     );
-    let answers = |name: &str, flags: &[&str]| {
-        let preds = path(name);
-        let fixed = [
-            "generate",
-            "--base",
-            &qwen3,
-            "--device",
-            "cpu",
-            "--max-tokens",
-            "8",
-            "--data",
-            &data,
-            "--out",
-            &preds,
-        ];
-        ok(&[&fixed[..], flags].concat());
-        std::fs::read_to_string(preds).unwrap()
-    };
-    assert_eq!(answers("a", &["--lora", &out]), answers("b", &parts));
+    let answers = |flags: &[&str]| answers(&dir.path().join("dev.jsonl"), &qwen3, flags);
+    assert_eq!(answers(&["--lora", &out]), answers(&parts));
     // Only where nothing was written before.
     let again = [&compose[..], &parts].concat();
     fails(&again, 1, &["composed exists"]);
@@ -372,11 +325,7 @@ fn a_merged_model_answers_as_the_base_with_its_adapters() {
     let dir = workplace();
     let path = |name: &str| text(&dir.path().join(name));
     let [lora, dora] = ["lora", "dora"].map(|kind| text(&golden(&format!("tiny-qwen3-{kind}"))));
-    let (base, out, data) = (
-        text(&golden("tiny-qwen3")),
-        path("merged"),
-        path("dev.jsonl"),
-    );
+    let (base, out) = (text(&golden("tiny-qwen3")), path("merged"));
     let parts = ["--lora", &lora, "--lora-weight", "0.5", "--lora", &dora];
     let merge = [
         "adapter", "merge", "--device", "cpu", "--base", &base, "--out", &out,
@@ -386,24 +335,9 @@ fn a_merged_model_answers_as_the_base_with_its_adapters() {
         said.contains("largest difference to the base with its adapters: "),
         "{said}"
     );
-    let answers = |name: &str, flags: &[&str]| {
-        let preds = path(name);
-        let fixed = [
-            "generate",
-            "--device",
-            "cpu",
-            "--max-tokens",
-            "8",
-            "--data",
-            &data,
-            "--out",
-            &preds,
-        ];
-        ok(&[&fixed[..], flags].concat());
-        std::fs::read_to_string(preds).unwrap()
-    };
-    let apart = answers("b", &[&parts[..], &["--base", &base]].concat());
-    assert_eq!(answers("a", &["--base", &out]), apart);
+    let answers = |base: &str, flags: &[&str]| answers(&dir.path().join("dev.jsonl"), base, flags);
+    let apart = answers(&base, &parts);
+    assert_eq!(answers(&out, &[]), apart);
     let gguf = path("x.gguf");
     std::fs::write(&gguf, "GGUF").unwrap();
     let other = path("other");

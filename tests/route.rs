@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fails, golden, ok, text, tiny};
+use common::{answers, fails, golden, ok, text, tiny};
 use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
@@ -132,33 +132,18 @@ fn a_routed_batch_answers_as_each_adapter_alone() {
     let (router, data) = (fit(&dir), path("mixed.jsonl"));
     let [lora, dora] = ["lora", "dora"].map(|kind| text(&golden(&format!("tiny-llama-{kind}"))));
     let base = tiny();
-    let answers = |name: &str, flags: &[&str]| {
-        let out = path(name);
-        let fixed = [
-            "generate",
-            "--base",
-            &base,
-            "--device",
-            "cpu",
-            "--max-tokens",
-            "8",
-            "--data",
-            &data,
-            "--out",
-            &out,
-        ];
-        ok(&[&fixed[..], flags].concat());
-        rows(&out)
+    let answers = |flags: &[&str]| -> Vec<Value> {
+        let text = answers(&dir.path().join("mixed.jsonl"), &base, flags);
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     };
     let (compact, public) = (format!("compact={lora}"), format!("public={dora}"));
-    let routed = answers(
-        "routed",
-        &["--route", &router, "--lora", &compact, "--lora", &public],
-    );
+    let routed = answers(&["--route", &router, "--lora", &compact, "--lora", &public]);
     let alone = [
-        answers("a", &["--lora", &dora]),
-        answers("b", &["--lora", &lora]),
-        answers("c", &[]),
+        answers(&["--lora", &dora]),
+        answers(&["--lora", &lora]),
+        answers(&[]),
     ];
     for (i, (route, alone)) in [
         (json!("public"), &alone[0]),

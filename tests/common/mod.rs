@@ -113,6 +113,28 @@ pub fn ok(args: &[&str]) -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
+/// The rows of `data` as `factory generate` answers them with `base` and more flags, short and on the CPU.
+#[allow(dead_code)]
+pub fn answers(data: &Path, base: &str, flags: &[&str]) -> String {
+    let out = data.with_extension("preds");
+    let (data, out) = (text(data), text(&out));
+    let fixed = [
+        "generate",
+        "--base",
+        base,
+        "--device",
+        "cpu",
+        "--max-tokens",
+        "8",
+        "--data",
+        &data,
+        "--out",
+        &out,
+    ];
+    ok(&[&fixed[..], flags].concat());
+    fs::read_to_string(out).unwrap()
+}
+
 /// Runs a command that must fail with `code` and one line on stderr that holds every one of `parts`.
 #[allow(dead_code)]
 pub fn fails(args: &[&str], code: i32, parts: &[&str]) {
