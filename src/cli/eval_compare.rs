@@ -42,8 +42,13 @@ pub fn run(args: Args) -> Result<()> {
     say(format_args!("a: {column}={}", shown(&paired.a)))?;
     say(format_args!("b: {column}={}", shown(&paired.b)))?;
     let flips = format!("gained={} lost={}", paired.gained.len(), paired.lost.len());
+    let p = if *p < 1e-4 {
+        format!("{p:.1e}")
+    } else {
+        format!("{p:.4}")
+    };
     say(format_args!(
-        "difference={:+.3} p={p:.4} {flips} (exact McNemar)",
+        "difference={:+.3} p={p} {flips} (exact McNemar)",
         paired.difference
     ))?;
     for (what, names) in [("gained", &paired.gained), ("lost", &paired.lost)] {
