@@ -20,7 +20,6 @@ const GRACE: Duration = Duration::from_millis(250);
 const BETWEEN: Duration = Duration::from_secs(90);
 /// How often a row may cost a worker its life without a query to blame; then the row is given up.
 const MAX_UNEXPLAINED: usize = 2;
-
 /// Jobs that a worker has been told: the one that it does and the next.
 const AHEAD: usize = 2;
 
@@ -140,6 +139,8 @@ impl Worker {
                     told.pop_front();
                     (start, unexplained) = (Instant::now(), 0);
                     if !go_on {
+                        // What else it was told must not answer the next run.
+                        self.process = None;
                         return Ok(());
                     }
                     if self.process.is_some() {
