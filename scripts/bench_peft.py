@@ -3,6 +3,7 @@
 Needs the release build and the peers' folder of scripts/peers.sh. Uses only the standard library itself:
     python3 scripts/bench_peft.py --b1 DIR [--peers .peers] [--repeats 3]
 DIR is the evals folder of the PostTrainLLM repository (sql-poc-expanded/train.jsonl is used). Close everything else first.
+"whole" computes every row whole, as PEFT does; "grouped" forms batches of one schema and computes its tokens once.
 """
 import argparse
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 WARM = 3  # first steps, left out on both sides
 STEPS = {1: 33, 8: 11}
+WAYS = {"whole": "--no-share-prefix", "grouped": "--group-prefix"}
 
 
 def main():
@@ -29,28 +31,33 @@ def main():
     data = a.b1 / "sql-poc-expanded" / "train.jsonl"
     gguf = a.base or subprocess.check_output([HERE / "fetch_base.sh"], text=True).strip()
     hf = subprocess.check_output([HERE / "peers.sh", a.peers], text=True).strip()
-    print("| batch | adapter | factory tokens/s | PEFT tokens/s | ratio | factory peak GB | PEFT peak GB | ratio |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| batch | adapter | rows | factory tokens/s | PEFT tokens/s | ratio | factory peak GB | PEFT peak GB | ratio |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for batch in STEPS:
         for adapter in ["lora", "dora"]:
-            runs = [
-                (ours(a.factory, gguf, data, batch, adapter), peft(a.peers, hf, data, batch, adapter))
-                for _ in range(a.repeats)
-            ]
-            (speed, memory), (peft_speed, peft_memory) = ([statistics.median(x) for x in zip(*side)] for side in zip(*runs))
-            print(
-                f"| {batch} | {adapter} | {speed:.0f} | {peft_speed:.0f} | {speed / peft_speed:.2f} "
-                f"| {memory:.2f} | {peft_memory:.2f} | {memory / peft_memory:.2f} |",
-                flush=True,
-            )
+            ways = [way for way in WAYS if batch > 1 or way == "whole"]
+            runs = {who: [] for who in [*ways, "peft"]}
+            for _ in range(a.repeats):
+                for way in ways:
+                    runs[way].append(ours(a.factory, gguf, data, batch, adapter, WAYS[way]))
+                runs["peft"].append(peft(a.peers, hf, data, batch, adapter))
+            median = {who: [statistics.median(x) for x in zip(*found)] for who, found in runs.items()}
+            peft_speed, peft_memory = median["peft"]
+            for way in ways:
+                speed, memory = median[way]
+                print(
+                    f"| {batch} | {adapter} | {way} | {speed:.0f} | {peft_speed:.0f} | {speed / peft_speed:.2f} "
+                    f"| {memory:.2f} | {peft_memory:.2f} | {memory / peft_memory:.2f} |",
+                    flush=True,
+                )
 
 
-def ours(factory, base, data, batch, adapter):
+def ours(factory, base, data, batch, adapter, way):
     """Tokens a second after the warm steps, and peak GB."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "adapter"
         command = [factory, "sft", "--device", "cpu", "--base", base, "--data", data, "--out", out]
-        command += ["--batch", str(batch), "--steps", str(STEPS[batch]), *(["--dora"] if adapter == "dora" else [])]
+        command += ["--batch", str(batch), "--steps", str(STEPS[batch]), way, *(["--dora"] if adapter == "dora" else [])]
         memory = run(command)[1]
         steps = [json.loads(line) for line in (out / "metrics.jsonl").open()]
     tokens = sum(s["tokens_per_s"] * batch / s["rows_per_s"] for s in steps[WARM:])

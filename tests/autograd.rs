@@ -13,7 +13,8 @@ use factory::model::head::Label;
 use factory::model::linear::Gradients;
 use factory::model::load::Base;
 use factory::model::ops::Path as OpsPath;
-use factory::training::sft::{Example, pack};
+use factory::training::packing::pack;
+use factory::training::sft::Example;
 use std::collections::{BTreeMap, HashMap};
 
 const DEV: Device = Device::Cpu;
@@ -306,6 +307,8 @@ fn gradients_through_dropout_equal_autograd() {
         let labels: Vec<(u32, u32)> = labels.map(|i| (i as u32 - 1, row.tokens[i])).collect();
         let loss = oracle.loss(&row.tokens, &labels).unwrap();
         let what = format!("dropout, dora {dora}");
-        assert_same(&what, &base, &adapter, &oracle, pack([&row]), &loss);
+        let packed = pack([&row], true);
+        let packed = (packed.batch, packed.labels);
+        assert_same(&what, &base, &adapter, &oracle, packed, &loss);
     }
 }

@@ -8,7 +8,7 @@ use factory::adapters::bank::{Bank, Member, Mixture};
 use factory::adapters::compose::compose;
 use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
-use factory::adapters::peft;
+use factory::adapters::stored;
 use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::{Answer, StopConfig};
@@ -167,7 +167,7 @@ fn mixtures_have_the_logits_of_peft() {
                 .enumerate()
             {
                 let name = member[0].as_str().unwrap();
-                let adapter = peft::load(&golden(name), &base.decoder).unwrap();
+                let adapter = stored::load(&golden(name), &base.decoder).unwrap();
                 members.push(Member {
                     name: name.to_owned(),
                     adapter,

@@ -358,8 +358,8 @@ fn an_adapter_for_another_base_is_refused_whole() {
     let adapter = text(&golden("tiny-qwen3-lora"));
     let parts = [
         "does not fit this base",
-        "layers.0-1.mlp.down_proj.lora_A.weight is [2, 96], expected [2, 80]",
-        "layers.0-1.self_attn.q_proj.lora_B.weight is [128, 2], expected [64, 2]",
+        "layers.0-1.mlp.down_proj.lora_A is [2, 96], expected [2, 80]",
+        "layers.0-1.self_attn.q_proj.lora_B is [128, 2], expected [64, 2]",
     ];
     fails(
         &[

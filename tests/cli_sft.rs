@@ -414,3 +414,109 @@ fn the_doctor_finds_this_machine_well() {
     assert!(report.contains("10/10"), "{report}");
     assert!(report.lines().count() <= 24, "one screen: {report}");
 }
+
+/// Rows of two schemas, which alternate.
+fn schemas(dir: &Path) {
+    let row = |i: usize| {
+        let schema = ["pens(id, colour, price)", "ships(name, flag, tons)"][i % 2];
+        let prompt = format!("Schema: {schema}\nCount {i}");
+        serde_json::json!({"instruction": prompt, "response": format!("select {i};")}).to_string()
+    };
+    let rows: String = (0..8).map(|i| row(i) + "\n").collect();
+    fs::write(dir.join("schemas.jsonl"), rows).unwrap();
+}
+
+#[test]
+fn a_shared_prefix_is_computed_once_and_changes_no_loss() {
+    let dir = workplace();
+    schemas(dir.path());
+    let recipe = ["--dora", "--steps", "12", "--lr", "0.01"];
+    let run = |out: &str, more: &[&str]| {
+        sft(
+            dir.path(),
+            "schemas.jsonl",
+            out,
+            &[&recipe[..], more].concat(),
+        );
+        let metrics = metrics(&dir.path().join(out)).into_iter();
+        let values = metrics.map(|m| ["loss", "shared"].map(|key| m[key].as_f64().unwrap()));
+        values.collect::<Vec<_>>()
+    };
+    let (shared, whole) = (run("shared", &[]), run("whole", &["--no-share-prefix"]));
+    let mut spared = 0.0;
+    for ([loss, share], [expected, none]) in shared.iter().zip(&whole) {
+        assert!((loss - expected).abs() < 1e-4, "{loss} is not {expected}");
+        assert_eq!(*none, 0.0);
+        spared += share / shared.len() as f64;
+    }
+    assert!(shared[0][0] > shared[11][0], "nothing was learned");
+    // Grouped, both rows of a batch have one schema.
+    let grouped = run("grouped", &["--group-prefix"]);
+    assert!(
+        spared > 0.05 && grouped.iter().all(|[_, share]| *share > 0.25),
+        "{spared} {grouped:?}"
+    );
+    // Every row has a mask of its own.
+    let dropped = run("dropped", &["--dropout", "0.1"]);
+    assert!(dropped.iter().all(|[_, share]| *share == 0.0));
+}
+
+#[test]
+fn an_inspected_batch_shows_what_is_shared() {
+    let dir = workplace();
+    schemas(dir.path());
+    let more = ["--inspect-batch", "1", "--group-prefix"];
+    let shown = sft(dir.path(), "schemas.jsonl", "none", &more);
+    for part in [
+        "batch 1: 3 segments",
+        "  shared: tokens 0..",
+        "Schema: ",
+        " behind the ",
+    ] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+}
+
+#[test]
+fn the_adapter_that_answers_best_is_kept_and_patience_ends_the_run() {
+    let dir = workplace();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("pens.sql"), "CREATE TABLE pens (id INTEGER);").unwrap();
+    let row = serde_json::json!({"id": "a", "prompt": "count 1", "gold_sql": "SELECT id FROM pens", "db": "pens"});
+    fs::write(path("eval.jsonl"), row.to_string() + "\n").unwrap();
+    let (rows, db) = (text(&path("eval.jsonl")), text(dir.path()));
+    let eval = ["--eval-data", &rows, "--eval-db", &db, "--eval-every", "4"];
+    let recipe = [
+        "--steps",
+        "100",
+        "--save-every",
+        "4",
+        "--lr",
+        "0.01",
+        "--patience",
+        "2",
+    ];
+    sft(
+        dir.path(),
+        "train.jsonl",
+        "run",
+        &[&recipe[..], &eval].concat(),
+    );
+    // No answer is ever right: the first evaluation stays the best, and two more are waited for.
+    let metrics = metrics(&path("run"));
+    assert_eq!(metrics.len(), 12);
+    let measured = |m: &serde_json::Value| m["execution_accuracy"].as_f64();
+    let evaluated: Vec<usize> = (0..12)
+        .filter(|&i| measured(&metrics[i]).is_some())
+        .collect();
+    assert_eq!(evaluated, [3, 7, 11]);
+    let adapter = |folder: &str| fs::read(path(folder).join("adapter_model.safetensors")).unwrap();
+    assert!(
+        adapter("run") == adapter("run/checkpoint-4"),
+        "another adapter"
+    );
+    assert!(adapter("run") != adapter("run/checkpoint-8"));
+    assert!(!path("run/best").exists());
+    let missing = ["sft", "--data", "x", "--eval-data", &rows];
+    fails(&missing, 2, &["required arguments"]);
+}

@@ -6,15 +6,18 @@ mod common;
 use candle_core::{DType, Device, Tensor};
 use common::{MODELS, base, distance, golden, greedy, ids, json, largest};
 use factory::adapters::lora::Adapter;
-use factory::adapters::peft;
+use factory::adapters::stored;
 use factory::model::batch::Batch;
 use factory::model::linear::Gradients;
 use factory::model::load::Base;
 use factory::model::ops::Path as OpsPath;
 use factory::training::config::{Length, TrainConfig};
+use factory::training::optim::Optimizer;
+use factory::training::packing::pack;
 use factory::training::sft::Example;
 use factory::training::trainer::{loss_and_gradient, train};
 use serde_json::Value;
+use std::ops::ControlFlow;
 
 /// Adapters under tests/goldens, and the base of each.
 const ADAPTERS: [(&str, &str); 8] = [
@@ -82,7 +85,7 @@ fn gradient(
 ) -> (f64, Gradients) {
     let (mut gradients, mut loss) = (Gradients::default(), 0.0);
     for rows in micro_batches {
-        let rows: Vec<&Example> = rows.iter().collect();
+        let rows = pack(*rows, true);
         loss += loss_and_gradient(&base.decoder, adapter, &rows, labels, &mut gradients).unwrap();
     }
     (loss, gradients)
@@ -94,7 +97,7 @@ fn a_training_step_has_the_loss_and_gradients_of_peft() {
         for path in PATHS {
             let name = format!("{model}-{kind}");
             let base = base_on(model, path);
-            let adapter = peft::load(&golden(&name), &base.decoder).unwrap();
+            let adapter = stored::load(&golden(&name), &base.decoder).unwrap();
             let step = json(&format!("{name}/step.json"));
             let rows = step_rows(&step);
             let labels = step["labels"].as_u64().unwrap() as usize;
@@ -128,7 +131,7 @@ fn ten_steps_have_the_losses_and_norms_of_peft() {
         for path in PATHS {
             let base = base_on(model, path);
             let folder = format!("{model}-{kind}");
-            let mut adapter = peft::load(&golden(&folder), &base.decoder).unwrap();
+            let mut adapter = stored::load(&golden(&folder), &base.decoder).unwrap();
             let step = json(&format!("{folder}/step.json"));
             let expected = &step["training"];
             let rows = step_rows(&step);
@@ -140,10 +143,19 @@ fn ten_steps_have_the_losses_and_norms_of_peft() {
                 ..TrainConfig::default()
             };
             let mut steps = Vec::new();
-            train(&base.decoder, &mut adapter, &rows, None, &config, |m, _| {
-                steps.push(m.clone());
-                Ok(())
-            })
+            let mut optimizer = Optimizer::new(base.decoder.path, config.weight_decay);
+            train(
+                &base.decoder,
+                &mut adapter,
+                &mut optimizer,
+                &rows,
+                None,
+                &config,
+                |m, _, _| {
+                    steps.push(m.clone());
+                    Ok(ControlFlow::Continue(()))
+                },
+            )
             .unwrap();
             assert_eq!(steps.len(), 10);
             let mut worst = 0f64;
@@ -173,7 +185,7 @@ fn bf16_stays_near_f32() {
         let folder = golden(model);
         let base = Base::load(folder.to_str().unwrap(), DType::BF16, &Device::Cpu).unwrap();
         assert_eq!(base.decoder.path, OpsPath::Portable);
-        let adapter = peft::load(&golden(&name), &base.decoder).unwrap();
+        let adapter = stored::load(&golden(&name), &base.decoder).unwrap();
         let step = json(&format!("{name}/step.json"));
         let rows = step_rows(&step);
         let labels = step["labels"].as_u64().unwrap() as usize;

@@ -4,7 +4,7 @@ mod common;
 
 use candle_core::{DType, Device, Tensor};
 use common::json;
-use factory::adapters::peft;
+use factory::adapters::stored;
 use factory::model::batch::Batch;
 use factory::model::linear::Delta;
 use factory::model::load::Base;
@@ -22,7 +22,7 @@ fn every_logit_of_a_base() {
     };
     let base = Base::load(&var("FACTORY_BASE").unwrap(), DType::F32, &Device::Cpu).unwrap();
     let adapter = var("FACTORY_LORA").ok().filter(|f| !f.is_empty());
-    let adapter = adapter.map(|folder| peft::load(Path::new(&folder), &base.decoder).unwrap());
+    let adapter = adapter.map(|folder| stored::load(Path::new(&folder), &base.decoder).unwrap());
     let mut tensors = HashMap::new();
     for (i, prompt) in json("smollm2.json")["prompts"]
         .as_array()

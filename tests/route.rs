@@ -215,29 +215,15 @@ fn bad_routers_and_flags_are_named() {
         &["NAME=TRAIN.jsonl"],
     );
     let train = path("compact.jsonl");
-    fails(
-        &[
-            "route",
-            "fit",
-            "--adapter",
-            &format!("a={train}"),
-            "--out",
-            &out,
-        ],
-        1,
-        &["at least two routes"],
-    );
-    fails(
-        &[
-            "route",
-            "fit",
-            "--adapter",
-            &format!("a={train}"),
-            "--out",
-            &train,
-        ],
-        2,
-        &["named twice"],
-    );
+    let named = format!("a={train}");
+    let fit = |out: &str, code, part| {
+        fails(
+            &["route", "fit", "--adapter", &named, "--out", out],
+            code,
+            &[part],
+        );
+    };
+    fit(&out, 1, "at least two routes");
+    fit(&train, 2, "named twice");
     assert!(!fs::exists(&out).unwrap());
 }

@@ -9,7 +9,7 @@ use crate::model::linear::{Delta, Site};
 use crate::model::ops::{self, LowRank};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// An adapter and what it is called.
@@ -21,6 +21,8 @@ pub struct Member {
 /// Adapters of one base.
 pub struct Bank {
     members: Vec<Member>,
+    /// Of each DoRA member its gain ∘ B, so that a batch need not form it.
+    gained: Vec<BTreeMap<Site, Tensor>>,
 }
 
 /// Members of a bank with their weights; empty is the base alone.
@@ -49,7 +51,11 @@ impl Bank {
             "two adapters are called {}: name them with NAME=FOLDER",
             repeated.join(", ")
         );
-        Ok(Self { members })
+        let gained = members.iter().map(|member| gained(&member.adapter));
+        Ok(Self {
+            gained: gained.collect::<candle_core::Result<_>>()?,
+            members,
+        })
     }
 
     /// The members, in the order in which mixtures number them.
@@ -61,6 +67,18 @@ impl Bank {
     pub fn rows<'a>(&'a self, runs: Vec<(Range<usize>, &'a Mixture)>) -> Rows<'a> {
         Rows { bank: self, runs }
     }
+}
+
+/// The rows of each B times their gain, where there are gains.
+fn gained(adapter: &Adapter) -> candle_core::Result<BTreeMap<Site, Tensor>> {
+    let mut found = BTreeMap::new();
+    for (site, module) in &adapter.modules {
+        if let Some(dora) = &module.dora {
+            let gain = dora.gain().unsqueeze(1)?;
+            found.insert(*site, module.b.broadcast_mul(&gain)?);
+        }
+    }
+    Ok(found)
 }
 
 /// A bank over the rows of one batch.
@@ -104,7 +122,7 @@ impl Delta for Rows<'_> {
                 changes.push(LowRank {
                     rows: rows.clone(),
                     a: &module.a,
-                    b: &module.b,
+                    b: self.bank.gained[member].get(&site).unwrap_or(&module.b),
                     gain: module.dora.as_ref().map(|dora| dora.gain()),
                     scale: adapter.config.scale_of(site),
                     weight,

@@ -3,10 +3,9 @@
 use super::bank::{Bank, Mixture};
 use super::config::{AdapterConfig, MAX_RANK};
 use super::lora::{Adapter, Module};
-use super::pattern::Patterns;
 use crate::model::decoder::Decoder;
-use crate::model::linear::{Projection, Site};
-use anyhow::{Context, Result, ensure};
+use crate::model::linear::Site;
+use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,52 +61,16 @@ pub fn compose(bank: &Bank, mixture: &Mixture, decoder: &Decoder) -> Result<Adap
         .iter()
         .filter_map(|(member, _)| member.adapter.config.base.clone())
         .collect();
-    let mut config = config_of(&modules, decoder)?;
+    let mut ranks = BTreeMap::new();
+    for (site, module) in &modules {
+        ranks.insert(*site, module.a.dim(0)?);
+    }
+    let mut config = AdapterConfig::of_ranks(&ranks, None)?;
+    let base = decoder.projections().map(|(site, _)| site);
+    config.complete = config
+        .lacking(base, |site| ranks.contains_key(&site))
+        .is_empty();
     // Whose adapters are for different bases was asked for one, and knows.
     config.base = bases.into_iter().next();
     Ok(Adapter::new(config, modules, decoder.path))
-}
-
-/// Scale 1 everywhere: alpha equals the rank, which patterns name where it is not the largest.
-fn config_of(modules: &BTreeMap<Site, Module>, decoder: &Decoder) -> Result<AdapterConfig> {
-    let mut ranks: BTreeMap<Site, usize> = BTreeMap::new();
-    for (site, module) in modules {
-        ranks.insert(*site, module.a.dim(0)?);
-    }
-    let most = ranks.values().copied().max().context("no modules")?;
-    let targets: Vec<Projection> = Projection::ALL
-        .into_iter()
-        .filter(|p| ranks.keys().any(|site| site.projection == *p))
-        .collect();
-    let mut patterns = Vec::new();
-    for &target in &targets {
-        let of_target: BTreeSet<usize> = ranks
-            .iter()
-            .filter(|(site, _)| site.projection == target)
-            .map(|(_, rank)| *rank)
-            .collect();
-        match Vec::from_iter(of_target)[..] {
-            [rank] if rank == most => {}
-            [rank] => patterns.push((target.name().to_owned(), rank)),
-            // No pattern may match another layer too: the dots of a name match any character, the digits only themselves.
-            _ => patterns.extend(
-                ranks
-                    .iter()
-                    .filter(|(site, rank)| site.projection == target && **rank != most)
-                    .map(|(site, rank)| (site.to_string(), *rank)),
-            ),
-        }
-    }
-    let alphas = patterns
-        .iter()
-        .map(|(name, rank)| (name.clone(), *rank as f64));
-    Ok(AdapterConfig {
-        rank_pattern: Patterns::new(patterns.clone())?,
-        alpha_pattern: Patterns::new(alphas)?,
-        complete: decoder
-            .projections()
-            .all(|(site, _)| !targets.contains(&site.projection) || ranks.contains_key(&site)),
-        targets,
-        ..AdapterConfig::new(most, most as f64)
-    })
 }

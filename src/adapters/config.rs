@@ -4,6 +4,7 @@ use super::pattern::Patterns;
 use crate::model::linear::{Projection, Site};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Hyper-parameters of an adapter.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +71,56 @@ impl AdapterConfig {
             complete: true,
             base: None,
         }
+    }
+
+    /// LoRA of these ranks, which patterns name where they are not the largest; `alpha` everywhere, or at each site its rank,
+    /// which is scale 1. Whether every layer has every target is not known.
+    pub fn of_ranks(ranks: &BTreeMap<Site, usize>, alpha: Option<f64>) -> Result<Self> {
+        let most = ranks.values().copied().max().context("no modules")?;
+        let mut config = Self {
+            complete: false,
+            ..Self::new(most, alpha.unwrap_or(most as f64))
+        };
+        config.target_sites(ranks.keys().copied());
+        let mut patterns = Vec::new();
+        for target in &config.targets {
+            let of_target = || ranks.iter().filter(|(site, _)| site.projection == *target);
+            let different: BTreeSet<usize> = of_target().map(|(_, rank)| *rank).collect();
+            match Vec::from_iter(different)[..] {
+                [rank] if rank == most => {}
+                [rank] => patterns.push((target.name().to_owned(), rank)),
+                // No pattern may match another layer too: the dots of a name match any character, the digits only themselves.
+                _ => patterns.extend(
+                    of_target()
+                        .filter(|(_, rank)| **rank != most)
+                        .map(|(site, rank)| (site.to_string(), *rank)),
+                ),
+            }
+        }
+        if alpha.is_none() {
+            let alphas = patterns
+                .iter()
+                .map(|(name, rank)| (name.clone(), *rank as f64));
+            config.alpha_pattern = Patterns::new(alphas)?;
+        }
+        config.rank_pattern = Patterns::new(patterns)?;
+        Ok(config)
+    }
+
+    /// Sets the targets to the projections of `sites`.
+    pub fn target_sites(&mut self, sites: impl Iterator<Item = Site>) {
+        let projections: BTreeSet<_> = sites.map(|site| site.projection).collect();
+        self.targets = projections.into_iter().collect();
+    }
+
+    /// Sites of a base that are targets by their projection, and that `has` does not know.
+    pub fn lacking(
+        &self,
+        base: impl Iterator<Item = Site>,
+        has: impl Fn(Site) -> bool,
+    ) -> Vec<Site> {
+        base.filter(|site| self.targets.contains(&site.projection) && !has(*site))
+            .collect()
     }
 
     /// Inner dimension at `site`.
@@ -176,14 +227,16 @@ impl AdapterConfig {
     }
 }
 
-fn rank_value(value: &Value) -> Result<usize> {
+/// A rank in a config.
+pub fn rank_value(value: &Value) -> Result<usize> {
     let rank = value.as_u64().filter(|r| (1..=MAX_RANK).contains(r));
     let rank =
         rank.with_context(|| format!("is {value}, expected a whole number from 1 to {MAX_RANK}"))?;
     Ok(rank as usize)
 }
 
-fn alpha_value(value: &Value) -> Result<f64> {
+/// An alpha, or a scale, in a config.
+pub fn alpha_value(value: &Value) -> Result<f64> {
     let alpha = value.as_f64().filter(|a| a.abs() <= MAX_ALPHA);
     alpha.with_context(|| format!("is {value}, expected a number of at most {MAX_ALPHA}"))
 }

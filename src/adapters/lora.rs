@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 
 /// The parameters on one projection.
+#[derive(Clone)]
 pub struct Module {
     /// `[r, in]`
     pub a: Tensor,
@@ -24,6 +25,7 @@ pub struct Module {
 }
 
 /// DoRA's magnitude and what follows from it, A, B and W; see [`Adapter::refresh`].
+#[derive(Clone)]
 pub struct Magnitude {
     /// m `[out]`
     pub m: Tensor,
@@ -53,25 +55,27 @@ impl Magnitude {
         })
     }
 
-    /// ‖w + s·b·A‖² = ‖w‖² + 2s·b·(A·w) + s²·b·(A·Aᵀ)·bᵀ for each row: B·A is never formed.
-    fn refresh(&mut self, path: Path, [a, b, weight]: [&Tensor; 3], scale: f64) -> Result<()> {
+    /// n and m/n for these A and B over this weight: ‖w + s·b·A‖² = ‖w‖² + 2s·b·(A·w) + s²·b·(A·Aᵀ)·bᵀ for each row, so that
+    /// B·A is never formed.
+    fn of(&self, path: Path, [a, b, weight]: [&Tensor; 3], scale: f64) -> Result<(Tensor, Tensor)> {
         let wa = ops::matmul(path, &weight.to_dtype(DType::F32)?, &a.t()?)?;
         let gram = ops::matmul(path, a, &a.t()?)?;
-        let gram = ops::matmul(path, b, &gram)?;
-        let cross = ((wa * (2.0 * scale))? + (gram * (scale * scale))?)?;
-        let change = (cross * b)?.sum(D::Minus1)?;
-        self.norm = (&self.weight_squares + change)?.maximum(0f32)?.sqrt()?;
-        self.gain = (&self.m / &self.norm)?;
-        Ok(())
+        let norm = ops::row_norms(path, &self.weight_squares, [&wa, &gram, b], scale)?;
+        let gain = (&self.m / &norm)?;
+        Ok((norm, gain))
     }
 }
 
-/// One adapter: modules by site, in a fixed order.
+/// One adapter: modules by site, in a fixed order. A clone shares its tensors, which nothing changes in place.
+#[derive(Clone)]
 pub struct Adapter {
     pub config: AdapterConfig,
     pub modules: BTreeMap<Site, Module>,
     /// What the next passes drop; nothing outside training.
     pub dropout: Option<Dropout>,
+    /// The weights of DoRA's sites while A and B change from pass to pass: norms are then computed in the pass, right after the
+    /// base product, while the weight is still in the cache. Without them they are what [`Self::refresh`] found.
+    weights: BTreeMap<Site, Tensor>,
     path: Path,
 }
 
@@ -82,8 +86,26 @@ impl Adapter {
             config,
             modules,
             dropout: None,
+            weights: BTreeMap::new(),
             path,
         }
+    }
+
+    /// From now on the parameters may change from pass to pass.
+    pub fn begin_training(&mut self, decoder: &Decoder) {
+        if self.config.dora {
+            let weights = decoder.projections();
+            self.weights = weights
+                .map(|(site, weight)| (site, weight.clone()))
+                .collect();
+        }
+    }
+
+    /// The parameters stay as they are.
+    pub fn end_training(&mut self, decoder: &Decoder) -> Result<()> {
+        self.weights.clear();
+        self.dropout = None;
+        self.refresh(decoder)
     }
 
     /// A fresh adapter that changes nothing yet: A ~ U(±1/√in), B = 0, m = ‖W‖.
@@ -123,7 +145,7 @@ impl Adapter {
         self.path
     }
 
-    /// Recomputes what follows from the parameters; needed after any change of them.
+    /// Recomputes what follows from the parameters; needed after a change of them, unless in training.
     pub fn refresh(&mut self, decoder: &Decoder) -> Result<()> {
         if !self.config.dora {
             return Ok(());
@@ -133,7 +155,7 @@ impl Adapter {
                 && let Some(dora) = &mut m.dora
             {
                 let scale = self.config.scale_of(site);
-                dora.refresh(self.path, [&m.a, &m.b, weight], scale)?;
+                (dora.norm, dora.gain) = dora.of(self.path, [&m.a, &m.b, weight], scale)?;
             }
         }
         Ok(())
@@ -189,11 +211,18 @@ impl Delta for Adapter {
         };
         let (x, _) = self.dropped(site, x)?;
         let u = ops::matmul(self.path, &x, &m.a.t()?)?;
-        let z = ops::add_product(self.path, wx, &u, &m.b.t()?, self.config.scale_of(site))?;
-        match &m.dora {
-            None => Ok((z, vec![u])),
-            Some(dora) => Ok((ops::scale_columns(self.path, &z, &dora.gain)?, vec![u, z])),
-        }
+        let scale = self.config.scale_of(site);
+        let Some(dora) = &m.dora else {
+            let y = ops::add_product(self.path, wx, &u, &m.b.t()?, scale)?;
+            return Ok((y, vec![u]));
+        };
+        let (norm, gain) = match self.weights.get(&site) {
+            Some(weight) => dora.of(self.path, [&m.a, &m.b, weight], scale)?,
+            None => (dora.norm.clone(), dora.gain.clone()),
+        };
+        let z = ops::add_product(self.path, wx, &u, &m.b.t()?, scale)?;
+        let y = ops::scale_columns(self.path, &z, &gain)?;
+        Ok((y, vec![u, z, norm, gain]))
     }
 
     fn backward(
@@ -211,10 +240,11 @@ impl Delta for Adapter {
         let (x, mask) = self.dropped(site, x)?;
         let dz = match &m.dora {
             None => dy.clone(),
-            Some(dora) => {
-                let dm = (ops::column_dot(self.path, dy, &saved[1])? / &dora.norm)?;
+            Some(_) => {
+                let (z, norm, gain) = (&saved[1], &saved[2], &saved[3]);
+                let dm = (ops::column_dot(self.path, dy, z)? / norm)?;
                 gradients.add(format!("{site}.lora_magnitude_vector"), dm)?;
-                ops::scale_columns(self.path, dy, &dora.gain)?
+                ops::scale_columns(self.path, dy, gain)?
             }
         };
         let wide = dz.to_dtype(DType::F32)?;

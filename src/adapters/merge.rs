@@ -2,12 +2,13 @@
 
 use super::bank::{Bank, Mixture};
 use super::lora::Module;
+use super::parts;
 use crate::model::load;
 use anyhow::{Context, Result};
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -104,9 +105,7 @@ fn weights(folder: &Path, bank: &Bank, mixture: &Mixture, dtype: Option<DType>) 
         }
         tensors.push((name, tensor.to_dtype(kept)?));
     }
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let views = tensors.iter().map(|(name, tensor)| (name, tensor));
-    Ok(safetensors::serialize(views, Some(metadata))?)
+    parts::serialize(&tensors)
 }
 
 /// W + Σ w·Δ: s·B·A of LoRA, gain ∘ (W + s·B·A) − W of DoRA. `changes` are modules with their scale and weight.

@@ -1,7 +1,8 @@
 //! `--config FILE.toml`: the keys are the command's flags. Its settings become flags that stand
-//! before the ones given, so that one parser knows names, types and conflicts.
+//! before the ones given, so that one parser knows names, types and conflicts. `--resume OUT` reads those of the run.
 
 use super::{Cli, UsageError};
+use crate::run::files::partial;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser};
@@ -26,12 +27,17 @@ pub fn parse(args: Vec<OsString>) -> Result<Cli> {
     let Some((name, given)) = matches.subcommand() else {
         return Ok(Cli::parse_from(args));
     };
-    let file = given.try_get_one::<PathBuf>("config").ok().flatten();
+    let given_path = |flag| given.try_get_one::<PathBuf>(flag).ok().flatten();
+    // The other command with a --resume has no settings.
+    let resumed = given_path("resume").map(|out| partial(out).join("config.toml"));
+    let file = given_path("config")
+        .cloned()
+        .or(resumed.filter(|file| file.exists()));
     let (Some(file), Some(command)) = (file, command.find_subcommand(name)) else {
         return Ok(Cli::parse_from(args));
     };
     let wrong = |e: anyhow::Error| UsageError(format!("{}: {e:#}", file.display()));
-    let flags = flags(file, command, given).map_err(wrong)?;
+    let flags = flags(&file, command, given).map_err(wrong)?;
     let at = args.iter().position(|a| a == name).map_or(1, |i| i + 1);
     let mut both = args.clone();
     both.splice(at..at, flags);

@@ -1,21 +1,14 @@
 //! `factory generate`: prompts to answers.
 
-use super::device::{DTypeArg, DeviceArg};
-use super::loras::Loras;
+use super::answering::AnsweringArgs;
 use super::progress::Progress;
-use super::route::{self, RouteArgs};
-use super::{UsageError, note, say};
-use crate::adapters::bank::{Bank, Mixture};
+use super::{UsageError, note, route, say};
 use crate::data::jsonl;
 use crate::data::record::{self, Turn};
-use crate::data::template::{Renderer, Template};
-use crate::generation::engine::{Adapters, Engine, Event};
+use crate::generation::engine::{Engine, Event};
 use crate::generation::sampler::SamplerConfig;
-use crate::generation::sequence::StopConfig;
-use crate::model::load::Base;
-use crate::router::{self, Decision};
-use crate::run::files::{check_writable, write_atomic};
-use anyhow::{Context, Result};
+use crate::run::files::{check_apart, check_writable, write_atomic};
+use anyhow::Result;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -30,33 +23,16 @@ pub struct Args {
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
     /// One prompt; the answer is streamed to the terminal.
-    #[arg(long, conflicts_with_all = ["data", "out"])]
+    #[arg(long, conflicts_with_all = ["data", "out", "route"])]
     prompt: Option<String>,
     /// File the answered rows are written to.
     #[arg(long)]
     out: Option<PathBuf>,
     #[command(flatten)]
-    loras: Loras,
-    /// Router that gives each row one of the adapters, by its name; a row that it abstains from gets the base.
-    #[arg(long, value_name = "FILE", requires = "data")]
-    route: Option<PathBuf>,
-    #[command(flatten)]
-    routing: RouteArgs,
-    /// Base model: a folder, a .gguf file or a hub id [default: the adapter's, else Qwen/Qwen3-0.6B].
-    #[arg(long)]
-    base: Option<String>,
-    /// How a prompt becomes text [default: as the adapter was trained here, else plain].
-    #[arg(long, value_enum)]
-    template: Option<Template>,
+    answering: AnsweringArgs,
     /// Field the answer is written to.
     #[arg(long, default_value = "predicted_sql")]
     out_field: String,
-    /// Longest answer in tokens.
-    #[arg(long, default_value_t = StopConfig::default().max_tokens as u64, value_parser = clap::value_parser!(u64).range(1..))]
-    max_tokens: u64,
-    /// Text that ends an answer (repeatable); it is cut off. Taken as it is: a newline is $'\\n' in bash.
-    #[arg(long)]
-    stop: Vec<String>,
     /// 0 is greedy.
     #[arg(long, default_value_t = SamplerConfig::default().temperature)]
     temperature: f64,
@@ -66,18 +42,6 @@ pub struct Args {
     /// Seed of the sampling; a row's draws do not depend on its neighbours.
     #[arg(long, default_value_t = SamplerConfig::default().seed)]
     seed: u64,
-    /// Rows answered at once.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
-    batch: u64,
-    /// Where to run.
-    #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
-    device: DeviceArg,
-    /// Type of the base's weights and activations; adapters and softmax are f32.
-    #[arg(long, value_enum, default_value_t = DTypeArg::Auto)]
-    dtype: DTypeArg,
-    #[cfg(feature = "metal")]
-    #[command(flatten)]
-    memory: super::device::MemoryArgs,
 }
 
 /// Answers the prompts.
@@ -88,105 +52,17 @@ pub fn run(args: Args) -> Result<()> {
         seed: args.seed,
     };
     sampler.check().map_err(UsageError::of)?;
-    if args.stop.iter().any(String::is_empty) {
-        return Err(UsageError("--stop must not be empty".into()).into());
-    }
-    let rows = args.data.as_deref().map(read_prompts).transpose()?;
-    if let (Some(out), Some(data)) = (&args.out, &args.data) {
-        let same = out.canonicalize().ok().zip(data.canonicalize().ok());
-        if same.is_some_and(|(out, data)| out == data) {
-            return Err(UsageError("--out is the same file as --data".into()).into());
-        }
-        check_writable(out)?;
-    }
-    let device = args.device.open()?;
-    let base = match &args.base {
-        Some(base) => base.clone(),
-        None => args.loras.base()?,
-    };
-    let base = Base::load(&base, args.dtype.on(&device), &device)?;
-    #[cfg(feature = "metal")]
-    let base = args.memory.limit(base)?;
-    let mut base = base;
-    let template = match args.template {
-        Some(template) => template,
-        None => args.loras.template()?,
-    };
-    template.prepare(&mut base.tokenizer);
-    let renderer = Renderer::new(template, &base.tokenizer)?;
-    let (bank, mixture) = args.loras.load(&base.decoder)?;
-    let decisions = match (&args.route, &args.data, &rows) {
-        (Some(router), Some(data), Some((lines, _))) => {
-            let router = route::read(router)?;
-            let names: Vec<&str> = bank.members().iter().map(|m| m.name.as_str()).collect();
-            router::check_known(&router, &names)?;
-            args.routing.check(&names)?;
-            Some(args.routing.decide(&router, data, lines)?)
-        }
-        _ => None,
-    };
-    let adapters = (!args.loras.is_empty()).then(|| match &decisions {
-        None => Adapters {
-            bank: &bank,
-            mixtures: vec![mixture],
-            choice: Vec::new(),
-        },
-        Some(decisions) => routed(&bank, mixture, decisions),
-    });
-    let engine = Engine {
-        decoder: &base.decoder,
-        tokenizer: &base.tokenizer,
-        adapters,
-        sampler,
-        stop: StopConfig {
-            max_tokens: args.max_tokens as usize,
-            stop: args.stop.clone(),
-        },
-        batch: args.batch as usize,
-    };
-    match (&args.prompt, rows, &args.out) {
+    args.answering.check()?;
+    match (&args.prompt, &args.data, &args.out) {
         (Some(prompt), _, _) => {
-            let turns = record::user(prompt.clone());
-            stream(&engine, renderer.prompt(&turns)?)
+            let loaded = args.answering.load()?;
+            let adapters = loaded.mixed(loaded.mixture.clone());
+            let prompt = loaded.prompt(&record::user(prompt.clone()))?;
+            stream(&loaded.engine(adapters, sampler), prompt)
         }
-        (None, Some((lines, prompts)), Some(out)) => {
-            let data = args.data.as_deref().unwrap_or(Path::new("")).display();
-            let prompts = lines.iter().zip(&prompts).map(|(line, turns)| {
-                let prompt = renderer.prompt(turns);
-                prompt.with_context(|| format!("{data}:{}", line.number))
-            });
-            let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
-            let mut lines = lines;
-            if let Some(decisions) = &decisions {
-                for (line, decision) in lines.iter_mut().zip(decisions) {
-                    route::annotate(line, decision);
-                }
-                note(route::summary(decisions));
-            }
-            answer_rows(&engine, lines, &prompts, &args.out_field, out)
-        }
+        (None, Some(data), Some(out)) => answer_rows(&args, data, out, sampler),
         // clap requires --prompt, or --data with --out.
         _ => Err(UsageError("give --prompt, or --data and --out".into()).into()),
-    }
-}
-
-/// Each row the adapter of its route, with that adapter's weight; none where the router abstained.
-fn routed<'a>(bank: &'a Bank, weights: Mixture, decisions: &[Decision]) -> Adapters<'a> {
-    let mut mixtures = vec![Mixture::default()];
-    mixtures.extend(weights.0.into_iter().map(|part| Mixture(vec![part])));
-    let place = |decision: &Decision| {
-        let route = decision.route.as_ref()?;
-        bank.members()
-            .iter()
-            .position(|member| member.name == *route)
-    };
-    Adapters {
-        bank,
-        mixtures,
-        choice: decisions
-            .iter()
-            .map(|decision| place(decision).map_or(0, |member| member + 1))
-            .collect(),
     }
 }
 
@@ -226,18 +102,29 @@ fn stream(engine: &Engine, prompt: Vec<u32>) -> Result<()> {
     Ok(())
 }
 
-fn answer_rows(
-    engine: &Engine,
-    mut lines: Vec<jsonl::Line>,
-    prompts: &[Vec<u32>],
-    field: &str,
-    out: &Path,
-) -> Result<()> {
+fn answer_rows(args: &Args, data: &Path, out: &Path, sampler: SamplerConfig) -> Result<()> {
+    let (mut lines, turns) = read_prompts(data)?;
+    check_apart([data], [out]).map_err(UsageError::of)?;
+    check_writable(out)?;
+    let loaded = args.answering.load()?;
+    let prompts = loaded.prompts(data, &lines, &turns)?;
+    let adapters = match args.answering.router(&loaded)? {
+        None => loaded.mixed(loaded.mixture.clone()),
+        Some(router) => {
+            let decisions = args.answering.routing.decide(&router, data, &lines)?;
+            for (line, decision) in lines.iter_mut().zip(&decisions) {
+                route::annotate(line, decision);
+            }
+            note(route::summary(&decisions));
+            Some(loaded.routed(&decisions))
+        }
+    };
+    let engine = loaded.engine(adapters, sampler);
     let progress = Progress::new(prompts.len(), "rows");
     let start = Instant::now();
     let mut done = 0;
     let mut generated = 0;
-    let answers = engine.generate(prompts, |event| {
+    let answers = engine.generate(&prompts, |event| {
         if let Event::Done { answer, .. } = event {
             done += 1;
             generated += answer.tokens.len();
@@ -250,7 +137,7 @@ fn answer_rows(
     let seconds = start.elapsed().as_secs_f64();
     for (line, answer) in lines.iter_mut().zip(&answers) {
         line.fields
-            .insert(field.to_string(), answer.text.clone().into());
+            .insert(args.out_field.clone(), answer.text.clone().into());
     }
     write_atomic(out, &jsonl::to_bytes(lines.iter().map(|l| &l.fields))?)?;
     let ties = answers.iter().filter(|a| a.min_gap < TIE).count();

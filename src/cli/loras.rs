@@ -2,7 +2,7 @@
 
 use super::sft::DEFAULT_BASE;
 use crate::adapters::bank::{Bank, Member, Mixture};
-use crate::adapters::peft;
+use crate::adapters::stored;
 use crate::data::template::Template;
 use crate::model::decoder::Decoder;
 use anyhow::{Result, anyhow, bail, ensure};
@@ -47,12 +47,17 @@ impl Loras {
         self.0.is_empty()
     }
 
+    /// What they are called.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.iter().map(|lora| lora.name.as_str()).collect()
+    }
+
     /// The adapters loaded for `decoder`, and the mixture that their weights are.
     pub fn load(&self, decoder: &Decoder) -> Result<(Bank, Mixture)> {
         let mut members = Vec::new();
         let mut faults = Vec::new();
         for lora in &self.0 {
-            match peft::load(&lora.folder, decoder) {
+            match stored::load(&lora.folder, decoder) {
                 Ok(adapter) => members.push(Member {
                     name: lora.name.clone(),
                     adapter,
@@ -67,7 +72,7 @@ impl Loras {
 
     /// The base that the adapters were made for, else the default. Errors where they name different ones.
     pub fn base(&self) -> Result<String> {
-        let named = |lora: &Lora| Ok(peft::read_config(&lora.folder)?.base);
+        let named = |lora: &Lora| stored::base_of(&lora.folder);
         let base = self.agreed("base model", "--base", named)?;
         Ok(base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
     }
@@ -138,7 +143,7 @@ impl clap::Args for Loras {
             .arg(repeatable(
                 "lora",
                 "[NAME=]FOLDER",
-                "Adapter folder; several are added to the base, each with its weight",
+                "Adapter: a folder of PEFT's or mlx-lm's, or llama.cpp's .gguf; several are added to the base, each with its weight",
             ))
             .arg(
                 repeatable(

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Only this module reads flags and prints.
 
 mod adapter;
+mod answering;
 mod config_file;
 mod data;
 mod device;
@@ -16,6 +17,7 @@ mod progress;
 mod route;
 mod sft;
 mod sql_worker;
+mod sweep;
 
 pub use one_line::one_line;
 use one_line::plain;
@@ -34,13 +36,14 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Fine-tune a LoRA or DoRA adapter on rows of questions and answers, chats or text.
-    Sft(sft::Args),
+    Sft(Box<sft::Args>),
     /// Answer prompts with a base model and an adapter.
     Generate(generate::Args),
     EvalSql(eval_sql::Args),
     EvalCompare(eval_compare::Args),
     EvalChoices(eval_choices::Args),
     Route(route::Args),
+    Sweep(sweep::Args),
     /// Make data sets.
     Data(data::Args),
     Adapter(adapter::Args),
@@ -71,13 +74,14 @@ impl Cli {
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
-            Command::Sft(args) => sft::run(args),
+            Command::Sft(args) => sft::run(*args),
             Command::Generate(args) => generate::run(args),
             Command::EvalSql(args) => eval_sql::run(args),
             Command::EvalCompare(args) => eval_compare::run(args),
             Command::EvalChoices(args) => eval_choices::run(args),
             Command::SqlWorker => sql_worker::run(),
             Command::Route(args) => route::run(args),
+            Command::Sweep(args) => sweep::run(args),
             Command::Data(args) => data::run(args),
             Command::Adapter(args) => adapter::run(args),
             Command::Model(args) => model::run(args),
@@ -105,5 +109,13 @@ impl UsageError {
     /// Marks an error as one of usage.
     pub fn of(error: anyhow::Error) -> anyhow::Error {
         Self(format!("{error:#}")).into()
+    }
+}
+
+/// Bytes for people, as GB or MB of 1000.
+fn size(bytes: usize) -> String {
+    match bytes as f64 / 1e6 {
+        mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1e3),
+        mb => format!("{mb:.0} MB"),
     }
 }

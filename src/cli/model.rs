@@ -2,6 +2,7 @@
 
 use super::say;
 use super::sft::DEFAULT_BASE;
+use super::size;
 use crate::adapters::config::AdapterConfig;
 use crate::data::template::{Renderer, Template};
 use crate::model::decoder;
@@ -117,12 +118,4 @@ fn inspect(base: &str) -> Result<()> {
         ))?;
     }
     Ok(())
-}
-
-/// Bytes for people, as GB or MB of 1000.
-fn size(bytes: usize) -> String {
-    match bytes as f64 / 1e6 {
-        mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1e3),
-        mb => format!("{mb:.0} MB"),
-    }
 }

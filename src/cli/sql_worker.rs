@@ -1,14 +1,25 @@
-//! `factory sql-worker`: a scoring process of `eval-sql`, which starts and kills it. Not for people.
+//! `factory sql-worker`: a scoring process, which `eval-sql` and `sweep` start and kill. Not for people.
 
 use crate::eval::worker::serve;
 use anyhow::Result;
 use std::io::{BufReader, stdin, stdout};
+use std::path::{Path, PathBuf};
 
 /// The command's name.
 pub const NAME: &str = "sql-worker";
 
 /// Address space of one process: SQLite's heap, the results of a row and the reference results that it keeps, with room.
 const MAX_MEMORY: u64 = 1 << 30;
+
+/// What starts one.
+pub fn command() -> Result<[PathBuf; 2]> {
+    // On Linux the running program itself, even if its file was replaced since.
+    let program = match Path::new("/proc/self/exe") {
+        linked if linked.exists() => linked.to_owned(),
+        _ => std::env::current_exe()?,
+    };
+    Ok([program, PathBuf::from(NAME)])
+}
 
 /// Answers jobs from stdin until it ends.
 pub fn run() -> Result<()> {

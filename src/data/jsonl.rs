@@ -133,8 +133,7 @@ fn each_line(
             path.display()
         );
     }
-    let hash = reader.into_inner().hash.finalize();
-    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(super::hex(&reader.into_inner().hash.finalize()))
 }
 
 /// Passes the rest of a line; false at the end of the file.

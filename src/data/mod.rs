@@ -4,3 +4,8 @@ pub mod jsonl;
 pub mod record;
 pub mod synth;
 pub mod template;
+
+/// Bytes, such as a digest, in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -80,8 +80,5 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn hash(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    super::hex(&Sha256::digest(content))
 }

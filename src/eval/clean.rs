@@ -34,9 +34,9 @@ pub fn cleanness(rows: &[ScoredRow]) -> Vec<Cleanness<'_>> {
 }
 
 /// The share of clean replies.
-pub fn clean_rate(rows: &[ScoredRow]) -> f64 {
-    let clean = rows.iter().filter(|row| class(&row.predicted_sql) == CLEAN);
-    clean.count() as f64 / rows.len().max(1) as f64
+pub fn clean_rate(replies: &[Cleanness]) -> f64 {
+    let clean = replies.iter().filter(|reply| reply.clean_output == CLEAN);
+    clean.count() as f64 / replies.len().max(1) as f64
 }
 
 /// The first that applies: `no_select_prefix`, `markdown_fence`, `multiple_statements`, `text_after_semicolon`, `clean`.

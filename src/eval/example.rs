@@ -68,13 +68,22 @@ pub struct Reading {
 
 /// Reads a predictions file.
 ///
-/// Where only reference queries are of interest (`golds_only`), a row needs no prediction. Errors where the file cannot be read
-/// or has no rows at all.
-pub fn read(path: &Path, modes: &[&dyn Mode], golds_only: bool) -> Result<Reading> {
+/// Where only reference queries are of interest (`golds_only`), a row needs no prediction. Rows that `keep` refuses are passed
+/// over. Errors where the file cannot be read or has no rows at all.
+pub fn read(
+    path: &Path,
+    modes: &[&dyn Mode],
+    golds_only: bool,
+    keep: impl Fn(&Map<String, Value>) -> bool,
+) -> Result<Reading> {
     let (mut examples, mut faults) = (Vec::new(), Vec::new());
     let mut lines_of_ids = BTreeMap::new();
     let mut index = 0;
     let sha256 = jsonl::for_each(path, |number, line| {
+        if line.as_ref().is_ok_and(|line| !keep(&line.fields)) {
+            index += 1;
+            return Ok(());
+        }
         let line = line.map(|mut line| {
             if golds_only {
                 line.fields.insert("predicted_sql".to_owned(), "".into());

@@ -4,6 +4,8 @@ pub mod audit;
 pub mod choices;
 pub mod clean;
 pub mod example;
+pub mod gates;
+pub mod golds;
 pub mod labels;
 pub mod modes;
 pub mod paired;

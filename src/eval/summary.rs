@@ -19,13 +19,18 @@ pub struct Tally {
     pub rows: usize,
 }
 
+impl Tally {
+    fn mean(&self, passed: usize) -> f64 {
+        passed as f64 / self.rows.max(1) as f64
+    }
+}
+
 /// `sql: execution_accuracy=0.667 exact_match=0.167 (n=6)`
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}:", self.label)?;
         for (name, passed) in &self.passed {
-            let mean = *passed as f64 / self.rows.max(1) as f64;
-            write!(f, " {name}={mean:.3}")?;
+            write!(f, " {name}={:.3}", self.mean(*passed))?;
         }
         write!(f, " (n={})", self.rows)
     }
@@ -88,26 +93,23 @@ fn tally(mode: &dyn Mode, slice: Option<&str>, rows: &[&ScoredRow]) -> Tally {
 
 /// The whole as JSON: each metric with n and its 95% interval, failures, clean replies.
 pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
+    let all: Vec<&ScoredRow> = rows.iter().collect();
     let metrics = |mode: &&dyn Mode| {
-        let metrics = mode.metrics().iter().map(|metric| {
-            let answers = || rows.iter().filter_map(|row| row.verdict(metric.column));
-            let passed = answers().filter(|&yes| yes).count();
-            (
-                metric.mean.to_owned(),
-                json!(stats::share(passed, answers().count())),
-            )
-        });
-        (mode.name().to_owned(), Value::Object(metrics.collect()))
+        let tally = tally(*mode, None, &all);
+        let shares = tally
+            .passed
+            .iter()
+            .map(|(name, passed)| (name.to_string(), json!(stats::share(*passed, tally.rows))));
+        (mode.name().to_owned(), Value::Object(shares.collect()))
     };
     let failures = failures(rows);
     let counts = failures
         .iter()
         .map(|(kind, count)| (kind.to_string(), json!(count)));
+    let replies = clean::cleanness(rows);
     let mut classes = BTreeMap::new();
-    for row in rows {
-        *classes
-            .entry(clean::class(&row.predicted_sql))
-            .or_insert(0usize) += 1;
+    for reply in &replies {
+        *classes.entry(reply.clean_output).or_insert(0usize) += 1;
     }
     json!({
         "rows": rows.len(),
@@ -116,7 +118,7 @@ pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
         "failure_counts": Value::Object(counts.collect()),
         "gold_errors": rows.iter().filter(|row| row.scores.gold_error.is_some()).count(),
         "clean_output": {
-            "rate": decimals(clean::clean_rate(rows), 3),
+            "rate": decimals(clean::clean_rate(&replies), 3),
             "counts": classes,
         },
     })
@@ -137,13 +139,12 @@ fn slice_to_json(rows: &[&ScoredRow], modes: &[&dyn Mode]) -> Value {
     fields.insert("rows".to_owned(), rows.len().into());
     for (at, mode) in modes.iter().enumerate() {
         let tally = tally(*mode, None, rows);
-        for (name, passed) in tally.passed {
+        for &(name, passed) in &tally.passed {
             let name = match at {
                 0 => name.to_owned(),
                 _ => format!("{}_{name}", mode.name().replace('-', "_")),
             };
-            let mean = passed as f64 / tally.rows.max(1) as f64;
-            fields.insert(name, decimals(mean, 4).into());
+            fields.insert(name, decimals(tally.mean(passed), 4).into());
         }
     }
     Value::Object(fields)

@@ -11,16 +11,14 @@ use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::{DType, Device, Tensor};
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
 /// Opens a GGUF file: reads its metadata and its table of tensors.
 pub fn open(path: &Path) -> Result<Source> {
     let mut file = BufReader::new(File::open(path)?);
-    gguf_check::metadata(&mut file)?;
-    let content = Content::read(&mut file)
-        .map_err(|e| anyhow!("not a complete GGUF file with supported types: {e}"))?;
-    gguf_check::tensors(&content, file.get_ref().metadata()?.len())?;
+    let length = file.get_ref().metadata()?.len();
+    let content = content(&mut file, length)?;
     let config = config(&content)?;
     let stored = content.tensor_infos.values().map(|t| {
         let dtype = t.ggml_dtype;
@@ -31,8 +29,7 @@ pub fn open(path: &Path) -> Result<Source> {
         tokenizer: Tokenizer::from_gguf(&content, config.eos_token_ids.clone())?,
         stored: count(stored),
         weights: Box::new(Gguf {
-            permuted: config.family == Family::Llama,
-            heads: (config.num_attention_heads, config.num_key_value_heads),
+            config: config.clone(),
             content,
             file: RefCell::new(file),
         }),
@@ -40,7 +37,17 @@ pub fn open(path: &Path) -> Result<Source> {
     })
 }
 
-fn number(v: &Value) -> Option<f64> {
+/// Reads and checks the metadata and the table of tensors of a file of `length` bytes.
+pub fn content(file: &mut (impl BufRead + Seek), length: u64) -> Result<Content> {
+    gguf_check::metadata(file)?;
+    let content = Content::read(file)
+        .map_err(|e| anyhow!("not a complete GGUF file with supported types: {e}"))?;
+    gguf_check::tensors(&content, length)?;
+    Ok(content)
+}
+
+/// A number of any type.
+pub fn number(v: &Value) -> Option<f64> {
     Some(match v {
         Value::U8(x) => f64::from(*x),
         Value::I8(x) => f64::from(*x),
@@ -126,9 +133,7 @@ fn config(content: &Content) -> Result<Config> {
 struct Gguf {
     content: Content,
     file: RefCell<BufReader<File>>,
-    /// Llama-architecture files store the rows of q and k with each head's halves interleaved.
-    permuted: bool,
-    heads: (usize, usize),
+    config: Config,
 }
 
 impl Weights for Gguf {
@@ -145,12 +150,10 @@ impl Weights for Gguf {
             .tensor(&mut *file, &gguf, &Device::Cpu)
             .and_then(|q| q.dequantize(&Device::Cpu))
             .map_err(|e| anyhow!("tensor {gguf}: {e}"))?;
-        let heads = match name {
-            _ if !self.permuted => None,
-            n if n.ends_with("q_proj.weight") => Some(self.heads.0),
-            n if n.ends_with("k_proj.weight") => Some(self.heads.1),
-            _ => None,
-        };
+        let module = name.trim_end_matches(".weight").rsplit('.').next();
+        let heads = module
+            .and_then(Projection::from_name)
+            .and_then(|projection| permuted_heads(&self.config, projection));
         let tensor = match heads {
             Some(heads) => unpermute(&tensor, heads)?,
             None => tensor,
@@ -159,14 +162,47 @@ impl Weights for Gguf {
     }
 }
 
+/// How many heads the rows of a projection are, if files of this base's architecture store them with each head's halves
+/// interleaved: q and k of Llama.
+pub fn permuted_heads(base: &Config, projection: Projection) -> Option<usize> {
+    match (base.family, projection) {
+        (Family::Llama, Projection::Q) => Some(base.num_attention_heads),
+        (Family::Llama, Projection::K) => Some(base.num_key_value_heads),
+        _ => None,
+    }
+}
+
 /// Undoes the interleaving: row `2i + half` of a head in the file is row `half · d/2 + i`.
-fn unpermute(w: &Tensor, heads: usize) -> Result<Tensor> {
+pub fn unpermute(w: &Tensor, heads: usize) -> Result<Tensor> {
     let (rows, columns) = w.dims2()?;
     let w = w
         .reshape((heads, rows / heads / 2, 2, columns))?
         .transpose(1, 2)?
         .contiguous()?;
     Ok(w.reshape((rows, columns))?)
+}
+
+/// Interleaves each head's halves: what [`unpermute`] undoes.
+pub fn permute(w: &Tensor, heads: usize) -> Result<Tensor> {
+    let (rows, columns) = w.dims2()?;
+    let w = w
+        .reshape((heads, 2, rows / heads / 2, columns))?
+        .transpose(1, 2)?
+        .contiguous()?;
+    Ok(w.reshape((rows, columns))?)
+}
+
+/// What a projection is called in a file.
+pub fn projection_name(projection: Projection) -> &'static str {
+    match projection {
+        Projection::Q => "attn_q",
+        Projection::K => "attn_k",
+        Projection::V => "attn_v",
+        Projection::O => "attn_output",
+        Projection::Gate => "ffn_gate",
+        Projection::Up => "ffn_up",
+        Projection::Down => "ffn_down",
+    }
 }
 
 /// The GGUF name of a transformers tensor.
@@ -188,13 +224,7 @@ fn gguf_name(name: &str) -> String {
     };
     let module = module.rsplit('.').next().unwrap_or_default();
     let gguf = match Projection::from_name(module) {
-        Some(Projection::Q) => "attn_q",
-        Some(Projection::K) => "attn_k",
-        Some(Projection::V) => "attn_v",
-        Some(Projection::O) => "attn_output",
-        Some(Projection::Gate) => "ffn_gate",
-        Some(Projection::Up) => "ffn_up",
-        Some(Projection::Down) => "ffn_down",
+        Some(projection) => projection_name(projection),
         None => match module {
             "input_layernorm" => "attn_norm",
             "post_attention_layernorm" => "ffn_norm",
@@ -236,6 +266,8 @@ mod tests {
         // One head of d = 4, rows stored as 0 2 1 3 (first half, second half interleaved).
         let stored = Tensor::new(&[[0f32], [2.], [1.], [3.]], &Device::Cpu).unwrap();
         let rows = unpermute(&stored, 1).unwrap();
+        let values = |t: &Tensor| t.to_vec2::<f32>().unwrap();
+        assert_eq!(values(&permute(&rows, 1).unwrap()), values(&stored));
         assert_eq!(
             rows.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
             [0., 1., 2., 3.]

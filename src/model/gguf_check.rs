@@ -44,7 +44,7 @@ pub fn metadata(file: &mut (impl BufRead + Seek)) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the tensors of a file of `length` bytes lie in it and share no bytes: a table of many
+/// Checks that the tensors of a file of `length` bytes are not empty, lie in it and share no bytes: a table of many
 /// names for the same bytes would unpack to any size.
 pub fn tensors(content: &Content, length: u64) -> Result<()> {
     let mut spans = Vec::new();
@@ -54,6 +54,8 @@ pub fn tensors(content: &Content, length: u64) -> Result<()> {
             .dims()
             .iter()
             .try_fold(1u64, |n, &dim| n.checked_mul(u64::try_from(dim).ok()?));
+        // candle makes a slice of nothing from a pointer that is not aligned.
+        ensure!(elements != Some(0), "tensor {name} is empty");
         let (block, size) = (info.ggml_dtype.block_size(), info.ggml_dtype.type_size());
         let end = elements
             .map(|n| n.div_ceil(block as u64))

@@ -38,8 +38,8 @@ fn split_layer(message: &str) -> (String, Option<usize>, String) {
     }
 }
 
-/// `0-3,7`
-fn ranges(numbers: &[usize]) -> String {
+/// Numbers as `0-3,7`.
+pub fn ranges(numbers: &[usize]) -> String {
     let mut sorted = numbers.to_vec();
     sorted.sort();
     sorted.dedup();

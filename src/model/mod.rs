@@ -7,7 +7,7 @@ mod block;
 pub mod config;
 mod cpu;
 pub mod decoder;
-mod gguf;
+pub mod gguf;
 mod gguf_check;
 pub mod head;
 mod hub;

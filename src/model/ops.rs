@@ -172,32 +172,52 @@ pub fn column_dot(path: Path, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// One AdamW step: parameter, gradient scaled by `g_scale`, first and second moment to the new
-/// parameter and moments.
+/// ‖w + s·b·A‖ for every row w of a weight `[out, in]` and b of B `[out, r]`, from ‖w‖² `[out]`, W·Aᵀ `[out, r]`, A·Aᵀ `[r, r]`
+/// and B, in f32.
+pub fn row_norms(
+    path: Path,
+    squares: &Tensor,
+    [wa, gram, b]: [&Tensor; 3],
+    scale: f64,
+) -> Result<Tensor> {
+    match path {
+        Path::Fused => cpu::row_norms(squares, [wa, gram, b], scale),
+        Path::Portable => {
+            let gram = portable::matmul(b, gram)?;
+            let cross = ((wa * (2.0 * scale))? + (gram * (scale * scale))?)?;
+            let change = (cross * b)?.sum(D::Minus1)?;
+            (squares + change)?.maximum(0f32)?.sqrt()
+        }
+    }
+}
+
+/// One AdamW step of every parameter, each with its gradient, scaled by `g_scale`, and both moments: the new parameters and
+/// moments.
 pub fn adamw(
     path: Path,
     c: &AdamW,
-    [p, g, m, v]: [&Tensor; 4],
+    parameters: &[[&Tensor; 4]],
     g_scale: f64,
-) -> Result<[Tensor; 3]> {
+) -> Result<Vec<[Tensor; 3]>> {
+    let step = |[p, g, m, v]: &[&Tensor; 4]| {
+        let g = (*g * g_scale)?;
+        let (step, second) = c.corrections();
+        let m = ((*m * c.beta1)? + (&g * (1.0 - c.beta1))?)?;
+        let v = ((*v * c.beta2)? + (g.sqr()? * (1.0 - c.beta2))?)?;
+        let update = ((&m * step)? / ((v.sqrt()? * second)? + c.eps)?)?;
+        let p = ((*p * (1.0 - c.lr * c.weight_decay))? - update)?;
+        Ok([p, m, v])
+    };
     match path {
-        Path::Fused => cpu::adamw(c, p, g, g_scale, m, v),
-        Path::Portable => {
-            let g = (g * g_scale)?;
-            let (step, second) = c.corrections();
-            let m = ((m * c.beta1)? + (&g * (1.0 - c.beta1))?)?;
-            let v = ((v * c.beta2)? + (g.sqr()? * (1.0 - c.beta2))?)?;
-            let update = ((&m * step)? / ((v.sqrt()? * second)? + c.eps)?)?;
-            let p = ((p * (1.0 - c.lr * c.weight_decay))? - update)?;
-            Ok([p, m, v])
-        }
+        Path::Fused => cpu::adamw(c, parameters, g_scale),
+        Path::Portable => parameters.iter().map(step).collect(),
     }
 }
 
 /// √ of the sum of squares of all elements of `tensors`; one readback.
 pub fn norm<'a>(path: Path, tensors: impl Iterator<Item = &'a Tensor>) -> Result<f64> {
     let squares: f64 = match path {
-        Path::Fused => tensors.map(cpu::sum_of_squares).sum::<Result<f64>>()?,
+        Path::Fused => cpu::sum_of_squares(&tensors.collect::<Vec<_>>())?,
         Path::Portable => {
             let sums: Vec<Tensor> = tensors.map(|t| t.sqr()?.sum_all()).collect::<Result<_>>()?;
             let sums: Vec<f32> = Tensor::stack(&sums, 0)?.to_vec1()?;
@@ -237,9 +257,9 @@ pub struct LowRank<'a> {
     pub rows: Range<usize>,
     /// A `[r, in]`
     pub a: &'a Tensor,
-    /// B `[out, r]`
+    /// B `[out, r]`, its rows times the gain.
     pub b: &'a Tensor,
-    /// What multiplies the changed product `[out]`.
+    /// What multiplies Wx `[out]`; nothing is 1.
     pub gain: Option<&'a Tensor>,
     /// Factor of B·A·x.
     pub scale: f64,
@@ -247,9 +267,9 @@ pub struct LowRank<'a> {
     pub weight: f64,
 }
 
-/// Adds to the rows of `wx` `[T, out]` their changes: weight · scale · B·A·x, or with a gain
-/// weight · (gain ∘ (Wx + scale · B·A·x) − Wx), every one of Wx as it came. Changes are ordered by their rows; those of
-/// the same rows follow each other, and no others overlap. `wx` is consumed so that the CPU changes it in place.
+/// Adds to the rows of `wx` `[T, out]` their changes, weight · ((gain − 1) ∘ Wx + scale · B·A·x), every one of Wx as it came.
+/// Changes are ordered by their rows; those of the same rows follow each other, and no others overlap. `wx` is consumed so that
+/// the CPU changes it in place.
 pub fn low_rank_rows(path: Path, wx: Tensor, x: &Tensor, changes: &[LowRank]) -> Result<Tensor> {
     if let Path::Fused = path {
         wx.inplace_op2(x, &cpu::LowRankRows(changes))?;
@@ -270,7 +290,7 @@ pub fn low_rank_rows(path: Path, wx: Tensor, x: &Tensor, changes: &[LowRank]) ->
             let product = (portable::matmul(&u, &c.b.t()?)? * c.scale)?;
             let change = match c.gain {
                 None => product,
-                Some(gain) => ((&came + product)?.broadcast_mul(gain)? - &came)?,
+                Some(gain) => (product + (came.broadcast_mul(gain)? - &came)?)?,
             };
             changed = (changed + (change * c.weight)?)?;
         }

@@ -50,6 +50,17 @@ struct Route {
     core: f64,
 }
 
+/// What a router thinks of a prompt.
+struct Judgement {
+    /// The likeliest route.
+    best: usize,
+    /// See [`Content::normality`].
+    normality: [f64; 2],
+    /// The lesser share of what is normal for that route.
+    normal: f64,
+    confidence: f64,
+}
+
 /// How a fit went on the held-out prompts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fit {
@@ -146,8 +157,10 @@ impl Content {
         let n = self.routes.len();
         ensure!(n >= 2, "a router needs at least two routes");
         ensure!(
-            self.features.values().all(|counts| counts.len() == n),
-            "a feature lacks the count of a route"
+            self.features
+                .values()
+                .all(|counts| counts.len() == n && counts.iter().any(|count| *count > 0)),
+            "a feature lacks the count of a route, or no prompt has it"
         );
         let shares = self.routes.iter().all(|r| {
             r.prompts > 0 && (0.0..=1.0).contains(&r.known) && (0.0..=1.0).contains(&r.core)
@@ -169,12 +182,13 @@ impl Content {
     /// The most likely route, the features that decided, and how sure that is.
     pub fn decide(&self, prompt: &str) -> Decision {
         let set = features(prompt);
-        let probabilities = self.probabilities(&set);
-        let (best, probability) = largest(&probabilities);
-        let [known, core] = self.normality(&set, best);
+        let Judgement {
+            best,
+            normality: [known, core],
+            normal,
+            confidence,
+        } = self.judge(&set);
         let route = &self.routes[best];
-        let normal = share(known, route.known).min(share(core, route.core));
-        let confidence = probability * normal * normal;
         let reason = match normal < 1.0 {
             true => format!(
                 "unlike the prompts of {}: {:.0}% of its features are known, {:.0}% of the usual ones there",
@@ -234,26 +248,32 @@ impl Content {
         sums
     }
 
-    fn probabilities(&self, set: &BTreeSet<String>) -> Vec<f64> {
-        softmax(&self.log_odds(set), self.temperature)
+    fn judge(&self, set: &BTreeSet<String>) -> Judgement {
+        let (best, probability) = largest(&softmax(&self.log_odds(set), self.temperature));
+        let normality = self.normality(set, best);
+        let route = &self.routes[best];
+        let normal = share(normality[0], route.known).min(share(normality[1], route.core));
+        Judgement {
+            best,
+            normality,
+            normal,
+            confidence: probability * normal * normal,
+        }
     }
 
     /// The shares of a prompt's features that the route knows, and of the route's core features that the prompt has.
     fn normality(&self, set: &BTreeSet<String>, route: usize) -> [f64; 2] {
-        let has = |counts: &Vec<u32>| counts[route] > 0;
-        let known = set
-            .iter()
-            .filter(|feature| self.features.get(*feature).is_some_and(has))
-            .count();
         let least = CORE * f64::from(self.routes[route].prompts);
-        let core = self
+        let is_core = |counts: &[u32]| f64::from(counts[route]) >= least;
+        let all = self
             .features
-            .iter()
-            .filter(|(_, counts)| f64::from(counts[route]) >= least);
-        let (mut all, mut there) = (0usize, 0usize);
-        for (feature, _) in core {
-            all += 1;
-            there += usize::from(set.contains(feature));
+            .values()
+            .filter(|counts| is_core(counts))
+            .count();
+        let (mut known, mut there) = (0usize, 0usize);
+        for counts in set.iter().filter_map(|feature| self.features.get(feature)) {
+            known += usize::from(counts[route] > 0);
+            there += usize::from(is_core(counts));
         }
         let of = |part: usize, all: usize| part as f64 / all.max(1) as f64;
         [
@@ -283,12 +303,9 @@ impl Content {
         let mut right = 0;
         let mut unsure = 0;
         for (route, set) in held_out {
-            let (best, probability) = largest(&self.probabilities(set));
-            let [known, core] = self.normality(set, best);
-            let normal =
-                share(known, self.routes[best].known).min(share(core, self.routes[best].core));
-            right += usize::from(best == *route);
-            unsure += usize::from(probability * normal * normal < 0.5);
+            let judgement = self.judge(set);
+            right += usize::from(judgement.best == *route);
+            unsure += usize::from(judgement.confidence < 0.5);
         }
         let n = held_out.len().max(1) as f64;
         Fit {
@@ -405,6 +422,16 @@ mod tests {
             text,
             "the same fit, the same bytes"
         );
+    }
+
+    #[test]
+    fn a_file_that_no_fit_wrote_is_refused() {
+        let (router, _) = fitted();
+        for counts in [vec![], vec![1], vec![0, 0]] {
+            let mut router = router.clone();
+            router.features.insert("pens".to_owned(), counts);
+            assert!(router.check().is_err());
+        }
     }
 
     #[test]

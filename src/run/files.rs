@@ -91,6 +91,13 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
+/// Where the work on an output lies until it is whole.
+pub fn partial(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
 /// Something that cannot be replaced by a file, such as `/dev/stdout`.
 pub fn is_device(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir())

@@ -1,30 +1,22 @@
-//! A run's folder: filled beside its final place and renamed there when the run is whole.
+//! A folder of results: filled beside its final place and renamed there when it is whole.
 
-use super::files::{folder_of, write_atomic};
+use super::files::{folder_of, partial, write_atomic};
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A folder under construction. Dropped before [`Self::finish`] or a first [`Self::checkpoint`], it is removed.
+/// A folder under construction. Dropped before [`Self::finish`], it is removed.
 pub struct RunFolder {
     target: PathBuf,
     partial: PathBuf,
-    metrics: Option<File>,
     finished: bool,
-    kept: bool,
 }
 
 impl RunFolder {
     /// Starts the folder that is to become `target`, which must not exist yet or be empty.
     pub fn create(target: &Path) -> Result<Self> {
-        let occupied = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some());
-        ensure!(
-            !occupied && !target.is_file(),
-            "{} exists: give another --out, or remove it first",
-            target.display()
-        );
+        check_free(target)?;
         let name = target
             .file_name()
             .with_context(|| format!("{} is no folder name", target.display()))?;
@@ -46,9 +38,7 @@ impl RunFolder {
         Ok(Self {
             target: target.to_path_buf(),
             partial,
-            metrics: None,
             finished: false,
-            kept: false,
         })
     }
 
@@ -62,57 +52,41 @@ impl RunFolder {
         write_atomic(&self.partial.join(name), content)
     }
 
-    /// Writes a folder of the folder, which appears whole. From now on the work is kept where it is,
-    /// should the run stop before [`Self::finish`]; returns that place the first time.
-    pub fn checkpoint(&mut self, name: &str, files: &[(&str, Vec<u8>)]) -> Result<Option<&Path>> {
-        let (whole, part) = (self.partial.join(name), self.partial.join(".checkpoint"));
-        for (file, content) in files {
-            write_atomic(&part.join(file), content)?;
-        }
-        fs::rename(&part, &whole).with_context(|| format!("cannot write {}", whole.display()))?;
-        let first = !std::mem::replace(&mut self.kept, true);
-        Ok(first.then_some(&self.partial))
-    }
-
-    /// Where the work is, once a checkpoint was written.
-    pub fn kept(&self) -> Option<&Path> {
-        self.kept.then_some(&self.partial)
-    }
-
-    /// Appends a line to `metrics.jsonl`, which can be followed while the run goes on.
-    pub fn metric(&mut self, line: &impl Serialize) -> Result<()> {
-        let path = self.partial.join("metrics.jsonl");
-        let file = match &mut self.metrics {
-            Some(file) => file,
-            None => self.metrics.insert(
-                File::create(&path).with_context(|| format!("cannot write {}", path.display()))?,
-            ),
-        };
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        file.write_all(&bytes)
-            .with_context(|| format!("cannot write {}", path.display()))
-    }
-
     /// Moves the folder to its place. Where that fails the work is kept, and the error says where.
     pub fn finish(mut self) -> Result<()> {
         self.finished = true;
-        let moved = match self.target.exists() {
-            true => fs::remove_dir(&self.target),
-            false => Ok(()),
-        };
-        moved
-            .and_then(|()| fs::rename(&self.partial, &self.target))
-            .with_context(|| {
-                let (target, partial) = (self.target.display(), self.partial.display());
-                format!("cannot write {target}; the finished run is in {partial}")
-            })
+        move_into_place(&self.partial, &self.target)
     }
+}
+
+/// Errors where `target` is taken: a file, or a folder with something in it.
+pub fn check_free(target: &Path) -> Result<()> {
+    let occupied = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some());
+    ensure!(
+        !occupied && !target.is_file(),
+        "{} exists: give another --out, or remove it first",
+        target.display()
+    );
+    Ok(())
+}
+
+/// Renames the folder `partial` to `target`, which is free. Where that fails the error says where the work is.
+pub fn move_into_place(partial: &Path, target: &Path) -> Result<()> {
+    let moved = match target.exists() {
+        true => fs::remove_dir(target),
+        false => Ok(()),
+    };
+    moved
+        .and_then(|()| fs::rename(partial, target))
+        .with_context(|| {
+            let (target, partial) = (target.display(), partial.display());
+            format!("cannot write {target}; the finished run is in {partial}")
+        })
 }
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        if !(self.finished || self.kept) {
+        if !self.finished {
             // The error that ended the run is the one to report.
             let _ = fs::remove_dir_all(&self.partial);
         }
@@ -123,7 +97,7 @@ impl Drop for RunFolder {
 pub fn default_path(what: &str, name: &str) -> PathBuf {
     let date = time::OffsetDateTime::now_utc().date();
     let base = format!("runs/{date}-{what}-{name}");
-    let taken = |p: &PathBuf| p.exists();
+    let taken = |p: &PathBuf| p.exists() || partial(p).exists();
     let numbered = (2..).map(|n| PathBuf::from(format!("{base}-{n}")));
     let mut names = std::iter::once(PathBuf::from(&base)).chain(numbered);
     names
@@ -136,30 +110,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_saved_outlives_a_run_that_stops() {
-        let root = tempfile::tempdir().unwrap();
-        let target = root.path().join("run");
-        let mut run = RunFolder::create(&target).unwrap();
-        let file = |bytes: &[u8]| [("adapter", bytes.to_vec())];
-        let place = run.checkpoint("checkpoint-1", &file(b"1")).unwrap();
-        let place = place.unwrap().to_path_buf();
-        assert_eq!(run.checkpoint("checkpoint-2", &file(b"2")).unwrap(), None);
-        assert_eq!(run.kept(), Some(place.as_path()));
-        drop(run);
-        assert_eq!(fs::read(place.join("checkpoint-2/adapter")).unwrap(), b"2");
-        // The next run of the same name has a folder of its own.
-        let next = RunFolder::create(&target).unwrap();
-        next.write("x", b"1").unwrap();
-        next.finish().unwrap();
-        assert!(!target.join("checkpoint-1").exists() && place.exists());
-    }
-
-    #[test]
     fn a_folder_appears_whole_or_not_at_all() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("a/run");
-        let mut dropped = RunFolder::create(&target).unwrap();
-        dropped.metric(&1).unwrap();
+        let dropped = RunFolder::create(&target).unwrap();
+        dropped.write("x", b"1").unwrap();
         drop(dropped);
         assert!(
             fs::read_dir(root.path().join("a"))
@@ -168,12 +123,10 @@ mod tests {
                 .is_none()
         );
 
-        let mut kept = RunFolder::create(&target).unwrap();
+        let kept = RunFolder::create(&target).unwrap();
         kept.write("x", b"1").unwrap();
-        kept.metric(&1).unwrap();
-        kept.metric(&2).unwrap();
         kept.finish().unwrap();
-        assert_eq!(fs::read(target.join("metrics.jsonl")).unwrap(), b"1\n2\n");
+        assert_eq!(fs::read(target.join("x")).unwrap(), b"1");
         assert!(
             RunFolder::create(&target).is_err(),
             "an occupied folder is kept"

@@ -15,13 +15,6 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Where the journal of an output lies.
-    pub fn beside(output: &Path) -> PathBuf {
-        let mut name = output.as_os_str().to_owned();
-        name.push(".partial");
-        name.into()
-    }
-
     /// Begins a journal whose first line is `header`; an older one is gone. Errors where another process writes it.
     pub fn begin(path: &Path, header: &impl Serialize) -> Result<Self> {
         let cannot = || format!("cannot write {}", path.display());
@@ -114,11 +107,12 @@ fn to_line(piece: &impl Serialize) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::files::partial;
 
     #[test]
     fn goes_on_after_a_line_that_was_cut_off() {
         let folder = tempfile::tempdir().unwrap();
-        let path = Journal::beside(&folder.path().join("new/rows.jsonl"));
+        let path = partial(&folder.path().join("new/rows.jsonl"));
         assert!(Journal::resume::<u32>(&path, &"run").unwrap().is_none());
         let mut journal = Journal::begin(&path, &"run").unwrap();
         journal.add(&1).unwrap();

@@ -122,30 +122,23 @@ impl Sandbox {
         timeout: Duration,
     ) -> Result<Vec<Row>, SqlError> {
         let start = Instant::now();
-        let result = self.attempt(file, reversed, sql, timeout);
-        if result != Err(out_of_memory()) || self.open.len() < 2 {
-            return result;
+        let mut left = timeout;
+        loop {
+            let (connection, draws) = self.opened(file, reversed)?;
+            draws.store(0, Relaxed);
+            let guarded = AssertUnwindSafe(|| run_before(connection, sql, left));
+            // The SQLite binding panics where memory ends between a value and its text.
+            let result = catch_unwind(guarded).unwrap_or_else(|_| {
+                self.open.remove(&(file.to_owned(), reversed));
+                Err(out_of_memory())
+            });
+            if result != Err(out_of_memory()) || self.open.len() < 2 {
+                return result;
+            }
+            // Other databases held the memory: what a query may need does not depend on what ran before it.
+            self.open.clear();
+            left = timeout.saturating_sub(start.elapsed());
         }
-        // Other databases held the memory: what a query may need does not depend on what ran before it.
-        self.open.clear();
-        self.attempt(file, reversed, sql, timeout.saturating_sub(start.elapsed()))
-    }
-
-    fn attempt(
-        &mut self,
-        file: &Path,
-        reversed: bool,
-        sql: &str,
-        timeout: Duration,
-    ) -> Result<Vec<Row>, SqlError> {
-        let (connection, draws) = self.opened(file, reversed)?;
-        draws.store(0, Relaxed);
-        let guarded = AssertUnwindSafe(|| run_before(connection, sql, timeout));
-        // The SQLite binding panics where memory ends between a value and its text.
-        catch_unwind(guarded).unwrap_or_else(|_| {
-            self.open.remove(&(file.to_owned(), reversed));
-            Err(out_of_memory())
-        })
     }
 }
 

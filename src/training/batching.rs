@@ -1,14 +1,19 @@
 //! Which rows meet in which step.
 
+use super::config::TrainConfig;
+use super::sft::Example;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use std::collections::VecDeque;
 
-/// Row numbers without end: each epoch a fresh shuffle by `seed`, or 0, 1, 2, … over and over.
-pub fn order(rows: usize, shuffle: bool, seed: u64) -> Box<dyn Iterator<Item = usize>> {
-    match shuffle {
-        true => Box::new(Shuffle::new(rows, seed)),
-        false => Box::new((0..rows).cycle()),
+/// Row numbers without end, as `config` orders them: each epoch a fresh shuffle by its seed, or 0, 1, 2, … over and over.
+pub fn order(examples: &[Example], config: &TrainConfig) -> Box<dyn Iterator<Item = usize>> {
+    let rows = examples.len();
+    match (config.no_shuffle, config.group_prefix) {
+        (true, _) => Box::new((0..rows).cycle()),
+        (false, true) => Box::new(Grouped::new(clusters(examples), config.batch, config.seed)),
+        (false, false) => Box::new(Shuffle::new(rows, config.seed)),
     }
 }
 
@@ -42,6 +47,92 @@ impl Iterator for Shuffle {
     }
 }
 
+/// Rows in clusters that begin alike: neighbours, sorted by their tokens, that share at least half of the shorter one's prompt.
+fn clusters(examples: &[Example]) -> Vec<Vec<usize>> {
+    let mut sorted: Vec<usize> = (0..examples.len()).collect();
+    sorted.sort_by_key(|&i| (&examples[i].tokens, i));
+    let mut clusters: Vec<Vec<usize>> = Vec::new();
+    for row in sorted {
+        let alike = |other: usize| {
+            let (a, b) = (&examples[row], &examples[other]);
+            let same = a.tokens.iter().zip(&b.tokens).take_while(|(a, b)| a == b);
+            let prompt = |e: &Example| e.learned.first().map_or(0, |learned| learned.start);
+            2 * same.count() >= prompt(a).min(prompt(b))
+        };
+        match clusters.last_mut() {
+            Some(cluster) if cluster.last().is_some_and(|&other| alike(other)) => cluster.push(row),
+            _ => clusters.push(vec![row]),
+        }
+    }
+    clusters
+}
+
+/// An endless seeded stream of row numbers in batches of rows of one cluster, as far as they go: what is left of a cluster
+/// fills batches with what is left of others. Every epoch has every row once.
+struct Grouped {
+    clusters: Vec<Vec<usize>>,
+    batch: usize,
+    rng: StdRng,
+    /// Batches that are ready, one after another.
+    ready: VecDeque<usize>,
+    /// Rows of the epoch that fill no batch: the next epoch begins with them.
+    carried: Vec<usize>,
+}
+
+impl Grouped {
+    fn new(clusters: Vec<Vec<usize>>, batch: usize, seed: u64) -> Self {
+        Self {
+            clusters,
+            batch,
+            rng: StdRng::seed_from_u64(seed),
+            ready: VecDeque::new(),
+            carried: Vec::new(),
+        }
+    }
+
+    fn epoch(&mut self) {
+        let (mut batches, mut rests) = (Vec::new(), Vec::new());
+        for cluster in &mut self.clusters {
+            cluster.shuffle(&mut self.rng);
+            let whole = cluster.chunks_exact(self.batch);
+            rests.push(whole.remainder().to_vec());
+            batches.extend(whole.map(<[usize]>::to_vec));
+        }
+        rests.shuffle(&mut self.rng);
+        let mut rest = rests.concat();
+        // Carried rows come first; so an epoch ends where its rows do.
+        let missing = match self.carried.len() {
+            0 => 0,
+            carried => self.batch - carried,
+        };
+        while rest.len() < missing && !batches.is_empty() {
+            rest.extend(batches.pop().into_iter().flatten());
+        }
+        let later = rest.split_off(missing.min(rest.len()));
+        self.ready.extend(self.carried.drain(..).chain(rest));
+        let whole = later.chunks_exact(self.batch);
+        self.carried = whole.remainder().to_vec();
+        batches.extend(whole.map(<[usize]>::to_vec));
+        batches.shuffle(&mut self.rng);
+        self.ready.extend(batches.concat());
+    }
+}
+
+impl Iterator for Grouped {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.ready.is_empty() {
+            self.epoch();
+        }
+        if self.ready.is_empty() {
+            // Fewer rows than a batch.
+            self.ready.extend(self.carried.drain(..));
+        }
+        self.ready.pop_front()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,10 +146,63 @@ mod tests {
             assert_eq!(sorted, (0..20).collect::<Vec<_>>());
         }
         assert_ne!(rows[..20], rows[20..]);
-        assert_eq!(rows, order(20, true, 7).take(40).collect::<Vec<_>>());
-        assert_eq!(
-            order(2, false, 7).take(5).collect::<Vec<_>>(),
-            [0, 1, 0, 1, 0]
-        );
+        let config = TrainConfig {
+            seed: 7,
+            ..TrainConfig::default()
+        };
+        let examples = vec![Example::new(&[1], &[2]); 20];
+        assert_eq!(rows, order(&examples, &config).take(40).collect::<Vec<_>>());
+        let config = TrainConfig {
+            no_shuffle: true,
+            ..config
+        };
+        let unshuffled = order(&examples[..2], &config).take(5);
+        assert_eq!(unshuffled.collect::<Vec<_>>(), [0, 1, 0, 1, 0]);
+    }
+
+    fn of_cluster(cluster: u32, row: u32) -> Example {
+        Example::new(&[cluster, cluster, cluster, 50 + row, 60], &[1])
+    }
+
+    #[test]
+    fn grouped_batches_are_of_one_cluster_and_epochs_whole() {
+        for (sizes, batch) in [
+            ([9, 7, 5], 4),
+            ([1, 1, 1], 8),
+            ([8, 8, 8], 8),
+            ([3, 1, 2], 4),
+        ] {
+            let examples: Vec<Example> = sizes
+                .iter()
+                .enumerate()
+                .flat_map(|(cluster, &size)| {
+                    (0..size).map(move |row| of_cluster(cluster as u32, row))
+                })
+                .collect();
+            let config = TrainConfig {
+                group_prefix: true,
+                batch,
+                ..TrainConfig::default()
+            };
+            let n = examples.len();
+            let rows: Vec<usize> = order(&examples, &config).take(3 * n).collect();
+            assert_eq!(
+                rows,
+                order(&examples, &config).take(3 * n).collect::<Vec<_>>()
+            );
+            for (i, epoch) in rows.chunks(n).enumerate() {
+                let mut sorted = epoch.to_vec();
+                sorted.sort();
+                assert_eq!(sorted, (0..n).collect::<Vec<_>>(), "{sizes:?}, epoch {i}");
+            }
+            let of_one = |rows: &&[usize]| {
+                let cluster = |row: usize| examples[row].tokens[0];
+                rows.iter().all(|&row| cluster(row) == cluster(rows[0]))
+            };
+            // What is left of each cluster, and what an epoch leaves to the next, fills the others.
+            let whole: u32 = sizes.iter().map(|size| size / batch as u32).sum();
+            let grouped = rows[..n].chunks(batch).filter(of_one).count();
+            assert!(grouped >= whole as usize, "{sizes:?}: {grouped} of {whole}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of a supervised fine-tuning run; the one home of their defaults.
 
+use crate::adapters::config::AdapterConfig;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -61,6 +62,10 @@ pub struct TrainConfig {
     pub throttle: f64,
     /// Take rows in the file's order; otherwise every epoch has another.
     pub no_shuffle: bool,
+    /// Form batches of rows that begin alike, so that they share a prefix.
+    pub group_prefix: bool,
+    /// Compute every row whole, whatever it begins with.
+    pub no_share_prefix: bool,
     /// Steps between measurements of the validation loss [default: a tenth of the run].
     pub val_every: Option<usize>,
     /// Steps between saved adapters.
@@ -84,6 +89,8 @@ impl Default for TrainConfig {
             on_long: OnLong::Error,
             throttle: 1.0,
             no_shuffle: false,
+            group_prefix: false,
+            no_share_prefix: false,
             val_every: None,
             save_every: None,
             seed: 0,
@@ -134,6 +141,11 @@ impl TrainConfig {
         );
         ensure!(self.max_seq >= 2, "--max-seq must be at least 2");
         Ok(())
+    }
+
+    /// Whether rows of a batch compute what they begin with once. Dropout draws masks for each row of its own.
+    pub fn shares_prefix(&self, adapter: &AdapterConfig) -> bool {
+        !self.no_share_prefix && adapter.dropout == 0.0
     }
 
     /// Rows an optimizer step.

@@ -1,8 +1,10 @@
 //! Training of adapters on packed batches. Knows tokens and labels, no SQL.
 
 pub mod batching;
+pub mod checkpoint;
 pub mod config;
 pub mod memory;
 pub mod optim;
+pub mod packing;
 pub mod sft;
 pub mod trainer;

@@ -26,6 +26,31 @@ impl Optimizer {
         }
     }
 
+    /// An optimizer that has done `step` steps and ended with these moments.
+    pub fn restored(
+        path: Path,
+        weight_decay: f64,
+        step: usize,
+        moments: BTreeMap<String, [Tensor; 2]>,
+    ) -> Self {
+        Self {
+            path,
+            weight_decay,
+            step,
+            moments,
+        }
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> usize {
+        self.step
+    }
+
+    /// Both moments of a parameter, once there was a step.
+    pub fn moments(&self, parameter: &str) -> Option<&[Tensor; 2]> {
+        self.moments.get(parameter)
+    }
+
     /// One step with gradients clipped to the norm `clip` (0: not at all). Returns the norm before
     /// clipping; when it is not finite nothing was changed.
     pub fn step(
@@ -53,18 +78,25 @@ impl Optimizer {
             weight_decay: self.weight_decay,
             step: self.step,
         };
-        for (name, parameter) in adapter.parameters_mut() {
+        let mut names = Vec::new();
+        let mut parameters = Vec::new();
+        for (name, parameter) in adapter.parameters() {
             let gradient = gradients
                 .0
                 .get(&name)
                 .with_context(|| format!("no gradient for {name}"))?;
-            let [m, v] = match self.moments.remove(&name) {
-                Some(moments) => moments,
+            let [m, v] = match self.moments.get(&name) {
+                Some([m, v]) => [m.clone(), v.clone()],
                 None => [gradient.zeros_like()?, gradient.zeros_like()?],
             };
-            let [p, m, v] =
-                ops::adamw(self.path, &constants, [parameter, gradient, &m, &v], scale)?;
-            *parameter = p;
+            parameters.push([parameter.clone(), gradient.clone(), m, v]);
+            names.push(name);
+        }
+        let refs: Vec<[&Tensor; 4]> = parameters.iter().map(|[p, g, m, v]| [p, g, m, v]).collect();
+        let stepped = ops::adamw(self.path, &constants, &refs, scale)?;
+        let places = adapter.parameters_mut();
+        for (((_, place), name), [p, m, v]) in places.zip(names).zip(stepped) {
+            *place = p;
             self.moments.insert(name, [m, v]);
         }
         Ok(norm)

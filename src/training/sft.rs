@@ -1,11 +1,9 @@
-//! Supervised fine-tuning: rows become tokens and labels; the loss is the mean negative
+//! Supervised fine-tuning: rows become tokens, some of them learned; the loss is the mean negative
 //! log-probability of the tokens that are learned.
 
 use super::config::{OnLong, TrainConfig};
 use crate::data::record::Record;
 use crate::data::template::Renderer;
-use crate::model::batch::Batch;
-use crate::model::head::Label;
 use anyhow::{Result, bail, ensure};
 use std::ops::Range;
 
@@ -124,22 +122,6 @@ fn fit(mut e: Example, config: &TrainConfig, place: &str) -> Result<Option<Examp
     }
 }
 
-/// Packs examples into one batch; a label stands at the row before each learned token.
-pub fn pack<'a>(examples: impl IntoIterator<Item = &'a Example>) -> (Batch, Vec<Label>) {
-    let (mut batch, mut labels) = (Batch::default(), Vec::new());
-    for (sequence, e) in examples.into_iter().enumerate() {
-        let first = batch.len();
-        batch.push_sequence(&e.tokens);
-        let learned = e.learned.iter().cloned().flatten();
-        labels.extend(learned.map(|i| Label {
-            row: (first + i - 1) as u32,
-            target: e.tokens[i],
-            sequence: sequence as u32,
-        }));
-    }
-    (batch, labels)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,20 +142,5 @@ mod tests {
         assert_eq!(cut.learned, [1..3, 5..7]);
         let error = fit(row(), &config(6), "f:1").unwrap_err().to_string();
         assert!(error.contains("never cut"), "{error}");
-    }
-
-    #[test]
-    fn labels_stand_before_what_they_predict() {
-        let two_turns = Example {
-            tokens: vec![4, 5, 6, 9],
-            learned: vec![1..2, 3..4],
-        };
-        let (batch, labels) = pack(&[Example::new(&[1, 2], &[3, 9]), two_turns]);
-        assert_eq!(batch.tokens, [1, 2, 3, 9, 4, 5, 6, 9]);
-        let seen: Vec<_> = labels
-            .iter()
-            .map(|l| (l.row, l.target, l.sequence))
-            .collect();
-        assert_eq!(seen, [(1, 3, 0), (2, 9, 0), (4, 5, 1), (6, 9, 1)]);
     }
 }

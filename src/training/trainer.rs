@@ -3,13 +3,15 @@
 use super::batching::order;
 use super::config::TrainConfig;
 use super::optim::Optimizer;
-use super::sft::{Example, pack};
+use super::packing::{Packed, pack};
+use super::sft::Example;
 use crate::adapters::lora::{Adapter, Dropout};
 use crate::model::decoder::Decoder;
 use crate::model::linear::Gradients;
 use crate::model::pooled;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::Serialize;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// What is known after a step; a line of `metrics.jsonl`.
@@ -28,25 +30,26 @@ pub struct StepMetrics {
     /// Of this step alone, like `tokens_per_s`.
     pub rows_per_s: f64,
     pub tokens_per_s: f64,
+    /// Share of the tokens that was spared by computing common prefixes once.
+    pub shared: f64,
     /// Since training began.
     pub elapsed_s: f64,
 }
 
-/// Loss of `examples` and its gradient towards the adapter, added to `gradients`. `denominator` is
+/// Loss of packed examples and its gradient towards the adapter, added to `gradients`. `denominator` is
 /// the number of labels of the whole optimizer step, so that micro-batches sum to its mean.
 pub fn loss_and_gradient(
     decoder: &Decoder,
     adapter: &Adapter,
-    examples: &[&Example],
+    Packed { batch, labels, .. }: &Packed,
     denominator: usize,
     gradients: &mut Gradients,
 ) -> Result<f64> {
-    let (batch, labels) = pack(examples.iter().copied());
-    let (hidden, tape) = decoder.forward_train(&batch, adapter)?;
+    let (hidden, tape) = decoder.forward_train(batch, adapter)?;
     let coefficients = vec![-1.0 / denominator as f32; labels.len()];
-    let (log_p, d_hidden) = decoder.label_gradient(&hidden, &labels, &coefficients)?;
+    let (log_p, d_hidden) = decoder.label_gradient(&hidden, labels, &coefficients)?;
     drop(hidden);
-    decoder.backward(&batch, d_hidden, tape, adapter, gradients)?;
+    decoder.backward(batch, d_hidden, tape, adapter, gradients)?;
     let sum: f64 = log_p.iter().map(|p| f64::from(*p)).sum();
     Ok(-sum / denominator as f64)
 }
@@ -60,7 +63,7 @@ pub fn mean_loss(
 ) -> Result<f64> {
     let mut sum = 0.0;
     for rows in examples.chunks(batch) {
-        let (batch, labels) = pack(rows);
+        let Packed { batch, labels, .. } = pack(rows, true);
         let log_p = pooled(|| {
             let hidden = decoder.forward(&batch, None, Some(adapter))?;
             decoder.label_log_probabilities(&hidden, &labels)
@@ -71,32 +74,46 @@ pub fn mean_loss(
     Ok(sum / labels as f64)
 }
 
-/// Trains `adapter` in place; `observe` is told of every step and sees the adapter after it. With
-/// `validation` rows, their loss is measured now and then.
+/// A step whose loss or gradient is not finite. Adapter and optimizer are as they were before it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "step {step}: loss {loss}, gradient norm {grad_norm}: training diverged; lower --lr or raise --warmup"
+)]
+pub struct Diverged {
+    pub step: usize,
+    pub loss: f64,
+    pub grad_norm: f64,
+    /// The step's rows, by their places.
+    pub rows: Vec<usize>,
+}
+
+/// Trains `adapter` in place, from the step behind those that `optimizer` has done; `observe` is told of every step and sees
+/// what it left, and may end the training. With `validation` rows, their loss is measured now and then.
 pub fn train(
     decoder: &Decoder,
     adapter: &mut Adapter,
+    optimizer: &mut Optimizer,
     examples: &[Example],
     validation: Option<&[Example]>,
     config: &TrainConfig,
-    mut observe: impl FnMut(&StepMetrics, &Adapter) -> Result<()>,
+    mut observe: impl FnMut(&StepMetrics, &Adapter, &Optimizer) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     ensure!(!examples.is_empty(), "there are no rows to train on");
     let total = config.total_steps(examples.len());
-    let rows = order(examples.len(), !config.no_shuffle, config.seed);
-    let mut rows = rows.take(config.total_rows(examples.len()));
-    let mut optimizer = Optimizer::new(decoder.path, config.weight_decay);
-    let (start, mut pass) = (Instant::now(), 0);
-    for step in 0..total {
+    let done = optimizer.steps();
+    let rows = order(examples, config);
+    let rows = rows.take(config.total_rows(examples.len()));
+    let mut rows = rows.skip(done * config.rows_per_step());
+    let (start, mut pass) = (Instant::now(), (done * config.grad_accum) as u64);
+    let share = config.shares_prefix(&adapter.config);
+    adapter.begin_training(decoder);
+    for step in done..total {
         let begun = Instant::now();
-        let group: Vec<&Example> = rows
-            .by_ref()
-            .take(config.rows_per_step())
-            .map(|r| &examples[r])
-            .collect();
+        let places: Vec<usize> = rows.by_ref().take(config.rows_per_step()).collect();
+        let group: Vec<&Example> = places.iter().map(|&row| &examples[row]).collect();
         let labels = group.iter().map(|e| e.labels()).sum();
         let tokens: usize = group.iter().map(|e| e.len()).sum();
-        let (mut gradients, mut loss) = (Gradients::default(), 0.0);
+        let (mut gradients, mut loss, mut computed) = (Gradients::default(), 0.0, 0);
         let lr = config.learning_rate(step, total);
         let grad_norm = pooled(|| -> Result<f64> {
             for micro in group.chunks(config.batch) {
@@ -106,17 +123,25 @@ pub fn train(
                     pass,
                 });
                 pass += 1;
-                loss += loss_and_gradient(decoder, adapter, micro, labels, &mut gradients)?;
+                let packed = pack(micro.iter().copied(), share);
+                computed += packed.batch.len();
+                loss += loss_and_gradient(decoder, adapter, &packed, labels, &mut gradients)?;
             }
+            // Validation sees all.
             adapter.dropout = None;
-            optimizer.step(adapter, &gradients, lr, config.clip)
+            match loss.is_finite() {
+                true => optimizer.step(adapter, &gradients, lr, config.clip),
+                false => Ok(f64::NAN),
+            }
         })?;
-        ensure!(
-            loss.is_finite() && grad_norm.is_finite(),
-            "step {}: loss {loss}, gradient norm {grad_norm}: training diverged; lower --lr or raise --warmup",
-            step + 1
-        );
-        pooled(|| adapter.refresh(decoder))?;
+        if !grad_norm.is_finite() {
+            bail!(Diverged {
+                step: step + 1,
+                loss,
+                grad_norm,
+                rows: places,
+            });
+        }
         let seconds = begun.elapsed().as_secs_f64();
         let step = step + 1;
         let val_loss = match validation {
@@ -133,14 +158,18 @@ pub fn train(
             val_loss,
             rows_per_s: group.len() as f64 / seconds,
             tokens_per_s: tokens as f64 / seconds,
+            shared: 1.0 - computed as f64 / tokens as f64,
             elapsed_s: start.elapsed().as_secs_f64(),
         };
-        observe(&metrics, adapter)?;
+        if observe(&metrics, adapter, optimizer)?.is_break() {
+            break;
+        }
         // Nothing follows the last step.
         if step < total {
             std::thread::sleep(rest(begun.elapsed(), config.throttle));
         }
     }
+    pooled(|| adapter.end_training(decoder))?;
     Ok(())
 }
 

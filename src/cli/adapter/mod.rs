@@ -1,19 +1,22 @@
-//! `factory adapter`: what can be made of adapters. Everything made is checked before it is there.
+//! `factory adapter`: what adapters are, and what can be made of them. Everything made is checked before it is there.
 
+mod convert;
+mod diff;
+mod inspect;
 mod parity;
 
 use super::device::DeviceArg;
 use super::loras::Loras;
 use super::{UsageError, say};
+use crate::adapters::bank::Bank;
 use crate::adapters::{compose, merge, peft};
-use crate::model::linear::{Delta, Site};
 use crate::model::load::{self, Base};
 use crate::run::folder::RunFolder;
 use anyhow::{Context, Result};
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use std::path::PathBuf;
 
-/// Make one adapter, or a merged model, of adapters.
+/// Look at adapters, convert them, and make one adapter or a merged model of several.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -22,6 +25,15 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Say what an adapter is: format, kind, projections, how much it changes.
+    Inspect {
+        /// A folder of PEFT's or mlx-lm's, or a .gguf file.
+        adapter: PathBuf,
+    },
+    /// Say how far two adapters are apart, by projection, and with --base on prompts.
+    Diff(diff::Args),
+    /// Write an adapter in another format: PEFT, mlx-lm or llama.cpp.
+    Convert(convert::Args),
     /// Write one adapter that is the weighted sum of several, where that is exact (LoRA).
     Compose(Made),
     /// Write the base with adapters merged into its weights, as a folder that transformers loads.
@@ -64,6 +76,9 @@ enum StoredType {
 /// Runs the command.
 pub fn run(args: Args) -> Result<()> {
     match args.command {
+        Command::Inspect { adapter } => inspect::inspect(&adapter),
+        Command::Diff(args) => diff::diff(&args),
+        Command::Convert(args) => convert::convert(&args),
         Command::Compose(made) => compose_into(&made),
         Command::Merge { made, dtype } => merge_into(&made, dtype),
     }
@@ -128,10 +143,14 @@ fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
         folder.write(&name, &content)?;
     }
     drop(bank);
-    // What was written is what is checked.
+    // What was written is what is checked, with no adapter at all.
+    let none = Bank::new(Vec::new())?;
     let written = folder.path().to_string_lossy().into_owned();
     let merged = Base::load(&written, DType::F32, &device)?;
-    let difference = parity::difference(&apart, &parity::logits(&merged, &texts, |_| Unchanged)?);
+    let difference = parity::difference(
+        &apart,
+        &parity::logits(&merged, &texts, |_| none.rows(Vec::new()))?,
+    );
     difference.refuse_above(0.05).context(
         "the merged model is not the base with its adapters (--dtype f32 keeps more digits)",
     )?;
@@ -141,18 +160,4 @@ fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
         "largest difference to the base with its adapters: {difference}"
     ))?;
     say(format_args!("model: {}", made.out.display()))
-}
-
-/// The base as it is.
-struct Unchanged;
-
-impl Delta for Unchanged {
-    fn forward(
-        &self,
-        _site: Site,
-        _x: &Tensor,
-        wx: Tensor,
-    ) -> candle_core::Result<(Tensor, Vec<Tensor>)> {
-        Ok((wx, Vec::new()))
-    }
 }

@@ -1,6 +1,7 @@
 //! Whether two forms of an adapter are the same: every logit of real prompts.
 
-use crate::data::{jsonl, record};
+use crate::cli::route::prompt_text;
+use crate::data::jsonl;
 use crate::model::batch::Batch;
 use crate::model::linear::Delta;
 use crate::model::load::Base;
@@ -26,12 +27,8 @@ pub fn texts(data: Option<&Path>) -> Result<Vec<String>> {
         return Ok(TEXTS.map(str::to_owned).to_vec());
     };
     let lines = jsonl::read(data)?;
-    let text = |line: &jsonl::Line| {
-        let turns = record::prompt(data, line)?;
-        let texts: Vec<_> = turns.iter().map(|turn| turn.content.as_str()).collect();
-        Ok(texts.join("\n"))
-    };
-    lines.iter().take(MAX_PROMPTS).map(text).collect()
+    let some = lines.iter().take(MAX_PROMPTS);
+    some.map(|line| prompt_text(data, line)).collect()
 }
 
 /// The largest difference of a logit, and how large logits are.

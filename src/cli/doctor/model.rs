@@ -10,6 +10,7 @@ use crate::model::decoder::{Decoder, Weights, projection_shape};
 use crate::model::kv::KvCache;
 use crate::model::linear::{Gradients, Projection};
 use crate::training::optim::Optimizer;
+use crate::training::packing::pack;
 use crate::training::sft::Example;
 use crate::training::trainer::loss_and_gradient;
 use anyhow::{Context, Result};
@@ -70,7 +71,7 @@ fn step(s: &Side) -> Result<(Decoder, Adapter, f64, Gradients)> {
         Example::new(&PROMPT[3..], &[100, 4]),
     ];
     let mut gradients = Gradients::default();
-    let rows: Vec<&Example> = rows.iter().collect();
+    let rows = pack(&rows, true);
     let loss = loss_and_gradient(&decoder, &adapter, &rows, 5, &mut gradients)?;
     Ok((decoder, adapter, loss, gradients))
 }

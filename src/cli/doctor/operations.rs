@@ -96,16 +96,23 @@ pub const CHECKS: [Check; 9] = [
             let (p, g, m, v) = (x(1)?, x(2)?, x(3)?, x(4)?.sqr()?);
             let norm = ops::norm(s.path, [&p, &g].into_iter())?;
             let norm = Tensor::new(norm as f32, &s.device)?;
-            let [p, m, v] = ops::adamw(s.path, &constants, [&p, &g, &m, &v], 0.5)?;
-            Ok(vec![p, m, v, norm])
+            let stepped = ops::adamw(s.path, &constants, &[[&p, &g, &m, &v]], 0.5)?;
+            Ok(stepped.into_iter().flatten().chain([norm]).collect())
         },
     },
     Check {
-        name: "low-rank sum",
+        name: "low-rank sum, row norms",
         compute: |s| {
             let y = s.random(&[ROWS, WIDTH], 1)?;
             let (u, b) = (s.random_f32(&[ROWS, 4], 2)?, s.random_f32(&[WIDTH, 4], 3)?);
-            Ok(vec![ops::add_product(s.path, y, &u, &b.t()?, 1.5)?])
+            let sum = ops::add_product(s.path, y, &u, &b.t()?, 1.5)?;
+            let (squares, wa) = (
+                s.random_f32(&[WIDTH], 4)?.sqr()?,
+                s.random_f32(&[WIDTH, 4], 5)?,
+            );
+            let gram = ops::matmul(s.path, &u.t()?, &u)?;
+            let norms = ops::row_norms(s.path, &squares, [&wa, &gram, &b], 0.3)?;
+            Ok(vec![sum, norms])
         },
     },
 ];

@@ -1,10 +1,11 @@
 //! `factory eval-sql --audit-gold`: what is odd about the reference queries.
 
-use super::{Args, Golds};
+use super::Args;
 use crate::cli::{plain, say};
 use crate::data::jsonl;
 use crate::eval::audit::Finding;
 use crate::eval::example::Example;
+use crate::eval::golds::Golds;
 use crate::eval::pool::Pool;
 use crate::eval::worker::{Reply, Task};
 use crate::run::files::write_atomic;
@@ -23,7 +24,7 @@ struct Audited<'a> {
 }
 
 pub fn run(args: &Args, examples: &[Example], golds: &Golds, pool: &mut Pool) -> Result<()> {
-    let mut findings = vec![Vec::new(); golds.first.len()];
+    let mut findings = vec![Vec::new(); golds.different()];
     pool.run(golds.jobs(examples, Task::Audit), |home, reply, _| {
         if let Reply::Audit(found) = reply {
             findings[home] = found;
@@ -32,7 +33,7 @@ pub fn run(args: &Args, examples: &[Example], golds: &Golds, pool: &mut Pool) ->
     })?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut odd = 0;
-    for (example, &home) in examples.iter().zip(&golds.home) {
+    for (example, &home) in examples.iter().zip(golds.home()) {
         odd += usize::from(!findings[home].is_empty());
         for finding in &findings[home] {
             *counts.entry(&finding.kind).or_insert(0) += 1;
@@ -42,7 +43,7 @@ pub fn run(args: &Args, examples: &[Example], golds: &Golds, pool: &mut Pool) ->
         }
     }
     if let Some(path) = &args.out {
-        let rows = examples.iter().zip(&golds.home);
+        let rows = examples.iter().zip(golds.home());
         let rows: Vec<_> = rows
             .map(|(example, &home)| Audited {
                 index: example.index,

@@ -5,7 +5,6 @@ use crate::eval::modes;
 use crate::eval::session::Options;
 use crate::eval::worker::Setup;
 use crate::run::files;
-use crate::run::journal::Journal;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use std::fs::File;
@@ -117,7 +116,7 @@ impl Args {
     /// The file that grows beside `--out`, for `--resume`; none beside a device.
     pub fn journal(&self) -> Result<Option<PathBuf>> {
         match &self.out {
-            Some(out) if !files::is_device(out) => Ok(Some(Journal::beside(out))),
+            Some(out) if !files::is_device(out) => Ok(Some(files::partial(out))),
             Some(out) if self.resume => {
                 let message = format!(
                     "--resume needs an --out that is a file, not {}",

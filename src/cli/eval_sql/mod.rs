@@ -6,23 +6,19 @@ mod outputs;
 
 pub use flags::Args;
 
-use super::note;
 use super::progress::Progress;
+use super::{note, sql_worker};
 use crate::eval::example::{self, Example, Reading};
+use crate::eval::golds::Golds;
 use crate::eval::modes;
 use crate::eval::pool::Pool;
 use crate::eval::score::ScoredRow;
-use crate::eval::worker::{Job, Reply, Task};
+use crate::eval::worker::Reply;
 use crate::run::journal::Journal;
 use crate::sql::execute::SqlError;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-
-/// Deadlines that a reference query may take which needed less than one when it was checked.
-const PATIENCE: u32 = 10;
 
 /// Rows from which on progress is shown.
 const LONG: usize = 500;
@@ -36,17 +32,21 @@ pub fn run(args: Args) -> Result<()> {
         examples,
         faults,
         sha256,
-    } = example::read(data, &modes, args.audit_gold)?;
+    } = example::read(data, &modes, args.audit_gold, |_| true)?;
     let said_faults = tolerate(&args, faults, "cannot be scored")?;
     if examples.is_empty() {
         bail!("{}: no row can be scored", data.display());
     }
-    let mut pool = start_pool(&args, examples.len())?;
+    let mut pool = Pool::new(
+        &sql_worker::command()?,
+        &args.setup()?,
+        args.workers(examples.len()),
+    );
     let golds = Golds::of(&examples);
     if args.audit_gold {
         return audit::run(&args, &examples, &golds, &mut pool);
     }
-    let broken = broken_golds(&golds, &examples, &mut pool)?;
+    let broken = golds.broken(&examples, &mut pool)?;
     let faults = broken.iter().map(|(&row, error)| {
         let place = examples[row].place(data);
         anyhow::anyhow!("{place}: gold_sql gave no rows: {error}")
@@ -57,13 +57,7 @@ pub fn run(args: Args) -> Result<()> {
     let waiting: Vec<usize> = (0..examples.len())
         .filter(|row| scored.rows[*row].is_none())
         .collect();
-    let job = |&row: &usize| {
-        let mut job = Job::of(&examples[row], Task::Score);
-        if !broken.contains_key(&row) {
-            job.patience = PATIENCE;
-        }
-        (golds.home[row], job)
-    };
+    let job = |&row: &usize| golds.score(&examples[row], row, broken.contains_key(&row));
     let jobs: Vec<_> = waiting.iter().map(job).collect();
     let progress = (examples.len() >= LONG).then(|| Progress::new(examples.len(), "rows"));
     let mut done = examples.len() - waiting.len();
@@ -95,16 +89,6 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn start_pool(args: &Args, rows: usize) -> Result<Pool> {
-    // On Linux the running program itself, even if its file was replaced since.
-    let program = match Path::new("/proc/self/exe") {
-        linked if linked.exists() => linked.to_owned(),
-        _ => std::env::current_exe()?,
-    };
-    let command = [program, PathBuf::from(super::sql_worker::NAME)];
-    Ok(Pool::new(&command, &args.setup()?, args.workers(rows)))
-}
-
 /// With `--keep-going`, says each fault and returns the line that counts them; else the first one is the error.
 fn tolerate(args: &Args, faults: Vec<anyhow::Error>, what: &str) -> Result<String> {
     let count = faults.len();
@@ -125,58 +109,6 @@ fn tolerate(args: &Args, faults: Vec<anyhow::Error>, what: &str) -> Result<Strin
         Some(first) => bail!("{} ({more})", super::one_line(&first)),
         None => Ok(String::new()),
     }
-}
-
-/// The different reference queries, so that each is looked at once and by the worker that will need it again.
-struct Golds {
-    /// The first row of each.
-    first: Vec<usize>,
-    /// For each row, which of them it has.
-    home: Vec<usize>,
-}
-
-impl Golds {
-    fn of(examples: &[Example]) -> Self {
-        let mut known = BTreeMap::new();
-        let mut golds = Self {
-            first: Vec::new(),
-            home: Vec::new(),
-        };
-        for (row, example) in examples.iter().enumerate() {
-            let next = golds.first.len();
-            let home = *known
-                .entry((example.text("db"), example.text("gold_sql")))
-                .or_insert(next);
-            if home == next {
-                golds.first.push(row);
-            }
-            golds.home.push(home);
-        }
-        golds
-    }
-
-    fn jobs(&self, examples: &[Example], task: Task) -> Vec<(usize, Job)> {
-        let job = |(home, &row): (usize, &usize)| (home, Job::of(&examples[row], task));
-        self.first.iter().enumerate().map(job).collect()
-    }
-}
-
-/// The rows whose reference query cannot be used, and why.
-fn broken_golds(
-    golds: &Golds,
-    examples: &[Example],
-    pool: &mut Pool,
-) -> Result<BTreeMap<usize, SqlError>> {
-    let mut broken = BTreeMap::new();
-    pool.run(golds.jobs(examples, Task::Gold), |home, reply, _| {
-        if let Reply::Gold(Some(error)) = reply {
-            broken.insert(home, error);
-        }
-        Ok(())
-    })?;
-    let rows = golds.home.iter().enumerate();
-    let rows = rows.filter_map(|(row, home)| Some((row, broken.get(home)?.clone())));
-    Ok(rows.collect())
 }
 
 /// The rows scored so far, also kept beside `--out` for `--resume`.

@@ -67,7 +67,7 @@ pub fn write(
     }
     if let Some(path) = &args.clean_out {
         let classes = cleanness(rows);
-        let rate = clean_rate(rows);
+        let rate = clean_rate(&classes);
         wrote(
             path,
             &jsonl::to_bytes(&classes)?,

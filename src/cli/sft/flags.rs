@@ -20,8 +20,11 @@ pub const DEFAULT_BASE: &str = "Qwen/Qwen3-0.6B";
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Training rows (JSONL): {instruction, response}, {prompt, completion}, {messages} or {text}.
-    #[arg(long, required_unless_present = "config")]
+    #[arg(long, required_unless_present_any = ["config", "resume"])]
     data: Option<PathBuf>,
+    /// Go on with the interrupted run that was to become this folder, with its settings, as if it had never stopped.
+    #[arg(long, value_name = "OUT", conflicts_with_all = ["config", "out", "inspect_batch"])]
+    pub resume: Option<PathBuf>,
     /// Settings (TOML) by the names of these flags; a value given here wins over the file's, and a switch
     /// that the file turns on stays on.
     #[arg(long)]
@@ -101,21 +104,45 @@ pub struct Args {
     /// Take rows in the file's order, epoch after epoch, instead of shuffling them.
     #[arg(long)]
     no_shuffle: bool,
+    /// Form batches of rows that begin alike, so that more of them share a prefix.
+    #[arg(long, conflicts_with = "no_shuffle")]
+    group_prefix: bool,
+    /// Compute every row whole instead of computing once what rows of a batch begin with.
+    #[arg(long)]
+    no_share_prefix: bool,
     /// Rows whose loss is measured during training (JSONL).
     #[arg(long)]
     pub val_data: Option<PathBuf>,
     /// Steps between measurements of the validation loss [default: a tenth of the run].
     #[arg(long, requires = "val_data")]
     val_every: Option<usize>,
+    /// Rows that the adapter answers during training (JSONL with gold_sql and db); the one with the best execution accuracy is kept.
+    #[arg(long, requires = "eval_db")]
+    pub eval_data: Option<PathBuf>,
+    /// Folder of the databases of --eval-data.
+    #[arg(long, requires = "eval_data")]
+    pub eval_db: Option<PathBuf>,
+    /// Steps between answering --eval-data; the last step's adapter always does.
+    #[arg(long, requires = "eval_data", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    pub eval_every: u64,
+    /// Stop after so many evaluations without a better one.
+    #[arg(long, requires = "eval_data", value_parser = clap::value_parser!(u64).range(1..))]
+    pub patience: Option<u64>,
     /// Also save the adapter every so many steps, as checkpoint-<step> in the run's folder.
     #[arg(long)]
     save_every: Option<usize>,
+    /// Steps between states that --resume goes on from [default: one a minute].
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_every: Option<u64>,
     /// Seed of the adapter's start, the order of rows and dropout.
     #[arg(long, default_value_t = TrainConfig::default().seed, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
     /// Print the first N batches as the trainer sees them, and stop.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub inspect_batch: Option<u64>,
+    /// Print how much memory and time the run will need, and stop; a few of its steps are run for that.
+    #[arg(long, conflicts_with_all = ["resume", "inspect_batch"])]
+    pub dry_run: bool,
     /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     pub device: DeviceArg,
@@ -139,6 +166,11 @@ fn projection(name: &str) -> Result<Projection, String> {
 #[derive(Serialize)]
 pub struct Resolved<'a> {
     data: &'a Path,
+    checkpoint_every: Option<u64>,
+    eval_data: Option<&'a Path>,
+    eval_db: Option<&'a Path>,
+    eval_every: Option<u64>,
+    patience: Option<u64>,
     val_data: Option<&'a Path>,
     base: &'a str,
     template: Template,
@@ -191,6 +223,8 @@ impl Args {
             throttle: self.throttle,
             on_long: self.on_long,
             no_shuffle: self.no_shuffle,
+            group_prefix: self.group_prefix,
+            no_share_prefix: self.no_share_prefix,
             val_every: self.val_every,
             save_every: self.save_every,
             seed: self.seed,
@@ -253,6 +287,11 @@ impl Args {
         });
         Resolved {
             data,
+            checkpoint_every: self.checkpoint_every,
+            eval_data: self.eval_data.as_deref(),
+            eval_db: self.eval_db.as_deref(),
+            eval_every: self.eval_data.is_some().then_some(self.eval_every),
+            patience: self.patience,
             val_data: self.val_data.as_deref(),
             base: &self.base,
             template: self.template,

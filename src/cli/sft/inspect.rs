@@ -1,37 +1,58 @@
 //! `--inspect-batch`: what the trainer would see.
 
+use crate::adapters::config::AdapterConfig;
 use crate::cli::say;
 use crate::model::tokenizer::Tokenizer;
 use crate::training::batching::order;
 use crate::training::config::TrainConfig;
-use crate::training::sft::{Encoded, Example, pack};
+use crate::training::packing::pack;
+use crate::training::sft::{Encoded, Example};
 use anyhow::Result;
 
 /// Prints the first `batches` batches: every segment's rows, its tokens, and which of them the loss is on.
 pub fn print(
     encoded: &Encoded,
     config: &TrainConfig,
+    adapter: &AdapterConfig,
     tokenizer: &Tokenizer,
     batches: usize,
 ) -> Result<()> {
-    let count = encoded.examples.len();
-    let mut rows = order(count, !config.no_shuffle, config.seed).take(config.total_rows(count));
+    let rows = order(&encoded.examples, config);
+    let mut rows = rows.take(config.total_rows(encoded.examples.len()));
     for number in 1..=batches {
         let rows: Vec<usize> = rows.by_ref().take(config.batch).collect();
         if rows.is_empty() {
             break;
         }
-        let (batch, labels) = pack(rows.iter().map(|&r| &encoded.examples[r]));
+        let examples = rows.iter().map(|&r| &encoded.examples[r]);
+        let packed = pack(examples, config.shares_prefix(adapter));
+        let batch = &packed.batch;
         say(format_args!(
             "batch {number}: {} segments, {} tokens, {} with loss",
             batch.segments.len(),
             batch.len(),
-            labels.len()
+            packed.labels.len()
         ))?;
-        for (segment, &row) in batch.segments.iter().zip(&rows) {
-            let place = &encoded.places[row];
+        for (segment, end) in batch.segments.iter().zip(&packed.ends) {
             let at = &segment.rows;
-            say(format_args!("  {place}: tokens {}..{}", at.start, at.end))?;
+            let Some(end) = end else {
+                let text = tokenizer.show(&batch.tokens[at.clone()])?;
+                say(format_args!(
+                    "  shared: tokens {}..{} {text:?}",
+                    at.start, at.end
+                ))?;
+                continue;
+            };
+            let row = rows[*end];
+            let place = &encoded.places[row];
+            let behind = match segment.prefix.len() {
+                0 => String::new(),
+                shared => format!(" behind the {shared} shared"),
+            };
+            say(format_args!(
+                "  {place}: tokens {}..{}{behind}",
+                at.start, at.end
+            ))?;
             runs(&encoded.examples[row], tokenizer)?;
         }
     }

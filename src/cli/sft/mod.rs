@@ -1,30 +1,41 @@
 //! `factory sft`: rows to an adapter.
 
+mod curve;
+mod estimate;
 mod flags;
 mod inspect;
+mod interrupt;
+mod selection;
+mod session;
 
-use super::progress::Progress;
 use super::{UsageError, note, say};
 use crate::adapters::lora::Adapter;
-use crate::adapters::peft;
+use crate::adapters::stored;
 use crate::data::record;
 use crate::data::template::Renderer;
 use crate::model::config::Config;
 use crate::model::linear::Site;
 use crate::model::load::{Base, Source};
-use crate::run::folder::{RunFolder, default_path};
+use crate::run::folder::default_path;
+use crate::run::training_run::TrainingRun;
 use crate::training::config::TrainConfig;
 use crate::training::sft::{self, Encoded};
-use crate::training::trainer;
 use anyhow::{Context, Result, ensure};
 pub use flags::{Args, DEFAULT_BASE};
+use session::Session;
 use std::path::Path;
 
 /// Trains an adapter and writes its folder.
 pub fn run(args: Args) -> Result<()> {
+    let resumed = args
+        .resume
+        .as_deref()
+        .map(TrainingRun::resume)
+        .transpose()?;
     let (train, fresh) = (args.train_config()?, args.adapter_config()?);
     let data = args.data()?;
-    let out = args.out.clone().unwrap_or_else(|| {
+    let out = args.resume.as_ref().or(args.out.as_ref());
+    let out = out.cloned().unwrap_or_else(|| {
         let name = data.file_stem().unwrap_or_default().to_string_lossy();
         default_path("sft", &name)
     });
@@ -35,10 +46,18 @@ pub fn run(args: Args) -> Result<()> {
         let renderer = Renderer::new(args.template, &source.tokenizer)?;
         let encoded = sft::encode(&rows, &renderer, &train)?;
         fit(&encoded, &source.config, &train, data)?;
-        return inspect::print(&encoded, &train, &source.tokenizer, batches as usize);
+        let adapter = match &args.init {
+            Some(folder) => stored::read(folder)?.config,
+            None => fresh,
+        };
+        let batches = batches as usize;
+        return inspect::print(&encoded, &train, &adapter, &source.tokenizer, batches);
     }
     // Before the base is loaded: a folder that cannot be made is known at once.
-    let mut folder = RunFolder::create(&out)?;
+    let folder = match resumed {
+        None if !args.dry_run => Some(TrainingRun::begin(&out)?),
+        resumed => resumed,
+    };
     let device = args.device.open()?;
     let base = Base::load(&args.base, args.dtype.on(&device), &device)?;
     #[cfg(feature = "metal")]
@@ -56,7 +75,7 @@ pub fn run(args: Args) -> Result<()> {
     };
 
     let mut adapter = match &args.init {
-        Some(folder) => peft::load(folder, &base.decoder)?,
+        Some(folder) => stored::load(folder, &base.decoder)?,
         None => Adapter::init(fresh, &base.decoder, train.seed)?,
     };
     adapter.config.base = Some(args.base.clone());
@@ -69,59 +88,24 @@ pub fn run(args: Args) -> Result<()> {
         let message = format!("pattern {pattern:?} matches no adapted module of this base");
         return Err(UsageError(message).into());
     }
-    let resolved = toml::to_string(&args.resolved(data, &device, &adapter.config, &train));
-    let resolved = resolved.context("writing the resolved config")?;
-    let total = train.total_steps(encoded.examples.len());
-    let tokens: usize = encoded.examples.iter().map(|e| e.len()).sum();
-    note(format_args!(
-        "{} rows, {tokens} tokens, {total} steps",
-        encoded.examples.len()
-    ));
-    let progress = Progress::new(total, "steps");
-    let examples = validation.as_ref().map(|v| v.examples.as_slice());
-    let trained = trainer::train(
-        &base.decoder,
-        &mut adapter,
-        &encoded.examples,
-        examples,
-        &train,
-        |m, adapter| {
-            let mut message = format!("loss {:.4}  {:.0} tokens/s", m.loss, m.tokens_per_s);
-            if let Some(loss) = m.val_loss {
-                message += &format!("  val loss {loss:.4}");
-            }
-            progress.update(m.step, message);
-            folder.metric(m)?;
-            if train.saves(m.step, total) {
-                let files = files(adapter, &resolved)?;
-                let name = format!("checkpoint-{}", m.step);
-                if let Some(place) = folder.checkpoint(&name, &files)? {
-                    note(format_args!("saved adapters: {}", place.display()));
-                }
-            }
-            Ok(())
-        },
-    );
-    progress.finish();
-    let written = trained.and_then(|()| {
-        for (name, content) in files(&adapter, &resolved)? {
-            folder.write(name, &content)?;
-        }
-        Ok(())
-    });
-    written.map_err(|e| match folder.kept() {
-        Some(path) => e.context(format!("stopped; saved adapters are in {}", path.display())),
-        None => e,
-    })?;
+    let validation = validation.as_ref().map(|v| v.examples.as_slice());
+    let Some(mut folder) = folder else {
+        return estimate::print(&base, &mut adapter, &encoded, validation, &train);
+    };
+    let settings = toml::to_string(&args.resolved(data, &device, &adapter.config, &train));
+    let session = Session {
+        args: &args,
+        out: &out,
+        base: &base,
+        renderer: &renderer,
+        encoded: &encoded,
+        validation,
+        train: &train,
+        settings: settings.context("writing the resolved config")?,
+    };
+    session.run(&mut adapter, &mut folder)?;
     folder.finish()?;
     say(format_args!("adapter: {}", out.display()))
-}
-
-/// The files of an adapter's folder, the run's config among them.
-fn files(adapter: &Adapter, config: &str) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let mut files = vec![("config.toml", config.as_bytes().to_vec())];
-    files.extend(peft::files(adapter)?);
-    Ok(files)
 }
 
 /// Says which rows were left out, and refuses rows longer than the base can take.

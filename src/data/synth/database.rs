@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::sql::database::read_schema;
+use crate::sql::spider::{Schema, Table};
 use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -15,12 +17,6 @@ pub struct Database {
     connection: Connection,
     pub tables: Vec<Table>,
     pub links: Vec<Link>,
-}
-
-/// A table, in the order the script makes them.
-pub struct Table {
-    pub name: String,
-    pub columns: Vec<String>,
 }
 
 /// A foreign key: `table.column` refers to `parent.key`.
@@ -42,33 +38,20 @@ impl Database {
     pub fn build(script: &str) -> Result<Self> {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(script)?;
-        let mut tables = Vec::new();
-        let mut links = Vec::new();
-        let names = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' \
-                     order by rowid";
-        for name in column::<String>(&connection, names, 0)? {
-            let keys = format!("pragma foreign_key_list(\"{name}\")");
-            let from = column::<String>(&connection, &keys, 3)?;
-            let parents = column::<String>(&connection, &keys, 2)?;
-            let to = column::<Option<String>>(&connection, &keys, 4)?;
-            for ((column, parent), key) in from.into_iter().zip(parents).zip(to) {
-                let table = name.clone();
-                // No column named: the parent's primary key, which for an integer key is its rowid.
-                let key = key.unwrap_or_else(|| "rowid".to_string());
-                links.push(Link {
-                    table,
-                    column,
-                    parent,
-                    key,
-                });
-            }
-            let columns = column(&connection, &format!("pragma table_info(\"{name}\")"), 1)?;
-            tables.push(Table { name, columns });
-        }
+        let Schema {
+            tables,
+            foreign_keys,
+        } = read_schema(&connection)?;
+        let link = |((table, column), (parent, key))| Link {
+            table,
+            column,
+            parent,
+            key,
+        };
         Ok(Self {
             connection,
             tables,
-            links,
+            links: foreign_keys.into_iter().map(link).collect(),
         })
     }
 

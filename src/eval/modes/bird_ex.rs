@@ -13,10 +13,6 @@ impl Mode for BirdEx {
         "bird-ex"
     }
 
-    fn fields(&self) -> &'static [&'static str] {
-        &["predicted_sql", "gold_sql", "db"]
-    }
-
     fn metrics(&self) -> &'static [Metric] {
         &[Metric {
             column: "bird_ex_match",

@@ -17,10 +17,6 @@ impl Mode for Factory {
         "sql"
     }
 
-    fn fields(&self) -> &'static [&'static str] {
-        &["predicted_sql", "gold_sql", "db"]
-    }
-
     fn metrics(&self) -> &'static [Metric] {
         &[
             Metric {

@@ -20,7 +20,9 @@ pub trait Mode: Sync {
     }
 
     /// The text fields that a row needs; rows without one are not scored by this mode.
-    fn fields(&self) -> &'static [&'static str];
+    fn fields(&self) -> &'static [&'static str] {
+        &["predicted_sql", "gold_sql", "db"]
+    }
 
     /// Its measures, the one that decides whether a row failed first.
     fn metrics(&self) -> &'static [Metric];

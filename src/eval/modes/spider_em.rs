@@ -13,10 +13,6 @@ impl Mode for SpiderEm {
         "spider-em"
     }
 
-    fn fields(&self) -> &'static [&'static str] {
-        &["predicted_sql", "gold_sql", "db"]
-    }
-
     fn metrics(&self) -> &'static [Metric] {
         &[Metric {
             column: "spider_em_match",

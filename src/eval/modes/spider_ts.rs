@@ -17,10 +17,6 @@ impl Mode for SpiderTs {
         "spider-ts"
     }
 
-    fn fields(&self) -> &'static [&'static str] {
-        &["predicted_sql", "gold_sql", "db"]
-    }
-
     fn metrics(&self) -> &'static [Metric] {
         &[Metric {
             column: "spider_ts_match",

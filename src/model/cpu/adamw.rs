@@ -2,6 +2,7 @@
 
 use super::view;
 use candle_core::{Result, Tensor};
+use rayon::prelude::*;
 
 /// Constants of one AdamW step; `step` counts from 1.
 #[derive(Debug, Clone, Copy)]
@@ -23,19 +24,15 @@ impl AdamW {
     }
 }
 
-/// One AdamW step: parameter, gradient scaled by `g_scale`, first and second moment to the new
-/// parameter and moments.
-pub fn adamw(
-    c: &AdamW,
-    p: &Tensor,
-    g: &Tensor,
-    g_scale: f64,
-    m: &Tensor,
-    v: &Tensor,
-) -> Result<[Tensor; 3]> {
+/// See [`crate::model::ops::adamw`].
+pub fn adamw(c: &AdamW, parameters: &[[&Tensor; 4]], g_scale: f64) -> Result<Vec<[Tensor; 3]>> {
+    parameters.par_iter().map(|p| one(c, *p, g_scale)).collect()
+}
+
+fn one(c: &AdamW, [p, g, m, v]: [&Tensor; 4], g_scale: f64) -> Result<[Tensor; 3]> {
     let n = p.elem_count();
     let (pv, gv, mv, vv) = (view(p)?, view(g)?, view(m)?, view(v)?);
-    let (pv, gv, mv, vv) = (&*pv, &*gv, &*mv, &*vv);
+    let (pv, gv, mv, vv) = (&pv[..n], &gv[..n], &mv[..n], &vv[..n]);
     let (step, second) = c.corrections();
     let (step, second) = (step as f32, second as f32);
     let (b1, b2, eps) = (c.beta1 as f32, c.beta2 as f32, c.eps as f32);
@@ -51,7 +48,11 @@ pub fn adamw(
     Ok([tensor(pn)?, tensor(mn)?, tensor(vn)?])
 }
 
-/// `Σ x²` in f64.
-pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
-    Ok(view(x)?.iter().map(|v| f64::from(*v) * f64::from(*v)).sum())
+/// `Σ x²` of all tensors in f64, summed in their order whatever the number of threads.
+pub fn sum_of_squares(tensors: &[&Tensor]) -> Result<f64> {
+    let sum = |x: &&Tensor| -> Result<f64> {
+        Ok(view(x)?.iter().map(|v| f64::from(*v) * f64::from(*v)).sum())
+    };
+    let sums: Vec<f64> = tensors.par_iter().map(sum).collect::<Result<_>>()?;
+    Ok(sums.into_iter().sum())
 }

@@ -162,6 +162,33 @@ pub fn scale_columns(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     })
 }
 
+/// See [`crate::model::ops::row_norms`].
+pub fn row_norms(squares: &Tensor, [wa, gram, b]: [&Tensor; 3], scale: f64) -> Result<Tensor> {
+    let (out, rank) = b.dims2()?;
+    let (squares, wa, gram, bs) = (view(squares)?, view(wa)?, view(gram)?, view(b)?);
+    let (squares, wa, gram, bs) = (&squares[..out], &*wa, &*gram, &*bs);
+    let scale = scale as f32;
+    let norm = |row: usize| {
+        let (b, wa) = (&bs[row * rank..][..rank], &wa[row * rank..][..rank]);
+        let mut change = 0f32;
+        for (i, gram) in gram.chunks_exact(rank).enumerate() {
+            let quadratic: f32 = gram.iter().zip(b).map(|(g, b)| g * b).sum();
+            change += b[i] * (2.0 * scale * wa[i] + scale * scale * quadratic);
+        }
+        (squares[row] + change).max(0.0).sqrt()
+    };
+    let mut norms = vec![0f32; out];
+    norms
+        .par_iter_mut()
+        .with_min_len(NORMS)
+        .enumerate()
+        .for_each(|(row, n)| *n = norm(row));
+    Tensor::from_vec(norms, out, b.device())
+}
+
+/// Norms of one task.
+const NORMS: usize = 128;
+
 /// `Σ_r a[r, c] · b[r, c]` for every column.
 pub fn column_dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (rows, n) = a.dims2()?;

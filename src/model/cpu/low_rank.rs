@@ -51,11 +51,13 @@ impl InplaceOp2 for LowRankRows<'_> {
 /// Changes some rows, `wx` `[n, out]`, whose inputs are `x` `[n, width]`.
 fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRank]) -> Result<()> {
     let n = wx.len() / out;
-    // Every gain is of the product as it came.
-    let came = changes
-        .iter()
-        .any(|c| c.gain.is_some())
-        .then(|| wx.to_vec());
+    if let Some(factors) = factors(out, changes)? {
+        for row in wx.chunks_exact_mut(out) {
+            for (value, factor) in row.iter_mut().zip(&factors) {
+                *value *= factor;
+            }
+        }
+    }
     for c in changes {
         let (a, b) = (view(c.a)?, view(c.b)?);
         let rank = c.a.dim(0)?;
@@ -77,53 +79,33 @@ fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRan
                 a.t(),
                 1.0,
                 none,
-            )
-        };
-        let u = Matrix::rows(&u, rank);
-        match (c.gain, &came) {
-            (Some(gain), Some(came)) => {
-                let mut z = came.clone();
-                // SAFETY: as above.
-                unsafe {
-                    product(
-                        (n, out, rank),
-                        z.as_mut_ptr(),
-                        out,
-                        true,
-                        u,
-                        b.t(),
-                        c.scale as f32,
-                        none,
-                    )
-                };
-                let (gain, weight) = (view(gain)?, c.weight as f32);
-                for ((wx, z), came) in wx
-                    .chunks_exact_mut(out)
-                    .zip(z.chunks_exact(out))
-                    .zip(came.chunks_exact(out))
-                {
-                    for i in 0..out {
-                        wx[i] += weight * (gain[i] * z[i] - came[i]);
-                    }
-                }
-            }
-            _ => {
-                let scale = (c.weight * c.scale) as f32;
-                // SAFETY: as above.
-                unsafe {
-                    product(
-                        (n, out, rank),
-                        wx.as_mut_ptr(),
-                        out,
-                        true,
-                        u,
-                        b.t(),
-                        scale,
-                        none,
-                    )
-                };
-            }
+            );
+            product(
+                (n, out, rank),
+                wx.as_mut_ptr(),
+                out,
+                true,
+                Matrix::rows(&u, rank),
+                b.t(),
+                (c.weight * c.scale) as f32,
+                none,
+            );
         }
     }
     Ok(())
+}
+
+/// What the product as it came is multiplied by, 1 + Σ weight · (gain − 1), if there are gains.
+fn factors(out: usize, changes: &[LowRank]) -> Result<Option<Vec<f32>>> {
+    let mut factors = None;
+    for c in changes {
+        if let Some(gain) = c.gain {
+            let factors = factors.get_or_insert_with(|| vec![1f32; out]);
+            let (gain, weight) = (view(gain)?, c.weight as f32);
+            for (factor, gain) in factors.iter_mut().zip(gain.iter()) {
+                *factor += weight * (gain - 1.0);
+            }
+        }
+    }
+    Ok(factors)
 }

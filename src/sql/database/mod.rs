@@ -6,7 +6,7 @@ mod schema;
 
 pub use functions::{Draws, TIE_BREAK};
 pub use locate::locate;
-pub use schema::schema;
+pub use schema::{read_schema, schema};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rusqlite::config::DbConfig;

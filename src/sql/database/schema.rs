@@ -8,10 +8,12 @@ use std::path::Path;
 /// Reads the schema of a database file, or of one built from a `.sql` file.
 pub fn schema(file: &Path) -> Result<Schema> {
     let connection = super::open_whole(file)?;
-    read(&connection).with_context(|| format!("cannot read the schema of {}", file.display()))
+    read_schema(&connection)
+        .with_context(|| format!("cannot read the schema of {}", file.display()))
 }
 
-fn read(connection: &Connection) -> Result<Schema> {
+/// Reads the schema of an open database that may still be asked for it.
+pub fn read_schema(connection: &Connection) -> Result<Schema> {
     let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid";
     let names = connection
         .prepare(names)?

@@ -1,7 +1,7 @@
 //! The JSON files of a model folder and an adapter: the first byte of an input says which.
 #![no_main]
 
-use factory::adapters::peft;
+use factory::adapters::stored;
 use factory::model::load::Base;
 use factory_fuzz::{folder, generate, load, model, outcome, seed};
 use libfuzzer_sys::fuzz_target;
@@ -87,7 +87,7 @@ fn adapter(text: &[u8]) -> Option<()> {
     )
     .unwrap();
     std::fs::write(path.join(ADAPTER), text).unwrap();
-    outcome(peft::read_config(&path), "fuzzed-adapter")?;
-    let adapter = outcome(peft::load(&path, &base.decoder), "fuzzed-adapter")?;
+    outcome(stored::base_of(&path), "fuzzed-adapter")?;
+    let adapter = outcome(stored::load(&path, &base.decoder), "fuzzed-adapter")?;
     generate(base, Some(adapter))
 }

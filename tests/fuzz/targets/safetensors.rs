@@ -5,7 +5,7 @@
 //! would hit; from 8 on, the byte says to take the rest as the file it is.
 #![no_main]
 
-use factory::adapters::peft;
+use factory::adapters::stored;
 use factory::model::load::Base;
 use factory_fuzz::{folder, generate, load, model, outcome, seed};
 use libfuzzer_sys::fuzz_target;
@@ -89,7 +89,7 @@ fn adapter(bytes: &[u8], dora: bool) -> Option<()> {
 
 fn load_adapter(path: &Path, base: &Base) -> Option<()> {
     let name = path.file_name()?.to_str()?;
-    let adapter = outcome(peft::load(path, &base.decoder), name)?;
+    let adapter = outcome(stored::load(path, &base.decoder), name)?;
     for (name, tensor) in adapter.parameters() {
         let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
         assert!(values.iter().all(|v| v.is_finite()), "{name} is not finite");

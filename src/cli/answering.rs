@@ -1,0 +1,192 @@
+//! What every command that answers prompts is told, and loads.
+
+use super::UsageError;
+use super::device::{DTypeArg, DeviceArg};
+use super::loras::Loras;
+use super::route::{self, RouteArgs};
+use crate::adapters::bank::{Bank, Mixture};
+use crate::data::jsonl;
+use crate::data::record::Turn;
+use crate::data::template::{Renderer, Template};
+use crate::generation::engine::{Adapters, Engine};
+use crate::generation::sampler::SamplerConfig;
+use crate::generation::sequence::StopConfig;
+use crate::model::load::Base;
+use crate::router::{self, Decision};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// The flags.
+#[derive(Debug, clap::Args)]
+pub struct AnsweringArgs {
+    #[command(flatten)]
+    pub loras: Loras,
+    /// Router that gives each row one of the adapters, by its name; a row that it abstains from gets the base.
+    #[arg(long, value_name = "FILE")]
+    pub route: Option<PathBuf>,
+    #[command(flatten)]
+    pub routing: RouteArgs,
+    /// Base model: a folder, a .gguf file or a hub id [default: the adapter's, else Qwen/Qwen3-0.6B].
+    #[arg(long)]
+    base: Option<String>,
+    /// How a prompt becomes text [default: as the adapter was trained here, else plain].
+    #[arg(long, value_enum)]
+    template: Option<Template>,
+    /// Longest answer in tokens.
+    #[arg(long, default_value_t = StopConfig::default().max_tokens as u64, value_parser = clap::value_parser!(u64).range(1..))]
+    max_tokens: u64,
+    /// Text that ends an answer (repeatable); it is cut off. Taken as it is: a newline is $'\\n' in bash.
+    #[arg(long)]
+    stop: Vec<String>,
+    /// Rows answered at once.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    batch: u64,
+    /// Where to run.
+    #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
+    device: DeviceArg,
+    /// Type of the base's weights and activations; adapters and softmax are f32.
+    #[arg(long, value_enum, default_value_t = DTypeArg::Auto)]
+    dtype: DTypeArg,
+    #[cfg(feature = "metal")]
+    #[command(flatten)]
+    memory: super::device::MemoryArgs,
+}
+
+/// A base with its adapters.
+pub struct Loaded {
+    pub base: Base,
+    pub bank: Bank,
+    /// The adapters with the weights of the command line.
+    pub mixture: Mixture,
+    template: Template,
+    stop: StopConfig,
+    batch: usize,
+}
+
+impl AnsweringArgs {
+    /// Errors where a flag alone is a mistake.
+    pub fn check(&self) -> Result<()> {
+        match self.stop.iter().any(String::is_empty) {
+            true => Err(UsageError("--stop must not be empty".into()).into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Loads the base and the adapters.
+    pub fn load(&self) -> Result<Loaded> {
+        let device = self.device.open()?;
+        let base = match &self.base {
+            Some(base) => base.clone(),
+            None => self.loras.base()?,
+        };
+        let base = Base::load(&base, self.dtype.on(&device), &device)?;
+        #[cfg(feature = "metal")]
+        let base = self.memory.limit(base)?;
+        let mut base = base;
+        let template = match self.template {
+            Some(template) => template,
+            None => self.loras.template()?,
+        };
+        template.prepare(&mut base.tokenizer);
+        let (bank, mixture) = self.loras.load(&base.decoder)?;
+        Ok(Loaded {
+            base,
+            bank,
+            mixture,
+            template,
+            stop: StopConfig {
+                max_tokens: self.max_tokens as usize,
+                stop: self.stop.clone(),
+            },
+            batch: self.batch as usize,
+        })
+    }
+
+    /// The router, held against the adapters that are there.
+    pub fn router(&self, loaded: &Loaded) -> Result<Option<router::Router>> {
+        let Some(file) = &self.route else {
+            return Ok(None);
+        };
+        let router = route::read(file)?;
+        let names: Vec<&str> = loaded
+            .bank
+            .members()
+            .iter()
+            .map(|m| m.name.as_str())
+            .collect();
+        router::check_known(&router, &names)?;
+        self.routing.check(&names)?;
+        Ok(Some(router))
+    }
+}
+
+impl Loaded {
+    /// What answers prompts, changed by `adapters`.
+    pub fn engine<'a>(
+        &'a self,
+        adapters: Option<Adapters<'a>>,
+        sampler: SamplerConfig,
+    ) -> Engine<'a> {
+        Engine {
+            decoder: &self.base.decoder,
+            tokenizer: &self.base.tokenizer,
+            adapters,
+            sampler,
+            stop: self.stop.clone(),
+            batch: self.batch,
+        }
+    }
+
+    /// The tokens of the prompts of a file's rows.
+    pub fn prompts(
+        &self,
+        path: &Path,
+        lines: &[jsonl::Line],
+        turns: &[Vec<Turn>],
+    ) -> Result<Vec<Vec<u32>>> {
+        let renderer = self.renderer()?;
+        let prompts = lines.iter().zip(turns).map(|(line, turns)| {
+            let prompt = renderer.prompt(turns);
+            prompt.with_context(|| format!("{}:{}", path.display(), line.number))
+        });
+        prompts.collect()
+    }
+
+    /// The tokens of one prompt.
+    pub fn prompt(&self, turns: &[Turn]) -> Result<Vec<u32>> {
+        self.renderer()?.prompt(turns)
+    }
+
+    fn renderer(&self) -> Result<Renderer<'_>> {
+        Renderer::new(self.template, &self.base.tokenizer)
+    }
+
+    /// One mixture for all prompts; the base alone where there are no adapters.
+    pub fn mixed(&self, mixture: Mixture) -> Option<Adapters<'_>> {
+        (!mixture.0.is_empty()).then(|| Adapters {
+            bank: &self.bank,
+            mixtures: vec![mixture],
+            choice: Vec::new(),
+        })
+    }
+
+    /// Each prompt the adapter of its decision, with that adapter's weight; none where the router abstained.
+    pub fn routed(&self, decisions: &[Decision]) -> Adapters<'_> {
+        let mut mixtures = vec![Mixture::default()];
+        let alone = self.mixture.0.iter().map(|part| Mixture(vec![*part]));
+        mixtures.extend(alone);
+        let place = |decision: &Decision| {
+            let route = decision.route.as_ref()?;
+            let members = self.bank.members();
+            members.iter().position(|member| member.name == *route)
+        };
+        Adapters {
+            bank: &self.bank,
+            mixtures,
+            choice: decisions
+                .iter()
+                .map(|decision| place(decision).map_or(0, |member| member + 1))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Ctrl-C and SIGTERM: the step at hand is finished and saved. A second one ends the program at once.
+
+use anyhow::{Context, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// The shell's exit code for a program that Ctrl-C ended.
+const ENDED: i32 = 130;
+
+/// From now on, such a signal only asks.
+pub fn watch() -> Result<()> {
+    let handler = || {
+        if ASKED.swap(true, Ordering::Relaxed) {
+            std::process::exit(ENDED);
+        }
+    };
+    ctrlc::set_handler(handler).context("signals cannot be handled")
+}
+
+/// Whether there was one.
+pub fn asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}

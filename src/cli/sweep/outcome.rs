@@ -1,0 +1,229 @@
+//! What a sweep found: a table, a verdict, files.
+
+use crate::data::jsonl;
+use crate::eval::gates::{Gate, pareto};
+use crate::eval::score::ScoredRow;
+use crate::eval::stats::Share;
+use crate::run::files::json;
+use crate::run::folder::RunFolder;
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+/// What is measured: a mixture, or each row the adapter that the router gives it.
+pub struct Point {
+    pub name: String,
+    /// Of each adapter; `None` is routing.
+    pub weights: Option<Vec<f64>>,
+}
+
+impl Point {
+    pub fn mixture(adapters: &[&str], weights: Vec<f64>) -> Self {
+        let parts = adapters.iter().zip(&weights);
+        let parts: Vec<_> = parts
+            .map(|(name, weight)| format!("{name} {}", short(*weight)))
+            .collect();
+        Self {
+            name: parts.join(" + "),
+            weights: Some(weights),
+        }
+    }
+
+    pub fn routed() -> Self {
+        Self {
+            name: "routed".to_owned(),
+            weights: None,
+        }
+    }
+
+    /// What its rows' folder is called.
+    fn folder(&self) -> String {
+        match &self.weights {
+            None => self.name.clone(),
+            Some(weights) => {
+                let weights: Vec<_> = weights.iter().map(|weight| short(*weight)).collect();
+                weights.join("+")
+            }
+        }
+    }
+}
+
+/// A weight to three decimals at most.
+fn short(weight: f64) -> String {
+    let rounded = (weight * 1000.0).round() / 1000.0;
+    rounded.to_string()
+}
+
+/// The scored rows of a point so far, by gate.
+pub struct Measured(Vec<Vec<ScoredRow>>);
+
+impl Measured {
+    pub fn new(gates: usize) -> Self {
+        Self(vec![Vec::new(); gates])
+    }
+
+    pub fn add(&mut self, gate: usize, rows: Vec<ScoredRow>) {
+        self.0[gate].extend(rows);
+        self.0[gate].sort_by_key(|row| row.index);
+    }
+
+    fn shares(&self, gates: &[Gate]) -> Vec<Share> {
+        let pairs = gates.iter().zip(&self.0);
+        pairs.map(|(gate, rows)| gate.share(rows)).collect()
+    }
+
+    /// The metric of each gate.
+    pub fn values(&self, gates: &[Gate]) -> Vec<f64> {
+        self.shares(gates).iter().map(|share| share.value).collect()
+    }
+
+    /// `synthetic 0.660 (33/50), public 0.344 (22/64)`
+    pub fn line(&self, gates: &[Gate]) -> String {
+        let parts = gates.iter().zip(self.shares(gates)).map(|(gate, share)| {
+            format!(
+                "{} {:.3} ({}/{})",
+                gate.name, share.value, share.passed, share.n
+            )
+        });
+        parts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A point with what was found.
+pub struct Found {
+    pub point: Point,
+    pub shares: Vec<Share>,
+    /// Whether all rows were measured.
+    pub whole: bool,
+    /// Whether no other whole one beats it.
+    pub front: bool,
+    rows: Measured,
+}
+
+/// All of it.
+pub struct Outcome {
+    pub found: Vec<Found>,
+}
+
+impl Outcome {
+    pub fn of(points: Vec<Point>, measured: Vec<Measured>, gates: &[Gate]) -> Self {
+        let mut found: Vec<Found> = points
+            .into_iter()
+            .zip(measured)
+            .map(|(point, rows)| Found {
+                point,
+                shares: rows.shares(gates),
+                whole: rows
+                    .0
+                    .iter()
+                    .zip(gates)
+                    .all(|(rows, gate)| rows.len() == gate.examples.len()),
+                front: false,
+                rows,
+            })
+            .collect();
+        let mut whole: Vec<&mut Found> = found.iter_mut().filter(|found| found.whole).collect();
+        let values = |found: &&mut Found| found.shares.iter().map(|share| share.value).collect();
+        let front = pareto(&whole.iter().map(values).collect::<Vec<_>>());
+        for (found, front) in whole.iter_mut().zip(front) {
+            found.front = front;
+        }
+        Self { found }
+    }
+
+    /// The whole point that passes all gates with the largest least margin; the first of equals.
+    fn best(&self, gates: &[Gate]) -> Option<(&Found, f64)> {
+        let margin = |found: &Found| {
+            let margins = found.shares.iter().zip(gates);
+            let margins = margins.map(|(share, gate)| share.value - gate.min);
+            margins.fold(f64::INFINITY, f64::min)
+        };
+        let mut best: Option<(&Found, f64)> = None;
+        for found in self
+            .found
+            .iter()
+            .filter(|found| found.whole && found.passes(gates))
+        {
+            if best.is_none_or(|(_, least)| margin(found) > least) {
+                best = Some((found, margin(found)));
+            }
+        }
+        best
+    }
+
+    /// In words: which point to take.
+    pub fn verdict(&self, gates: &[Gate]) -> String {
+        match self.best(gates) {
+            Some((found, margin)) => format!(
+                "best that passes every gate: {} (least margin {margin:.3})",
+                found.point.name
+            ),
+            None => "no point passes every gate".to_owned(),
+        }
+    }
+
+    /// A Markdown table, a line for each point.
+    pub fn table(&self, gates: &[Gate]) -> String {
+        let mut text = "| point |".to_owned();
+        for gate in gates {
+            text += &format!(" {}: {} (min {}) |", gate.name, gate.metric, gate.min);
+        }
+        text += " |\n|---|";
+        text += &"---|".repeat(gates.len() + 1);
+        text.push('\n');
+        for found in &self.found {
+            text += &format!("| {} |", found.point.name);
+            for (gate, share) in gates.iter().zip(&found.shares) {
+                let mark = if gate.passes(share) { "" } else { " ✗" };
+                text += &format!(" {:.3} ({}/{}){mark} |", share.value, share.passed, share.n);
+            }
+            let mut remarks = Vec::new();
+            remarks.extend((!found.whole).then_some("proxy only"));
+            remarks.extend(found.front.then_some("Pareto"));
+            remarks.extend((found.whole && found.passes(gates)).then_some("passes"));
+            text += &format!(" {} |\n", remarks.join(", "));
+        }
+        text
+    }
+
+    /// Writes the table, all numbers as JSON, and the scored rows of every point.
+    pub fn write(&self, folder: &RunFolder, gates: &[Gate]) -> Result<()> {
+        let text = format!("{}\n{}\n", self.table(gates), self.verdict(gates));
+        folder.write("table.md", text.as_bytes())?;
+        let of_gate =
+            |gate: &Gate| json!({"name": gate.name, "metric": gate.metric, "min": gate.min});
+        let of_point = |found: &Found| {
+            let shares = gates.iter().zip(&found.shares);
+            let shares = shares.map(|(gate, share)| (gate.name.clone(), json!(share)));
+            json!({
+                "name": found.point.name,
+                "weights": found.point.weights,
+                "gates": Value::Object(shares.collect::<Map<_, _>>()),
+                "whole": found.whole,
+                "pareto": found.front,
+                "passes": found.whole && found.passes(gates),
+            })
+        };
+        let all = json!({
+            "gates": gates.iter().map(of_gate).collect::<Vec<_>>(),
+            "points": self.found.iter().map(of_point).collect::<Vec<_>>(),
+            "best": self.best(gates).map(|(found, _)| &found.point.name),
+        });
+        folder.write("sweep.json", &json(&all)?)?;
+        for found in &self.found {
+            for (gate, rows) in gates.iter().zip(&found.rows.0) {
+                let name = format!("{}/{}.rows.jsonl", found.point.folder(), gate.name);
+                folder.write(&name, &jsonl::to_bytes(rows)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    fn passes(&self, gates: &[Gate]) -> bool {
+        gates
+            .iter()
+            .zip(&self.shares)
+            .all(|(gate, share)| gate.passes(share))
+    }
+}

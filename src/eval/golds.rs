@@ -1,0 +1,83 @@
+//! The reference queries of a set: each different one is looked at once, and by the worker that will need it again.
+
+use super::example::Example;
+use super::pool::Pool;
+use super::worker::{Job, Reply, Task};
+use crate::sql::execute::SqlError;
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+/// Deadlines that a reference query may take which needed less than one when it was checked.
+const PATIENCE: u32 = 10;
+
+/// The different reference queries.
+pub struct Golds {
+    /// The first row of each.
+    first: Vec<usize>,
+    /// For each row, which of them it has.
+    home: Vec<usize>,
+}
+
+impl Golds {
+    pub fn of(examples: &[Example]) -> Self {
+        let mut known = BTreeMap::new();
+        let mut golds = Self {
+            first: Vec::new(),
+            home: Vec::new(),
+        };
+        for (row, example) in examples.iter().enumerate() {
+            let next = golds.first.len();
+            let home = *known
+                .entry((example.text("db"), example.text("gold_sql")))
+                .or_insert(next);
+            if home == next {
+                golds.first.push(row);
+            }
+            golds.home.push(home);
+        }
+        golds
+    }
+
+    /// How many there are.
+    pub fn different(&self) -> usize {
+        self.first.len()
+    }
+
+    /// For each row, the worker that its reference query belongs to; equal queries have equal ones.
+    pub fn home(&self) -> &[usize] {
+        &self.home
+    }
+
+    /// A job for each different reference query.
+    pub fn jobs(&self, examples: &[Example], task: Task) -> Vec<(usize, Job)> {
+        let job = |(home, &row): (usize, &usize)| (home, Job::of(&examples[row], task));
+        self.first.iter().enumerate().map(job).collect()
+    }
+
+    /// The rows whose reference query cannot be used, and why.
+    pub fn broken(
+        &self,
+        examples: &[Example],
+        pool: &mut Pool,
+    ) -> Result<BTreeMap<usize, SqlError>> {
+        let mut broken = BTreeMap::new();
+        pool.run(self.jobs(examples, Task::Gold), |home, reply, _| {
+            if let Reply::Gold(Some(error)) = reply {
+                broken.insert(home, error);
+            }
+            Ok(())
+        })?;
+        let rows = self.home.iter().enumerate();
+        let rows = rows.filter_map(|(row, home)| Some((row, broken.get(home)?.clone())));
+        Ok(rows.collect())
+    }
+
+    /// The job that scores a row, whose reference query is known to work unless `broken`.
+    pub fn score(&self, example: &Example, row: usize, broken: bool) -> (usize, Job) {
+        let mut job = Job::of(example, Task::Score);
+        if !broken {
+            job.patience = PATIENCE;
+        }
+        (self.home[row], job)
+    }
+}

@@ -1,0 +1,295 @@
+//! The folder of a training run while it goes on: `OUT.partial` beside its place, with states to go on from. It is renamed
+//! when the run is whole, and stays when the run is stopped, however that happens.
+
+use super::files::{folder_of, partial, write_atomic};
+use super::folder::{check_free, move_into_place};
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const METRICS: &str = "metrics.jsonl";
+/// States that are kept: the newest, and one more should that be damaged.
+const STATES: usize = 2;
+
+/// A run's folder under construction. Dropped before anything was saved in it, it is removed.
+pub struct TrainingRun {
+    target: PathBuf,
+    partial: PathBuf,
+    /// Held while the run goes on, so that no second process works in the folder.
+    _lock: File,
+    metrics: Option<File>,
+    /// Whether something in it is worth keeping.
+    kept: bool,
+}
+
+impl TrainingRun {
+    /// Begins the run that is to become `target`, which must not exist yet or be empty.
+    pub fn begin(target: &Path) -> Result<Self> {
+        check_free(target)?;
+        let partial = partial(target);
+        let cannot = || format!("cannot write {}", target.display());
+        fs::create_dir_all(folder_of(target)).with_context(cannot)?;
+        if !partial.exists() {
+            fs::create_dir(&partial).with_context(cannot)?;
+        }
+        let lock = lock(&partial)?;
+        let mut run = Self {
+            target: target.to_owned(),
+            _lock: lock,
+            metrics: None,
+            kept: true,
+            partial,
+        };
+        ensure!(
+            run.states()?.is_empty(),
+            "{} is an interrupted run: go on with --resume {}, or remove it",
+            run.partial.display(),
+            target.display()
+        );
+        // What a run left that was stopped before its first state.
+        run.clear(|_| true)?;
+        run.kept = false;
+        Ok(run)
+    }
+
+    /// Opens the interrupted run that is to become `target`.
+    pub fn resume(target: &Path) -> Result<Self> {
+        check_free(target)?;
+        let partial = partial(target);
+        ensure!(
+            partial.is_dir(),
+            "{} is not there: no interrupted run to go on with",
+            partial.display()
+        );
+        let run = Self {
+            target: target.to_owned(),
+            _lock: lock(&partial)?,
+            metrics: None,
+            kept: true,
+            partial,
+        };
+        // Files that were being written.
+        run.clear(|name| name.starts_with('.'))?;
+        Ok(run)
+    }
+
+    /// Removes what `goes` by its name.
+    fn clear(&self, goes: impl Fn(&str) -> bool) -> Result<()> {
+        let cannot = || format!("cannot write {}", self.partial.display());
+        for entry in fs::read_dir(&self.partial).with_context(cannot)? {
+            let entry = entry.with_context(cannot)?;
+            let name = entry.file_name();
+            if name == LOCK || !goes(&name.to_string_lossy()) {
+                continue;
+            }
+            let removed = match entry.path().is_dir() {
+                true => fs::remove_dir_all(entry.path()),
+                false => fs::remove_file(entry.path()),
+            };
+            removed.with_context(cannot)?;
+        }
+        Ok(())
+    }
+
+    /// Where the folder is while it is made.
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Writes a file of the folder.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+        write_atomic(&self.partial.join(name), content)
+    }
+
+    /// Writes a folder of the folder, which appears whole.
+    pub fn save(&mut self, name: &str, files: &[(&str, Vec<u8>)]) -> Result<()> {
+        let (whole, part) = (self.partial.join(name), self.partial.join(".part"));
+        for (file, content) in files {
+            write_atomic(&part.join(file), content)?;
+        }
+        let cannot = || format!("cannot write {}", whole.display());
+        if whole.exists() {
+            // Of a run that was stopped behind this step, but before its next state.
+            fs::remove_dir_all(&whole).with_context(cannot)?;
+        }
+        fs::rename(&part, &whole).with_context(cannot)?;
+        self.kept = true;
+        Ok(())
+    }
+
+    /// Moves the files of a folder of the folder up into it, over others of their names.
+    pub fn take_out(&self, name: &str) -> Result<()> {
+        let inner = self.partial.join(name);
+        let cannot = || format!("cannot write {}", self.partial.display());
+        for entry in fs::read_dir(&inner).with_context(cannot)? {
+            let entry = entry.with_context(cannot)?;
+            let content = fs::read(entry.path()).with_context(cannot)?;
+            write_atomic(&self.partial.join(entry.file_name()), &content)?;
+        }
+        fs::remove_dir_all(&inner).with_context(cannot)
+    }
+
+    /// The states, newest first, by their step.
+    pub fn states(&self) -> Result<Vec<(usize, PathBuf)>> {
+        let cannot = || format!("cannot read {}", self.partial.display());
+        let mut states = Vec::new();
+        for entry in fs::read_dir(&self.partial).with_context(cannot)? {
+            let path = entry.with_context(cannot)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let step = name
+                .strip_prefix("state-")
+                .and_then(|rest| rest.strip_suffix(".safetensors"));
+            if let Some(Ok(step)) = step.map(str::parse) {
+                states.push((step, path));
+            }
+        }
+        states.sort();
+        states.reverse();
+        Ok(states)
+    }
+
+    /// Saves the state after `step`; the oldest ones go.
+    pub fn save_state(&mut self, step: usize, content: &[u8]) -> Result<()> {
+        let name = format!("state-{step}.safetensors");
+        self.write(&name, content)?;
+        self.kept = true;
+        for (_, old) in self.states()?.into_iter().skip(STATES) {
+            fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Appends a line to the metrics, which can be followed while the run goes on.
+    pub fn metric(&mut self, line: &impl Serialize) -> Result<()> {
+        let path = self.partial.join(METRICS);
+        let cannot = || format!("cannot write {}", path.display());
+        let file = match &mut self.metrics {
+            Some(file) => file,
+            None => {
+                let open = OpenOptions::new().create(true).append(true).open(&path);
+                self.metrics.insert(open.with_context(cannot)?)
+            }
+        };
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        file.write_all(&bytes).with_context(cannot)
+    }
+
+    /// Keeps the first `steps` lines of the metrics, a line a step: those behind will be written again.
+    pub fn keep_metrics(&mut self, steps: usize) -> Result<()> {
+        let path = self.partial.join(METRICS);
+        let text = match fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            text => text.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let kept: String = text.split_inclusive('\n').take(steps).collect();
+        write_atomic(&path, kept.as_bytes())
+    }
+
+    /// Moves the folder to its place, without the states. Where that fails the work is kept, and the error says where.
+    pub fn finish(mut self) -> Result<()> {
+        self.kept = true;
+        move_into_place(&self.partial, &self.target)?;
+        let rest = self.target.join(LOCK);
+        fs::remove_file(&rest).with_context(|| format!("cannot remove {}", rest.display()))?;
+        self.partial = self.target.clone();
+        for (_, state) in self.states()? {
+            fs::remove_file(&state)
+                .with_context(|| format!("cannot remove {}", state.display()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for TrainingRun {
+    fn drop(&mut self) {
+        if !self.kept {
+            // The error that ended the run is the one to report.
+            let _ = fs::remove_dir_all(&self.partial);
+        }
+    }
+}
+
+const LOCK: &str = ".lock";
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let cannot = || format!("cannot write {}", path.display());
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("{}: another process works here", folder.display()),
+        Err(TryLockError::Error(e)) => Err(e).with_context(cannot),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_saved_nothing_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("a/run");
+        let mut run = TrainingRun::begin(&target).unwrap();
+        run.metric(&1).unwrap();
+        drop(run);
+        assert!(
+            fs::read_dir(root.path().join("a"))
+                .unwrap()
+                .next()
+                .is_none()
+        );
+        assert!(TrainingRun::resume(&target).is_err());
+    }
+
+    #[test]
+    fn a_stopped_run_goes_on_where_its_newest_state_is() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("run");
+        let mut run = TrainingRun::begin(&target).unwrap();
+        for step in 1..=12 {
+            run.metric(&step).unwrap();
+            run.save_state(step, &[step as u8]).unwrap();
+        }
+        run.save("checkpoint-12", &[("adapter", b"1".to_vec())])
+            .unwrap();
+        let second = TrainingRun::resume(&target).err().unwrap().to_string();
+        assert!(second.contains("another process works here"), "{second}");
+        drop(run);
+        let error = TrainingRun::begin(&target).err().unwrap().to_string();
+        assert!(
+            error.contains("is an interrupted run: go on with --resume "),
+            "{error}"
+        );
+
+        let mut run = TrainingRun::resume(&target).unwrap();
+        let steps = run.states().unwrap().into_iter().map(|(step, _)| step);
+        assert_eq!(steps.collect::<Vec<_>>(), [12, 11]);
+        run.keep_metrics(11).unwrap();
+        run.metric(&12).unwrap();
+        run.save("checkpoint-12", &[("adapter", b"2".to_vec())])
+            .unwrap();
+        run.finish().unwrap();
+        assert_eq!(
+            fs::read(target.join("checkpoint-12/adapter")).unwrap(),
+            b"2"
+        );
+        let metrics = fs::read_to_string(target.join(METRICS)).unwrap();
+        assert_eq!(metrics.lines().count(), 12);
+        let mut left: Vec<_> = fs::read_dir(&target)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["checkpoint-12", METRICS]);
+        assert!(!partial(&target).exists());
+    }
+}

@@ -1,0 +1,237 @@
+//! Black-box tests of `factory sweep`: two specialists, each right on rows of its own kind, mixtures and routing between them.
+
+mod common;
+
+use common::{answers, factory, fails, golden, ok, text, tiny};
+use serde_json::{Value, json};
+use std::fs;
+use tempfile::TempDir;
+
+const GATES: &str = r#"
+[[gate]]
+name = "a"
+data = "rows.jsonl"
+where = { source = "a" }
+mode = "public-exact"
+min = 0.9
+
+[[gate]]
+name = "b"
+data = "rows.jsonl"
+where = { source = "b" }
+mode = "public-exact"
+metric = "exact_match"
+min = 0.9
+"#;
+
+/// The specialists are tiny adapters; what is right on a row is what its specialist answers.
+fn workplace() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let mut rows = Vec::new();
+    for (source, adapter) in [("a", "tiny-llama-lora"), ("b", "tiny-llama-dora")] {
+        let prompts: String = (0..4)
+            .map(|i| json!({"prompt": format!("{source} {i}")}).to_string() + "\n")
+            .collect();
+        fs::write(path("prompts.jsonl"), prompts).unwrap();
+        let lora = text(&golden(adapter));
+        let answered = answers(&path("prompts.jsonl"), &tiny(), &["--lora", &lora]);
+        for (i, line) in answered.lines().enumerate() {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let (prompt, gold) = (&row["prompt"], &row["predicted_sql"]);
+            rows.push(json!({"id": format!("{source}{i}"), "source": source, "prompt": prompt, "gold_sql": gold}));
+        }
+    }
+    rows.swap(1, 6);
+    let rows: String = rows.iter().map(|row| row.to_string() + "\n").collect();
+    fs::write(path("rows.jsonl"), rows).unwrap();
+    fs::write(path("gates.toml"), GATES).unwrap();
+    let rules = json!({"kind": "rules", "rules": [
+        {"field": "prompt", "matches": "^a", "route": "lora"},
+        {"field": "prompt", "matches": "^b", "route": "dora"},
+    ]});
+    fs::write(path("rules.json"), rules.to_string()).unwrap();
+    dir
+}
+
+/// The flags of a sweep into `out`.
+fn sweep(dir: &TempDir, out: &str, more: &[&str]) -> Vec<String> {
+    let path = |name: &str| text(&dir.path().join(name));
+    let loras = ["lora", "dora"]
+        .map(|kind| format!("{kind}={}", text(&golden(&format!("tiny-llama-{kind}")))));
+    let (gates, out, base) = (path("gates.toml"), path(out), tiny());
+    let fixed = [
+        "sweep",
+        "--gates",
+        &gates,
+        "--out",
+        &out,
+        "--base",
+        &base,
+        "--device",
+        "cpu",
+        "--max-tokens",
+        "8",
+        "--lora",
+        &loras[0],
+        "--lora",
+        &loras[1],
+    ];
+    [&fixed[..], more]
+        .concat()
+        .iter()
+        .map(|flag| flag.to_string())
+        .collect()
+}
+
+fn refs(flags: &[String]) -> Vec<&str> {
+    flags.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn routing_keeps_both_specialists_and_mixtures_do_not() {
+    let dir = workplace();
+    let rules = text(&dir.path().join("rules.json"));
+    let said = ok(&refs(&sweep(
+        &dir,
+        "out",
+        &["--pairs", "3", "--route", &rules],
+    )));
+    let table = fs::read_to_string(dir.path().join("out/table.md")).unwrap();
+    assert!(
+        said.starts_with(table.split("\n\n").next().unwrap()),
+        "{said}"
+    );
+    let line = |name: &str| {
+        let line = table
+            .lines()
+            .find(|line| line.starts_with(&format!("| {name} |")));
+        line.unwrap_or_else(|| panic!("{name}: {table}")).to_owned()
+    };
+    assert_eq!(
+        line("routed"),
+        "| routed | 1.000 (4/4) | 1.000 (4/4) | Pareto, passes |"
+    );
+    assert!(
+        line("lora 1 + dora 0").starts_with("| lora 1 + dora 0 | 1.000 (4/4) | 0.000 (0/4) ✗ |"),
+        "{table}"
+    );
+    assert!(
+        line("lora 0 + dora 1").contains("| 0.000 (0/4) ✗ | 1.000 (4/4) |"),
+        "{table}"
+    );
+    assert!(line("lora 0.5 + dora 0.5").contains('✗'), "{table}");
+    assert!(
+        said.contains("best that passes every gate: routed (least margin 0.100)"),
+        "{said}"
+    );
+    let found: Value =
+        serde_json::from_slice(&fs::read(dir.path().join("out/sweep.json")).unwrap()).unwrap();
+    assert_eq!(found["best"], "routed");
+    assert_eq!(found["points"][0]["gates"]["a"]["passed"], 4);
+    let rows = fs::read_to_string(dir.path().join("out/routed/b.rows.jsonl")).unwrap();
+    assert_eq!(rows.lines().count(), 4);
+    let plot = fs::read_to_string(dir.path().join("out/plot.svg")).unwrap();
+    assert!(
+        plot.starts_with("<svg") && plot.contains("b: exact_match"),
+        "{plot}"
+    );
+    // The same sweep again: the same files.
+    ok(&refs(&sweep(
+        &dir,
+        "again",
+        &["--pairs", "3", "--route", &rules],
+    )));
+    for file in ["table.md", "sweep.json", "plot.svg"] {
+        let read = |out: &str| fs::read(dir.path().join(out).join(file)).unwrap();
+        assert_eq!(read("again"), read("out"), "{file}");
+    }
+}
+
+#[test]
+fn a_proxy_spares_what_it_rules_out() {
+    let dir = workplace();
+    let flags = [
+        "--weights",
+        "1,0",
+        "--weights",
+        "0,0",
+        "--weights",
+        "0,1",
+        "--limit",
+        "2",
+    ];
+    let out = factory(&refs(&sweep(&dir, "out", &flags)));
+    let (said, notes) = (
+        String::from_utf8(out.stdout).unwrap(),
+        String::from_utf8(out.stderr).unwrap(),
+    );
+    assert!(notes.contains("2 of 3 points go on to all rows"), "{notes}");
+    assert!(
+        said.contains("| lora 0 + dora 0 | 0.000 (0/2) ✗ | 0.000 (0/2) ✗ | proxy only |"),
+        "{said}"
+    );
+    assert!(
+        said.contains("| lora 1 + dora 0 | 1.000 (4/4) | 0.000 (0/4) ✗ | Pareto |"),
+        "{said}"
+    );
+    assert!(said.contains("no point passes every gate"), "{said}");
+}
+
+#[test]
+fn mistakes_are_named_before_anything_is_written() {
+    let dir = workplace();
+    let refused = |flags: &[&str], code, parts: &[&str]| {
+        fails(&refs(&sweep(&dir, "out", flags)), code, parts);
+        assert!(!dir.path().join("out").exists());
+    };
+    let both = ["--weights", "1,nan", "--weights", "1"];
+    refused(
+        &both,
+        2,
+        &["--weights 1,nan: give 2 finite numbers; --weights 1: give 2"],
+    );
+    refused(
+        &["--lora", &text(&golden("tiny-llama-lora"))],
+        2,
+        &["3 adapters are no pair"],
+    );
+    let missing = text(&dir.path().join("none.json"));
+    refused(&["--route", &missing], 1, &["none.json"]);
+    fs::write(
+        dir.path().join("gates.toml"),
+        GATES
+            .replace("\"b\"\ndata", "\"a\"\ndata")
+            .replace("0.9", "1.5"),
+    )
+    .unwrap();
+    refused(
+        &[],
+        1,
+        &[
+            "gate a: the name is there twice",
+            "min is 1.5, expected 0 to 1",
+        ],
+    );
+    for (from, to, part) in [
+        (
+            "exact_match",
+            "accuracy",
+            "metric \"accuracy\" is none of exact_match",
+        ),
+        (
+            "public-exact",
+            "exact",
+            "mode \"exact\" is none of factory, ",
+        ),
+        (
+            "source = \"b\"",
+            "source = \"c\"",
+            "no row is as `where` wants",
+        ),
+        ("min = 0.9", "minimum = 0.9", "unknown field `minimum`"),
+    ] {
+        fs::write(dir.path().join("gates.toml"), GATES.replace(from, to)).unwrap();
+        refused(&[], 1, &["gates.toml", part]);
+    }
+}
