@@ -248,9 +248,7 @@ impl Delta for Adapter {
             }
         };
         let wide = dz.to_dtype(DType::F32)?;
-        let du = ops::matmul(self.path, &wide, &m.b)?;
-        let da = (ops::matmul(self.path, &du.t()?, &x)? * scale)?;
-        let db = (ops::matmul(self.path, &wide.t()?, &saved[0])? * scale)?;
+        let [du, da, db] = ops::low_rank_gradient(self.path, &wide, [&x, &saved[0]], &m.b, scale)?;
         gradients.add(format!("{site}.lora_A"), da)?;
         gradients.add(format!("{site}.lora_B"), db)?;
         let extra = ExtraGradient {

@@ -1,7 +1,7 @@
 //! Log-probabilities of labels and their gradient: the head runs only where a label stands, in
 //! chunks, and the softmax gradient overwrites the logits.
 
-use super::cpu::{Matrix, all_threads, logit_gradient, product, view};
+use super::cpu::{Destination, Matrix, logit_gradient, parallel_product, view};
 use super::decoder::Decoder;
 use super::ops::{self, Path};
 use super::portable;
@@ -103,34 +103,29 @@ impl Decoder {
         let mut dx = vec![0f32; n * hidden];
         let (xs, w) = (view(x)?, view(head)?);
         let w = Matrix::rows(&w, hidden);
-        let all = all_threads();
         // SAFETY: the buffers were made for these shapes.
         unsafe {
             let x = Matrix::rows(&xs, hidden);
-            product(
+            parallel_product(
                 (n, vocab, hidden),
-                logits.as_mut_ptr(),
-                vocab,
+                Destination::rows(&mut logits, vocab),
                 false,
                 x,
                 w.t(),
                 1.0,
-                all,
             );
         }
         let log_p = logit_gradient(&mut logits, vocab, targets, coefficients);
         // SAFETY: as above.
         unsafe {
             let d = Matrix::rows(&logits, vocab);
-            product(
+            parallel_product(
                 (n, hidden, vocab),
-                dx.as_mut_ptr(),
-                hidden,
+                Destination::rows(&mut dx, hidden),
                 false,
                 d,
                 w,
                 1.0,
-                all,
             );
         }
         let log_p = Tensor::from_vec(log_p, n, &self.device)?;

@@ -252,6 +252,26 @@ pub fn add_product(path: Path, y: Tensor, a: &Tensor, b: &Tensor, scale: f64) ->
     }
 }
 
+/// What scale · B·A·x leaves of the gradient `dy` `[T, out]`, given `x` `[T, in]` and `u` = x·Aᵀ `[T, r]`: dy·B `[T, r]`, and the
+/// gradients towards A and B. All in f32.
+pub fn low_rank_gradient(
+    path: Path,
+    dy: &Tensor,
+    [x, u]: [&Tensor; 2],
+    b: &Tensor,
+    scale: f64,
+) -> Result<[Tensor; 3]> {
+    match path {
+        Path::Fused => cpu::low_rank_gradient(dy, x, u, b, scale),
+        Path::Portable => {
+            let du = portable::matmul(dy, b)?;
+            let da = (portable::matmul(&du.t()?, x)? * scale)?;
+            let db = (portable::matmul(&dy.t()?, u)? * scale)?;
+            Ok([du, da, db])
+        }
+    }
+}
+
 /// A low-rank change of some rows of a product Wx; see [`low_rank_rows`].
 pub struct LowRank<'a> {
     pub rows: Range<usize>,

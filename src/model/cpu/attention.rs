@@ -2,7 +2,7 @@
 //! products that read heads where they lie. Work is split by family of segments and key/value head;
 //! each task writes its own rows and columns, so the result does not depend on the thread count.
 
-use super::{Matrix, product, vector, view};
+use super::{Destination, Matrix, product, vector, view};
 use crate::model::attention::{Heads, Saved};
 use crate::model::batch::{Batch, Segment};
 use candle_core::{Result, Tensor};
@@ -31,56 +31,6 @@ impl Head<'_> {
 
     fn row(&self, r: usize) -> &[f32] {
         &self.data[r * self.width + self.column..][..self.dim]
-    }
-}
-
-/// An output that tasks fill at disjoint rows and columns.
-#[derive(Clone, Copy)]
-struct Output {
-    data: *mut f32,
-    width: usize,
-}
-
-// SAFETY: every task writes only the rows of its family and the columns of its head.
-unsafe impl Send for Output {}
-unsafe impl Sync for Output {}
-
-impl Output {
-    fn new(data: &mut [f32], width: usize) -> Self {
-        Self {
-            data: data.as_mut_ptr(),
-            width,
-        }
-    }
-
-    /// Writes one element.
-    ///
-    /// # Safety
-    /// It lies in the output, and no other task touches it.
-    unsafe fn set(self, row: usize, column: usize, value: f32) {
-        // SAFETY: the caller's.
-        unsafe { *self.data.add(row * self.width + column) = value }
-    }
-
-    /// `rows = [rows +] a · b` for `m` rows from `first` on and the `n` columns of a head from
-    /// `column` on; `k` is the inner dimension.
-    ///
-    /// # Safety
-    /// Rows and columns lie in the output, and no other task touches them.
-    unsafe fn product(
-        self,
-        first: usize,
-        column: usize,
-        shape: (usize, usize, usize),
-        accumulate: bool,
-        [a, b]: [Matrix; 2],
-    ) {
-        let one = gemm::Parallelism::None;
-        // SAFETY: the caller's.
-        unsafe {
-            let at = self.data.add(first * self.width + column);
-            product(shape, at, self.width, accumulate, a, b, 1.0, one)
-        }
     }
 }
 
@@ -135,17 +85,8 @@ impl Block {
             let (a, b) = (rows.from(self.rows.start), table.from(range.start).t());
             // SAFETY: columns at .. at + range lie within the rows of `dst`.
             unsafe {
-                let dst = dst.as_mut_ptr().add(at);
-                product(
-                    shape,
-                    dst,
-                    width,
-                    false,
-                    a,
-                    b,
-                    scale,
-                    gemm::Parallelism::None,
-                )
+                let dst = Destination::rows(dst, width).column(at);
+                product(shape, dst, false, a, b, scale)
             }
         }
     }
@@ -178,8 +119,8 @@ pub fn forward(
     {
         let (q, k, v) = (view(q)?, view(k)?, view(v)?);
         let (q, k, v) = (&*q, &*k, &*v);
-        let out = Output::new(&mut out, h.q_width());
-        let lse = Output::new(&mut lse, h.query);
+        let out = Destination::rows(&mut out, h.q_width());
+        let lse = Destination::rows(&mut lse, h.query);
         let tasks = batch.segments.len() * h.key;
         (0..tasks).into_par_iter().for_each(|task| {
             let (segment, kv) = (&batch.segments[task / h.key], task % h.key);
@@ -191,13 +132,14 @@ pub fn forward(
                 for (i, row) in p.chunks_exact_mut(b.keys()).enumerate() {
                     let log_sum_exp = softmax(row, b.visible(i));
                     // SAFETY: one task a row and head.
-                    unsafe { lse.set(b.rows.start + i, head, log_sum_exp) };
+                    unsafe { *lse.row(b.rows.start + i).column(head).data = log_sum_exp };
                 }
                 for (range, at) in b.spans() {
                     let shape = (b.rows.len(), h.dim, range.len());
-                    let factors = [Matrix::rows(&p[at..], b.keys()), values.from(range.start)];
+                    let p = Matrix::rows(&p[at..], b.keys());
+                    let out = out.row(b.rows.start).column(queries.column);
                     // SAFETY: this task's rows and head columns.
-                    unsafe { out.product(b.rows.start, queries.column, shape, at > 0, factors) };
+                    unsafe { product(shape, out, at > 0, p, values.from(range.start), 1.0) };
                 }
             }
         });
@@ -249,8 +191,11 @@ pub fn backward(
         let (dout, q, k, v) = (view(dout)?, view(q)?, view(k)?, view(v)?);
         let (out, lse) = (view(&saved.out)?, view(&saved.softmax)?);
         let (dout, q, k, v, out, lse) = (&*dout, &*q, &*k, &*v, &*out, &*lse);
-        let dq = Output::new(&mut dq, qw);
-        let (dk, dv) = (Output::new(&mut dk, kw), Output::new(&mut dv, kw));
+        let dq = Destination::rows(&mut dq, qw);
+        let (dk, dv) = (
+            Destination::rows(&mut dk, kw),
+            Destination::rows(&mut dv, kw),
+        );
         let families = batch.families();
         let tasks = families.len() * h.key;
         (0..tasks).into_par_iter().for_each(|task| {
@@ -278,24 +223,15 @@ pub fn backward(
                     );
                     let to_queries = (len, h.dim, range.len());
                     let to_keys = (range.len(), h.dim, len);
-                    let key = range.start;
+                    let dq = dq.row(first).column(queries.column);
+                    let dk = dk.row(range.start).column(keys.column);
+                    let dv = dv.row(range.start).column(keys.column);
+                    let (queries, dout) = (queries.from(first), dout.from(first));
                     // SAFETY: this family's rows and this head's columns.
                     unsafe {
-                        dq.product(
-                            first,
-                            queries.column,
-                            to_queries,
-                            at > 0,
-                            [ds, keys.from(key)],
-                        );
-                        dk.product(
-                            key,
-                            keys.column,
-                            to_keys,
-                            true,
-                            [ds.t(), queries.from(first)],
-                        );
-                        dv.product(key, keys.column, to_keys, true, [p.t(), dout.from(first)]);
+                        product(to_queries, dq, at > 0, ds, keys.from(range.start), 1.0);
+                        product(to_keys, dk, true, ds.t(), queries, 1.0);
+                        product(to_keys, dv, true, p.t(), dout, 1.0);
                     }
                 }
             }

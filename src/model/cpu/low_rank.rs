@@ -1,14 +1,30 @@
 //! Low-rank changes of the rows of a product, each row its own: one pass over all adapters of a batch.
 
-use super::product::{Matrix, product};
+use super::product::{Destination, Matrix, matmul, product, scaled_product};
 use super::{elements, elements_mut, view};
 use crate::model::ops::LowRank;
 use candle_core::cpu_backend::CpuStorage;
-use candle_core::{InplaceOp2, Layout, Result, bail};
+use candle_core::{InplaceOp2, Layout, Result, Tensor, bail};
 use rayon::prelude::*;
 
 /// Rows of one task: the same whatever the number of threads.
 const ROWS: usize = 32;
+
+/// See [`crate::model::ops::low_rank_gradient`].
+pub fn low_rank_gradient(
+    dy: &Tensor,
+    x: &Tensor,
+    u: &Tensor,
+    b: &Tensor,
+    scale: f64,
+) -> Result<[Tensor; 3]> {
+    let du = matmul(dy, b)?;
+    let (da, db) = rayon::join(
+        || scaled_product(&du.t()?, x, scale),
+        || scaled_product(&dy.t()?, u, scale),
+    );
+    Ok([du, da?, db?])
+}
 
 /// `wx`, `x` to the changed `wx`; see [`crate::model::ops::low_rank_rows`].
 pub struct LowRankRows<'a>(pub &'a [LowRank<'a>]);
@@ -67,28 +83,17 @@ fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRan
             Matrix::rows(&a, width),
             Matrix::rows(&b, rank),
         );
-        let none = gemm::Parallelism::None;
         // SAFETY: shapes were checked by the caller, and each destination is this task's alone.
         unsafe {
-            product(
-                (n, rank, width),
-                u.as_mut_ptr(),
-                rank,
-                false,
-                x,
-                a.t(),
-                1.0,
-                none,
-            );
+            let to = Destination::rows(&mut u, rank);
+            product((n, rank, width), to, false, x, a.t(), 1.0);
             product(
                 (n, out, rank),
-                wx.as_mut_ptr(),
-                out,
+                Destination::rows(wx, out),
                 true,
                 Matrix::rows(&u, rank),
                 b.t(),
                 (c.weight * c.scale) as f32,
-                none,
             );
         }
     }

@@ -17,8 +17,8 @@ pub use elementwise::{
     swiglu, swiglu_backward,
 };
 pub use loss::logit_gradient;
-pub use low_rank::LowRankRows;
-pub use product::{AddProduct, Matrix, all_threads, matmul, product};
+pub use low_rank::{LowRankRows, low_rank_gradient};
+pub use product::{AddProduct, Destination, Matrix, matmul, parallel_product, product};
 
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{Layout, Result, Storage, Tensor};

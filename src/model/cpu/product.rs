@@ -3,16 +3,15 @@
 use super::elements_mut;
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp3, Layout, Result, Storage, Tensor};
-use std::sync::OnceLock;
-
-/// All threads of the pool. Looked up once: candle reads the processor's description at every product.
-pub fn all_threads() -> gemm::Parallelism {
-    static THREADS: OnceLock<usize> = OnceLock::new();
-    gemm::Parallelism::Rayon(*THREADS.get_or_init(candle_core::utils::get_num_threads))
-}
+use rayon::prelude::*;
 
 /// `a · b`, both two-dimensional; either may be a transposed view.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    scaled_product(a, b, 1.0)
+}
+
+/// `scale · a · b`, both two-dimensional; either may be a transposed view.
+pub fn scaled_product(a: &Tensor, b: &Tensor, scale: f64) -> Result<Tensor> {
     let (m, n) = (a.dim(0)?, b.dim(1)?);
     let mut dst = vec![0f32; m * n];
     {
@@ -20,7 +19,7 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let (Storage::Cpu(a), Storage::Cpu(b)) = (&*a, &*b) else {
             candle_core::bail!("a fused product needs operands on the CPU")
         };
-        multiply(&mut dst, (m, n), false, (a, al), (b, bl), 1.0)?;
+        multiply(&mut dst, (m, n), false, (a, al), (b, bl), scale as f32)?;
     }
     Tensor::from_vec(dst, (m, n), a.device())
 }
@@ -67,9 +66,9 @@ fn multiply(
         candle_core::bail!("a fused product needs f32 operands")
     };
     let (a, b) = (Matrix::of(a, al), Matrix::of(b, bl));
-    let dst = dst.as_mut_ptr();
+    let dst = Destination::rows(dst, n);
     // SAFETY: shapes were checked above and candle keeps a layout inside its storage.
-    unsafe { product((m, n, k), dst, n, accumulate, a, b, scale, all_threads()) };
+    unsafe { parallel_product((m, n, k), dst, accumulate, a, b, scale) };
     Ok(())
 }
 
@@ -80,6 +79,10 @@ pub struct Matrix {
     pub row_stride: usize,
     pub col_stride: usize,
 }
+
+// SAFETY: it is only read.
+unsafe impl Send for Matrix {}
+unsafe impl Sync for Matrix {}
 
 impl Matrix {
     fn of(storage: &[f32], layout: &Layout) -> Self {
@@ -100,6 +103,17 @@ impl Matrix {
         }
     }
 
+    /// The matrix from row `i` on; it has that row.
+    pub fn row(self, i: usize) -> Self {
+        let data = self.data.wrapping_add(i * self.row_stride);
+        Self { data, ..self }
+    }
+
+    /// The matrix from column `i` on; it has that column.
+    pub fn column(self, i: usize) -> Self {
+        self.t().row(i).t()
+    }
+
     /// The transposed matrix.
     pub fn t(self) -> Self {
         Self {
@@ -110,20 +124,95 @@ impl Matrix {
     }
 }
 
-/// `dst = [dst +] scale · a · b` with `(m, n, k)`; `dst` is row-major with rows `dst_rs` apart.
+/// Products of fewer multiplications are not worth a second thread.
+const MIN_PARALLEL: usize = 256 * 1024;
+/// Rows or columns of a piece: a few times what `gemm`'s kernels compute at once, and no more than keeps many threads busy.
+const PIECE: std::ops::RangeInclusive<usize> = 48..=528;
+/// Pieces of a side between these bounds: each packs its operands again, so they should be few.
+const PIECES: usize = 4;
+
+/// [`product`] by all threads, in pieces of the columns of `dst`, or of its rows where it is narrow. `gemm`'s own threads wait
+/// for each other between its stages; with pieces of their own they are faster on a decoder's shapes (docs/LOG.md). The pieces
+/// depend on the shape alone, so the result does not depend on the number of threads.
 ///
 /// # Safety
-/// All three matrices must lie inside live allocations, and nothing else may touch `dst`.
-#[allow(clippy::too_many_arguments)] // the signature of a matrix product
-pub unsafe fn product(
+/// As for [`product`].
+pub unsafe fn parallel_product(
     (m, n, k): (usize, usize, usize),
-    dst: *mut f32,
-    dst_rs: usize,
+    dst: Destination,
     accumulate: bool,
     a: Matrix,
     b: Matrix,
     scale: f32,
-    parallelism: gemm::Parallelism,
+) {
+    if m * n * k < MIN_PARALLEL {
+        // SAFETY: the caller's.
+        return unsafe { product((m, n, k), dst, accumulate, a, b, scale) };
+    }
+    let by_columns = n >= 2 * PIECE.start();
+    let side = if by_columns { n } else { m };
+    let piece = (side / PIECES)
+        .clamp(*PIECE.start(), *PIECE.end())
+        .next_multiple_of(*PIECE.start());
+    (0..side.div_ceil(piece)).into_par_iter().for_each(|i| {
+        let at = i * piece;
+        let len = piece.min(side - at);
+        // SAFETY: pieces do not overlap; the rest is the caller's.
+        unsafe {
+            match by_columns {
+                true => {
+                    let (dst, b) = (dst.column(at), b.column(at));
+                    product((m, len, k), dst, accumulate, a, b, scale)
+                }
+                false => product((len, n, k), dst.row(at), accumulate, a.row(at), b, scale),
+            }
+        }
+    });
+}
+
+/// A row-major matrix that tasks write to, each its own part.
+#[derive(Clone, Copy)]
+pub struct Destination {
+    pub data: *mut f32,
+    pub row_stride: usize,
+}
+
+// SAFETY: parts are disjoint.
+unsafe impl Send for Destination {}
+unsafe impl Sync for Destination {}
+
+impl Destination {
+    /// Row-major elements, `row_stride` apart.
+    pub fn rows(data: &mut [f32], row_stride: usize) -> Self {
+        Self {
+            data: data.as_mut_ptr(),
+            row_stride,
+        }
+    }
+
+    /// The matrix from row `i` on.
+    pub fn row(self, i: usize) -> Self {
+        self.column(i * self.row_stride)
+    }
+
+    /// The matrix from column `i` on.
+    pub fn column(self, i: usize) -> Self {
+        let data = self.data.wrapping_add(i);
+        Self { data, ..self }
+    }
+}
+
+/// `dst = [dst +] scale · a · b` with `(m, n, k)` by this thread.
+///
+/// # Safety
+/// All three matrices must lie inside live allocations, and nothing else may touch `dst`.
+pub unsafe fn product(
+    (m, n, k): (usize, usize, usize),
+    dst: Destination,
+    accumulate: bool,
+    a: Matrix,
+    b: Matrix,
+    scale: f32,
 ) {
     // SAFETY: the caller's.
     unsafe {
@@ -131,9 +220,9 @@ pub unsafe fn product(
             m,
             n,
             k,
-            dst,
+            dst.data,
             1,
-            dst_rs as isize,
+            dst.row_stride as isize,
             accumulate,
             a.data,
             a.col_stride as isize,
@@ -146,7 +235,72 @@ pub unsafe fn product(
             false,
             false,
             false,
-            parallelism,
+            gemm::Parallelism::None,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    /// Every edge: pieces that are not full, by columns and by rows, long sums, both operands either way round, rows of all
+    /// three with gaps.
+    #[test]
+    fn products_of_all_shapes_are_those_of_f64() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let shapes = [8, 17, 31, 48, 93, 98, 113, 200, 257];
+        for round in 0..80 {
+            let pick = |rng: &mut StdRng| shapes[rng.random_range(0..shapes.len())];
+            let (m, n) = (pick(&mut rng), pick(&mut rng));
+            let k = if round % 8 == 0 { 1100 } else { pick(&mut rng) };
+            let gap = rng.random_range(0..3);
+            let mut values =
+                |count| -> Vec<f32> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
+            let ((a_rows, a_width), (b_rows, b_width)) =
+                ((m.max(k), m.max(k)), (k.max(n), k.max(n)));
+            let a = values(a_rows * (a_width + gap));
+            let b = values(b_rows * (b_width + gap));
+            let before = values(m * (n + gap));
+            let (a, b) = (
+                Matrix::rows(&a, a_width + gap),
+                Matrix::rows(&b, b_width + gap),
+            );
+            let a = if round % 2 == 0 { a } else { a.t() };
+            let b = if round % 4 < 2 { b } else { b.t() };
+            let (accumulate, scale) = (round % 3 == 0, 0.5);
+            let mut found = before.clone();
+            let dst = Destination::rows(&mut found, n + gap);
+            // SAFETY: the matrices were made large enough.
+            unsafe { parallel_product((m, n, k), dst, accumulate, a, b, scale) };
+            for i in 0..m {
+                for j in 0..n {
+                    let at = |x: Matrix, r: usize, c: usize| {
+                        // SAFETY: as above.
+                        f64::from(unsafe { *x.row(r).column(c).data })
+                    };
+                    let sum: f64 = (0..k).map(|l| at(a, i, l) * at(b, l, j)).sum();
+                    let place = i * (n + gap) + j;
+                    let old = if accumulate {
+                        f64::from(before[place])
+                    } else {
+                        0.0
+                    };
+                    let wanted = old + f64::from(scale) * sum;
+                    let error = (f64::from(found[place]) - wanted).abs();
+                    assert!(error < 1e-4, "{m}x{n}x{k} at {i},{j}: {error}");
+                }
+            }
+            for i in 0..m {
+                let rest = i * (n + gap) + n..(i + 1) * (n + gap);
+                assert_eq!(
+                    found[rest.clone()],
+                    before[rest],
+                    "nothing behind a row is touched"
+                );
+            }
+        }
     }
 }
