@@ -520,3 +520,30 @@ fn the_adapter_that_answers_best_is_kept_and_patience_ends_the_run() {
     let missing = ["sft", "--data", "x", "--eval-data", &rows];
     fails(&missing, 2, &["required arguments"]);
 }
+
+#[test]
+fn activations_computed_again_change_no_byte() {
+    let dir = workplace();
+    for (name, more) in [
+        ("lora", &[][..]),
+        ("dora", &["--dora", "--dropout", "0.1"][..]),
+    ] {
+        let adapter = |recompute: &str| {
+            let out = format!("{name}-{recompute}");
+            let flags = ["--steps", "4", "--lr", "0.01", "--recompute", recompute];
+            sft(dir.path(), "train.jsonl", &out, &[&flags, more].concat());
+            fs::read(dir.path().join(out).join("adapter_model.safetensors")).unwrap()
+        };
+        assert_eq!(adapter("on"), adapter("off"), "{name}");
+    }
+}
+
+#[test]
+fn tensorboard_has_every_step() {
+    let dir = workplace();
+    let more = ["--steps", "3", "--tensorboard"];
+    sft(dir.path(), "train.jsonl", "run", &more);
+    let events = fs::read(dir.path().join("run/events.out.tfevents.factory")).unwrap();
+    let tags = events.windows(9).filter(|w| *w == b"grad_norm");
+    assert_eq!(tags.count(), 3);
+}

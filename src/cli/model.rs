@@ -101,6 +101,7 @@ fn inspect(base: &str) -> Result<()> {
             length: ROW,
             size: size_of,
             path,
+            recompute: false,
         };
         let weights = memory::parameters(c) * size_of;
         say(format_args!("memory in {name}: weights {}", size(weights)))?;

@@ -33,6 +33,9 @@ pub struct Decoder {
     norm: Tensor,
     /// `[vocab, hidden]`; the embedding itself when tied.
     head: Tensor,
+    /// Whether a training pass keeps only what enters a block, and backward computes the rest again: less memory, a third more
+    /// products, the same bits.
+    pub recompute: bool,
     /// Runs after every block, forward and backward: where a device's memory is checked.
     pub after_block: Option<AfterBlock>,
 }
@@ -42,7 +45,14 @@ pub type AfterBlock = Box<dyn Fn() -> candle_core::Result<()> + Send + Sync>;
 
 /// What a training forward pass leaves for backward.
 pub struct Tape {
-    blocks: Vec<block::Saved>,
+    blocks: Vec<Kept>,
+}
+
+/// What a tape holds of a block.
+enum Kept {
+    All(Box<block::Saved>),
+    /// What entered it, `[T, hidden]`.
+    Input(Tensor),
 }
 
 impl Decoder {
@@ -76,6 +86,7 @@ impl Decoder {
                 .map(|layer| load_block(&config, layer, &load))
                 .collect::<Result<_>>()?,
             config,
+            recompute: false,
             after_block: None,
         })
     }
@@ -108,9 +119,12 @@ impl Decoder {
         let mut x = self.embed(batch)?;
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            let (y, s) = block.forward(&x, &context, None)?;
+            let (y, all) = block.forward(&x, &context, None)?;
+            saved.push(match self.recompute {
+                true => Kept::Input(x),
+                false => Kept::All(Box::new(all)),
+            });
             x = y;
-            saved.push(s);
             self.block_done()?;
         }
         Ok((x, Tape { blocks: saved }))
@@ -128,7 +142,11 @@ impl Decoder {
     ) -> Result<()> {
         let context = self.context(batch, Some(delta))?;
         let mut d = d_hidden;
-        for (block, saved) in self.blocks.iter().zip(tape.blocks).rev() {
+        for (block, kept) in self.blocks.iter().zip(tape.blocks).rev() {
+            let saved = match kept {
+                Kept::All(saved) => *saved,
+                Kept::Input(x) => block.forward(&x, &context, None)?.1,
+            };
             d = block.backward(&d, &saved, &context, gradients)?;
             drop(saved);
             self.block_done()?;

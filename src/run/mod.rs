@@ -3,4 +3,5 @@
 pub mod files;
 pub mod folder;
 pub mod journal;
+mod tensorboard;
 pub mod training_run;

@@ -3,6 +3,7 @@
 
 use super::files::{folder_of, partial, write_atomic};
 use super::folder::{check_free, move_into_place};
+use super::tensorboard::Events;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -20,6 +21,7 @@ pub struct TrainingRun {
     /// Held while the run goes on, so that no second process works in the folder.
     _lock: File,
     metrics: Option<File>,
+    events: Option<Events>,
     /// Whether something in it is worth keeping.
     kept: bool,
 }
@@ -39,6 +41,7 @@ impl TrainingRun {
             target: target.to_owned(),
             _lock: lock,
             metrics: None,
+            events: None,
             kept: true,
             partial,
         };
@@ -67,6 +70,7 @@ impl TrainingRun {
             target: target.to_owned(),
             _lock: lock(&partial)?,
             metrics: None,
+            events: None,
             kept: true,
             partial,
         };
@@ -174,7 +178,23 @@ impl TrainingRun {
         };
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
-        file.write_all(&bytes).with_context(cannot)
+        file.write_all(&bytes).with_context(cannot)?;
+        match &mut self.events {
+            Some(events) => add_event(events, &bytes, &self.partial),
+            None => Ok(()),
+        }
+    }
+
+    /// From now on, and for the lines that are there, writes the metrics as TensorBoard's events too.
+    pub fn tensorboard(&mut self) -> Result<()> {
+        let cannot = || format!("cannot write {}", self.partial.display());
+        let mut events = Events::create(&self.partial).with_context(cannot)?;
+        let text = fs::read_to_string(self.partial.join(METRICS));
+        for line in text.unwrap_or_default().lines() {
+            add_event(&mut events, line.as_bytes(), &self.partial)?;
+        }
+        self.events = Some(events);
+        Ok(())
     }
 
     /// Keeps the first `steps` lines of the metrics, a line a step: those behind will be written again.
@@ -213,6 +233,14 @@ impl Drop for TrainingRun {
 }
 
 const LOCK: &str = ".lock";
+
+/// Adds a line of the metrics of the run in `folder`.
+fn add_event(events: &mut Events, line: &[u8], folder: &Path) -> Result<()> {
+    let line = serde_json::from_slice(line)
+        .with_context(|| format!("{}: a line is not JSON", folder.join(METRICS).display()))?;
+    let cannot = || format!("cannot write {}", folder.display());
+    events.add(&line).with_context(cannot)
+}
 
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);

@@ -36,6 +36,16 @@ pub enum OnLong {
     TruncatePrompt,
 }
 
+/// Whether backward computes a block's activations again instead of keeping them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Recompute {
+    /// Where the memory that is free would not do otherwise.
+    Auto,
+    On,
+    Off,
+}
+
 /// Optimisation settings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrainConfig {
@@ -66,6 +76,8 @@ pub struct TrainConfig {
     pub group_prefix: bool,
     /// Compute every row whole, whatever it begins with.
     pub no_share_prefix: bool,
+    /// Less memory for a third more products.
+    pub recompute: Recompute,
     /// Steps between measurements of the validation loss [default: a tenth of the run].
     pub val_every: Option<usize>,
     /// Steps between saved adapters.
@@ -91,6 +103,7 @@ impl Default for TrainConfig {
             no_shuffle: false,
             group_prefix: false,
             no_share_prefix: false,
+            recompute: Recompute::Auto,
             val_every: None,
             save_every: None,
             seed: 0,

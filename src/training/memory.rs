@@ -46,6 +46,8 @@ pub struct Pass {
     /// Bytes of an activation.
     pub size: usize,
     pub path: Path,
+    /// Whether backward computes activations again.
+    pub recompute: bool,
 }
 
 impl Pass {
@@ -92,8 +94,12 @@ pub fn training(config: &Config, adapter: &AdapterConfig, pass: Pass) -> usize {
     };
     let deltas: usize = sites(config, adapter).map(kept).sum();
     let layers = config.num_hidden_layers;
-    let tape = (layers * block(config) * pass.size + deltas) * pass.tokens()
+    let all = (layers * block(config) * pass.size + deltas) * pass.tokens()
         + layers * pass.softmax(config);
+    let tape = match pass.recompute {
+        true => all / layers + layers * config.hidden_size * pass.size * pass.tokens(),
+        false => all,
+    };
     // act, its gradient, those of gate and up; as many of the residual's width.
     let (h, mlp) = (config.hidden_size, config.intermediate_size);
     let backward = 4 * (mlp + h) * pass.tokens() * pass.size + 2 * pass.softmax(config);
@@ -146,6 +152,7 @@ mod tests {
                 length: tokens,
                 size: 4,
                 path: Path::Fused,
+                recompute: false,
             };
             let bytes = 4 * parameters(&config) + training(&config, adapter, pass);
             let share = bytes as f64 / 1e9 / measured;

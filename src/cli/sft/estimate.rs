@@ -54,6 +54,7 @@ pub fn print(
         length: longest.div_ceil(together.max(1)),
         size: element,
         path: base.decoder.path,
+        recompute: base.decoder.recompute,
     };
     let weights = memory::parameters(config) * element;
     let beside = memory::training(config, &adapter.config, pass);

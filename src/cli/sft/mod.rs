@@ -5,6 +5,7 @@ mod estimate;
 mod flags;
 mod inspect;
 mod interrupt;
+mod recompute;
 mod selection;
 mod session;
 
@@ -62,6 +63,7 @@ pub fn run(args: Args) -> Result<()> {
     let base = Base::load(&args.base, args.dtype.on(&device), &device)?;
     #[cfg(feature = "metal")]
     let base = args.memory.limit(base)?;
+    let mut base = base;
     let renderer = Renderer::new(args.template, &base.tokenizer)?;
     let encode = |rows: &[_], from: &Path| {
         let encoded = sft::encode(rows, &renderer, &train)?;
@@ -88,6 +90,8 @@ pub fn run(args: Args) -> Result<()> {
         let message = format!("pattern {pattern:?} matches no adapted module of this base");
         return Err(UsageError(message).into());
     }
+    let (examples, decoder) = (&encoded.examples, &mut base.decoder);
+    decoder.recompute = recompute::decide(decoder, &adapter.config, examples, &train);
     let validation = validation.as_ref().map(|v| v.examples.as_slice());
     let Some(mut folder) = folder else {
         return estimate::print(&base, &mut adapter, &encoded, validation, &train);

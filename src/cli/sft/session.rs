@@ -70,6 +70,9 @@ impl Session<'_> {
             Some(_) => self.go_on(folder, &identity, adapter, &mut optimizer)?,
             None => Notes::default(),
         };
+        if self.args.tensorboard {
+            folder.tensorboard()?;
+        }
         let before = notes.elapsed_s;
         let mut selection = Selection::open(self.args, self.base, self.renderer)?;
         folder.write("config.toml", self.settings.as_bytes())?;
