@@ -2,7 +2,7 @@
 # One base, two specialists: what blending their weights does to each, and what routing keeps. Trains both, fits the router
 # from their training prompts, and measures the base, five blends and routing on both gates.
 #   scripts/routed.sh [--b1 DIR] [--out FOLDER]        default: evals/sql-mixed into runs/routed, some minutes
-# DIR is the evals folder of the PostTrainLLM repository: its synthetic and public rows and mixed114, more than an hour.
+# DIR is the evals folder of the PostTrainLLM repository: its synthetic and public rows and mixed114, some 20 minutes.
 # BASE names another base.
 set -euo pipefail
 cd "$(dirname "$0")/.."
