@@ -1,5 +1,6 @@
 //! `factory sft`: rows to an adapter.
 
+mod allocator;
 mod curve;
 mod estimate;
 mod flags;
@@ -59,6 +60,7 @@ pub fn run(args: Args) -> Result<()> {
         None if !args.dry_run => Some(TrainingRun::begin(&out)?),
         resumed => resumed,
     };
+    allocator::keep_freed_memory();
     let device = args.device.open()?;
     let base = Base::load(&args.base, args.dtype.on(&device), &device)?;
     #[cfg(feature = "metal")]
