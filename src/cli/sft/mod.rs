@@ -1,6 +1,5 @@
 //! `factory sft`: rows to an adapter.
 
-mod allocator;
 mod curve;
 mod estimate;
 mod flags;
@@ -20,6 +19,7 @@ use crate::model::linear::Site;
 use crate::model::load::{Base, Source};
 use crate::run::folder::default_path;
 use crate::run::training_run::TrainingRun;
+use crate::training::allocator;
 use crate::training::config::TrainConfig;
 use crate::training::sft::{self, Encoded};
 use anyhow::{Context, Result, ensure};

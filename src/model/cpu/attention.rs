@@ -211,7 +211,7 @@ pub fn backward(
                 let rows = p.chunks_exact_mut(width).zip(ds.chunks_exact_mut(width));
                 for (i, (p, ds)) in rows.enumerate() {
                     let r = b.rows.start + i;
-                    let delta = dot(dout.row(r), out.row(r));
+                    let delta = vector::dot(dout.row(r), out.row(r));
                     let seen = b.visible(i);
                     score_gradient(p, ds, seen, lse[r * h.query + head], delta, h.scale());
                 }
@@ -242,10 +242,6 @@ pub fn backward(
         Tensor::from_vec(dk, k.shape(), device)?,
         Tensor::from_vec(dv, v.shape(), device)?,
     ])
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Turns a row of scores into probabilities and one of their gradients dP into dS = P ∘ (dP − δ) · scale.

@@ -1,14 +1,13 @@
 //! Norms, rotary embedding, activation and sums.
 
-use super::vector::exp;
+use super::vector::{dot, exp};
 use super::{MIN_SPLIT, elements, elements_mut, map_rows, rows_per_task, view};
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 
 fn inverse_rms(x: &[f32], eps: f64) -> f32 {
-    let ss: f32 = x.iter().map(|v| v * v).sum();
-    (1.0 / (f64::from(ss) / x.len() as f64 + eps).sqrt()) as f32
+    (1.0 / (f64::from(dot(x, x)) / x.len() as f64 + eps).sqrt()) as f32
 }
 
 /// `x · w / rms(x)` over the last dimension.
@@ -33,10 +32,12 @@ pub fn rms_norm_backward(dy: &Tensor, x: &Tensor, weight: &Tensor, eps: f64) -> 
     map_rows(x, n, |r, out| {
         let (dy, x) = (&dys[r * n..][..n], &xs[r * n..][..n]);
         let inv = inverse_rms(x, eps);
-        let dot: f32 = (0..n).map(|i| dy[i] * w[i] * x[i]).sum();
-        let c = dot * inv * inv * inv / n as f32;
+        for (o, (dy, w)) in out.iter_mut().zip(dy.iter().zip(w)) {
+            *o = dy * w;
+        }
+        let c = dot(out, x) * inv * inv * inv / n as f32;
         for i in 0..n {
-            out[i] = dy[i] * w[i] * inv - x[i] * c;
+            out[i] = out[i] * inv - x[i] * c;
         }
     })
 }
@@ -189,13 +190,16 @@ pub fn row_norms(squares: &Tensor, [wa, gram, b]: [&Tensor; 3], scale: f64) -> R
 /// Norms of one task.
 const NORMS: usize = 128;
 
+/// The fewest columns of one task: whole cache lines of a row, and sums that stay in registers.
+const COLUMNS: usize = 64;
+
 /// `Σ_r a[r, c] · b[r, c]` for every column.
 pub fn column_dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (rows, n) = a.dims2()?;
     let (av, bv) = (view(a)?, view(b)?);
     let (av, bv) = (&*av, &*bv);
     let mut out = vec![0f32; n];
-    let per = rows_per_task(rows).min(n);
+    let per = rows_per_task(rows).max(COLUMNS).min(n.max(1));
     out.par_chunks_mut(per).enumerate().for_each(|(c, out)| {
         for r in 0..rows {
             let at = r * n + c * per;

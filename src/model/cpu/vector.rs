@@ -48,6 +48,21 @@ pub fn sum(x: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+/// Σ x · y, in the same order.
+#[inline(always)]
+pub fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let rest = xs.remainder().iter().zip(ys.remainder());
+    let rest: f32 = rest.map(|(x, y)| x * y).sum();
+    for (x, y) in xs.zip(ys) {
+        for ((l, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            *l += x * y;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
 /// The largest value; −∞ of nothing. NaN is passed over.
 pub fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -72,7 +87,7 @@ pub fn exp_shifted(x: &mut [f32], s: f32) {
 
 #[cfg(test)]
 mod tests {
-    use super::{exp, max, sum};
+    use super::{dot, exp, max, sum};
 
     #[test]
     fn is_e_to_the_x() {
@@ -93,6 +108,8 @@ mod tests {
     fn reductions_see_every_element() {
         let x: Vec<f32> = (0..37).map(|i| (i * 7 % 37) as f32).collect();
         assert_eq!((sum(&x), max(&x)), (666.0, 36.0));
+        assert_eq!(dot(&x, &x), (0..37).map(|i| (i * i) as f32).sum());
         assert_eq!((sum(&[]), max(&[])), (0.0, f32::NEG_INFINITY));
+        assert_eq!(dot(&[], &[]), 0.0);
     }
 }

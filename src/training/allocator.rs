@@ -8,7 +8,7 @@ pub fn keep_freed_memory() {
     // Sound at any time: mallopt takes numbers, and what it refuses stays as it was.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }
 }
