@@ -2,7 +2,7 @@
 //! products that read heads where they lie. Work is split by family of segments and key/value head;
 //! each task writes its own rows and columns, so the result does not depend on the thread count.
 
-use super::{Destination, Matrix, product, vector, view};
+use super::{Destination, Matrix, product, vector, view, wide};
 use crate::model::attention::{Heads, Saved};
 use crate::model::batch::{Batch, Segment};
 use candle_core::{Result, Tensor};
@@ -129,11 +129,16 @@ pub fn forward(
             for (b, head) in blocks([segment], h.queries_of(kv)) {
                 let queries = h.query_columns(q, head);
                 b.scores(&mut p, &queries, &keys, h.scale());
-                for (i, row) in p.chunks_exact_mut(b.keys()).enumerate() {
-                    let log_sum_exp = softmax(row, b.visible(i));
-                    // SAFETY: one task a row and head.
-                    unsafe { *lse.row(b.rows.start + i).column(head).data = log_sum_exp };
-                }
+                wide(
+                    #[inline(always)]
+                    || {
+                        for (i, row) in p.chunks_exact_mut(b.keys()).enumerate() {
+                            let log_sum_exp = softmax(row, b.visible(i));
+                            // SAFETY: one task a row and head.
+                            unsafe { *lse.row(b.rows.start + i).column(head).data = log_sum_exp };
+                        }
+                    },
+                );
                 for (range, at) in b.spans() {
                     let shape = (b.rows.len(), h.dim, range.len());
                     let p = Matrix::rows(&p[at..], b.keys());
@@ -163,6 +168,7 @@ fn check_shapes(t: usize, h: &Heads, queries: &[&Tensor], keys: &[&Tensor]) -> R
 }
 
 /// Softmax of the first `seen` scores, the rest 0; returns their log-sum-exp.
+#[inline(always)]
 fn softmax(row: &mut [f32], seen: usize) -> f32 {
     let (seen, hidden) = row.split_at_mut(seen);
     let max = vector::max(seen);
@@ -209,12 +215,17 @@ pub fn backward(
                 b.scores(&mut ds, &dout, &values, 1.0);
                 let width = b.keys();
                 let rows = p.chunks_exact_mut(width).zip(ds.chunks_exact_mut(width));
-                for (i, (p, ds)) in rows.enumerate() {
-                    let r = b.rows.start + i;
-                    let delta = vector::dot(dout.row(r), out.row(r));
-                    let seen = b.visible(i);
-                    score_gradient(p, ds, seen, lse[r * h.query + head], delta, h.scale());
-                }
+                wide(
+                    #[inline(always)]
+                    || {
+                        for (i, (p, ds)) in rows.enumerate() {
+                            let r = b.rows.start + i;
+                            let delta = vector::dot(dout.row(r), out.row(r));
+                            let seen = b.visible(i);
+                            score_gradient(p, ds, seen, lse[r * h.query + head], delta, h.scale());
+                        }
+                    },
+                );
                 let (len, first) = (b.rows.len(), b.rows.start);
                 for (range, at) in b.spans() {
                     let (p, ds) = (
@@ -245,6 +256,7 @@ pub fn backward(
 }
 
 /// Turns a row of scores into probabilities and one of their gradients dP into dS = P ∘ (dP − δ) · scale.
+#[inline(always)]
 fn score_gradient(p: &mut [f32], dp: &mut [f32], seen: usize, lse: f32, delta: f32, scale: f32) {
     vector::exp_shifted(&mut p[..seen], lse);
     for (dp, p) in dp[..seen].iter_mut().zip(&p[..seen]) {

@@ -1,11 +1,12 @@
 //! Norms, rotary embedding, activation and sums.
 
 use super::vector::{dot, exp};
-use super::{MIN_SPLIT, elements, elements_mut, map_rows, rows_per_task, view};
+use super::{MIN_SPLIT, elements, elements_mut, map_rows, rows_per_task, view, wide};
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 
+#[inline(always)]
 fn inverse_rms(x: &[f32], eps: f64) -> f32 {
     (1.0 / (f64::from(dot(x, x)) / x.len() as f64 + eps).sqrt()) as f32
 }
@@ -15,13 +16,18 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     let (xs, w) = (view(x)?, view(weight)?);
     let (xs, w) = (&*xs, &*w);
     let n = w.len();
-    map_rows(x, n, |r, out| {
-        let x = &xs[r * n..][..n];
-        let inv = inverse_rms(x, eps);
-        for ((o, x), w) in out.iter_mut().zip(x).zip(w) {
-            *o = x * inv * w;
-        }
-    })
+    map_rows(
+        x,
+        n,
+        #[inline(always)]
+        |r, out| {
+            let x = &xs[r * n..][..n];
+            let inv = inverse_rms(x, eps);
+            for ((o, x), w) in out.iter_mut().zip(x).zip(w) {
+                *o = x * inv * w;
+            }
+        },
+    )
 }
 
 /// Gradient of [`rms_norm`] towards `x`.
@@ -29,17 +35,22 @@ pub fn rms_norm_backward(dy: &Tensor, x: &Tensor, weight: &Tensor, eps: f64) -> 
     let (dys, xs, w) = (view(dy)?, view(x)?, view(weight)?);
     let (dys, xs, w) = (&*dys, &*xs, &*w);
     let n = w.len();
-    map_rows(x, n, |r, out| {
-        let (dy, x) = (&dys[r * n..][..n], &xs[r * n..][..n]);
-        let inv = inverse_rms(x, eps);
-        for (o, (dy, w)) in out.iter_mut().zip(dy.iter().zip(w)) {
-            *o = dy * w;
-        }
-        let c = dot(out, x) * inv * inv * inv / n as f32;
-        for i in 0..n {
-            out[i] = out[i] * inv - x[i] * c;
-        }
-    })
+    map_rows(
+        x,
+        n,
+        #[inline(always)]
+        |r, out| {
+            let (dy, x) = (&dys[r * n..][..n], &xs[r * n..][..n]);
+            let inv = inverse_rms(x, eps);
+            for (o, (dy, w)) in out.iter_mut().zip(dy.iter().zip(w)) {
+                *o = dy * w;
+            }
+            let c = dot(out, x) * inv * inv * inv / n as f32;
+            for i in 0..n {
+                out[i] = out[i] * inv - x[i] * c;
+            }
+        },
+    )
 }
 
 /// Rotates the two halves of every head: `x` is `[T, heads · d]`, `cos` and `sin` are `[T, d/2]`.
@@ -49,19 +60,25 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, sign: f32) -> Result<Tensor>
     let half = cos.dim(1)?;
     let (xs, cos, sin) = (view(x)?, view(cos)?, view(sin)?);
     let (xs, cos, sin) = (&*xs, &*cos, &*sin);
-    map_rows(x, width, |t, out| {
-        let (cos, sin) = (&cos[t * half..][..half], &sin[t * half..][..half]);
-        let heads = xs[t * width..][..width].chunks_exact(2 * half);
-        for (x, out) in heads.zip(out.chunks_exact_mut(2 * half)) {
-            for i in 0..half {
-                let (c, s) = (cos[i], sin[i] * sign);
-                out[i] = x[i] * c - x[i + half] * s;
-                out[i + half] = x[i + half] * c + x[i] * s;
+    map_rows(
+        x,
+        width,
+        #[inline(always)]
+        |t, out| {
+            let (cos, sin) = (&cos[t * half..][..half], &sin[t * half..][..half]);
+            let heads = xs[t * width..][..width].chunks_exact(2 * half);
+            for (x, out) in heads.zip(out.chunks_exact_mut(2 * half)) {
+                for i in 0..half {
+                    let (c, s) = (cos[i], sin[i] * sign);
+                    out[i] = x[i] * c - x[i + half] * s;
+                    out[i + half] = x[i + half] * c + x[i] * s;
+                }
             }
-        }
-    })
+        },
+    )
 }
 
+#[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
@@ -71,12 +88,17 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     let n = gate.dim(1)?;
     let (g, u) = (view(gate)?, view(up)?);
     let (g, u) = (&*g, &*u);
-    map_rows(gate, n, |r, out| {
-        let (g, u) = (&g[r * n..][..n], &u[r * n..][..n]);
-        for i in 0..n {
-            out[i] = g[i] * sigmoid(g[i]) * u[i];
-        }
-    })
+    map_rows(
+        gate,
+        n,
+        #[inline(always)]
+        |r, out| {
+            let (g, u) = (&g[r * n..][..n], &u[r * n..][..n]);
+            for i in 0..n {
+                out[i] = g[i] * sigmoid(g[i]) * u[i];
+            }
+        },
+    )
 }
 
 /// Gradients of [`swiglu`] towards `gate` and `up`.
@@ -89,12 +111,18 @@ pub fn swiglu_backward(dy: &Tensor, gate: &Tensor, up: &Tensor) -> Result<(Tenso
         .par_chunks_mut(MIN_SPLIT)
         .zip(du.par_chunks_mut(MIN_SPLIT));
     chunks.enumerate().for_each(|(c, (dg, du))| {
-        for j in 0..dg.len() {
-            let i = c * MIN_SPLIT + j;
-            let s = sigmoid(g[i]);
-            du[j] = d[i] * g[i] * s;
-            dg[j] = d[i] * u[i] * s * (1.0 + g[i] * (1.0 - s));
-        }
+        let at = c * MIN_SPLIT..c * MIN_SPLIT + dg.len();
+        let (d, g, u) = (&d[at.clone()], &g[at.clone()], &u[at]);
+        wide(
+            #[inline(always)]
+            || {
+                for i in 0..dg.len() {
+                    let s = sigmoid(g[i]);
+                    du[i] = d[i] * g[i] * s;
+                    dg[i] = d[i] * u[i] * s * (1.0 + g[i] * (1.0 - s));
+                }
+            },
+        )
     });
     let tensor = |v| Tensor::from_vec(v, gate.shape(), gate.device());
     Ok((tensor(dg)?, tensor(du)?))
@@ -119,7 +147,12 @@ impl InplaceOp2 for AddAssign {
         let dst = elements_mut(dst, dl)?;
         dst.par_chunks_mut(MIN_SPLIT)
             .zip(src.par_chunks(MIN_SPLIT))
-            .for_each(|(d, s)| d.iter_mut().zip(s).for_each(|(d, s)| *d += s));
+            .for_each(|(d, s)| {
+                wide(
+                    #[inline(always)]
+                    || d.iter_mut().zip(s).for_each(|(d, s)| *d += s),
+                )
+            });
         Ok(())
     }
 }
@@ -156,11 +189,16 @@ pub fn scale_columns(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     let (xs, scale) = (view(x)?, view(scale)?);
     let (xs, scale) = (&*xs, &*scale);
     let n = scale.len();
-    map_rows(x, n, |r, out| {
-        for ((o, x), s) in out.iter_mut().zip(&xs[r * n..]).zip(scale) {
-            *o = x * s;
-        }
-    })
+    map_rows(
+        x,
+        n,
+        #[inline(always)]
+        |r, out| {
+            for ((o, x), s) in out.iter_mut().zip(&xs[r * n..]).zip(scale) {
+                *o = x * s;
+            }
+        },
+    )
 }
 
 /// See [`crate::model::ops::row_norms`].
@@ -201,12 +239,17 @@ pub fn column_dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let mut out = vec![0f32; n];
     let per = rows_per_task(rows).max(COLUMNS).min(n.max(1));
     out.par_chunks_mut(per).enumerate().for_each(|(c, out)| {
-        for r in 0..rows {
-            let at = r * n + c * per;
-            for ((o, a), b) in out.iter_mut().zip(&av[at..]).zip(&bv[at..]) {
-                *o += a * b;
-            }
-        }
+        wide(
+            #[inline(always)]
+            || {
+                for r in 0..rows {
+                    let at = r * n + c * per;
+                    for ((o, a), b) in out.iter_mut().zip(&av[at..]).zip(&bv[at..]) {
+                        *o += a * b;
+                    }
+                }
+            },
+        )
     });
     Tensor::from_vec(out, n, a.device())
 }

@@ -1,6 +1,6 @@
 //! The softmax gradient.
 
-use super::vector;
+use super::{vector, wide};
 use rayon::prelude::*;
 
 /// Turns rows of logits `[N, vocab]` into gradients in place: `c · (onehot − softmax)`, the gradient
@@ -16,13 +16,18 @@ pub fn logit_gradient(
         .zip(targets.par_iter().zip(coefficients));
     rows.map(|(row, (&target, &c))| {
         let at_target = row[target as usize];
-        let max = vector::max(row);
-        vector::exp_shifted(row, max);
-        let sum = vector::sum(row);
-        let scale = -c / sum;
-        row.iter_mut().for_each(|v| *v *= scale);
-        row[target as usize] += c;
-        at_target - max - sum.ln()
+        wide(
+            #[inline(always)]
+            || {
+                let max = vector::max(row);
+                vector::exp_shifted(row, max);
+                let sum = vector::sum(row);
+                let scale = -c / sum;
+                row.iter_mut().for_each(|v| *v *= scale);
+                row[target as usize] += c;
+                at_target - max - sum.ln()
+            },
+        )
     })
     .collect()
 }

@@ -21,7 +21,8 @@ pub fn low_rank_gradient(
     let du = matmul(dy, b)?;
     let (da, db) = rayon::join(
         || scaled_product(&du.t()?, x, scale),
-        || scaled_product(&dy.t()?, u, scale),
+        // Turned, for the kernels' vectors to lie along the long side.
+        || scaled_product(&u.t()?, dy, scale)?.t()?.contiguous(),
     );
     Ok([du, da?, db?])
 }

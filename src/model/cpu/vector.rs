@@ -1,4 +1,5 @@
-//! Arithmetic that compilers turn into vector instructions, unlike calls of libm and sums in order.
+//! Arithmetic that compilers turn into vector instructions, unlike calls of libm and sums in order. Always inlined: the caller's
+//! `wide` decides on the instructions.
 
 /// eˣ to two units in the last place; 0 below −87.3 and e^88 above 88.
 ///
@@ -36,6 +37,7 @@ pub fn exp(x: f32) -> f32 {
 const LANES: usize = 16;
 
 /// Σ x, in a fixed order of its own.
+#[inline(always)]
 pub fn sum(x: &[f32]) -> f32 {
     let mut lanes = [0f32; LANES];
     let chunks = x.chunks_exact(LANES);
@@ -64,6 +66,7 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
 }
 
 /// The largest value; −∞ of nothing. NaN is passed over.
+#[inline(always)]
 pub fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let larger = |a: f32, b: f32| if b > a { b } else { a };
@@ -79,6 +82,7 @@ pub fn max(x: &[f32]) -> f32 {
 }
 
 /// eˣ⁻ˢ in place.
+#[inline(always)]
 pub fn exp_shifted(x: &mut [f32], s: f32) {
     for v in x {
         *v = exp(*v - s);
@@ -108,7 +112,7 @@ mod tests {
     fn reductions_see_every_element() {
         let x: Vec<f32> = (0..37).map(|i| (i * 7 % 37) as f32).collect();
         assert_eq!((sum(&x), max(&x)), (666.0, 36.0));
-        assert_eq!(dot(&x, &x), (0..37).map(|i| (i * i) as f32).sum());
+        assert_eq!(dot(&x, &x), (0..37).map(|i| (i * i) as f32).sum::<f32>());
         assert_eq!((sum(&[]), max(&[])), (0.0, f32::NEG_INFINITY));
         assert_eq!(dot(&[], &[]), 0.0);
     }
