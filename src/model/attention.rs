@@ -5,7 +5,6 @@ use super::cpu;
 use super::ops::Path;
 use super::portable;
 use candle_core::{D, DType, Device, Result, Tensor};
-use std::ops::Range;
 
 /// Head counts and width.
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +31,6 @@ impl Heads {
     /// 1/√d.
     pub fn scale(&self) -> f32 {
         (self.dim as f32).powf(-0.5)
-    }
-
-    /// Query heads that read the key/value head `kv`.
-    pub fn queries_of(&self, kv: usize) -> Range<usize> {
-        let group = self.query / self.key;
-        kv * group..(kv + 1) * group
     }
 }
 

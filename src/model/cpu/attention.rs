@@ -1,8 +1,8 @@
 //! Segment attention on the CPU: per head, blocks of queries against the keys they see, by strided
-//! products that read heads where they lie. Work is split by family of segments and key/value head;
-//! each task writes its own rows and columns, so the result does not depend on the thread count.
+//! products that read heads where they lie. Work is split by segments and query heads; each task writes
+//! its own rows and columns, so the result does not depend on the thread count.
 
-use super::{Destination, Matrix, product, vector, view, wide};
+use super::{Destination, Matrix, map_rows, product, vector, view, wide};
 use crate::model::attention::{Heads, Saved};
 use crate::model::batch::{Batch, Segment};
 use candle_core::{Result, Tensor};
@@ -92,17 +92,6 @@ impl Block {
     }
 }
 
-/// Every block of `segments` with every one of `heads`.
-fn blocks<'a>(
-    segments: impl IntoIterator<Item = &'a Segment>,
-    heads: Range<usize>,
-) -> impl Iterator<Item = (Block, usize)> {
-    segments.into_iter().flat_map(move |s| {
-        let heads = heads.clone();
-        heads.flat_map(move |head| Block::of(s).map(move |b| (b, head)))
-    })
-}
-
 /// Attention of every query over the keys its segment sees; `k` and `v` are the key table.
 pub fn forward(
     q: &Tensor,
@@ -121,13 +110,13 @@ pub fn forward(
         let (q, k, v) = (&*q, &*k, &*v);
         let out = Destination::rows(&mut out, h.q_width());
         let lse = Destination::rows(&mut lse, h.query);
-        let tasks = batch.segments.len() * h.key;
+        let tasks = batch.segments.len() * h.query;
         (0..tasks).into_par_iter().for_each(|task| {
-            let (segment, kv) = (&batch.segments[task / h.key], task % h.key);
-            let (keys, values) = (h.key_columns(k, kv), h.key_columns(v, kv));
+            let (segment, head) = (&batch.segments[task / h.query], task % h.query);
+            let (keys, values) = (h.key_columns(k, head), h.key_columns(v, head));
+            let queries = h.query_columns(q, head);
             let mut p = Vec::new();
-            for (b, head) in blocks([segment], h.queries_of(kv)) {
-                let queries = h.query_columns(q, head);
+            for b in Block::of(segment) {
                 b.scores(&mut p, &queries, &keys, h.scale());
                 wide(
                     #[inline(always)]
@@ -190,27 +179,28 @@ pub fn backward(
     let (t, device) = (batch.len(), q.device());
     batch.check_uncached()?;
     check_shapes(t, h, &[dout, q, &saved.out], &[k, v])?;
-    let (qw, kw) = (h.q_width(), h.kv_width());
+    let qw = h.q_width();
     let mut dq = vec![0f32; t * qw];
-    let (mut dk, mut dv) = (vec![0f32; t * kw], vec![0f32; t * kw]);
+    // Of every query head, before those of a group are summed.
+    let (mut dk, mut dv) = (vec![0f32; t * qw], vec![0f32; t * qw]);
     {
         let (dout, q, k, v) = (view(dout)?, view(q)?, view(k)?, view(v)?);
         let (out, lse) = (view(&saved.out)?, view(&saved.softmax)?);
         let (dout, q, k, v, out, lse) = (&*dout, &*q, &*k, &*v, &*out, &*lse);
         let dq = Destination::rows(&mut dq, qw);
         let (dk, dv) = (
-            Destination::rows(&mut dk, kw),
-            Destination::rows(&mut dv, kw),
+            Destination::rows(&mut dk, qw),
+            Destination::rows(&mut dv, qw),
         );
         let families = batch.families();
-        let tasks = families.len() * h.key;
+        let tasks = families.len() * h.query;
         (0..tasks).into_par_iter().for_each(|task| {
-            let (family, kv) = (families[task / h.key].clone(), task % h.key);
-            let (keys, values) = (h.key_columns(k, kv), h.key_columns(v, kv));
+            let (family, head) = (families[task / h.query].clone(), task % h.query);
+            let (keys, values) = (h.key_columns(k, head), h.key_columns(v, head));
+            let (queries, dout) = (h.query_columns(q, head), h.query_columns(dout, head));
+            let out = h.query_columns(out, head);
             let (mut p, mut ds) = (Vec::new(), Vec::new());
-            for (b, head) in blocks(&batch.segments[family], h.queries_of(kv)) {
-                let (queries, dout) = (h.query_columns(q, head), h.query_columns(dout, head));
-                let out = h.query_columns(out, head);
+            for b in batch.segments[family].iter().flat_map(Block::of) {
                 b.scores(&mut p, &queries, &keys, h.scale());
                 b.scores(&mut ds, &dout, &values, 1.0);
                 let width = b.keys();
@@ -235,8 +225,8 @@ pub fn backward(
                     let to_queries = (len, h.dim, range.len());
                     let to_keys = (range.len(), h.dim, len);
                     let dq = dq.row(first).column(queries.column);
-                    let dk = dk.row(range.start).column(keys.column);
-                    let dv = dv.row(range.start).column(keys.column);
+                    let dk = dk.row(range.start).column(queries.column);
+                    let dv = dv.row(range.start).column(queries.column);
                     let (queries, dout) = (queries.from(first), dout.from(first));
                     // SAFETY: this family's rows and this head's columns.
                     unsafe {
@@ -250,9 +240,27 @@ pub fn backward(
     }
     Ok([
         Tensor::from_vec(dq, q.shape(), device)?,
-        Tensor::from_vec(dk, k.shape(), device)?,
-        Tensor::from_vec(dv, v.shape(), device)?,
+        group_sums(dk, k, h)?,
+        group_sums(dv, v, h)?,
     ])
+}
+
+/// Sums `[t, query heads · d]` over the query heads of every key/value head, to a tensor like `like`.
+fn group_sums(of_queries: Vec<f32>, like: &Tensor, h: &Heads) -> Result<Tensor> {
+    let (group, kw) = (h.query / h.key * h.dim, h.kv_width());
+    map_rows(
+        like,
+        kw,
+        #[inline(always)]
+        |r, out| {
+            let heads = of_queries[r * h.q_width()..].chunks_exact(group);
+            for (out, heads) in out.chunks_exact_mut(h.dim).zip(heads) {
+                for head in heads.chunks_exact(h.dim) {
+                    out.iter_mut().zip(head).for_each(|(o, v)| *o += v);
+                }
+            }
+        },
+    )
 }
 
 /// Turns a row of scores into probabilities and one of their gradients dP into dS = P ∘ (dP − δ) · scale.
@@ -271,7 +279,9 @@ impl Heads {
         self.columns(data, self.q_width(), head)
     }
 
-    fn key_columns<'a>(&self, data: &'a [f32], head: usize) -> Head<'a> {
+    /// Of the key/value head that the query head reads.
+    fn key_columns<'a>(&self, data: &'a [f32], query_head: usize) -> Head<'a> {
+        let head = query_head / (self.query / self.key);
         self.columns(data, self.kv_width(), head)
     }
 
