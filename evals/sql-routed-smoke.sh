@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Routes the rows of evals/sql-mixed, nothing else: by the hand-written rules, and by a content router that is fitted here from
-# the two training sets and sees prompts alone. Every row must get its expected route.
+# the two training sets and sees prompts alone. Every row must get its expected route, and at least nine of ten prompts of neither
+# family (neither.jsonl: chat, code, other schema notations) none.
 # FACTORY names a built binary; without it the release build is used.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,3 +37,14 @@ $factory route fit --adapter expanded=evals/sql-expanded/train.jsonl --adapter c
     --out "$out/router.json"
 $factory route --router "$out/router.json" --data "$out/prompts.jsonl" --routes-out "$out/content.jsonl"
 check content "$out/content.jsonl"
+$factory route --router "$out/router.json" --data evals/sql-mixed/neither.jsonl --routes-out "$out/neither.jsonl"
+python3 - "$out/neither.jsonl" <<'EOF'
+import json
+import sys
+
+rows = [json.loads(line) for line in open(sys.argv[1])]
+left = sum(row["_route"] is None for row in rows)
+if left < 0.9 * len(rows):
+    sys.exit(f"neither: only {left} of {len(rows)} prompts are left to the base")
+print(f"neither: {left} of {len(rows)} prompts left to the base, highest confidence {max(r['_route_confidence'] for r in rows):.3f}")
+EOF

@@ -2,7 +2,7 @@
 
 Needs the release build. Uses only the standard library:
     python3 scripts/bench_cost.py [--base BASE] [--shapes sequence,batch,rank] [--flags "--dora"]
-Rows are of one length and share nothing; 21 tokens of each are its answer. Close everything else first.
+The shape "target" is one row of 128 and of 512 tokens, for a large --base. Rows are of one length and share nothing; 21 tokens of each are its answer. Close everything else first.
 """
 import argparse
 import json
@@ -55,7 +55,7 @@ def step(factory, base, sequence, batch, rank, flags):
     """Median seconds of a step after the warm ones, and peak GB."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        # Rows differ from their first token on; each word is one token.
+        # Each word is one token. Nothing is shared (--no-share-prefix).
         words = [" one", " two", " three", " four", " five", " six", " seven", " eight"]
         with (folder / "rows.jsonl").open("w") as rows:
             for i in range(batch):

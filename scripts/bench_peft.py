@@ -80,7 +80,7 @@ def run(command):
         if status:
             log.seek(0)
             sys.exit(f"{command} failed:\n{log.read()[-2000:]}")
-    return output, usage.ru_maxrss / 1e6
+    return output, usage.ru_maxrss * 1024 / 1e9
 
 
 if __name__ == "__main__":

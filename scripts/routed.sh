@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One base, two specialists: what blending their weights does to each, and what routing keeps. Trains both, fits the router
 # from their training prompts, and measures the base, five blends and routing on both gates.
-#   scripts/routed.sh [--b1 DIR] [--out FOLDER]        default: evals/sql-mixed into runs/routed, some minutes
+#   scripts/routed.sh [--b1 DIR] [--out FOLDER]        default: evals/sql-mixed into runs/routed, some ten minutes
 # DIR is the evals folder of the PostTrainLLM repository: its synthetic and public rows and mixed114, some 20 minutes.
 # BASE names another base.
 set -euo pipefail
@@ -63,6 +63,22 @@ for i in 0 1; do
 done
 echo "== fit the router"
 "$factory" route fit "${fit[@]}" --out "$out/router.json"
+echo "== route by prompts alone: the mixed rows, and prompts of neither family"
+python3 - "$gates" "$out/prompts.jsonl" <<'EOF'
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+gates, out = map(Path, sys.argv[1:])
+files = {gates.parent / gate["data"] for gate in tomllib.loads(gates.read_text())["gate"]}
+rows = [json.loads(line) for file in sorted(files) for line in file.open()]
+with out.open("w") as f:
+    f.writelines(json.dumps({"prompt": row["prompt"]}) + "\n" for row in rows)
+EOF
+for rows in "$out/prompts.jsonl" evals/sql-mixed/neither.jsonl; do
+    "$factory" route --router "$out/router.json" --data "$rows" --routes-out "$out/routes-$(basename "$rows")"
+done
 echo "== measure"
 "$factory" sweep --base "$base" --gates "$gates" "${loras[@]}" --weights 0,0 --pairs 5 --route "$out/router.json" --out "$out/sweep"
 echo "everything is in $out; $((SECONDS - start)) s"

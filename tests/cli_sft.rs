@@ -294,6 +294,20 @@ fn adapter_mistakes_are_usage_errors() {
     ] {
         fails(&[&data[..], &flags].concat(), 2, &[part]);
     }
+    #[cfg(target_os = "linux")]
+    fails(
+        &[
+            "sft",
+            "--data",
+            &rows,
+            "--base",
+            &base,
+            "--out",
+            "/proc/out",
+        ],
+        1,
+        &["cannot write /proc/out"],
+    );
     let twice = ["--rank-pattern", "q_proj=2", "--rank-pattern", "q_proj=4"];
     fails(&[&data[..], &twice].concat(), 2, &["q_proj", "twice"]);
     assert!(!Path::new(&out).exists());

@@ -255,6 +255,19 @@ fn damaged_states_are_named_and_the_one_before_still_loads() {
 }
 
 #[test]
+fn a_run_may_go_on_with_settings_that_change_no_byte() {
+    let dir = workplace();
+    ok(&refs(&recipe(dir.path(), "whole", "400")));
+    killed(dir.path());
+    let mut other = resume(dir.path(), "run");
+    let free = ["--recompute", "on", "--checkpoint-every", "7"];
+    other.extend(free.map(str::to_owned));
+    ok(&refs(&other));
+    let adapter = |out: &str| fs::read(dir.path().join(out).join("adapter_model.safetensors"));
+    assert!(adapter("run").unwrap() == adapter("whole").unwrap());
+}
+
+#[test]
 fn a_state_of_another_run_is_refused() {
     let dir = workplace();
     killed(dir.path());

@@ -210,6 +210,11 @@ fn bad_routers_and_flags_are_named() {
         &["mixed.jsonl:1: field \"id\""],
     );
     fails(
+        &["generate", "--prompt", "x", "--min-confidence", "0.9"],
+        2,
+        &["--min-confidence needs --route"],
+    );
+    fails(
         &["route", "fit", "--adapter", "x", "--out", &out],
         2,
         &["NAME=TRAIN.jsonl"],

@@ -138,8 +138,8 @@ impl AdapterConfig {
         }
     }
 
-    /// Reads the text of an `adapter_config.json`. Fields of no consequence are passed over; one
-    /// that would change the arithmetic and is not supported is refused by name.
+    /// Reads the text of an `adapter_config.json`. Fields of no consequence are passed over; those
+    /// that would change the arithmetic and are not supported are refused by name.
     pub fn from_json(text: &str) -> Result<Self> {
         let fields: Map<String, Value> = serde_json::from_str(text).context("not a JSON object")?;
         let kind = fields.get("peft_type").and_then(Value::as_str);
@@ -147,13 +147,21 @@ impl AdapterConfig {
             kind == Some("LORA"),
             "peft_type is {kind:?}, expected \"LORA\""
         );
-        for name in UNSUPPORTED {
-            if let Some(value) = fields.get(name)
-                && !is_off(value)
-            {
-                bail!("{name} = {value} is not supported");
-            }
+        let on = |name: &&str| fields.get(*name).is_some_and(|value| !is_off(value));
+        let unsupported = UNSUPPORTED.into_iter().filter(on);
+        let mut unsupported: Vec<String> = unsupported
+            .map(|name| format!("{name} = {}", fields[name]))
+            .collect();
+        // PiSSA, OLoRA and the like start from a changed base, which is not in the folder.
+        let init = fields.get("init_lora_weights").and_then(Value::as_str);
+        if let Some(init) = init.filter(|init| *init != "gaussian") {
+            unsupported.push(format!("init_lora_weights = {init:?}"));
         }
+        ensure!(
+            unsupported.is_empty(),
+            "{} is not supported",
+            unsupported.join(", ")
+        );
         let flag = |name: &str| match fields.get(name) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(b)) => Ok(*b),
@@ -172,13 +180,6 @@ impl AdapterConfig {
         let base = fields
             .get("base_model_name_or_path")
             .and_then(Value::as_str);
-        // PiSSA, OLoRA and the like start from a changed base, which is not in the folder.
-        let init = fields.get("init_lora_weights");
-        let init = init.and_then(Value::as_str).unwrap_or("gaussian");
-        ensure!(
-            init == "gaussian",
-            "init_lora_weights = {init:?} is not supported"
-        );
         let listed = fields.get("target_modules");
         Ok(Self {
             complete: listed.and_then(Value::as_array).is_some_and(|names| {

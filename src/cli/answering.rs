@@ -66,9 +66,12 @@ pub struct Loaded {
 impl AnsweringArgs {
     /// Errors where a flag alone is a mistake.
     pub fn check(&self) -> Result<()> {
-        match self.stop.iter().any(String::is_empty) {
-            true => Err(UsageError("--stop must not be empty".into()).into()),
-            false => Ok(()),
+        if self.stop.iter().any(String::is_empty) {
+            return Err(UsageError("--stop must not be empty".into()).into());
+        }
+        match self.route {
+            Some(_) => Ok(()),
+            None => self.routing.refuse(),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::stored;
 use crate::data::template::Template;
 use crate::model::decoder::Decoder;
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -93,18 +93,28 @@ impl Loras {
         said: impl Fn(&Lora) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let mut first: Option<(&Lora, T)> = None;
+        let (mut faults, mut others) = (Vec::new(), Vec::new());
         for lora in &self.0 {
-            match (said(lora)?, &first) {
-                (Some(value), Some((other, agreed))) if value != *agreed => bail!(
-                    "adapters {} and {} were made with another {what}: give {flag}",
-                    other.folder.display(),
-                    lora.folder.display()
-                ),
-                (Some(value), None) => first = Some((lora, value)),
+            match (said(lora), &first) {
+                (Err(fault), _) => faults.push(format!("{fault:#}")),
+                (Ok(Some(value)), Some((_, agreed))) if value != *agreed => {
+                    others.push(lora.folder.display().to_string())
+                }
+                (Ok(Some(value)), None) => first = Some((lora, value)),
                 _ => {}
             }
         }
-        Ok(first.map(|(_, value)| value))
+        ensure!(faults.is_empty(), "{}", faults.join("; "));
+        let Some((lora, value)) = first else {
+            return Ok(None);
+        };
+        ensure!(
+            others.is_empty(),
+            "{} and {} were made with another {what}: give {flag}",
+            lora.folder.display(),
+            others.join(", ")
+        );
+        Ok(Some(value))
     }
 }
 
@@ -175,12 +185,11 @@ impl clap::FromArgMatches for Loras {
             places.zip(texts.map(|text| Lora::parse(text))).collect();
         let weights = matches.get_many::<f64>("lora-weight").into_iter().flatten();
         let places = matches.indices_of("lora-weight").into_iter().flatten();
-        let mut weighted = None;
+        let (mut weighted, mut faults) = (None, Vec::new());
+        let usage =
+            |message: String| Error::raw(clap::error::ErrorKind::ValueValidation, message + "\n");
         for (place, &weight) in places.zip(weights) {
             let before = loras.iter_mut().rev().find(|(lora, _)| *lora < place);
-            let usage = |message: String| {
-                Error::raw(clap::error::ErrorKind::ValueValidation, message + "\n")
-            };
             let Some((lora_place, lora)) = before else {
                 return Err(usage(format!(
                     "--lora-weight {weight} stands before any --lora"
@@ -193,13 +202,14 @@ impl clap::FromArgMatches for Loras {
                 )));
             }
             if !weight.is_finite() {
-                return Err(usage(format!(
-                    "--lora-weight {weight} of {} is not finite",
-                    lora.folder.display()
-                )));
+                let folder = lora.folder.display();
+                faults.push(format!("--lora-weight {weight} of {folder} is not finite"));
             }
             weighted = Some(*lora_place);
             lora.weight = weight;
+        }
+        if !faults.is_empty() {
+            return Err(usage(faults.join("; ")));
         }
         self.0 = loras.into_iter().map(|(_, lora)| lora).collect();
         Ok(())

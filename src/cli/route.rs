@@ -48,9 +48,9 @@ pub struct RouteArgs {
     /// Route of rows that the router is not sure of [default: none: it abstains].
     #[arg(long, value_name = "NAME")]
     pub default_route: Option<String>,
-    /// Least confidence of a decision.
-    #[arg(long, value_name = "P", default_value_t = 0.5)]
-    pub min_confidence: f64,
+    /// Least confidence of a decision [default: 0.5].
+    #[arg(long, value_name = "P")]
+    pub min_confidence: Option<f64>,
     /// Take the route from this field of the row: the only way in which a label is used.
     #[arg(long, value_name = "FIELD")]
     pub trust_route_field: Option<String>,
@@ -158,13 +158,33 @@ pub fn summary(decisions: &[Decision]) -> String {
 }
 
 impl RouteArgs {
+    fn min_confidence(&self) -> f64 {
+        self.min_confidence.unwrap_or(0.5)
+    }
+
+    /// Errors where one was given: nothing is routed.
+    pub fn refuse(&self) -> Result<()> {
+        let given = [
+            ("--default-route", self.default_route.is_some()),
+            ("--min-confidence", self.min_confidence.is_some()),
+            ("--trust-route-field", self.trust_route_field.is_some()),
+        ];
+        let given: Vec<_> = given
+            .iter()
+            .filter(|(_, on)| *on)
+            .map(|(f, _)| *f)
+            .collect();
+        match given.is_empty() {
+            true => Ok(()),
+            false => Err(UsageError(format!("{} needs --route", given.join(", "))).into()),
+        }
+    }
+
     /// Errors unless the flags fit routes of these names.
     pub fn check(&self, routes: &[&str]) -> Result<()> {
-        if !(0.0..=1.0).contains(&self.min_confidence) {
-            let message = format!(
-                "--min-confidence {} is not from 0 to 1",
-                self.min_confidence
-            );
+        let least = self.min_confidence();
+        if !(0.0..=1.0).contains(&least) {
+            let message = format!("--min-confidence {least} is not from 0 to 1");
             return Err(UsageError(message).into());
         }
         match &self.default_route {
@@ -203,7 +223,7 @@ impl RouteArgs {
             let decision = router.decide(&row)?;
             Ok(settle(
                 decision,
-                self.min_confidence,
+                self.min_confidence(),
                 self.default_route.as_deref(),
             ))
         };

@@ -26,7 +26,11 @@ impl Process {
         let Some((program, arguments)) = command.split_first() else {
             bail!("no command for scoring processes");
         };
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // A Ctrl-C is for the program that told the jobs: it decides when this process goes.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

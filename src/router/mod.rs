@@ -97,10 +97,13 @@ pub fn check_known(router: &Router, known: &[&str]) -> Result<()> {
     if unknown.is_empty() {
         return Ok(());
     }
+    let known = match known {
+        [] => "none".to_owned(),
+        known => known.join(", "),
+    };
     bail!(
-        "the router decides for {}, which is no adapter here (there are {}): name them with --lora NAME=FOLDER",
-        unknown.join(", "),
-        known.join(", ")
+        "the router decides for {}, which is no adapter here (there are {known}): name them with --lora NAME=FOLDER",
+        unknown.join(", ")
     )
 }
 

@@ -11,6 +11,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const METRICS: &str = "metrics.jsonl";
+/// The best adapter so far, while a run goes on.
+pub const BEST: &str = "best";
 /// States that are kept: the newest, and one more should that be damaged.
 const STATES: usize = 2;
 
@@ -123,16 +125,17 @@ impl TrainingRun {
         Ok(())
     }
 
-    /// Moves the files of a folder of the folder up into it, over others of their names.
-    pub fn take_out(&self, name: &str) -> Result<()> {
-        let inner = self.partial.join(name);
+    /// Copies the files of the best folder up into the run's, over others of their names. The folder goes with the states, so
+    /// that a run that is stopped here can go on.
+    pub fn take_best(&self) -> Result<()> {
+        let inner = self.partial.join(BEST);
         let cannot = || format!("cannot write {}", self.partial.display());
         for entry in fs::read_dir(&inner).with_context(cannot)? {
             let entry = entry.with_context(cannot)?;
             let content = fs::read(entry.path()).with_context(cannot)?;
             write_atomic(&self.partial.join(entry.file_name()), &content)?;
         }
-        fs::remove_dir_all(&inner).with_context(cannot)
+        Ok(())
     }
 
     /// The states, newest first, by their step.
@@ -189,8 +192,7 @@ impl TrainingRun {
     pub fn tensorboard(&mut self) -> Result<()> {
         let cannot = || format!("cannot write {}", self.partial.display());
         let mut events = Events::create(&self.partial).with_context(cannot)?;
-        let text = fs::read_to_string(self.partial.join(METRICS));
-        for line in text.unwrap_or_default().lines() {
+        for line in self.metrics_text()?.lines() {
             add_event(&mut events, line.as_bytes(), &self.partial)?;
         }
         self.events = Some(events);
@@ -199,16 +201,21 @@ impl TrainingRun {
 
     /// Keeps the first `steps` lines of the metrics, a line a step: those behind will be written again.
     pub fn keep_metrics(&mut self, steps: usize) -> Result<()> {
-        let path = self.partial.join(METRICS);
-        let text = match fs::read_to_string(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            text => text.with_context(|| format!("cannot read {}", path.display()))?,
-        };
+        let text = self.metrics_text()?;
         let kept: String = text.split_inclusive('\n').take(steps).collect();
-        write_atomic(&path, kept.as_bytes())
+        self.write(METRICS, kept.as_bytes())
     }
 
-    /// Moves the folder to its place, without the states. Where that fails the work is kept, and the error says where.
+    /// The metrics so far.
+    fn metrics_text(&self) -> Result<String> {
+        let path = self.partial.join(METRICS);
+        match fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            text => text.with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Moves the folder to its place, without the states and the best folder. Where that fails the work is kept, and the error says where.
     pub fn finish(mut self) -> Result<()> {
         self.kept = true;
         move_into_place(&self.partial, &self.target)?;
@@ -219,7 +226,13 @@ impl TrainingRun {
             fs::remove_file(&state)
                 .with_context(|| format!("cannot remove {}", state.display()))?;
         }
-        Ok(())
+        let best = self.target.join(BEST);
+        match fs::remove_dir_all(&best) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e).with_context(|| format!("cannot remove {}", best.display()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -305,7 +318,14 @@ mod tests {
         run.metric(&12).unwrap();
         run.save("checkpoint-12", &[("adapter", b"2".to_vec())])
             .unwrap();
+        // Stopped when the best adapter was taken out, it can be taken out again.
+        run.save(BEST, &[("adapter", b"best".to_vec())]).unwrap();
+        run.take_best().unwrap();
+        drop(run);
+        let run = TrainingRun::resume(&target).unwrap();
+        run.take_best().unwrap();
         run.finish().unwrap();
+        assert_eq!(fs::read(target.join("adapter")).unwrap(), b"best");
         assert_eq!(
             fs::read(target.join("checkpoint-12/adapter")).unwrap(),
             b"2"
@@ -317,7 +337,7 @@ mod tests {
             .map(|e| e.unwrap().file_name())
             .collect();
         left.sort();
-        assert_eq!(left, ["checkpoint-12", METRICS]);
+        assert_eq!(left, ["adapter", "checkpoint-12", METRICS]);
         assert!(!partial(&target).exists());
     }
 }

@@ -13,6 +13,9 @@ use std::path::Path;
 /// Most prompts that are compared.
 const MAX_PROMPTS: usize = 16;
 
+/// Most positions of all prompts: each has a logit for every token of the vocabulary, twice.
+const MAX_POSITIONS: usize = 512;
+
 /// Texts of the program's own, for who gives none.
 const TEXTS: [&str; 4] = [
     "Write one SQLite query that answers the question.\nSchema: staff(id, name, pay)\nQuestion: Who earns most?",
@@ -63,7 +66,7 @@ impl Difference {
     }
 }
 
-/// The logits of every position of every text, under a change of the base made for a batch's rows.
+/// The logits of every position of every text, of so many, under a change of the base made for a batch's rows.
 pub fn logits<D: Delta>(
     base: &Base,
     texts: &[String],
@@ -72,7 +75,8 @@ pub fn logits<D: Delta>(
     let mut logits = Logits::default();
     for text in texts {
         let mut tokens = base.tokenizer.encode(text)?;
-        tokens.truncate(base.decoder.config.max_position_embeddings);
+        let left = MAX_POSITIONS - logits.positions;
+        tokens.truncate(base.decoder.config.max_position_embeddings.min(left));
         if tokens.is_empty() {
             continue;
         }

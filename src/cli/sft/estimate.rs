@@ -15,16 +15,15 @@ use std::ops::ControlFlow;
 
 /// Steps that are run and thrown away; the first one warms up.
 const STEPS: usize = 4;
-/// What a token costs in a forward pass, of what it costs in a step: backward has twice the products.
-const FORWARD: f64 = 1.0 / 3.0;
 
-/// Prints the estimates.
+/// Prints the estimates; `evaluates` where adapters are to be scored on the way, which is not estimated.
 pub fn print(
     base: &Base,
     adapter: &mut Adapter,
     encoded: &Encoded,
     validation: Option<&[Example]>,
     train: &TrainConfig,
+    evaluates: bool,
 ) -> Result<()> {
     let examples = &encoded.examples;
     let rows: Vec<usize> = order(examples, train)
@@ -95,9 +94,18 @@ pub fn print(
     let times = (1..=total)
         .filter(|step| train.validates(*step, total))
         .count();
-    let all = computed as f64 + (validated * times) as f64 * FORWARD;
+    // Of a step: backward has the products of forward, as frozen weights get no gradient, and computing again has them once more.
+    let forward = match base.decoder.recompute {
+        true => 1.0 / 3.0,
+        false => 1.0 / 2.0,
+    };
+    let all = computed as f64 + (validated * times) as f64 * forward;
     let estimate = all * seconds / measured;
-    say(format_args!("time: {estimate:.1} s ({})", clock(estimate)))
+    say(format_args!("time: {estimate:.1} s ({})", clock(estimate)))?;
+    match evaluates {
+        true => say("the answers to --eval-data take time beside that"),
+        false => Ok(()),
+    }
 }
 
 /// `1 h 05 min`

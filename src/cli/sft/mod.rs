@@ -96,7 +96,8 @@ pub fn run(args: Args) -> Result<()> {
     decoder.recompute = recompute::decide(decoder, &adapter.config, examples, &train);
     let validation = validation.as_ref().map(|v| v.examples.as_slice());
     let Some(mut folder) = folder else {
-        return estimate::print(&base, &mut adapter, &encoded, validation, &train);
+        let evaluates = args.eval_data.is_some();
+        return estimate::print(&base, &mut adapter, &encoded, validation, &train, evaluates);
     };
     let settings = toml::to_string(&args.resolved(data, &device, &adapter.config, &train));
     let session = Session {

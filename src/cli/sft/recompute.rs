@@ -63,7 +63,9 @@ fn largest(
 fn free() -> usize {
     let mut system = System::new();
     system.refresh_memory();
-    let group = system.cgroup_limits().map(|limits| limits.free_memory);
+    // What a group uses counts its page cache, which makes room.
+    let group = system.cgroup_limits();
+    let group = group.map(|limits| limits.total_memory.saturating_sub(limits.rss));
     system
         .available_memory()
         .min(group.unwrap_or(u64::MAX))

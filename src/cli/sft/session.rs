@@ -11,7 +11,7 @@ use crate::cli::one_line;
 use crate::cli::progress::Progress;
 use crate::data::template::Renderer;
 use crate::model::load::Base;
-use crate::run::training_run::TrainingRun;
+use crate::run::training_run::{BEST, TrainingRun};
 use crate::training::checkpoint::{self, Stored};
 use crate::training::config::TrainConfig;
 use crate::training::optim::Optimizer;
@@ -43,8 +43,8 @@ struct Line {
     execution_accuracy: Option<f64>,
 }
 
-/// The best adapter so far, in the run's folder.
-const BEST: &str = "best";
+/// Settings that change no byte of the adapter: a run may go on with others.
+const FREE: [&str; 4] = ["recompute", "tensorboard", "throttle", "checkpoint_every"];
 
 /// What a run is made of.
 pub struct Session<'a> {
@@ -64,7 +64,7 @@ impl Session<'_> {
     pub fn run(&self, adapter: &mut Adapter, folder: &mut TrainingRun) -> Result<()> {
         interrupt::watch()?;
         let decoder = &self.base.decoder;
-        let identity = checkpoint::identity(&self.settings, &self.encoded.examples, decoder);
+        let identity = self.identity()?;
         let mut optimizer = Optimizer::new(decoder.path, self.train.weight_decay);
         let mut notes = match &self.args.resume {
             Some(_) => self.go_on(folder, &identity, adapter, &mut optimizer)?,
@@ -77,11 +77,13 @@ impl Session<'_> {
         let mut selection = Selection::open(self.args, self.base, self.renderer)?;
         folder.write("config.toml", self.settings.as_bytes())?;
         let total = self.train.total_steps(self.encoded.examples.len());
-        let tokens: usize = self.encoded.examples.iter().map(Example::len).sum();
+        let examples = &self.encoded.examples;
+        let tokens: usize = examples.iter().map(Example::len).sum();
         note(format_args!(
             "{} rows, {tokens} tokens, {total} steps",
-            self.encoded.examples.len()
+            examples.len()
         ));
+        let (mut seen, mut spared) = (0.0, 0.0);
         let progress = Progress::new(total, "steps");
         let mut saved = Instant::now();
         let observe = |m: &StepMetrics, adapter: &Adapter, optimizer: &Optimizer| {
@@ -90,6 +92,9 @@ impl Session<'_> {
                 message += &format!("  val loss {loss:.4}");
             }
             progress.update(m.step, message);
+            let tokens = m.tokens_per_s / m.rows_per_s * self.train.rows_per_step() as f64;
+            seen += tokens;
+            spared += tokens * m.shared;
             notes.elapsed_s = before + m.elapsed_s;
             let last = m.step == total;
             let mut execution_accuracy = None;
@@ -138,7 +143,6 @@ impl Session<'_> {
             }
             Ok(ControlFlow::Continue(()))
         };
-        let examples = &self.encoded.examples;
         let trained = trainer::train(
             decoder,
             adapter,
@@ -149,9 +153,15 @@ impl Session<'_> {
             observe,
         );
         progress.finish();
-        if let Err(error) = &trained
-            && let Some(Diverged { step, rows, .. }) = error.downcast_ref()
-        {
+        if spared > 0.0 {
+            note(format_args!(
+                "shared prefixes spared {:.0}% of the tokens",
+                100.0 * spared / seen
+            ));
+        }
+        let diverged = trained.as_ref().err().and_then(|e| e.downcast_ref());
+        let again = diverged.is_some();
+        if let Some(Diverged { step, rows, .. }) = diverged {
             let places: Vec<&str> = rows.iter().map(|&row| &*self.encoded.places[row]).collect();
             note(format_args!(
                 "the rows of step {step}: {}",
@@ -169,12 +179,17 @@ impl Session<'_> {
                     note(format_args!(
                         "kept the adapter after step {step}: execution accuracy {accuracy:.3}"
                     ));
-                    folder.take_out(BEST)
+                    folder.take_best()
                 }
                 None => Ok(()),
             }
         });
         written.map_err(|e| match folder.states() {
+            Ok(states) if !states.is_empty() && again => e.context(format!(
+                "stopped; the last good state is {}, from which it diverges again: remove {} and start with other settings",
+                states[0].1.display(),
+                folder.path().display()
+            )),
             Ok(states) if !states.is_empty() => e.context(format!(
                 "stopped; the state after step {} is kept, go on with: factory sft --resume {}",
                 states[0].0,
@@ -182,6 +197,15 @@ impl Session<'_> {
             )),
             _ => e,
         })
+    }
+
+    /// What the run's states belong to.
+    fn identity(&self) -> Result<String> {
+        let mut settings: toml::Table = toml::from_str(&self.settings)?;
+        settings.retain(|name, _| !FREE.contains(&name));
+        let (examples, decoder) = (&self.encoded.examples, &self.base.decoder);
+        let settings = toml::to_string(&settings)?;
+        Ok(checkpoint::identity(&settings, examples, decoder))
     }
 
     /// Takes up the newest state that is whole.

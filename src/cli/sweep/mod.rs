@@ -219,6 +219,12 @@ impl Args {
         if self.answering.route.is_some() {
             points.push(Point::routed());
         }
+        let mut seen = Vec::new();
+        points.retain(|point| {
+            let new = !seen.contains(&point.weights);
+            seen.push(point.weights.clone());
+            new
+        });
         Ok(points)
     }
 }

@@ -40,7 +40,8 @@ impl Point {
         match &self.weights {
             None => self.name.clone(),
             Some(weights) => {
-                let weights: Vec<_> = weights.iter().map(|weight| short(*weight)).collect();
+                // All digits: points that look alike have folders of their own.
+                let weights: Vec<_> = weights.iter().map(f64::to_string).collect();
                 weights.join("+")
             }
         }

@@ -228,7 +228,7 @@ pub fn row_norms(squares: &Tensor, [wa, gram, b]: [&Tensor; 3], scale: f64) -> R
 /// Norms of one task.
 const NORMS: usize = 128;
 
-/// The fewest columns of one task: whole cache lines of a row, and sums that stay in registers.
+/// The fewest columns of one task: whole cache lines of a row.
 const COLUMNS: usize = 64;
 
 /// `Σ_r a[r, c] · b[r, c]` for every column.
