@@ -27,6 +27,12 @@ pub struct StepMetrics {
     /// Mean negative log-probability of the validation rows' labels, where it was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
+    /// Of the step's rows, common prefixes counted in each.
+    #[serde(skip)]
+    pub tokens: usize,
+    /// What is left of them where prefixes are computed once.
+    #[serde(skip)]
+    pub computed: usize,
     /// Of this step alone, like `tokens_per_s`.
     pub rows_per_s: f64,
     pub tokens_per_s: f64,
@@ -156,6 +162,8 @@ pub fn train(
             lr,
             grad_norm,
             val_loss,
+            tokens,
+            computed,
             rows_per_s: group.len() as f64 / seconds,
             tokens_per_s: tokens as f64 / seconds,
             shared: 1.0 - computed as f64 / tokens as f64,

@@ -2,6 +2,8 @@
 //! interleaved, medians.
 //!     FACTORY_BASE="$(scripts/fetch_base.sh)" cargo bench --bench mixed
 
+mod median;
+
 use candle_core::{DType, Device, Tensor};
 use factory::adapters::bank::{Bank, Member, Mixture};
 use factory::adapters::config::AdapterConfig;
@@ -10,6 +12,7 @@ use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::StopConfig;
 use factory::model::load::Base;
+use median::median;
 use std::time::Instant;
 
 const ROWS: usize = 32;
@@ -93,9 +96,4 @@ fn decode(base: &Base, bank: &Bank, adapters: usize) -> f64 {
     let seconds = start.elapsed().as_secs_f64();
     let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
     seconds * (ROWS * TOKENS) as f64 / tokens as f64
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -2,6 +2,8 @@
 //! weights alone, interleaved, medians.
 //!     FACTORY_BASE="$(scripts/fetch_base.sh)" cargo bench --bench phases
 
+mod median;
+
 use candle_core::{DType, Device, Tensor};
 use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
@@ -13,6 +15,7 @@ use factory::training::allocator;
 use factory::training::optim::Optimizer;
 use factory::training::packing::{Packed, pack};
 use factory::training::sft::Example;
+use median::median;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -146,9 +149,4 @@ fn timed<T>(f: impl FnOnce() -> T) -> (f64, T) {
     let start = Instant::now();
     let result = f();
     (start.elapsed().as_secs_f64(), result)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -66,7 +66,7 @@ impl Difference {
     }
 }
 
-/// The logits of every position of every text, of so many, under a change of the base made for a batch's rows.
+/// The logits of the first positions of the texts, under a change of the base made for a batch's rows.
 pub fn logits<D: Delta>(
     base: &Base,
     texts: &[String],

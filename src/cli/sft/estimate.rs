@@ -68,7 +68,7 @@ pub fn print(
         ..train.clone()
     };
     let mut optimizer = Optimizer::new(base.decoder.path, train.weight_decay);
-    let (mut seconds, mut measured, mut before) = (0.0, 0.0, 0.0);
+    let (mut seconds, mut measured, mut before) = (0.0, 0, 0.0);
     trainer::train(
         &base.decoder,
         adapter,
@@ -79,8 +79,7 @@ pub fn print(
         |m, _, _| {
             if m.step > 1 || total == 1 {
                 seconds += m.elapsed_s - before;
-                let tokens = m.tokens_per_s / m.rows_per_s * train.rows_per_step() as f64;
-                measured += tokens * (1.0 - m.shared);
+                measured += m.computed;
             }
             before = m.elapsed_s;
             Ok(ControlFlow::Continue(()))
@@ -100,7 +99,7 @@ pub fn print(
         false => 1.0 / 2.0,
     };
     let all = computed as f64 + (validated * times) as f64 * forward;
-    let estimate = all * seconds / measured;
+    let estimate = all * seconds / measured as f64;
     say(format_args!("time: {estimate:.1} s ({})", clock(estimate)))?;
     match evaluates {
         true => say("the answers to --eval-data take time beside that"),

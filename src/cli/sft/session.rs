@@ -83,7 +83,7 @@ impl Session<'_> {
             "{} rows, {tokens} tokens, {total} steps",
             examples.len()
         ));
-        let (mut seen, mut spared) = (0.0, 0.0);
+        let (mut seen, mut spared) = (0, 0);
         let progress = Progress::new(total, "steps");
         let mut saved = Instant::now();
         let observe = |m: &StepMetrics, adapter: &Adapter, optimizer: &Optimizer| {
@@ -92,9 +92,8 @@ impl Session<'_> {
                 message += &format!("  val loss {loss:.4}");
             }
             progress.update(m.step, message);
-            let tokens = m.tokens_per_s / m.rows_per_s * self.train.rows_per_step() as f64;
-            seen += tokens;
-            spared += tokens * m.shared;
+            seen += m.tokens;
+            spared += m.tokens - m.computed;
             notes.elapsed_s = before + m.elapsed_s;
             let last = m.step == total;
             let mut execution_accuracy = None;
@@ -153,10 +152,10 @@ impl Session<'_> {
             observe,
         );
         progress.finish();
-        if spared > 0.0 {
+        if spared > 0 {
             note(format_args!(
                 "shared prefixes spared {:.0}% of the tokens",
-                100.0 * spared / seen
+                100.0 * spared as f64 / seen as f64
             ));
         }
         let diverged = trained.as_ref().err().and_then(|e| e.downcast_ref());
