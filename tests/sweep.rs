@@ -4,6 +4,7 @@ mod common;
 
 use common::{answers, factory, fails, golden, ok, text, tiny};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use tempfile::TempDir;
 
@@ -84,6 +85,15 @@ fn sweep(dir: &TempDir, out: &str, more: &[&str]) -> Vec<String> {
         .collect()
 }
 
+/// The answer of each row, by its id.
+fn predictions(rows: &str) -> BTreeMap<String, String> {
+    let rows = rows
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let pairs = rows.map(|row| (row["id"].to_string(), row["predicted_sql"].to_string()));
+    pairs.collect()
+}
+
 fn refs(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
 }
@@ -125,6 +135,24 @@ fn routing_keeps_both_specialists_and_mixtures_do_not() {
         said.contains("best that passes every gate: routed (least margin 0.100)"),
         "{said}"
     );
+    // The flags of a point make `generate` answer as it did.
+    for (point, folder) in [("lora 0.5 + dora 0.5", "0.5+0.5"), ("routed", "routed")] {
+        let line = table.split_once(&format!("\n- {point}: `"));
+        let flags = line
+            .and_then(|(_, rest)| rest.split('`').next())
+            .expect(&table);
+        let flags = shlex::split(flags).unwrap();
+        let answered = answers(&dir.path().join("rows.jsonl"), &tiny(), &refs(&flags));
+        let rows = ["a", "b"].map(|gate| {
+            let file = dir.path().join(format!("out/{folder}/{gate}.rows.jsonl"));
+            fs::read_to_string(file).unwrap()
+        });
+        assert_eq!(
+            predictions(&answered),
+            predictions(&rows.concat()),
+            "{point}"
+        );
+    }
     let found: Value =
         serde_json::from_slice(&fs::read(dir.path().join("out/sweep.json")).unwrap()).unwrap();
     assert_eq!(found["best"], "routed");

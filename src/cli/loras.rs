@@ -52,6 +52,16 @@ impl Loras {
         self.0.iter().map(|lora| lora.name.as_str()).collect()
     }
 
+    /// The words of a command line that say the same, each weight times that of `weights`.
+    pub fn flags(&self, weights: &[f64]) -> Vec<String> {
+        let flags = self.0.iter().zip(weights).flat_map(|(lora, weight)| {
+            let lora_and = format!("{}={}", lora.name, lora.folder.display());
+            let weight = (lora.weight * weight).to_string();
+            ["--lora".into(), lora_and, "--lora-weight".into(), weight]
+        });
+        flags.collect()
+    }
+
     /// The adapters loaded for `decoder`, and the mixture that their weights are.
     pub fn load(&self, decoder: &Decoder) -> Result<(Bank, Mixture)> {
         let mut members = Vec::new();

@@ -162,22 +162,36 @@ impl RouteArgs {
         self.min_confidence.unwrap_or(0.5)
     }
 
+    /// The words of a command line that say the same.
+    pub fn flags(&self) -> Vec<String> {
+        let given = self.given().into_iter();
+        given
+            .flat_map(|(flag, value)| [flag.to_owned(), value])
+            .collect()
+    }
+
     /// Errors where one was given: nothing is routed.
     pub fn refuse(&self) -> Result<()> {
-        let given = [
-            ("--default-route", self.default_route.is_some()),
-            ("--min-confidence", self.min_confidence.is_some()),
-            ("--trust-route-field", self.trust_route_field.is_some()),
-        ];
-        let given: Vec<_> = given
-            .iter()
-            .filter(|(_, on)| *on)
-            .map(|(f, _)| *f)
-            .collect();
+        let given: Vec<_> = self.given().into_iter().map(|(flag, _)| flag).collect();
         match given.is_empty() {
             true => Ok(()),
             false => Err(UsageError(format!("{} needs --route", given.join(", "))).into()),
         }
+    }
+
+    fn given(&self) -> Vec<(&'static str, String)> {
+        let flags = [
+            ("--default-route", self.default_route.clone()),
+            (
+                "--min-confidence",
+                self.min_confidence.map(|p| p.to_string()),
+            ),
+            ("--trust-route-field", self.trust_route_field.clone()),
+        ];
+        let given = flags
+            .into_iter()
+            .filter_map(|(flag, value)| Some((flag, value?)));
+        given.collect()
     }
 
     /// Errors unless the flags fit routes of these names.

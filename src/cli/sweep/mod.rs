@@ -177,7 +177,8 @@ fn measure(
 impl Args {
     /// The points of the command line, in its order; routing last.
     fn points(&self) -> Result<Vec<Point>> {
-        let names = self.answering.loras.names();
+        let loras = &self.answering.loras;
+        let names = loras.names();
         let usage = |message: String| anyhow::Error::from(UsageError(message));
         ensure!(
             !names.is_empty(),
@@ -193,7 +194,7 @@ impl Args {
             let count = weights.len();
             match weights.into_iter().collect::<Option<Vec<f64>>>() {
                 Some(weights) if count == names.len() => {
-                    points.push(Point::mixture(&names, weights))
+                    points.push(Point::mixture(loras, weights))
                 }
                 _ => faults.push(format!(
                     "--weights {text}: give {} finite numbers",
@@ -206,7 +207,7 @@ impl Args {
         match (self.pairs.or(none.then_some(5)), names.len()) {
             (Some(pairs), 2) => {
                 let weight = |i: u64| 1.0 - i as f64 / (pairs - 1) as f64;
-                let pair = |i| Point::mixture(&names, vec![weight(i), weight(pairs - 1 - i)]);
+                let pair = |i| Point::mixture(loras, vec![weight(i), weight(pairs - 1 - i)]);
                 points.extend((0..pairs).map(pair));
             }
             (Some(_), count) => {
@@ -216,8 +217,8 @@ impl Args {
             }
             (None, _) => {}
         }
-        if self.answering.route.is_some() {
-            points.push(Point::routed());
+        if let Some(router) = &self.answering.route {
+            points.push(Point::routed(loras, router, &self.answering.routing));
         }
         let mut seen = Vec::new();
         points.retain(|point| {

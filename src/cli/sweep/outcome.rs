@@ -1,5 +1,7 @@
 //! What a sweep found: a table, a verdict, files.
 
+use crate::cli::loras::Loras;
+use crate::cli::route::RouteArgs;
 use crate::data::jsonl;
 use crate::eval::gates::{Gate, pareto};
 use crate::eval::score::ScoredRow;
@@ -8,30 +10,40 @@ use crate::run::files::json;
 use crate::run::folder::RunFolder;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// What is measured: a mixture, or each row the adapter that the router gives it.
 pub struct Point {
     pub name: String,
     /// Of each adapter; `None` is routing.
     pub weights: Option<Vec<f64>>,
+    /// What makes `factory generate` answer as it does.
+    flags: String,
 }
 
 impl Point {
-    pub fn mixture(adapters: &[&str], weights: Vec<f64>) -> Self {
-        let parts = adapters.iter().zip(&weights);
+    pub fn mixture(loras: &Loras, weights: Vec<f64>) -> Self {
+        let names = loras.names();
+        let parts = names.iter().zip(&weights);
         let parts: Vec<_> = parts
             .map(|(name, weight)| format!("{name} {}", short(*weight)))
             .collect();
         Self {
             name: parts.join(" + "),
+            flags: shell(&loras.flags(&weights)),
             weights: Some(weights),
         }
     }
 
-    pub fn routed() -> Self {
+    /// Routing by the file `router`.
+    pub fn routed(loras: &Loras, router: &Path, routing: &RouteArgs) -> Self {
+        let mut flags = vec!["--route".to_owned(), router.display().to_string()];
+        flags.extend(routing.flags());
+        flags.extend(loras.flags(&vec![1.0; loras.names().len()]));
         Self {
             name: "routed".to_owned(),
             weights: None,
+            flags: shell(&flags),
         }
     }
 
@@ -46,6 +58,13 @@ impl Point {
             }
         }
     }
+}
+
+/// The words as a shell reads them.
+fn shell(words: &[String]) -> String {
+    let words = words.iter().map(String::as_str);
+    // Only a NUL byte cannot be quoted, and no command line has one.
+    shlex::try_join(words).unwrap_or_default()
 }
 
 /// A weight to three decimals at most.
@@ -155,8 +174,8 @@ impl Outcome {
     pub fn verdict(&self, gates: &[Gate]) -> String {
         match self.best(gates) {
             Some((found, margin)) => format!(
-                "best that passes every gate: {} (least margin {margin:.3})",
-                found.point.name
+                "best that passes every gate: {} (least margin {margin:.3})\nto answer with it: factory generate {}",
+                found.point.name, found.point.flags
             ),
             None => "no point passes every gate".to_owned(),
         }
@@ -188,7 +207,11 @@ impl Outcome {
 
     /// Writes the table, all numbers as JSON, and the scored rows of every point.
     pub fn write(&self, folder: &RunFolder, gates: &[Gate]) -> Result<()> {
-        let text = format!("{}\n{}\n", self.table(gates), self.verdict(gates));
+        let mut text = format!("{}\n{}\n", self.table(gates), self.verdict(gates));
+        text += "\nEach point is `factory generate` with these flags:\n\n";
+        for found in &self.found {
+            text += &format!("- {}: `{}`\n", found.point.name, found.point.flags);
+        }
         folder.write("table.md", text.as_bytes())?;
         let of_gate =
             |gate: &Gate| json!({"name": gate.name, "metric": gate.metric, "min": gate.min});
@@ -198,6 +221,7 @@ impl Outcome {
             json!({
                 "name": found.point.name,
                 "weights": found.point.weights,
+                "flags": found.point.flags,
                 "gates": Value::Object(shares.collect::<Map<_, _>>()),
                 "whole": found.whole,
                 "pareto": found.front,
