@@ -391,6 +391,31 @@ fn an_adapter_for_another_base_is_refused_whole() {
 }
 
 #[test]
+fn an_adapter_that_names_another_base_is_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let renamed = dir.path().join("renamed");
+    fs::create_dir(&renamed).unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::copy(golden("tiny-llama-lora").join(file), renamed.join(file)).unwrap();
+    }
+    let config = renamed.join("adapter_config.json");
+    let said = fs::read_to_string(&config).unwrap();
+    fs::write(&config, said.replace("tiny-llama", "org/other")).unwrap();
+    let notes = |lora: &Path| {
+        let lora = text(lora);
+        let flags = ["--lora", &lora, "--prompt", "x", "--max-tokens", "1"];
+        let answered = factory(&[&["generate", "--base", &tiny()], &flags[..]].concat());
+        assert!(answered.status.success());
+        String::from_utf8(answered.stderr).unwrap()
+    };
+    let noted = notes(&renamed);
+    let expected = format!("not made for {}: {} for org/other", tiny(), text(&renamed));
+    assert!(noted.contains(&expected), "{noted}");
+    let own = notes(&golden("tiny-llama-lora"));
+    assert!(!own.contains("not made for"), "{own}");
+}
+
+#[test]
 fn outputs_that_cannot_be_written_stop_early() {
     let dir = workplace();
     let (data, base) = (text(&dir.path().join("train.jsonl")), tiny());

@@ -78,11 +78,11 @@ impl AnsweringArgs {
     /// Loads the base and the adapters.
     pub fn load(&self) -> Result<Loaded> {
         let device = self.device.open()?;
-        let base = match &self.base {
+        let name = match &self.base {
             Some(base) => base.clone(),
             None => self.loras.base()?,
         };
-        let base = Base::load(&base, self.dtype.on(&device), &device)?;
+        let base = Base::load(&name, self.dtype.on(&device), &device)?;
         #[cfg(feature = "metal")]
         let base = self.memory.limit(base)?;
         let mut base = base;
@@ -91,7 +91,7 @@ impl AnsweringArgs {
             None => self.loras.template()?,
         };
         template.prepare(&mut base.tokenizer);
-        let (bank, mixture) = self.loras.load(&base.decoder)?;
+        let (bank, mixture) = self.loras.load(&base.decoder, &name)?;
         Ok(Loaded {
             base,
             bank,

@@ -1,5 +1,6 @@
 //! `--lora [NAME=]FOLDER [--lora-weight W]`, any number of times.
 
+use super::note;
 use super::sft::DEFAULT_BASE;
 use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::stored;
@@ -62,8 +63,8 @@ impl Loras {
         flags.collect()
     }
 
-    /// The adapters loaded for `decoder`, and the mixture that their weights are.
-    pub fn load(&self, decoder: &Decoder) -> Result<(Bank, Mixture)> {
+    /// The adapters loaded for `decoder`, which `base` names, and the mixture that their weights are.
+    pub fn load(&self, decoder: &Decoder, base: &str) -> Result<(Bank, Mixture)> {
         let mut members = Vec::new();
         let mut faults = Vec::new();
         for lora in &self.0 {
@@ -76,6 +77,7 @@ impl Loras {
             }
         }
         ensure!(faults.is_empty(), "{}", faults.join("; "));
+        self.note_other_bases(base);
         let weights = self.0.iter().map(|lora| lora.weight).enumerate();
         Ok((Bank::new(members)?, Mixture(weights.collect())))
     }
@@ -85,6 +87,20 @@ impl Loras {
         let named = |lora: &Lora| stored::base_of(&lora.folder);
         let base = self.agreed("base model", "--base", named)?;
         Ok(base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
+    }
+
+    /// Says which adapters were made for a base of another name than `base`. That may be right: a folder holds what a hub id names.
+    fn note_other_bases(&self, base: &str) {
+        let last = |base: &str| Path::new(base).file_name().map(ToOwned::to_owned);
+        let other = |lora: &Lora| {
+            let own = stored::base_of(&lora.folder).ok().flatten()?;
+            (last(&own) != last(base)).then(|| format!("{} for {own}", lora.folder.display()))
+        };
+        let others: Vec<_> = self.0.iter().filter_map(other).collect();
+        if !others.is_empty() {
+            let others = others.join(", ");
+            note(format_args!("by their names not made for {base}: {others}"));
+        }
     }
 
     /// The template that the adapters were trained with here, else plain. Errors where they differ.

@@ -98,11 +98,11 @@ impl Made {
 }
 
 fn compose_into(made: &Made) -> Result<()> {
-    let base = made.base()?;
+    let name = made.base()?;
     let texts = parity::texts(made.data.as_deref())?;
     let folder = RunFolder::create(&made.out)?;
-    let base = Base::load(&base, DType::F32, &made.device.open()?)?;
-    let (bank, mixture) = made.loras.load(&base.decoder)?;
+    let base = Base::load(&name, DType::F32, &made.device.open()?)?;
+    let (bank, mixture) = made.loras.load(&base.decoder, &name)?;
     let composed = compose::compose(&bank, &mixture, &base.decoder)?;
     let sum = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
     let one = parity::logits(&base, &texts, |_| &composed)?;
@@ -136,7 +136,7 @@ fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
     let folder = RunFolder::create(&made.out)?;
     let device = made.device.open()?;
     let base = Base::load(&name, DType::F32, &device)?;
-    let (bank, mixture) = made.loras.load(&base.decoder)?;
+    let (bank, mixture) = made.loras.load(&base.decoder, &name)?;
     let apart = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
     drop(base);
     for (name, content) in merge::files(&source, &bank, &mixture, dtype)? {

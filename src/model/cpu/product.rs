@@ -126,14 +126,18 @@ impl Matrix {
 
 /// Products of fewer multiplications are not worth a second thread.
 const MIN_PARALLEL: usize = 256 * 1024;
-/// Rows or columns of a piece: a few times what `gemm`'s kernels compute at once, and no more than keeps many threads busy.
-const PIECE: std::ops::RangeInclusive<usize> = 48..=528;
-/// Pieces of a side between these bounds: each packs its operands again, so they should be few.
+/// Columns of a piece: a few times what `gemm`'s kernels compute at once, and no more than keeps many threads busy.
+const COLUMNS: std::ops::RangeInclusive<usize> = 48..=528;
+/// Pieces of the columns between these bounds: each packs the rows again, so they should be few.
 const PIECES: usize = 4;
+/// Least rows of a piece, far more than a kernel's 8: each packs its columns again.
+const ROWS: usize = 192;
+/// The same for a `dst` of few columns, which are packed in no time.
+const NARROW_ROWS: usize = 48;
 
-/// [`product`] by all threads, in pieces of the columns of `dst`, or of its rows where it is narrow. `gemm`'s own threads wait
-/// for each other between its stages; with pieces of their own they are faster on a decoder's shapes (docs/LOG.md). The pieces
-/// depend on the shape alone, so the result does not depend on the number of threads.
+/// [`product`] by all threads, in pieces of the columns of `dst`, and of its rows where there are many or the columns are few.
+/// `gemm`'s own threads wait for each other between its stages; with pieces of their own they are faster on a decoder's shapes
+/// (docs/LOG.md). The pieces depend on the shape alone, so the result does not depend on the number of threads.
 ///
 /// # Safety
 /// As for [`product`].
@@ -149,25 +153,28 @@ pub unsafe fn parallel_product(
         // SAFETY: the caller's.
         return unsafe { product((m, n, k), dst, accumulate, a, b, scale) };
     }
-    let by_columns = n >= 2 * PIECE.start();
-    let side = if by_columns { n } else { m };
-    let piece = (side / PIECES)
-        .clamp(*PIECE.start(), *PIECE.end())
-        .next_multiple_of(*PIECE.start());
-    (0..side.div_ceil(piece)).into_par_iter().for_each(|i| {
-        let at = i * piece;
-        let len = piece.min(side - at);
-        // SAFETY: pieces do not overlap; the rest is the caller's.
-        unsafe {
-            match by_columns {
-                true => {
-                    let (dst, b) = (dst.column(at), b.column(at));
-                    product((m, len, k), dst, accumulate, a, b, scale)
-                }
-                false => product((len, n, k), dst.row(at), accumulate, a.row(at), b, scale),
-            }
+    let (rows, columns) = match n >= 2 * COLUMNS.start() {
+        true => {
+            let columns = (n / PIECES).clamp(*COLUMNS.start(), *COLUMNS.end());
+            (even(m, ROWS), columns.next_multiple_of(*COLUMNS.start()))
         }
-    });
+        false => (even(m, NARROW_ROWS), n),
+    };
+    let across = n.div_ceil(columns);
+    (0..m.div_ceil(rows) * across)
+        .into_par_iter()
+        .for_each(|i| {
+            let (top, left) = (i / across * rows, i % across * columns);
+            let (m, n) = (rows.min(m - top), columns.min(n - left));
+            let (dst, a, b) = (dst.row(top).column(left), a.row(top), b.column(left));
+            // SAFETY: pieces do not overlap; the rest is the caller's.
+            unsafe { product((m, n, k), dst, accumulate, a, b, scale) }
+        });
+}
+
+/// The length of pieces of `side` that are `least` long at least and as long as each other.
+fn even(side: usize, least: usize) -> usize {
+    side.div_ceil((side / least).max(1)).next_multiple_of(8)
 }
 
 /// A row-major matrix that tasks write to, each its own part.
@@ -246,12 +253,12 @@ mod tests {
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
 
-    /// Every edge: pieces that are not full, by columns and by rows, long sums, both operands either way round, rows of all
+    /// Every edge: pieces that are not full, of columns and of rows, long sums, both operands either way round, rows of all
     /// three with gaps.
     #[test]
     fn products_of_all_shapes_are_those_of_f64() {
         let mut rng = StdRng::seed_from_u64(1);
-        let shapes = [8, 17, 31, 48, 93, 98, 113, 200, 257];
+        let shapes = [8, 17, 31, 48, 93, 98, 113, 200, 257, 401];
         for round in 0..80 {
             let pick = |rng: &mut StdRng| shapes[rng.random_range(0..shapes.len())];
             let (m, n) = (pick(&mut rng), pick(&mut rng));
