@@ -130,14 +130,15 @@ const MIN_PARALLEL: usize = 256 * 1024;
 const COLUMNS: std::ops::RangeInclusive<usize> = 48..=528;
 /// Pieces of the columns between these bounds: each packs the rows again, so they should be few.
 const PIECES: usize = 4;
-/// Least rows of a piece, far more than a kernel's 8: each packs its columns again.
-const ROWS: usize = 192;
-/// The same for a `dst` of few columns, which are packed in no time.
+/// Least rows of a piece: each packs its columns again.
+const ROWS: usize = 96;
+/// The same where `dst` has few columns, which are packed in no time.
 const NARROW_ROWS: usize = 48;
 
-/// [`product`] by all threads, in pieces of the columns of `dst`, and of its rows where there are many or the columns are few.
-/// `gemm`'s own threads wait for each other between its stages; with pieces of their own they are faster on a decoder's shapes
-/// (docs/LOG.md). The pieces depend on the shape alone, so the result does not depend on the number of threads.
+/// [`product`] by all threads, in pieces of the columns of `dst`, and of its rows where it is narrow, or the threads are more than
+/// the pieces. `gemm`'s own threads wait for each other between its stages; with pieces of their own they are faster on a
+/// decoder's shapes (docs/LOG.md). The result does not depend on the number of threads: the columns of a piece, by which `gemm`
+/// may sum in another order, depend on the shape alone.
 ///
 /// # Safety
 /// As for [`product`].
@@ -153,28 +154,35 @@ pub unsafe fn parallel_product(
         // SAFETY: the caller's.
         return unsafe { product((m, n, k), dst, accumulate, a, b, scale) };
     }
-    let (rows, columns) = match n >= 2 * COLUMNS.start() {
-        true => {
-            let columns = (n / PIECES).clamp(*COLUMNS.start(), *COLUMNS.end());
-            (even(m, ROWS), columns.next_multiple_of(*COLUMNS.start()))
-        }
-        false => (even(m, NARROW_ROWS), n),
+    let narrow = n < 2 * COLUMNS.start();
+    let across = match narrow {
+        true => 1,
+        false => n / (n / PIECES).clamp(*COLUMNS.start(), *COLUMNS.end()),
     };
-    let across = n.div_ceil(columns);
-    (0..m.div_ceil(rows) * across)
-        .into_par_iter()
-        .for_each(|i| {
-            let (top, left) = (i / across * rows, i % across * columns);
-            let (m, n) = (rows.min(m - top), columns.min(n - left));
-            let (dst, a, b) = (dst.row(top).column(left), a.row(top), b.column(left));
-            // SAFETY: pieces do not overlap; the rest is the caller's.
-            unsafe { product((m, n, k), dst, accumulate, a, b, scale) }
-        });
+    let down = match narrow {
+        true => m / NARROW_ROWS,
+        false => (m / ROWS).min(rayon::current_num_threads().div_ceil(across)),
+    };
+    let down = down.max(1);
+    (0..down * across).into_par_iter().for_each(|i| {
+        let (top, bottom) = piece(m, 8, down, i / across);
+        let (left, right) = piece(n, *COLUMNS.start(), across, i % across);
+        let (m, n) = (bottom - top, right - left);
+        let (dst, a, b) = (dst.row(top).column(left), a.row(top), b.column(left));
+        // SAFETY: pieces do not overlap; the rest is the caller's.
+        unsafe { product((m, n, k), dst, accumulate, a, b, scale) }
+    });
 }
 
-/// The length of pieces of `side` that are `least` long at least and as long as each other.
-fn even(side: usize, least: usize) -> usize {
-    side.div_ceil((side / least).max(1)).next_multiple_of(8)
+/// Where one of `count` pieces of a side begins and ends: at multiples of `unit`, which a kernel computes at once. None is much
+/// shorter than another, and the last takes up what would be too little for one, since `gemm` sums two columns in another order.
+fn piece(side: usize, unit: usize, count: usize, i: usize) -> (usize, usize) {
+    let units = (side + unit - unit / 3) / unit;
+    let edge = |i: usize| match i == count {
+        true => side,
+        false => units * i / count * unit,
+    };
+    (edge(i), edge(i + 1))
 }
 
 /// A row-major matrix that tasks write to, each its own part.
@@ -307,6 +315,43 @@ mod tests {
                     before[rest],
                     "nothing behind a row is touched"
                 );
+            }
+        }
+    }
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let mut rng = StdRng::seed_from_u64(2);
+        for (m, n, k) in [
+            (98, 576, 576),
+            (401, 576, 1536),
+            (744, 192, 576),
+            (744, 576, 192),
+            (744, 8, 576),
+            (8, 576, 744),
+            (1561, 1100, 100),
+            (454, 145, 101),
+            (1480, 770, 904),
+        ] {
+            let mut values =
+                |count| -> Vec<f32> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
+            let (a, b) = (values(m * k), values(n * k));
+            // Forward multiplies by a transposed weight, backward by the weight.
+            for b in [Matrix::rows(&b, k).t(), Matrix::rows(&b, n)] {
+                let by = |threads| {
+                    let mut found = vec![0f32; m * n];
+                    let dst = Destination::rows(&mut found, n);
+                    let a = Matrix::rows(&a, k);
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                    // SAFETY: the matrices were made large enough.
+                    pool.build()
+                        .unwrap()
+                        .install(|| unsafe { parallel_product((m, n, k), dst, false, a, b, 1.0) });
+                    found
+                };
+                let one = by(1);
+                for threads in [3, 8, 16, 64] {
+                    assert!(by(threads) == one, "{m}x{n}x{k} by {threads} threads");
+                }
             }
         }
     }
