@@ -57,10 +57,6 @@ pub fn compose(bank: &Bank, mixture: &Mixture, decoder: &Decoder) -> Result<Adap
         );
         modules.insert(site, module);
     }
-    let bases: BTreeSet<_> = parts
-        .iter()
-        .filter_map(|(member, _)| member.adapter.config.base.clone())
-        .collect();
     let mut ranks = BTreeMap::new();
     for (site, module) in &modules {
         ranks.insert(*site, module.a.dim(0)?);
@@ -70,7 +66,5 @@ pub fn compose(bank: &Bank, mixture: &Mixture, decoder: &Decoder) -> Result<Adap
     config.complete = config
         .lacking(base, |site| ranks.contains_key(&site))
         .is_empty();
-    // Whose adapters are for different bases was asked for one, and knows.
-    config.base = bases.into_iter().next();
     Ok(Adapter::new(config, modules, decoder.path))
 }

@@ -257,14 +257,20 @@ fn is_off(value: &Value) -> bool {
 fn targets(field: Option<&Value>) -> Result<Vec<Projection>> {
     match field {
         Some(Value::String(_)) => Ok(Projection::ALL.to_vec()),
-        Some(Value::Array(names)) => names
-            .iter()
-            .map(|name| {
+        Some(Value::Array(names)) => {
+            let known = |name: &Value| {
                 let last = name.as_str().and_then(|n| n.rsplit('.').next());
                 last.and_then(Projection::from_name)
-                    .with_context(|| format!("target module {name} is not supported"))
-            })
-            .collect(),
+            };
+            let unknown = names.iter().filter(|name| known(name).is_none());
+            let unknown: Vec<_> = unknown.map(Value::to_string).collect();
+            ensure!(
+                unknown.is_empty(),
+                "target module {} is not supported",
+                unknown.join(", ")
+            );
+            Ok(names.iter().filter_map(known).collect())
+        }
         _ => bail!("target_modules is missing or no list of names"),
     }
 }

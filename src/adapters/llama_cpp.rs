@@ -7,7 +7,7 @@ use super::stored::{Format, Stored};
 use crate::model::config::{Config, Family};
 use crate::model::gguf::{self, projection_name};
 use crate::model::linear::{Projection, Site};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -34,18 +34,26 @@ pub fn parse(bytes: &[u8]) -> Result<Stored> {
         text("general.architecture").context("GGUF metadata general.architecture is missing")?;
     let alpha = content.metadata.get(ALPHA).and_then(gguf::number);
     let alpha = alpha_value(&json!(alpha)).context(ALPHA)?;
+    ensure!(
+        !content
+            .metadata
+            .keys()
+            .any(|key| key.starts_with("adapter.alora.")),
+        "an aLoRA, which acts behind its invocation tokens alone, is not supported"
+    );
     let mut parts = Parts::default();
     let mut names: Vec<&String> = content.tensor_infos.keys().collect();
     names.sort();
     for name in names {
         let dtype = content.tensor_infos[name].ggml_dtype;
         if !matches!(dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16) {
-            bail!("{name} is stored as {dtype:?}, expected F32, F16 or BF16");
+            parts.refuse(parts::stored_otherwise(name, dtype));
+            continue;
         }
         let tensor = content.tensor(&mut file, name, &Device::Cpu);
         let tensor = tensor.and_then(|q| q.dequantize(&Device::Cpu));
         let tensor = tensor.map_err(|e| anyhow!("tensor {name}: {e}"))?;
-        parts.add(name, place(name), parts::finite(name, &tensor)?);
+        parts.add(name, place(name), &tensor)?;
     }
     let modules = parts.modules(false, |_| None)?;
     let mut ranks = BTreeMap::new();

@@ -36,13 +36,23 @@ pub struct Parts {
 
 impl Parts {
     /// Adds the tensor called `name`, which is at `place` if its name says where.
-    pub fn add(&mut self, name: &str, place: Option<(Site, Part)>, tensor: Tensor) {
-        match place {
-            Some(place) => drop(self.found.insert(place, tensor)),
-            None => self
-                .wrong
-                .push(format!("{name}: no LoRA tensor of a supported module")),
+    pub fn add(&mut self, name: &str, place: Option<(Site, Part)>, tensor: &Tensor) -> Result<()> {
+        let Some(place) = place else {
+            self.refuse(format!("{name}: no LoRA tensor of a supported module"));
+            return Ok(());
+        };
+        // It keeps its place, so that its partner is not called alone.
+        let tensor = tensor.to_dtype(DType::F32)?;
+        if let Err(error) = finite(name, &tensor) {
+            self.refuse(error.to_string());
         }
+        self.found.insert(place, tensor);
+        Ok(())
+    }
+
+    /// Takes note of what makes the file useless, to be said with the rest.
+    pub fn refuse(&mut self, fault: String) {
+        self.wrong.push(fault);
     }
 
     /// The same with every matrix transposed.
@@ -116,23 +126,30 @@ pub fn safetensors(bytes: &[u8], place: impl Fn(&str) -> Option<(Site, Part)>) -
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
-            other => bail!("{name} is stored as {other:?}, expected F32, F16 or BF16"),
+            other => {
+                parts.refuse(stored_otherwise(name, other));
+                continue;
+            }
         };
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
-        parts.add(name, place(name), finite(name, &tensor)?);
+        parts.add(name, place(name), &tensor)?;
     }
     Ok(parts)
 }
 
-/// A tensor as f32. Errors where a value is not finite.
-pub fn finite(name: &str, tensor: &Tensor) -> Result<Tensor> {
-    let tensor = tensor.to_dtype(DType::F32)?;
+/// What is said of a tensor of another type than an adapter's.
+pub fn stored_otherwise(name: &str, dtype: impl std::fmt::Debug) -> String {
+    format!("{name} is stored as {dtype:?}, expected F32, F16 or BF16")
+}
+
+/// Errors where a value of an f32 tensor is not finite.
+pub fn finite(name: &str, tensor: &Tensor) -> Result<()> {
     let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
     ensure!(
         values.iter().all(|v| v.is_finite()),
         "{name} holds NaN or infinite values"
     );
-    Ok(tensor)
+    Ok(())
 }
 
 /// The site called `layers.3.self_attn.q_proj`.

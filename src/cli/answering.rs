@@ -35,7 +35,7 @@ pub struct AnsweringArgs {
     /// Longest answer in tokens.
     #[arg(long, default_value_t = StopConfig::default().max_tokens as u64, value_parser = clap::value_parser!(u64).range(1..))]
     max_tokens: u64,
-    /// Text that ends an answer (repeatable); it is cut off. Taken as it is: a newline is $'\\n' in bash.
+    /// Text that ends an answer (repeatable); it is cut off. Taken as it is: a newline is $'\n' in bash.
     #[arg(long)]
     stop: Vec<String>,
     /// Rows answered at once.

@@ -1,6 +1,7 @@
 //! `--lora [NAME=]FOLDER [--lora-weight W]`, any number of times.
 
 use super::note;
+use super::one_line::plain;
 use super::sft::DEFAULT_BASE;
 use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::stored;
@@ -77,7 +78,7 @@ impl Loras {
             }
         }
         ensure!(faults.is_empty(), "{}", faults.join("; "));
-        self.note_other_bases(base);
+        note_other_bases(self.0.iter().map(|lora| lora.folder.as_path()), base);
         let weights = self.0.iter().map(|lora| lora.weight).enumerate();
         Ok((Bank::new(members)?, Mixture(weights.collect())))
     }
@@ -87,20 +88,6 @@ impl Loras {
         let named = |lora: &Lora| stored::base_of(&lora.folder);
         let base = self.agreed("base model", "--base", named)?;
         Ok(base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
-    }
-
-    /// Says which adapters were made for a base of another name than `base`. That may be right: a folder holds what a hub id names.
-    fn note_other_bases(&self, base: &str) {
-        let last = |base: &str| Path::new(base).file_name().map(ToOwned::to_owned);
-        let other = |lora: &Lora| {
-            let own = stored::base_of(&lora.folder).ok().flatten()?;
-            (last(&own) != last(base)).then(|| format!("{} for {own}", lora.folder.display()))
-        };
-        let others: Vec<_> = self.0.iter().filter_map(other).collect();
-        if !others.is_empty() {
-            let others = others.join(", ");
-            note(format_args!("by their names not made for {base}: {others}"));
-        }
     }
 
     /// The template that the adapters were trained with here, else plain. Errors where they differ.
@@ -144,8 +131,30 @@ impl Loras {
     }
 }
 
-/// What the run folder of an adapter says.
-fn trained_template(folder: &Path) -> Result<Option<Template>> {
+/// Says which of the adapters were made for a base of another name than `base`. That may be right: a folder holds what a hub id
+/// names.
+pub fn note_other_bases<'a>(adapters: impl IntoIterator<Item = &'a Path>, base: &str) {
+    let last = |base: &str| Path::new(base).file_name().map(ToOwned::to_owned);
+    let other = |adapter: &Path| {
+        let own = stored::base_of(adapter).ok().flatten()?;
+        (last(&own) != last(base)).then(|| format!("{} for {own}", adapter.display()))
+    };
+    let others: Vec<_> = adapters.into_iter().filter_map(other).collect();
+    if !others.is_empty() {
+        let others = plain(&others.join(", "));
+        note(format_args!("by their names not made for {base}: {others}"));
+    }
+}
+
+/// The file that says with which template an adapter was trained.
+pub fn template_file(template: Template) -> (&'static str, Vec<u8>) {
+    let name = template.to_possible_value();
+    let name = name.as_ref().map_or("plain", |value| value.get_name());
+    ("config.toml", format!("template = {name:?}\n").into_bytes())
+}
+
+/// The template that the run folder of an adapter says.
+pub fn trained_template(folder: &Path) -> Result<Option<Template>> {
     // Only a folder written here has this file.
     let Ok(text) = std::fs::read_to_string(folder.join("config.toml")) else {
         return Ok(None);
@@ -233,6 +242,16 @@ impl clap::FromArgMatches for Loras {
             }
             weighted = Some(*lora_place);
             lora.weight = weight;
+        }
+        let names: Vec<_> = loras.iter().map(|(_, lora)| lora.name.as_str()).collect();
+        for (i, name) in names.iter().enumerate() {
+            if name.is_empty() {
+                faults.push("a --lora has no name: give NAME=FOLDER".to_owned());
+            } else if names[..i].contains(name) {
+                faults.push(format!(
+                    "two adapters are called {name}: give --lora NAME=FOLDER"
+                ));
+            }
         }
         if !faults.is_empty() {
             return Err(usage(faults.join("; ")));

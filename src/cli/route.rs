@@ -1,5 +1,6 @@
 //! `factory route`: which adapter each row should get, and fitting what decides it.
 
+use super::one_line::plain;
 use super::{UsageError, say};
 use crate::data::jsonl::{self, Line};
 use crate::data::record;
@@ -149,7 +150,7 @@ pub fn summary(decisions: &[Decision]) -> String {
     let abstained = counts.remove("").unwrap_or(0);
     let counts: String = counts
         .iter()
-        .map(|(route, count)| format!("{route}={count} "))
+        .map(|(route, count)| format!("{}={count} ", plain(route)))
         .collect();
     format!(
         "routes: {counts}abstained={abstained} (n={})",
@@ -234,7 +235,7 @@ impl RouteArgs {
                 prompt: &prompt,
                 fields: &line.fields,
             };
-            let decision = router.decide(&row)?;
+            let decision = router.decide(&row);
             Ok(settle(
                 decision,
                 self.min_confidence(),

@@ -56,18 +56,7 @@ impl Engine<'_> {
         prompts: &[Vec<u32>],
         mut observe: impl FnMut(Event) -> Result<()>,
     ) -> Result<Vec<Answer>> {
-        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-        ensure!(
-            prompts.iter().all(|p| !p.is_empty()),
-            "a prompt has no tokens"
-        );
-        let capacity = longest.saturating_add(self.stop.max_tokens);
-        let most = self.decoder.config.max_position_embeddings;
-        ensure!(
-            capacity <= most,
-            "the longest prompt has {longest} tokens; with --max-tokens {} it exceeds the model's {most} positions",
-            self.stop.max_tokens
-        );
+        let capacity = self.stop.positions(prompts, &self.decoder.config)?;
         if let Some(adapters) = &self.adapters {
             let known = (0..prompts.len()).all(|i| adapters.of(i) < adapters.mixtures.len());
             ensure!(known, "a prompt chooses a mixture that is not there");

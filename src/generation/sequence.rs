@@ -1,8 +1,9 @@
 //! One prompt on its way to an answer.
 
 use super::sampler::Sampler;
+use crate::model::config::Config;
 use crate::model::tokenizer::Tokenizer;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 /// When an answer ends, beside the end-of-sequence token.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,25 @@ impl Default for StopConfig {
             max_tokens: 96,
             stop: Vec::new(),
         }
+    }
+}
+
+impl StopConfig {
+    /// The positions that the longest prompt takes with its answer. Errors where the model has fewer, or a prompt is empty.
+    pub fn positions(&self, prompts: &[Vec<u32>], model: &Config) -> Result<usize> {
+        ensure!(
+            prompts.iter().all(|p| !p.is_empty()),
+            "a prompt has no tokens"
+        );
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+        let positions = longest.saturating_add(self.max_tokens);
+        let most = model.max_position_embeddings;
+        ensure!(
+            positions <= most,
+            "the longest prompt has {longest} tokens; with an answer of {} it exceeds the model's {most} positions",
+            self.max_tokens
+        );
+        Ok(positions)
     }
 }
 

@@ -21,7 +21,9 @@ const MAX_FEATURES: usize = 30_000;
 const CORE: f64 = 0.9;
 /// Weight of what all routes have in common, in prompts.
 const PRIOR: f64 = 2.0;
-/// What of the least normal held-out prompt is still normal.
+/// One in so many held-out prompts may be an odd one, and says nothing of what is normal.
+const ODD: usize = 100;
+/// What of the least normal of the other held-out prompts is still normal.
 const MARGIN: f64 = 0.9;
 /// Features named in a reason.
 const NAMED: usize = 3;
@@ -44,7 +46,7 @@ struct Route {
     name: String,
     /// Training prompts, the held-out ones left out.
     prompts: u32,
-    /// The least share of its features that a prompt of this route has in common with the training prompts.
+    /// The least share of its features that a normal prompt of this route has in common with the training prompts.
     known: f64,
     /// The least share of the core features that one has.
     core: f64,
@@ -79,6 +81,7 @@ impl Content {
         ensure!(prompts.len() >= 2, "a router needs at least two routes");
         let names: BTreeSet<&str> = prompts.iter().map(|(name, _)| name.as_str()).collect();
         ensure!(names.len() == prompts.len(), "two routes have one name");
+        ensure!(!names.contains(""), "a route has no name");
         let short: Vec<_> = prompts
             .iter()
             .filter(|(_, texts)| texts.len() < MIN_PROMPTS)
@@ -141,11 +144,9 @@ impl Content {
                 .iter()
                 .filter(|(r, _)| *r == route)
                 .map(|(_, set)| router.normality(set, route));
-            let least = own.fold([1f64; 2], |least, found| {
-                [least[0].min(found[0]), least[1].min(found[1])]
-            });
-            router.routes[route].known = least[0] * MARGIN;
-            router.routes[route].core = least[1] * MARGIN;
+            let (known, core) = own.map(|[known, core]| (known, core)).unzip();
+            router.routes[route].known = lowest(known) * MARGIN;
+            router.routes[route].core = lowest(core) * MARGIN;
         }
         router.temperature = router.best_temperature(&held_out);
         let fit = router.evaluate(&held_out);
@@ -165,6 +166,10 @@ impl Content {
         let shares = self.routes.iter().all(|r| {
             r.prompts > 0 && (0.0..=1.0).contains(&r.known) && (0.0..=1.0).contains(&r.core)
         });
+        ensure!(
+            self.routes.iter().all(|route| !route.name.is_empty()),
+            "a route has no name"
+        );
         ensure!(
             shares && self.temperature >= 1.0 && self.temperature.is_finite(),
             "a number of the router is out of range"
@@ -316,12 +321,18 @@ impl Content {
     }
 }
 
-/// How much of what is normal was found, at most all of it.
+/// The least value but for the odd ones, of which there is one at least.
+fn lowest(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let odd = values.len().div_ceil(ODD);
+    values.get(odd).or(values.last()).copied().unwrap_or(0.0)
+}
+
+/// How much of what is normal was found, at most all of it; none where nothing was found.
 fn share(found: f64, normal: f64) -> f64 {
-    if normal > 0.0 {
-        (found / normal).min(1.0)
-    } else {
-        1.0
+    match found > 0.0 {
+        true => (found / normal).min(1.0),
+        false => 0.0,
     }
 }
 
@@ -408,6 +419,24 @@ mod tests {
                 "{decision:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_odd_training_prompt_makes_nothing_else_normal() {
+        let mut texts: Vec<String> = (0..80).map(compact).collect();
+        texts[4] = "Bonjour".to_owned();
+        let public = (0..80).map(public).collect();
+        let fitted = Content::fit(&[("compact".into(), texts), ("public".into(), public)]);
+        let (router, _) = fitted.unwrap();
+        for text in [
+            "Hi, how are you today?",
+            "Write a poem about ships.",
+            "xyzzy",
+        ] {
+            let decision = router.decide(text);
+            assert!(decision.confidence < 0.5, "{text:?}: {decision:?}");
+        }
+        assert!(router.decide(&compact(81)).confidence > 0.9);
     }
 
     #[test]

@@ -56,10 +56,10 @@ impl Router {
     }
 
     /// Decides for one row.
-    pub fn decide(&self, row: &Row) -> Result<Decision> {
+    pub fn decide(&self, row: &Row) -> Decision {
         match self {
             Self::Rules(rules) => rules.decide(row),
-            Self::Content(content) => Ok(content.decide(row.prompt)),
+            Self::Content(content) => content.decide(row.prompt),
         }
     }
 }
@@ -149,7 +149,11 @@ mod tests {
             ),
             (
                 r#"{"kind":"rules","rules":[{"field":"db","matches":"(","route":"a"}]}"#,
-                "rule 1",
+                r#""(" is no regular expression"#,
+            ),
+            (
+                r#"{"kind":"rules","rules":[{"field":"db","route":""}]}"#,
+                "rule 1: route has no name",
             ),
             (r#"{"kind":"rules","rules":[]}"#, "no rules"),
             (r#"{"kind":"other"}"#, "no router"),

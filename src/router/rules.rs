@@ -1,8 +1,8 @@
 //! Routing by rules that a person wrote: the first one that holds decides.
 
 use super::{Decision, Row};
-use anyhow::{Context, Result, ensure};
-use regex::RegexBuilder;
+use anyhow::{Result, ensure};
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -27,16 +27,42 @@ pub struct Rule {
     pub field: String,
     /// A regular expression that is found in the field; without one, that the row has the field is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matches: Option<String>,
+    pub matches: Option<Expression>,
     pub route: String,
 }
 
+/// A regular expression of bounded size.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Expression(Regex);
+
+impl TryFrom<String> for Expression {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let regex = RegexBuilder::new(&text).size_limit(MAX_COMPILED).build();
+        let regex = regex.map_err(|e| format!("{text:?} is no regular expression: {e}"))?;
+        Ok(Self(regex))
+    }
+}
+
+impl From<Expression> for String {
+    fn from(expression: Expression) -> Self {
+        expression.0.as_str().to_owned()
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
 impl Rules {
-    /// Errors where a rule looks at a field that no caller has, or is no regular expression.
+    /// Errors where a rule looks at a field that no caller has, or names no route.
     pub fn check(&self) -> Result<()> {
         ensure!(!self.rules.is_empty(), "no rules");
         for (i, rule) in self.rules.iter().enumerate() {
-            let place = || format!("rule {}", i + 1);
             ensure!(
                 FIELDS.contains(&rule.field.as_str()),
                 "rule {}: field {:?} is not there at inference time (known: {})",
@@ -44,7 +70,7 @@ impl Rules {
                 rule.field,
                 FIELDS.join(", ")
             );
-            rule.holds("").with_context(place)?;
+            ensure!(!rule.route.is_empty(), "rule {}: route has no name", i + 1);
         }
         Ok(())
     }
@@ -61,7 +87,7 @@ impl Rules {
     }
 
     /// The first rule that holds; sure of it, since a person was.
-    pub fn decide(&self, row: &Row) -> Result<Decision> {
+    pub fn decide(&self, row: &Row) -> Decision {
         for rule in &self.rules {
             let text = match rule.field.as_str() {
                 "prompt" => Some(Cow::Borrowed(row.prompt)),
@@ -72,36 +98,24 @@ impl Rules {
                     }
                 }),
             };
-            if let Some(text) = text
-                && rule.holds(&text)?
-            {
-                let reason = match &rule.matches {
-                    Some(matches) => format!("{} matches {matches}", rule.field),
-                    None => format!("has {}", rule.field),
-                };
-                return Ok(Decision {
-                    route: Some(rule.route.clone()),
-                    reason,
-                    confidence: 1.0,
-                });
-            }
+            let reason = match (text, &rule.matches) {
+                (Some(_), None) => format!("has {}", rule.field),
+                (Some(text), Some(Expression(regex))) if regex.is_match(&text) => {
+                    format!("{} matches {}", rule.field, regex.as_str())
+                }
+                _ => continue,
+            };
+            return Decision {
+                route: Some(rule.route.clone()),
+                reason,
+                confidence: 1.0,
+            };
         }
-        Ok(Decision {
+        Decision {
             route: None,
             reason: "no rule holds".to_owned(),
             confidence: 0.0,
-        })
-    }
-}
-
-impl Rule {
-    fn holds(&self, text: &str) -> Result<bool> {
-        let Some(matches) = &self.matches else {
-            return Ok(true);
-        };
-        let regex = RegexBuilder::new(matches).size_limit(MAX_COMPILED).build();
-        let regex = regex.with_context(|| format!("{matches:?} is no regular expression"))?;
-        Ok(regex.is_match(text))
+        }
     }
 }
 
@@ -120,7 +134,7 @@ mod tests {
         .unwrap();
         let decide = |prompt: &str, fields: serde_json::Value| {
             let fields = fields.as_object().unwrap();
-            rules.decide(&Row { prompt, fields }).unwrap()
+            rules.decide(&Row { prompt, fields })
         };
         assert_eq!(
             decide("CREATE TABLE t", json!({"db": "x.db"}))

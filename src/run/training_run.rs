@@ -11,8 +11,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const METRICS: &str = "metrics.jsonl";
-/// The best adapter so far, while a run goes on.
-pub const BEST: &str = "best";
+/// The best adapter so far, while a run goes on: this and the step behind which it was, so that each state has its own.
+const BEST: &str = "best-";
 /// States that are kept: the newest, and one more should that be damaged.
 const STATES: usize = 2;
 
@@ -35,8 +35,14 @@ impl TrainingRun {
         let partial = partial(target);
         let cannot = || format!("cannot write {}", target.display());
         fs::create_dir_all(folder_of(target)).with_context(cannot)?;
-        if !partial.exists() {
-            fs::create_dir(&partial).with_context(cannot)?;
+        match partial.exists() {
+            true => ensure!(
+                partial.join(LOCK).exists()
+                    || fs::read_dir(&partial).is_ok_and(|mut all| all.next().is_none()),
+                "{} is there, and no interrupted run: give another --out, or remove it",
+                partial.display()
+            ),
+            false => fs::create_dir(&partial).with_context(cannot)?,
         }
         let lock = lock(&partial)?;
         let mut run = Self {
@@ -125,10 +131,15 @@ impl TrainingRun {
         Ok(())
     }
 
-    /// Copies the files of the best folder up into the run's, over others of their names. The folder goes with the states, so
-    /// that a run that is stopped here can go on.
-    pub fn take_best(&self) -> Result<()> {
-        let inner = self.partial.join(BEST);
+    /// Writes the folder of the best adapter so far, which was there after `step`.
+    pub fn save_best(&mut self, step: usize, files: &[(&str, Vec<u8>)]) -> Result<()> {
+        self.save(&format!("{BEST}{step}"), files)
+    }
+
+    /// Copies the files of the best folder of `step` up into the run's, over others of their names. The folder goes with the
+    /// states, so that a run that is stopped here can go on.
+    pub fn take_best(&self, step: usize) -> Result<()> {
+        let inner = self.partial.join(format!("{BEST}{step}"));
         let cannot = || format!("cannot write {}", self.partial.display());
         for entry in fs::read_dir(&inner).with_context(cannot)? {
             let entry = entry.with_context(cannot)?;
@@ -215,7 +226,7 @@ impl TrainingRun {
         }
     }
 
-    /// Moves the folder to its place, without the states and the best folder. Where that fails the work is kept, and the error says where.
+    /// Moves the folder to its place, without the states and the best folders. Where that fails the work is kept, and the error says where.
     pub fn finish(mut self) -> Result<()> {
         self.kept = true;
         move_into_place(&self.partial, &self.target)?;
@@ -226,13 +237,7 @@ impl TrainingRun {
             fs::remove_file(&state)
                 .with_context(|| format!("cannot remove {}", state.display()))?;
         }
-        let best = self.target.join(BEST);
-        match fs::remove_dir_all(&best) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(e).with_context(|| format!("cannot remove {}", best.display()))
-            }
-            _ => Ok(()),
-        }
+        self.clear(|name| name.starts_with(BEST))
     }
 }
 
@@ -319,11 +324,13 @@ mod tests {
         run.save("checkpoint-12", &[("adapter", b"2".to_vec())])
             .unwrap();
         // Stopped when the best adapter was taken out, it can be taken out again.
-        run.save(BEST, &[("adapter", b"best".to_vec())]).unwrap();
-        run.take_best().unwrap();
+        run.save_best(11, &[("adapter", b"best".to_vec())]).unwrap();
+        run.save_best(12, &[("adapter", b"other".to_vec())])
+            .unwrap();
+        run.take_best(11).unwrap();
         drop(run);
         let run = TrainingRun::resume(&target).unwrap();
-        run.take_best().unwrap();
+        run.take_best(11).unwrap();
         run.finish().unwrap();
         assert_eq!(fs::read(target.join("adapter")).unwrap(), b"best");
         assert_eq!(

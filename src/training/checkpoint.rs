@@ -17,15 +17,21 @@ use std::collections::{BTreeMap, HashMap};
 const FORMAT: &str = "factory training state 1";
 const MOMENTS: [&str; 2] = ["m", "v"];
 
-/// What the steps of a run depend on beside the adapter: its settings, its rows, the shape of its base. A state of another
-/// run is refused.
-pub fn identity(settings: &str, examples: &[Example], decoder: &Decoder) -> String {
+/// What the steps of a run depend on beside the adapter: what is `said` of it, its rows, the shape of its base and a row of each
+/// of the base's projections, since merging an adapter changes all. A state of another run is refused.
+pub fn identity(said: &[String], examples: &[Example], decoder: &Decoder) -> Result<String> {
     let mut hash = Sha256::new();
-    hash.update(format!("{FORMAT}\n{settings}\n{:?}\n", decoder.config));
+    hash.update(format!("{FORMAT}\n{said:?}\n{:?}\n", decoder.config));
+    for (_, weight) in decoder.projections() {
+        let row = weight.narrow(0, 0, 1)?.to_dtype(DType::F32)?;
+        for value in row.flatten_all()?.to_vec1::<f32>()? {
+            hash.update(value.to_le_bytes());
+        }
+    }
     for example in examples {
         hash.update(format!("{:?} {:?}\n", example.tokens, example.learned));
     }
-    hex(&hash.finalize())
+    Ok(hex(&hash.finalize()))
 }
 
 /// The state after `step` steps of the run `identity`.

@@ -3,12 +3,14 @@
 use super::parity;
 use crate::adapters::stored::{self, Format};
 use crate::cli::device::DeviceArg;
-use crate::cli::{UsageError, say};
+use crate::cli::{UsageError, loras, note, say};
+use crate::data::template::Template;
 use crate::model::load::Base;
 use crate::run::files::{check_writable, write_atomic};
 use crate::run::folder::{RunFolder, check_free};
 use anyhow::{Context, Result};
 use candle_core::DType;
+use clap::ValueEnum;
 use std::path::PathBuf;
 
 /// Flags of the command.
@@ -78,14 +80,28 @@ pub fn convert(args: &Args) -> Result<()> {
     difference
         .refuse_above(1e-4)
         .context("the converted adapter is not the same")?;
+    let template = loras::trained_template(&args.adapter)?;
     match folder {
         Some(folder) => {
+            if let Some(template) = template {
+                let (name, content) = loras::template_file(template);
+                folder.write(name, &content)?;
+            }
             for (name, content) in &files {
                 folder.write(name, content)?;
             }
             folder.finish()?;
         }
-        None => write_atomic(&args.out, &file("")?)?,
+        None => {
+            write_atomic(&args.out, &file("")?)?;
+            if let Some(template) = template.filter(|template| *template != Template::Plain) {
+                let name = template.to_possible_value();
+                let name = name.as_ref().map_or("", |value| value.get_name());
+                note(format_args!(
+                    "the file does not say its template: answer with --template {name}"
+                ));
+            }
+        }
     }
     say(format_args!("largest difference of a logit: {difference}"))?;
     say(format_args!("adapter: {out} ({})", args.to.name()))

@@ -3,6 +3,7 @@
 use crate::adapters::config::AdapterConfig;
 use crate::adapters::measure;
 use crate::adapters::stored::{self, Stored};
+use crate::cli::one_line::plain;
 use crate::cli::say;
 use crate::model::linear::{Projection, Site};
 use crate::model::mismatch::ranges;
@@ -19,7 +20,7 @@ pub fn inspect(path: &Path) -> Result<()> {
         adapter.format.name()
     ))?;
     let base = adapter.config.base.as_deref().unwrap_or("not said");
-    say(format_args!("base: {base}"))?;
+    say(format_args!("base: {}", plain(base)))?;
     say(kind(&adapter.config))?;
     say("projection  layers     rank   scale      change s·B·A, least to largest")?;
     let mut parameters = 0;

@@ -6,7 +6,7 @@ mod inspect;
 mod parity;
 
 use super::device::DeviceArg;
-use super::loras::Loras;
+use super::loras::{self, Loras};
 use super::{UsageError, say};
 use crate::adapters::bank::Bank;
 use crate::adapters::{compose, merge, peft};
@@ -103,13 +103,17 @@ fn compose_into(made: &Made) -> Result<()> {
     let folder = RunFolder::create(&made.out)?;
     let base = Base::load(&name, DType::F32, &made.device.open()?)?;
     let (bank, mixture) = made.loras.load(&base.decoder, &name)?;
-    let composed = compose::compose(&bank, &mixture, &base.decoder)?;
+    let template = made.loras.template()?;
+    let mut composed = compose::compose(&bank, &mixture, &base.decoder)?;
+    composed.config.base = Some(name);
     let sum = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
     let one = parity::logits(&base, &texts, |_| &composed)?;
     let difference = parity::difference(&sum, &one);
     difference
         .refuse_above(1e-4)
         .context("the composed adapter is not the sum of its parts")?;
+    let (name, content) = loras::template_file(template);
+    folder.write(name, &content)?;
     for (name, content) in peft::files(&composed)? {
         folder.write(name, &content)?;
     }

@@ -2,8 +2,9 @@
 
 use crate::adapters::config::{AdapterConfig, MAX_ALPHA, MAX_RANK};
 use crate::adapters::pattern::Patterns;
-use crate::cli::UsageError;
+use crate::adapters::stored;
 use crate::cli::device::{DTypeArg, DeviceArg};
+use crate::cli::{UsageError, loras};
 use crate::data::template::Template;
 use crate::model::linear::Projection;
 use crate::training::config::{Length, OnLong, Recompute, Schedule, TrainConfig};
@@ -29,15 +30,15 @@ pub struct Args {
     /// that the file turns on stays on.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Base model: a folder of safetensors, a .gguf file, or a hub id.
-    #[arg(long, default_value = DEFAULT_BASE)]
-    pub base: String,
+    /// Base model: a folder of safetensors, a .gguf file, or a hub id [default: that of --init, else Qwen/Qwen3-0.6B].
+    #[arg(long)]
+    base: Option<String>,
     /// Folder the adapter is written to [default: runs/<date>-sft-<data name>].
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// How rows become text; chatml is Qwen3's own template with thinking off.
-    #[arg(long, value_enum, default_value_t = Template::Plain)]
-    pub template: Template,
+    /// How rows become text; chatml is Qwen3's own template with thinking off [default: as --init was trained here, else plain].
+    #[arg(long, value_enum)]
+    template: Option<Template>,
     /// Adapter folder to go on from instead of a fresh adapter; its settings stay.
     #[arg(long, conflicts_with_all = ["rank", "alpha", "dora", "rslora", "dropout", "target_modules", "rank_pattern", "alpha_pattern"])]
     pub init: Option<PathBuf>,
@@ -179,7 +180,7 @@ pub struct Resolved<'a> {
     eval_every: Option<u64>,
     patience: Option<u64>,
     val_data: Option<&'a Path>,
-    base: &'a str,
+    base: Option<String>,
     template: Template,
     init: Option<&'a Path>,
     device: DeviceArg,
@@ -209,6 +210,26 @@ impl Args {
             Some(data) => Ok(data),
             None => usage("the training rows are not named: give --data, or data in --config"),
         }
+    }
+
+    /// The base: as given, else what the adapter to go on from was made for.
+    pub fn base(&self) -> Result<String> {
+        let made_for = match (&self.base, &self.init) {
+            (Some(base), _) => Some(base.clone()),
+            (None, Some(init)) => stored::base_of(init)?,
+            (None, None) => None,
+        };
+        Ok(made_for.unwrap_or_else(|| DEFAULT_BASE.to_owned()))
+    }
+
+    /// The template: as given, else that of the adapter to go on from.
+    pub fn template(&self) -> Result<Template> {
+        let trained = match (self.template, &self.init) {
+            (Some(template), _) => Some(template),
+            (None, Some(init)) => loras::trained_template(init)?,
+            (None, None) => None,
+        };
+        Ok(trained.unwrap_or(Template::Plain))
     }
 
     pub fn train_config(&self) -> Result<TrainConfig> {
@@ -269,19 +290,20 @@ impl Args {
             rank_pattern: patterns("--rank-pattern", &self.rank_pattern, rank_of)?,
             alpha_pattern: patterns("--alpha-pattern", &self.alpha_pattern, alpha_of)?,
             targets,
-            base: Some(self.base.clone()),
             ..AdapterConfig::new(rank, alpha)
         })
     }
 
-    /// What the run on `device` is.
+    /// What the run of `template` on `device` is.
     pub fn resolved<'a>(
         &'a self,
         data: &'a Path,
+        template: Template,
         device: &Device,
         adapter: &AdapterConfig,
         train: &'a TrainConfig,
     ) -> Resolved<'a> {
+        let base = adapter.base.clone();
         // What --init names holds these settings.
         let adapter = self.init.is_none().then(|| ResolvedAdapter {
             rank: adapter.rank,
@@ -302,8 +324,8 @@ impl Args {
             eval_every: self.eval_data.is_some().then_some(self.eval_every),
             patience: self.patience,
             val_data: self.val_data.as_deref(),
-            base: &self.base,
-            template: self.template,
+            base,
+            template,
             init: self.init.as_deref(),
             device: DeviceArg::of(device),
             dtype: self.dtype.resolved(device),

@@ -9,7 +9,7 @@ mod recompute;
 mod selection;
 mod session;
 
-use super::{UsageError, note, say};
+use super::{UsageError, loras, note, say};
 use crate::adapters::lora::Adapter;
 use crate::adapters::stored;
 use crate::data::record;
@@ -35,17 +35,18 @@ pub fn run(args: Args) -> Result<()> {
         .map(TrainingRun::resume)
         .transpose()?;
     let (train, fresh) = (args.train_config()?, args.adapter_config()?);
+    let (name, template) = (args.base()?, args.template()?);
     let data = args.data()?;
     let out = args.resume.as_ref().or(args.out.as_ref());
     let out = out.cloned().unwrap_or_else(|| {
-        let name = data.file_stem().unwrap_or_default().to_string_lossy();
-        default_path("sft", &name)
+        let stem = data.file_stem().unwrap_or_default().to_string_lossy();
+        default_path("sft", &stem)
     });
     let rows = record::read(data)?;
     let validation = args.val_data.as_deref().map(record::read).transpose()?;
     if let Some(batches) = args.inspect_batch {
-        let source = Source::open(&args.base)?;
-        let renderer = Renderer::new(args.template, &source.tokenizer)?;
+        let source = Source::open(&name)?;
+        let renderer = Renderer::new(template, &source.tokenizer)?;
         let encoded = sft::encode(&rows, &renderer, &train)?;
         fit(&encoded, &source.config, &train, data)?;
         let adapter = match &args.init {
@@ -62,11 +63,12 @@ pub fn run(args: Args) -> Result<()> {
     };
     allocator::keep_freed_memory();
     let device = args.device.open()?;
-    let base = Base::load(&args.base, args.dtype.on(&device), &device)?;
+    let base = Base::load(&name, args.dtype.on(&device), &device)?;
     #[cfg(feature = "metal")]
     let base = args.memory.limit(base)?;
     let mut base = base;
-    let renderer = Renderer::new(args.template, &base.tokenizer)?;
+    template.prepare(&mut base.tokenizer);
+    let renderer = Renderer::new(template, &base.tokenizer)?;
     let encode = |rows: &[_], from: &Path| {
         let encoded = sft::encode(rows, &renderer, &train)?;
         fit(&encoded, &base.decoder.config, &train, from)?;
@@ -79,10 +81,14 @@ pub fn run(args: Args) -> Result<()> {
     };
 
     let mut adapter = match &args.init {
-        Some(folder) => stored::load(folder, &base.decoder)?,
+        Some(folder) => {
+            let adapter = stored::load(folder, &base.decoder)?;
+            loras::note_other_bases([folder.as_path()], &name);
+            adapter
+        }
         None => Adapter::init(fresh, &base.decoder, train.seed)?,
     };
-    adapter.config.base = Some(args.base.clone());
+    adapter.config.base = Some(name);
     let sites: Vec<Site> = adapter.modules.keys().copied().collect();
     let idle = [
         adapter.config.rank_pattern.idle(&sites),
@@ -99,7 +105,8 @@ pub fn run(args: Args) -> Result<()> {
         let evaluates = args.eval_data.is_some();
         return estimate::print(&base, &mut adapter, &encoded, validation, &train, evaluates);
     };
-    let settings = toml::to_string(&args.resolved(data, &device, &adapter.config, &train));
+    let settings =
+        toml::to_string(&args.resolved(data, template, &device, &adapter.config, &train));
     let session = Session {
         args: &args,
         out: &out,

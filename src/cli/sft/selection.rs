@@ -11,7 +11,7 @@ use crate::generation::engine::{Adapters, Engine};
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::StopConfig;
 use crate::model::load::Base;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -61,12 +61,22 @@ impl<'a> Selection<'a> {
         let gate = gates::execution(data, db, &sql_worker::command()?, TIMEOUT)?;
         let lines = gate.lines();
         let prompt = |line| renderer.prompt(&record::prompt(data, line)?);
-        let prompts = lines.iter().map(prompt).collect::<Result<_>>()?;
+        let prompts: Vec<_> = lines.iter().map(prompt).collect::<Result<_>>()?;
+        StopConfig::default()
+            .positions(&prompts, &base.decoder.config)
+            .with_context(|| data.display().to_string())?;
         Ok(Some(Self {
             base,
             gate,
             prompts,
         }))
+    }
+
+    /// What is asked, and what is right.
+    pub fn rows(&self) -> String {
+        let lines = self.gate.lines();
+        let rows: Vec<_> = lines.iter().map(|line| &line.fields).collect();
+        serde_json::json!(rows).to_string()
     }
 
     /// The execution accuracy of the base under `adapter`.

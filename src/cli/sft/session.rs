@@ -11,7 +11,7 @@ use crate::cli::one_line;
 use crate::cli::progress::Progress;
 use crate::data::template::Renderer;
 use crate::model::load::Base;
-use crate::run::training_run::{BEST, TrainingRun};
+use crate::run::training_run::TrainingRun;
 use crate::training::checkpoint::{self, Stored};
 use crate::training::config::TrainConfig;
 use crate::training::optim::Optimizer;
@@ -64,7 +64,8 @@ impl Session<'_> {
     pub fn run(&self, adapter: &mut Adapter, folder: &mut TrainingRun) -> Result<()> {
         interrupt::watch()?;
         let decoder = &self.base.decoder;
-        let identity = self.identity()?;
+        let mut selection = Selection::open(self.args, self.base, self.renderer)?;
+        let identity = self.identity(adapter, selection.as_ref())?;
         let mut optimizer = Optimizer::new(decoder.path, self.train.weight_decay);
         let mut notes = match &self.args.resume {
             Some(_) => self.go_on(folder, &identity, adapter, &mut optimizer)?,
@@ -74,7 +75,6 @@ impl Session<'_> {
             folder.tensorboard()?;
         }
         let before = notes.elapsed_s;
-        let mut selection = Selection::open(self.args, self.base, self.renderer)?;
         folder.write("config.toml", self.settings.as_bytes())?;
         let total = self.train.total_steps(self.encoded.examples.len());
         let examples = &self.encoded.examples;
@@ -102,7 +102,7 @@ impl Session<'_> {
             {
                 let found = selection.measure(adapter)?;
                 if notes.best.add(m.step, found) {
-                    folder.save(BEST, &self.files(adapter)?)?;
+                    folder.save_best(m.step, &self.files(adapter)?)?;
                 }
                 execution_accuracy = Some(found);
             }
@@ -178,7 +178,7 @@ impl Session<'_> {
                     note(format_args!(
                         "kept the adapter after step {step}: execution accuracy {accuracy:.3}"
                     ));
-                    folder.take_best()
+                    folder.take_best(step)
                 }
                 None => Ok(()),
             }
@@ -198,13 +198,20 @@ impl Session<'_> {
         })
     }
 
-    /// What the run's states belong to.
-    fn identity(&self) -> Result<String> {
+    /// What the run's states belong to. The config of `adapter` says what its settings do not where it is another's.
+    fn identity(&self, adapter: &Adapter, selection: Option<&Selection>) -> Result<String> {
         let mut settings: toml::Table = toml::from_str(&self.settings)?;
         settings.retain(|name, _| !FREE.contains(&name));
         let (examples, decoder) = (&self.encoded.examples, &self.base.decoder);
-        let settings = toml::to_string(&settings)?;
-        Ok(checkpoint::identity(&settings, examples, decoder))
+        let said = [
+            toml::to_string(&settings)?,
+            adapter
+                .config
+                .to_json(adapter.modules.keys().copied())
+                .to_string(),
+            selection.map_or(String::new(), Selection::rows),
+        ];
+        checkpoint::identity(&said, examples, decoder)
     }
 
     /// Takes up the newest state that is whole.

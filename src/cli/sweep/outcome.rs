@@ -12,6 +12,9 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
+/// Longest name of a folder made of weights, in bytes; file systems take 255.
+const MAX_FOLDER: usize = 100;
+
 /// What is measured: a mixture, or each row the adapter that the router gives it.
 pub struct Point {
     pub name: String,
@@ -47,15 +50,19 @@ impl Point {
         }
     }
 
-    /// What its rows' folder is called.
-    fn folder(&self) -> String {
-        match &self.weights {
+    /// What the rows' folder of the `i`th point is called.
+    fn folder(&self, i: usize) -> String {
+        let name = match &self.weights {
             None => self.name.clone(),
             Some(weights) => {
                 // All digits: points that look alike have folders of their own.
                 let weights: Vec<_> = weights.iter().map(f64::to_string).collect();
                 weights.join("+")
             }
+        };
+        match name.len() > MAX_FOLDER {
+            true => format!("point-{}", i + 1),
+            false => name,
         }
     }
 }
@@ -234,9 +241,9 @@ impl Outcome {
             "best": self.best(gates).map(|(found, _)| &found.point.name),
         });
         folder.write("sweep.json", &json(&all)?)?;
-        for found in &self.found {
+        for (i, found) in self.found.iter().enumerate() {
             for (gate, rows) in gates.iter().zip(&found.rows.0) {
-                let name = format!("{}/{}.rows.jsonl", found.point.folder(), gate.name);
+                let name = format!("{}/{}.rows.jsonl", found.point.folder(i), gate.name);
                 folder.write(&name, &jsonl::to_bytes(rows)?)?;
             }
         }

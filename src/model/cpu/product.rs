@@ -130,6 +130,8 @@ const MIN_PARALLEL: usize = 256 * 1024;
 const COLUMNS: std::ops::RangeInclusive<usize> = 48..=528;
 /// Pieces of the columns between these bounds: each packs the rows again, so they should be few.
 const PIECES: usize = 4;
+/// What `gemm`'s kernels compute at once divides it: 6 rows on x86, 4 on ARM.
+const KERNEL_ROWS: usize = 12;
 /// Least rows of a piece: each packs its columns again.
 const ROWS: usize = 96;
 /// The same where `dst` has few columns, which are packed in no time.
@@ -165,7 +167,7 @@ pub unsafe fn parallel_product(
     };
     let down = down.max(1);
     (0..down * across).into_par_iter().for_each(|i| {
-        let (top, bottom) = piece(m, 8, down, i / across);
+        let (top, bottom) = piece(m, KERNEL_ROWS, down, i / across);
         let (left, right) = piece(n, *COLUMNS.start(), across, i % across);
         let (m, n) = (bottom - top, right - left);
         let (dst, a, b) = (dst.row(top).column(left), a.row(top), b.column(left));
