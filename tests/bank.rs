@@ -388,9 +388,16 @@ fn bad_adapters_are_named_together() {
         &["tiny-qwen3-lora", "none"],
     );
     generate(
-        &["--lora", &lora, "--lora", &lora],
-        1,
-        &["two adapters are called tiny-llama-lora", "NAME=FOLDER"],
+        &[
+            "--lora",
+            &lora,
+            "--lora",
+            &lora,
+            "--lora",
+            &format!("={lora}"),
+        ],
+        2,
+        &["two adapters are called tiny-llama-lora", "has no name"],
     );
     generate(
         &["--lora-weight", "0.5", "--lora", &lora],

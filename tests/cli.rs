@@ -113,6 +113,27 @@ fn training_goes_on_from_an_adapter() {
         "b",
         &["--init", &text(&first), "--steps", "1", "--no-shuffle"],
     );
+    // Its base need not be said again.
+    let third = text(&dir.path().join("c"));
+    let (data, init) = (text(&dir.path().join("train.jsonl")), text(&first));
+    ok(&[
+        "sft",
+        "--data",
+        &data,
+        "--device",
+        "cpu",
+        "--out",
+        &third,
+        "--init",
+        &init,
+        "--steps",
+        "1",
+        "--no-shuffle",
+        "--batch",
+        "2",
+    ]);
+    let adapter = |folder: &Path| fs::read(folder.join("adapter_model.safetensors")).unwrap();
+    assert!(adapter(Path::new(&third)) == adapter(&second));
     assert!(loss(&second, 0) < 0.8 * loss(&first, 0));
     let config = fs::read_to_string(second.join("adapter_config.json")).unwrap();
     assert!(

@@ -321,6 +321,8 @@ fn files_that_are_no_adapter_are_refused_by_name() {
         message.contains("adapter.type is dora, expected lora"),
         "{message}"
     );
+    let message = with("adapter.lora.alpha", "adapter.alora.alph");
+    assert!(message.contains("aLoRA"), "{message}");
     // The rank of the first tensor, behind its name and its number of dimensions.
     let mut empty = bytes.clone();
     let name = "blk.0.attn_q.weight.lora_a";

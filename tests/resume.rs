@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{factory, fails, ok, text, tiny, workplace};
+use common::{answered_rows, factory, fails, ok, text, tiny, workplace};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::fs;
@@ -11,9 +11,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// A run with all that a state must hold: DoRA, dropout, shuffled rows, a schedule, partial epochs.
+/// A run with all that a state must hold: DoRA, dropout, shuffled rows, a schedule, partial epochs, the best adapter so far.
 fn recipe(dir: &Path, out: &str, steps: &str) -> Vec<String> {
     let (data, out, base) = (text(&dir.join("train.jsonl")), text(&dir.join(out)), tiny());
+    let (eval, db) = answered_rows(dir);
     [
         "sft",
         "--data",
@@ -39,6 +40,12 @@ fn recipe(dir: &Path, out: &str, steps: &str) -> Vec<String> {
         &data,
         "--val-every",
         "50",
+        "--eval-data",
+        &eval,
+        "--eval-db",
+        &db,
+        "--eval-every",
+        "100",
         "--checkpoint-every",
         "3",
     ]
@@ -67,8 +74,16 @@ fn refs(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }
 
+const RESULTS: [&str; 5] = [
+    "step",
+    "loss",
+    "grad_norm",
+    "val_loss",
+    "execution_accuracy",
+];
+
 /// The adapter's files, and the metrics without what a clock says.
-fn result(folder: &Path) -> (Vec<Vec<u8>>, Vec<[String; 4]>) {
+fn result(folder: &Path) -> (Vec<Vec<u8>>, Vec<[String; 5]>) {
     let files = [
         "adapter_model.safetensors",
         "adapter_config.json",
@@ -77,7 +92,7 @@ fn result(folder: &Path) -> (Vec<Vec<u8>>, Vec<[String; 4]>) {
     let metrics = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     let line = |line: &str| {
         let m: serde_json::Value = serde_json::from_str(line).unwrap();
-        ["step", "loss", "grad_norm", "val_loss"].map(|key| m[key].to_string())
+        RESULTS.map(|key| m[key].to_string())
     };
     (
         files

@@ -204,6 +204,9 @@ fn a_proxy_spares_what_it_rules_out() {
         "{said}"
     );
     assert!(said.contains("no point passes every gate"), "{said}");
+    // Weights may be longer than a folder's name.
+    ok(&refs(&sweep(&dir, "long", &["--weights", "1e-300,1"])));
+    assert!(dir.path().join("long/point-1/a.rows.jsonl").exists());
 }
 
 #[test]

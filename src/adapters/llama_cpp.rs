@@ -30,10 +30,6 @@ pub fn parse(bytes: &[u8]) -> Result<Stored> {
             "GGUF metadata {key} is {found}, expected {expected}: no LoRA adapter"
         );
     }
-    let family =
-        text("general.architecture").context("GGUF metadata general.architecture is missing")?;
-    let alpha = content.metadata.get(ALPHA).and_then(gguf::number);
-    let alpha = alpha_value(&json!(alpha)).context(ALPHA)?;
     ensure!(
         !content
             .metadata
@@ -41,6 +37,10 @@ pub fn parse(bytes: &[u8]) -> Result<Stored> {
             .any(|key| key.starts_with("adapter.alora.")),
         "an aLoRA, which acts behind its invocation tokens alone, is not supported"
     );
+    let family =
+        text("general.architecture").context("GGUF metadata general.architecture is missing")?;
+    let alpha = content.metadata.get(ALPHA).and_then(gguf::number);
+    let alpha = alpha_value(&json!(alpha)).context(ALPHA)?;
     let mut parts = Parts::default();
     let mut names: Vec<&String> = content.tensor_infos.keys().collect();
     names.sort();

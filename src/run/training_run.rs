@@ -297,6 +297,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_someone_else_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let own = partial(&root.path().join("run"));
+        fs::create_dir(&own).unwrap();
+        fs::write(own.join("notes"), "mine").unwrap();
+        let error = TrainingRun::begin(&root.path().join("run")).err().unwrap();
+        assert!(error.to_string().contains("no interrupted run"), "{error}");
+        assert_eq!(fs::read(own.join("notes")).unwrap(), b"mine");
+    }
+
+    #[test]
     fn a_stopped_run_goes_on_where_its_newest_state_is() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("run");

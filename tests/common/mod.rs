@@ -94,6 +94,20 @@ pub fn workplace() -> TempDir {
     dir
 }
 
+/// Writes what the rows of [`workplace`] teach as rows to be answered, with their database; both for flags.
+#[allow(dead_code)]
+pub fn answered_rows(dir: &Path) -> (String, String) {
+    fs::write(dir.join("pens.sql"), "CREATE TABLE pens (id INTEGER);").unwrap();
+    let row = |i: usize| {
+        let gold = format!("select {i};");
+        let row = serde_json::json!({"id": i, "prompt": format!("count {i}"), "gold_sql": gold, "db": "pens"});
+        row.to_string() + "\n"
+    };
+    let rows: String = (0..6).map(row).collect();
+    fs::write(dir.join("eval.jsonl"), rows).unwrap();
+    (text(&dir.join("eval.jsonl")), text(dir))
+}
+
 #[allow(dead_code)]
 pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_string()
