@@ -17,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 WARM = 3  # first steps, left out on both sides
 STEPS = {1: 33, 8: 11}
+ADAPTERS = ["lora", "dora"]
 WAYS = {"whole": "--no-share-prefix", "grouped": "--group-prefix"}
 
 
@@ -34,22 +35,26 @@ def main():
     print("| batch | adapter | rows | factory tokens/s | PEFT tokens/s | ratio | factory peak GB | PEFT peak GB | ratio |")
     print("|---|---|---|---|---|---|---|---|---|")
     for batch in STEPS:
-        for adapter in ["lora", "dora"]:
-            ways = [way for way in WAYS if batch > 1 or way == "whole"]
-            runs = {who: [] for who in [*ways, "peft"]}
-            for _ in range(a.repeats):
-                for way in ways:
-                    runs[way].append(ours(a.factory, gguf, data, batch, adapter, WAYS[way]))
-                runs["peft"].append(peft(a.peers, hf, data, batch, adapter))
-            median = {who: [statistics.median(x) for x in zip(*found)] for who, found in runs.items()}
-            peft_speed, peft_memory = median["peft"]
+        ways = [way for way in WAYS if batch > 1 or way == "whole"]
+        runs = {(adapter, who): [] for adapter in ADAPTERS for who in [*ways, "peft"]}
+        for _ in range(a.repeats):
+            for (adapter, who), found in runs.items():
+                if who == "peft":
+                    found.append(peft(a.peers, hf, data, batch, adapter))
+                else:
+                    found.append(ours(a.factory, gguf, data, batch, adapter, WAYS[who]))
+        median = {key: [statistics.median(x) for x in zip(*found)] for key, found in runs.items()}
+        for adapter in ADAPTERS:
+            peft_speed, peft_memory = median[adapter, "peft"]
             for way in ways:
-                speed, memory = median[way]
+                speed, memory = median[adapter, way]
                 print(
                     f"| {batch} | {adapter} | {way} | {speed:.0f} | {peft_speed:.0f} | {speed / peft_speed:.2f} "
                     f"| {memory:.2f} | {peft_memory:.2f} | {memory / peft_memory:.2f} |",
                     flush=True,
                 )
+        shares = [f"{who} {median['dora', who][0] / median['lora', who][0]:.2f}" for who in [*ways, "peft"]]
+        print(f"batch {batch}, DoRA's tokens/s over LoRA's: {', '.join(shares)}\n", flush=True)
 
 
 def ours(factory, base, data, batch, adapter, way):

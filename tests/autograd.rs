@@ -166,19 +166,24 @@ fn softmax(x: &Tensor) -> Result<Tensor> {
     e.broadcast_div(&e.sum_keepdim(D::Minus1)?)
 }
 
-/// An adapter with alpha ≠ rank, B ≠ 0 and, for DoRA, magnitudes moved from the norms.
+/// An adapter with alpha ≠ rank, B ≠ 0 and, for DoRA, magnitudes moved from the norms, one of them to zero.
 fn adapter(base: &Base, dora: bool) -> Adapter {
     let config = AdapterConfig {
         dora,
         ..AdapterConfig::new(3, 7.0)
     };
     let mut adapter = Adapter::init(config, &base.decoder, 1).unwrap();
-    for (i, (_, p)) in adapter.parameters_mut().enumerate() {
+    for (i, (name, p)) in adapter.parameters_mut().enumerate() {
         let n = p.elem_count();
         let noise: Vec<f32> = (0..n)
             .map(|j| ((i * 31 + j * 7) as f32).sin() * 0.1)
             .collect();
         *p = (&*p + Tensor::from_vec(noise, p.shape(), &DEV).unwrap()).unwrap();
+        if name == "layers.0.mlp.gate_proj.lora_magnitude_vector" {
+            let mut kept = vec![1f32; n];
+            kept[2] = 0.0;
+            *p = (&*p * Tensor::new(kept, &DEV).unwrap()).unwrap();
+        }
     }
     adapter.refresh(&base.decoder).unwrap();
     adapter

@@ -105,7 +105,7 @@ fn a_mixture_is_the_sum_of_its_parts_and_rows_keep_to_themselves() {
                 let run = runs.iter().find(|(rows, _)| rows.contains(&row));
                 for (member, weight) in run.map_or(&[][..], |(_, mixture)| &mixture.0) {
                     let adapter = &bank.members()[*member].adapter;
-                    let (changed, _) = adapter.forward(site, &x, wx.copy().unwrap()).unwrap();
+                    let (changed, _) = adapter.forward(site, &x, wx.copy().unwrap(), true).unwrap();
                     y = (y + ((changed - &wx).unwrap() * *weight).unwrap()).unwrap();
                 }
                 expected.push(y);
@@ -113,7 +113,7 @@ fn a_mixture_is_the_sum_of_its_parts_and_rows_keep_to_themselves() {
             let expected = Tensor::cat(&expected, 0).unwrap();
             let (found, _) = bank
                 .rows(runs.clone())
-                .forward(site, &x, wx.copy().unwrap())
+                .forward(site, &x, wx.copy().unwrap(), true)
                 .unwrap();
             let d = difference(&found, &expected);
             assert!(d < 2e-5, "{path:?} {site}: {d}");

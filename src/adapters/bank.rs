@@ -106,9 +106,10 @@ impl Delta for Rows<'_> {
         site: Site,
         x: &Tensor,
         wx: Tensor,
+        stays: bool,
     ) -> candle_core::Result<(Tensor, Vec<Tensor>)> {
         if let Some(adapter) = self.only(wx.dim(0)?) {
-            return adapter.forward(site, x, wx);
+            return adapter.forward(site, x, wx, stays);
         }
         let mut changes = Vec::new();
         let mut path = None;

@@ -66,6 +66,9 @@ impl Magnitude {
     }
 }
 
+/// Outputs scaled by less could not be told from nothing.
+const LEAST_GAIN: f32 = 1e-20;
+
 /// One adapter: modules by site, in a fixed order. A clone shares its tensors, which nothing changes in place.
 #[derive(Clone)]
 pub struct Adapter {
@@ -205,7 +208,13 @@ impl Adapter {
 }
 
 impl Delta for Adapter {
-    fn forward(&self, site: Site, x: &Tensor, wx: Tensor) -> Result<(Tensor, Vec<Tensor>)> {
+    fn forward(
+        &self,
+        site: Site,
+        x: &Tensor,
+        wx: Tensor,
+        stays: bool,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
         let Some(m) = self.modules.get(&site) else {
             return Ok((wx, Vec::new()));
         };
@@ -221,6 +230,16 @@ impl Delta for Adapter {
             None => (dora.norm.clone(), dora.gain.clone()),
         };
         let z = ops::add_product(self.path, wx, &u, &m.b.t()?, scale)?;
+        // The magnitudes' gradient is Σ dy·z / ‖·‖, and, as y = z·m/‖·‖, Σ dy·y / m: an output that stays need not be there twice.
+        // What a magnitude of zero has wiped out is not in y.
+        let whole = |gain: &Tensor| {
+            let gain = gain.to_vec1::<f32>()?;
+            Ok::<_, candle_core::Error>(gain.iter().all(|gain| gain.abs() > LEAST_GAIN))
+        };
+        if stays && self.path == Path::Fused && whole(&gain)? {
+            let y = ops::scale_columns_in_place(self.path, z, &gain)?;
+            return Ok((y.clone(), vec![u, y, dora.m.clone(), gain]));
+        }
         let y = ops::scale_columns(self.path, &z, &gain)?;
         Ok((y, vec![u, z, norm, gain]))
     }
@@ -241,10 +260,10 @@ impl Delta for Adapter {
         let dz = match &m.dora {
             None => dy.clone(),
             Some(_) => {
-                let (z, norm, gain) = (&saved[1], &saved[2], &saved[3]);
-                let dm = (ops::column_dot(self.path, dy, z)? / norm)?;
-                gradients.add(format!("{site}.lora_magnitude_vector"), dm)?;
-                ops::scale_columns(self.path, dy, gain)?
+                let (kept, divisor, gain) = (&saved[1], &saved[2], &saved[3]);
+                let [dz, dot] = ops::scale_columns_backward(self.path, dy, kept, gain)?;
+                gradients.add(format!("{site}.lora_magnitude_vector"), (dot / divisor)?)?;
+                dz
             }
         };
         let wide = dz.to_dtype(DType::F32)?;

@@ -159,7 +159,10 @@ impl Block {
         let y = match c.delta {
             None => wx,
             Some(delta) => {
-                let (y, saved) = delta.forward(self.site(p), x, wx)?;
+                // The residual is added to these in place, and a bias.
+                let stays =
+                    !matches!(p, Projection::O | Projection::Down) && self.bias(p).is_none();
+                let (y, saved) = delta.forward(self.site(p), x, wx, stays)?;
                 deltas[p as usize] = saved;
                 y
             }

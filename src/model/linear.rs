@@ -86,8 +86,15 @@ impl Gradients {
 /// What adapters implement: a change of a projection's output. The model knows no more of them.
 pub trait Delta {
     /// The projection's output given its input `x` `[T, in]` and the base product `wx` `[T, out]`;
-    /// beside it, tensors that [`Self::backward`] wants back.
-    fn forward(&self, site: Site, x: &Tensor, wx: Tensor) -> Result<(Tensor, Vec<Tensor>)>;
+    /// beside it, tensors that [`Self::backward`] wants back. Where it `stays`, nobody changes the output in place, so that it may
+    /// be one of these.
+    fn forward(
+        &self,
+        site: Site,
+        x: &Tensor,
+        wx: Tensor,
+        stays: bool,
+    ) -> Result<(Tensor, Vec<Tensor>)>;
 
     /// Adds the adapter's own gradients to `gradients` and returns the gradient towards `wx`, and
     /// the one towards `x` that does not pass through `wx`. The caller applies Wᵀ to the first.
@@ -105,8 +112,14 @@ pub trait Delta {
 }
 
 impl<D: Delta + ?Sized> Delta for &D {
-    fn forward(&self, site: Site, x: &Tensor, wx: Tensor) -> Result<(Tensor, Vec<Tensor>)> {
-        (**self).forward(site, x, wx)
+    fn forward(
+        &self,
+        site: Site,
+        x: &Tensor,
+        wx: Tensor,
+        stays: bool,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        (**self).forward(site, x, wx, stays)
     }
 }
 

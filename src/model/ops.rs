@@ -164,11 +164,30 @@ pub fn scale_columns(path: Path, x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// `Σ_r a[r, c] · b[r, c]` for every column, in f32.
-pub fn column_dot(path: Path, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+/// The same; `x` is consumed so that the CPU scales in place.
+pub fn scale_columns_in_place(path: Path, x: Tensor, scale: &Tensor) -> Result<Tensor> {
     match path {
-        Path::Fused => cpu::column_dot(a, b),
-        Path::Portable => (f32(a)? * f32(b)?)?.sum(0),
+        Path::Fused => {
+            x.inplace_op2(scale, &cpu::ScaleColumns)?;
+            Ok(x)
+        }
+        Path::Portable => scale_columns(path, &x, scale),
+    }
+}
+
+/// What scaled columns leave of a gradient `dy`: `dy[r, c] · scale[c]`, and `Σ_r dy[r, c] · x[r, c]` for every column, in f32.
+pub fn scale_columns_backward(
+    path: Path,
+    dy: &Tensor,
+    x: &Tensor,
+    scale: &Tensor,
+) -> Result<[Tensor; 2]> {
+    match path {
+        Path::Fused => cpu::scale_columns_backward(dy, x, scale),
+        Path::Portable => Ok([
+            scale_columns(path, dy, scale)?,
+            (f32(dy)? * f32(x)?)?.sum(0)?,
+        ]),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::adapters::config::AdapterConfig;
 use crate::model::config::Config;
 use crate::model::decoder::{projection_shape, tensors};
 use crate::model::head;
-use crate::model::linear::Site;
+use crate::model::linear::{Projection, Site};
 use crate::model::ops::Path;
 
 /// Bytes of an f32.
@@ -88,8 +88,15 @@ fn block(config: &Config) -> usize {
 pub fn training(config: &Config, adapter: &AdapterConfig, pass: Pass) -> usize {
     let kept = |site: Site| {
         let [out, _] = projection_shape(config, site.projection);
-        // A·x is f32; DoRA keeps its sum too.
-        let sum = if adapter.dora { out } else { 0 };
+        // A·x is f32; DoRA keeps its sum too, unless the block keeps what follows from it (lora::Adapter::forward).
+        let block_has = pass.path == Path::Fused
+            && match site.projection {
+                Projection::Gate | Projection::Up => true,
+                Projection::V => !config.qkv_bias,
+                Projection::Q | Projection::K => !config.qkv_bias && config.qk_norm,
+                Projection::O | Projection::Down => false,
+            };
+        let sum = if adapter.dora && !block_has { out } else { 0 };
         (adapter.rank_of(site) + sum) * F32
     };
     let deltas: usize = sites(config, adapter).map(kept).sum();
@@ -136,16 +143,17 @@ mod tests {
         assert_eq!(parameters(&config), 134_515_008);
         let lora = AdapterConfig::new(8, 16.0);
         assert_eq!(adapter_parameters(&config, &lora), 2_442_240);
-        // Peaks in GB at 98 and 736 tokens a batch, as scripts/bench_peft.py measured them.
+        // Peaks in GB at 93 and 744 tokens a batch, as scripts/bench_peft.py measured them: up to a seventh of it is freed memory
+        // that the process keeps.
         let dora = AdapterConfig {
             dora: true,
             ..AdapterConfig::new(8, 16.0)
         };
         for (adapter, tokens, measured) in [
-            (&lora, 98, 0.70),
-            (&lora, 736, 1.18),
-            (&dora, 98, 0.75),
-            (&dora, 736, 1.66),
+            (&lora, 93, 0.72),
+            (&lora, 744, 1.25),
+            (&dora, 93, 0.77),
+            (&dora, 744, 1.46),
         ] {
             let pass = Pass {
                 rows: 1,
@@ -156,7 +164,7 @@ mod tests {
             };
             let bytes = 4 * parameters(&config) + training(&config, adapter, pass);
             let share = bytes as f64 / 1e9 / measured;
-            assert!((0.9..1.1).contains(&share), "{tokens} tokens: {share}");
+            assert!((0.85..1.0).contains(&share), "{tokens} tokens: {share}");
         }
     }
 }

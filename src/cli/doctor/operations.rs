@@ -29,10 +29,10 @@ pub const CHECKS: [Check; 9] = [
             let row = s.random_f32(&[WIDTH], 3)?;
             let y = ops::add(s.path, x(1)?, &x(2)?)?;
             let y = ops::add_row(s.path, y, &row.to_dtype(s.dtype)?)?;
-            Ok(vec![
-                ops::scale_columns(s.path, &y, &row)?,
-                ops::column_dot(s.path, &y, &x(4)?)?,
-            ])
+            let scaled = ops::scale_columns(s.path, &y, &row)?;
+            let [dx, dot] = ops::scale_columns_backward(s.path, &x(4)?, &y, &row)?;
+            let again = ops::scale_columns_in_place(s.path, y, &row)?;
+            Ok(vec![scaled, dx, dot, again])
         },
     },
     Check {

@@ -1,5 +1,6 @@
 //! Norms, rotary embedding, activation and sums.
 
+use super::product::Destination;
 use super::vector::{dot, exp};
 use super::{MIN_SPLIT, elements, elements_mut, map_rows, rows_per_task, view, wide};
 use candle_core::cpu_backend::CpuStorage;
@@ -157,6 +158,33 @@ impl InplaceOp2 for AddAssign {
     }
 }
 
+/// Runs `f` on the elements of every row of `dst` with those of the row `src`.
+fn with_row(
+    dst: &mut CpuStorage,
+    dl: &Layout,
+    src: &CpuStorage,
+    sl: &Layout,
+    f: impl Fn(&mut f32, f32) + Sync,
+) -> Result<()> {
+    let src = elements(src, sl)?;
+    let dst = elements_mut(dst, dl)?;
+    if src.is_empty() || !dst.len().is_multiple_of(src.len()) {
+        candle_core::bail!("a row of {} to {} elements", src.len(), dst.len())
+    }
+    dst.par_chunks_mut(rows_per_task(src.len()) * src.len())
+        .for_each(|task| {
+            wide(
+                #[inline(always)]
+                || {
+                    for row in task.chunks_exact_mut(src.len()) {
+                        row.iter_mut().zip(src).for_each(|(d, s)| f(d, *s));
+                    }
+                },
+            )
+        });
+    Ok(())
+}
+
 /// Adds the row `src` to every row of `dst`.
 pub struct AddRow;
 
@@ -172,15 +200,26 @@ impl InplaceOp2 for AddRow {
         src: &CpuStorage,
         sl: &Layout,
     ) -> Result<()> {
-        let src = elements(src, sl)?;
-        let dst = elements_mut(dst, dl)?;
-        if src.is_empty() || !dst.len().is_multiple_of(src.len()) {
-            candle_core::bail!("a row of {} to {} elements", src.len(), dst.len())
-        }
-        dst.par_chunks_mut(rows_per_task(src.len()) * src.len())
-            .flat_map_iter(|task| task.chunks_exact_mut(src.len()))
-            .for_each(|row| row.iter_mut().zip(src).for_each(|(d, s)| *d += s));
-        Ok(())
+        with_row(dst, dl, src, sl, |d, s| *d += s)
+    }
+}
+
+/// Scales the columns of every row of `dst` by the row `src`.
+pub struct ScaleColumns;
+
+impl InplaceOp2 for ScaleColumns {
+    fn name(&self) -> &'static str {
+        "scale-columns"
+    }
+
+    fn cpu_fwd(
+        &self,
+        dst: &mut CpuStorage,
+        dl: &Layout,
+        src: &CpuStorage,
+        sl: &Layout,
+    ) -> Result<()> {
+        with_row(dst, dl, src, sl, |d, s| *d *= s)
     }
 }
 
@@ -231,25 +270,38 @@ const NORMS: usize = 128;
 /// The fewest columns of one task: whole cache lines of a row.
 const COLUMNS: usize = 64;
 
-/// `Σ_r a[r, c] · b[r, c]` for every column.
-pub fn column_dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let (rows, n) = a.dims2()?;
-    let (av, bv) = (view(a)?, view(b)?);
-    let (av, bv) = (&*av, &*bv);
-    let mut out = vec![0f32; n];
-    let per = rows_per_task(rows).max(COLUMNS).min(n.max(1));
-    out.par_chunks_mut(per).enumerate().for_each(|(c, out)| {
+/// See [`crate::model::ops::scale_columns_backward`].
+pub fn scale_columns_backward(dy: &Tensor, x: &Tensor, scale: &Tensor) -> Result<[Tensor; 2]> {
+    let (rows, n) = dy.dims2()?;
+    let (dys, xs, scales) = (view(dy)?, view(x)?, view(scale)?);
+    let (dys, xs, scales) = (&dys[..rows * n], &xs[..rows * n], &scales[..n]);
+    let (mut dx, mut sums) = (vec![0f32; rows * n], vec![0f32; n]);
+    let dst = Destination::rows(&mut dx, n);
+    // Each column's sum is one task's, however many there are.
+    let per = n.div_ceil(2 * rayon::current_num_threads());
+    let per = per.next_multiple_of(COLUMNS).max(COLUMNS);
+    sums.par_chunks_mut(per).enumerate().for_each(|(c, sums)| {
+        let left = c * per;
+        let scales = &scales[left..];
         wide(
             #[inline(always)]
             || {
                 for r in 0..rows {
-                    let at = r * n + c * per;
-                    for ((o, a), b) in out.iter_mut().zip(&av[at..]).zip(&bv[at..]) {
-                        *o += a * b;
+                    let at = r * n + left;
+                    // SAFETY: row r of these columns, which are this task's.
+                    let dx = unsafe { dst.row(r).column(left).slice(sums.len()) };
+                    let given = dys[at..].iter().zip(&xs[at..]).zip(scales);
+                    for ((sum, dx), ((dy, x), scale)) in sums.iter_mut().zip(dx).zip(given) {
+                        *sum += dy * x;
+                        *dx = dy * scale;
                     }
                 }
             },
         )
     });
-    Tensor::from_vec(out, n, a.device())
+    let device = dy.device();
+    Ok([
+        Tensor::from_vec(dx, (rows, n), device)?,
+        Tensor::from_vec(sums, n, device)?,
+    ])
 }

@@ -13,8 +13,8 @@ mod vector;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};
 pub use elementwise::{
-    AddAssign, AddRow, column_dot, rms_norm, rms_norm_backward, rope, row_norms, scale_columns,
-    swiglu, swiglu_backward,
+    AddAssign, AddRow, ScaleColumns, rms_norm, rms_norm_backward, rope, row_norms, scale_columns,
+    scale_columns_backward, swiglu, swiglu_backward,
 };
 pub use loss::logit_gradient;
 pub use low_rank::{LowRankRows, low_rank_gradient};

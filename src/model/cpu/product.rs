@@ -207,6 +207,15 @@ impl Destination {
         }
     }
 
+    /// The first `len` elements of its first row.
+    ///
+    /// # Safety
+    /// They lie inside a live allocation, and nothing else touches them for `'a`.
+    pub unsafe fn slice<'a>(self, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.data, len) }
+    }
+
     /// The matrix from row `i` on.
     pub fn row(self, i: usize) -> Self {
         self.column(i * self.row_stride)
