@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{answered_rows, fails, golden, ok, text, tiny, workplace};
+use common::{fails, golden, ok, text, tiny, workplace};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -65,102 +65,6 @@ fn a_batch_shows_what_the_loss_sees() {
         assert!(chatml.contains(part), "{part} is not in {chatml}");
     }
     assert!(!dir.path().join("none").exists());
-}
-
-#[test]
-fn an_adapter_is_asked_in_the_template_it_was_trained_in() {
-    let dir = workplace();
-    let recipe = ["--template", "chatml", "--steps", "12", "--lr", "0.02"];
-    sft(dir.path(), "train.jsonl", "chat", &recipe);
-    let lora = text(&dir.path().join("chat"));
-    let base = tiny();
-    let ask = |more: &[&str]| {
-        let args = [
-            "generate", "--base", &base, "--lora", &lora, "--prompt", "count 3",
-        ];
-        ok(&[&args[..], &["--max-tokens", "6"], more].concat())
-    };
-    assert_eq!(ask(&[]), ask(&["--template", "chatml"]));
-    assert_ne!(ask(&[]), ask(&["--template", "plain"]));
-    // What is made of it says so too.
-    let (composed, converted) = (dir.path().join("composed"), dir.path().join("mlx"));
-    let make = |what: &[&str], out: &Path| {
-        ok(&[
-            &["adapter"],
-            what,
-            &["--base", &base, "--device", "cpu", "--out", &text(out)],
-        ]
-        .concat());
-        fs::read_to_string(out.join("config.toml")).unwrap()
-    };
-    let said = "template = \"chatml\"\n";
-    assert_eq!(make(&["compose", "--lora", &lora], &composed), said);
-    assert_eq!(make(&["convert", &lora, "--to", "mlx"], &converted), said);
-}
-
-#[test]
-fn training_answers_as_generate_does() {
-    let dir = workplace();
-    let path = |name: &str| text(&dir.path().join(name));
-    // A base that ends otherwise than the template.
-    let base = path("base");
-    fs::create_dir(&base).unwrap();
-    for entry in fs::read_dir(golden("tiny-llama")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), Path::new(&base).join(entry.file_name())).unwrap();
-    }
-    for file in ["config.json", "generation_config.json"] {
-        let file = Path::new(&base).join(file);
-        let said = fs::read_to_string(&file).unwrap();
-        fs::write(&file, said.replace(": 258", ": 256")).unwrap();
-    }
-    // What followed an answer would be part of its query.
-    let rows = fs::read_to_string(path("train.jsonl")).unwrap();
-    fs::write(path("train.jsonl"), rows.replace(';', "")).unwrap();
-    let (eval, db) = answered_rows(dir.path());
-    let (data, lora, preds) = (path("train.jsonl"), path("chat"), path("preds.jsonl"));
-    ok(&[
-        "sft",
-        "--base",
-        &base,
-        "--data",
-        &data,
-        "--device",
-        "cpu",
-        "--out",
-        &lora,
-        "--template",
-        "chatml",
-        "--steps",
-        "150",
-        "--lr",
-        "0.02",
-        "--eval-data",
-        &eval,
-        "--eval-db",
-        &db,
-    ]);
-    let metrics = metrics(Path::new(&lora));
-    let accuracies = metrics
-        .iter()
-        .filter_map(|m| m["execution_accuracy"].as_f64());
-    let best = accuracies.fold(0.0, f64::max);
-    assert!(best > 0.0, "no answer is right");
-    ok(&[
-        "generate", "--lora", &lora, "--device", "cpu", "--data", &eval, "--out", &preds,
-    ]);
-    let said = ok(&[
-        "eval-sql",
-        &preds,
-        "--db-dir",
-        &db,
-        "--out",
-        &path("rows.jsonl"),
-    ]);
-    assert!(
-        said.contains(&format!("execution_accuracy={best:.3}")),
-        "{best}: {said}"
-    );
 }
 
 #[test]
@@ -458,31 +362,6 @@ fn rows_of_many_formats_are_checked_one_by_one() {
         ];
         fails(&args, 1, &["bad.jsonl:4", part]);
     }
-}
-
-#[test]
-fn a_template_needs_its_tokens() {
-    let dir = workplace();
-    let folder = dir.path().join("base");
-    fs::create_dir(&folder).unwrap();
-    for entry in fs::read_dir(golden("tiny-llama")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
-    }
-    let path = folder.join("tokenizer.json");
-    let tokenizer = fs::read_to_string(&path).unwrap();
-    fs::write(&path, tokenizer.replace("<|im_start|>", "<|begin|>")).unwrap();
-    let base = text(&folder);
-    let args = [
-        "generate",
-        "--base",
-        &base,
-        "--prompt",
-        "x",
-        "--template",
-        "chatml",
-    ];
-    fails(&args, 1, &["<|im_start|>", "--template plain"]);
 }
 
 #[test]

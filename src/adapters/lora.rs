@@ -231,12 +231,14 @@ impl Delta for Adapter {
         };
         let z = ops::add_product(self.path, wx, &u, &m.b.t()?, scale)?;
         // The magnitudes' gradient is Σ dy·z / ‖·‖, and, as y = z·m/‖·‖, Σ dy·y / m: an output that stays need not be there twice.
-        // What a magnitude of zero has wiped out is not in y.
-        let whole = |gain: &Tensor| {
-            let gain = gain.to_vec1::<f32>()?;
-            Ok::<_, candle_core::Error>(gain.iter().all(|gain| gain.abs() > LEAST_GAIN))
-        };
-        if stays && self.path == Path::Fused && whole(&gain)? {
+        // What a magnitude of zero has wiped out is not in y; elsewhere than on the CPU the device would be waited for to know.
+        let in_place = stays
+            && self.path == Path::Fused
+            && gain
+                .to_vec1::<f32>()?
+                .iter()
+                .all(|gain| gain.abs() > LEAST_GAIN);
+        if in_place {
             let y = ops::scale_columns_in_place(self.path, z, &gain)?;
             return Ok((y.clone(), vec![u, y, dora.m.clone(), gain]));
         }

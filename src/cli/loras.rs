@@ -148,9 +148,8 @@ pub fn note_other_bases<'a>(adapters: impl IntoIterator<Item = &'a Path>, base: 
 
 /// The file that says with which template an adapter was trained.
 pub fn template_file(template: Template) -> (&'static str, Vec<u8>) {
-    let name = template.to_possible_value();
-    let name = name.as_ref().map_or("plain", |value| value.get_name());
-    ("config.toml", format!("template = {name:?}\n").into_bytes())
+    let said = format!("template = {:?}\n", template.name());
+    ("config.toml", said.into_bytes())
 }
 
 /// The template that the run folder of an adapter says.

@@ -17,6 +17,12 @@ pub enum Template {
 }
 
 impl Template {
+    /// What `--template` calls it.
+    pub fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or(String::new(), |value| value.get_name().to_owned())
+    }
+
     /// Lets generation end where the template's answers do; a base made for another template, or for
     /// none, has its own end alone.
     pub fn prepare(self, tokenizer: &mut Tokenizer) {

@@ -10,7 +10,6 @@ use crate::run::files::{check_writable, write_atomic};
 use crate::run::folder::{RunFolder, check_free};
 use anyhow::{Context, Result};
 use candle_core::DType;
-use clap::ValueEnum;
 use std::path::PathBuf;
 
 /// Flags of the command.
@@ -95,10 +94,9 @@ pub fn convert(args: &Args) -> Result<()> {
         None => {
             write_atomic(&args.out, &file("")?)?;
             if let Some(template) = template.filter(|template| *template != Template::Plain) {
-                let name = template.to_possible_value();
-                let name = name.as_ref().map_or("", |value| value.get_name());
                 note(format_args!(
-                    "the file does not say its template: answer with --template {name}"
+                    "the file does not say its template: answer with --template {}",
+                    template.name()
                 ));
             }
         }

@@ -200,7 +200,14 @@ impl InplaceOp2 for AddRow {
         src: &CpuStorage,
         sl: &Layout,
     ) -> Result<()> {
-        with_row(dst, dl, src, sl, |d, s| *d += s)
+        with_row(
+            dst,
+            dl,
+            src,
+            sl,
+            #[inline(always)]
+            |d, s| *d += s,
+        )
     }
 }
 
@@ -219,7 +226,14 @@ impl InplaceOp2 for ScaleColumns {
         src: &CpuStorage,
         sl: &Layout,
     ) -> Result<()> {
-        with_row(dst, dl, src, sl, |d, s| *d *= s)
+        with_row(
+            dst,
+            dl,
+            src,
+            sl,
+            #[inline(always)]
+            |d, s| *d *= s,
+        )
     }
 }
 

@@ -329,6 +329,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn the_number_of_threads_changes_no_bit() {
         let mut rng = StdRng::seed_from_u64(2);

@@ -1,0 +1,131 @@
+//! Templates as a user meets them: what an adapter was trained in, what a base must have, where an answer ends.
+
+mod common;
+
+use common::{answered_rows, fails, golden, ok, text, tiny, workplace};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// A copy of the tiny base in `dir`, with `from` as `to` in some of its files.
+fn changed_base(dir: &Path, changes: &[(&str, &str, &str)]) -> String {
+    let base = dir.join("base");
+    fs::create_dir(&base).unwrap();
+    for entry in fs::read_dir(golden("tiny-llama")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
+    }
+    for (file, from, to) in changes {
+        let said = fs::read_to_string(base.join(file)).unwrap();
+        fs::write(base.join(file), said.replace(from, to)).unwrap();
+    }
+    text(&base)
+}
+
+#[test]
+fn an_adapter_is_asked_in_the_template_it_was_trained_in() {
+    let dir = workplace();
+    let (data, base) = (text(&dir.path().join("train.jsonl")), tiny());
+    let chat = text(&dir.path().join("chat"));
+    let recipe = ["--template", "chatml", "--steps", "12", "--lr", "0.02"];
+    let args = ["sft", "--data", &data, "--base", &base, "--out", &chat];
+    ok(&[&args[..], &["--device", "cpu", "--batch", "2"], &recipe].concat());
+    let ask = |more: &[&str]| {
+        let args = [
+            "generate", "--base", &base, "--lora", &chat, "--prompt", "count 3",
+        ];
+        ok(&[&args[..], &["--max-tokens", "6"], more].concat())
+    };
+    assert_eq!(ask(&[]), ask(&["--template", "chatml"]));
+    assert_ne!(ask(&[]), ask(&["--template", "plain"]));
+    // What is made of it says so too.
+    let (composed, converted) = (dir.path().join("composed"), dir.path().join("mlx"));
+    let make = |what: &[&str], out: &Path| {
+        ok(&[
+            &["adapter"],
+            what,
+            &["--base", &base, "--device", "cpu", "--out", &text(out)],
+        ]
+        .concat());
+        fs::read_to_string(out.join("config.toml")).unwrap()
+    };
+    let said = "template = \"chatml\"\n";
+    assert_eq!(make(&["compose", "--lora", &chat], &composed), said);
+    assert_eq!(make(&["convert", &chat, "--to", "mlx"], &converted), said);
+}
+
+#[test]
+fn training_answers_as_generate_does() {
+    let dir = workplace();
+    let path = |name: &str| text(&dir.path().join(name));
+    // A base that ends otherwise than the template.
+    let changes = ["config.json", "generation_config.json"].map(|file| (file, ": 258", ": 256"));
+    let base = changed_base(dir.path(), &changes);
+    // What followed an answer would be part of its query.
+    let rows = fs::read_to_string(path("train.jsonl")).unwrap();
+    fs::write(path("train.jsonl"), rows.replace(';', "")).unwrap();
+    let (eval, db) = answered_rows(dir.path());
+    let (data, lora, preds) = (path("train.jsonl"), path("chat"), path("preds.jsonl"));
+    ok(&[
+        "sft",
+        "--base",
+        &base,
+        "--data",
+        &data,
+        "--device",
+        "cpu",
+        "--out",
+        &lora,
+        "--template",
+        "chatml",
+        "--steps",
+        "150",
+        "--lr",
+        "0.02",
+        "--eval-data",
+        &eval,
+        "--eval-db",
+        &db,
+    ]);
+    let metrics = fs::read_to_string(Path::new(&lora).join("metrics.jsonl")).unwrap();
+    let metrics = metrics
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let accuracies = metrics.filter_map(|m| m["execution_accuracy"].as_f64());
+    let best = accuracies.fold(0.0, f64::max);
+    assert!(best > 0.0, "no answer is right");
+    ok(&[
+        "generate", "--lora", &lora, "--device", "cpu", "--data", &eval, "--out", &preds,
+    ]);
+    let said = ok(&[
+        "eval-sql",
+        &preds,
+        "--db-dir",
+        &db,
+        "--out",
+        &path("rows.jsonl"),
+    ]);
+    assert!(
+        said.contains(&format!("execution_accuracy={best:.3}")),
+        "{best}: {said}"
+    );
+}
+
+#[test]
+fn a_template_needs_its_tokens() {
+    let dir = workplace();
+    let base = changed_base(
+        dir.path(),
+        &[("tokenizer.json", "<|im_start|>", "<|begin|>")],
+    );
+    let args = [
+        "generate",
+        "--base",
+        &base,
+        "--prompt",
+        "x",
+        "--template",
+        "chatml",
+    ];
+    fails(&args, 1, &["<|im_start|>", "--template plain"]);
+}
