@@ -5,6 +5,7 @@
 
 mod adamw;
 pub mod attention;
+mod dots;
 mod elementwise;
 mod loss;
 mod low_rank;

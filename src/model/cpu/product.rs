@@ -1,5 +1,6 @@
 //! Matrix products by the `gemm` crate on strided operands, in place where candle would copy.
 
+use super::dots::Dots;
 use super::elements_mut;
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp3, Layout, Result, Storage, Tensor};
@@ -240,6 +241,10 @@ pub unsafe fn product(
     b: Matrix,
     scale: f32,
 ) {
+    // SAFETY: the caller's.
+    if let Some(dots) = unsafe { Dots::of((m, n, k), dst, accumulate, a, b, scale) } {
+        return pulp::Arch::new().dispatch(dots);
+    }
     // SAFETY: the caller's.
     unsafe {
         gemm::gemm(
