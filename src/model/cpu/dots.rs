@@ -1,49 +1,27 @@
-//! Products of few rows or few columns whose operands both lie along the sum, such as x·Wᵀ of a few tokens and x·Aᵀ. `gemm` copies
-//! the long operand into the order its kernels want, which takes longer than multiplying it a few times.
+//! Products of a few rows or columns whose operands both lie along the sum, such as x·Wᵀ of a few tokens and W·Aᵀ, each element
+//! the product of two vectors.
 
 use super::product::{Destination, Matrix};
 use pulp::{Simd, WithSimd};
 
-/// Above so many rows, or columns, `gemm` is as fast (docs/LOG.md).
-const FEW: usize = 32;
-/// Sums of fewer are a few vectors, or none.
-const LEAST: usize = 128;
-
-/// `dst[i, j] = [dst +] scale · Σ_l a[i, l] · b[j, l]`, `a` with `m` and `b` with `n` rows of `k`. Each sum is in an order that
-/// depends on `k` and the processor alone.
+/// `dst[i, j] = [dst +] scale · Σ_l a[i, l] · b[j, l]`, `a` with `m` and `b` with `n` rows of `k` elements that lie side by side.
+/// Each sum is in an order that depends on `k` and the processor alone.
 pub struct Dots {
-    shape: (usize, usize, usize),
-    dst: Destination,
-    accumulate: bool,
-    a: Matrix,
-    b: Matrix,
-    scale: f32,
+    pub shape: (usize, usize, usize),
+    pub dst: Destination,
+    pub accumulate: bool,
+    pub a: Matrix,
+    pub b: Matrix,
+    pub scale: f32,
 }
 
 impl Dots {
-    /// The product `a · b`, where it is one that this is made for.
+    /// By this processor's widest vectors.
     ///
     /// # Safety
-    /// As for [`super::product`], until it has run.
-    pub unsafe fn of(
-        (m, n, k): (usize, usize, usize),
-        dst: Destination,
-        accumulate: bool,
-        a: Matrix,
-        b: Matrix,
-        scale: f32,
-    ) -> Option<Self> {
-        // One row alone is a product of a matrix and a vector, which `gemm` does as it lies.
-        let lie = a.col_stride == 1 && b.row_stride == 1;
-        let fits = lie && k >= LEAST && (2..=FEW).contains(&m.min(n));
-        fits.then(|| Self {
-            shape: (m, n, k),
-            dst,
-            accumulate,
-            a,
-            b: b.t(),
-            scale,
-        })
+    /// As for [`super::product`].
+    pub unsafe fn run(self) {
+        pulp::Arch::new().dispatch(self)
     }
 }
 
@@ -93,7 +71,7 @@ impl Dots {
         (long, i): ((Matrix, usize, usize), usize),
         (short, j): ((Matrix, usize, usize), usize),
     ) {
-        // SAFETY: the caller of `of` promised that the rows are there.
+        // SAFETY: the caller of `run` promised that the rows are there.
         let row = |side: (Matrix, usize, usize), i: usize| unsafe {
             let first = side.0.row(i.min(side.1 - 1)).data;
             S::as_simd_f32s(std::slice::from_raw_parts(first, self.shape.2))
@@ -153,11 +131,17 @@ mod tests {
             for (accumulate, wide) in [(false, true), (true, true), (false, false)] {
                 let mut found = before.clone();
                 let dst = Destination::rows(&mut found, n + 3);
-                let (x, y) = (Matrix::rows(&a, k + 2), Matrix::rows(&b, k + 1).t());
-                // SAFETY: the matrices are as large as that.
-                let dots = unsafe { Dots::of((m, n, k), dst, accumulate, x, y, 0.5) }.unwrap();
+                let dots = Dots {
+                    shape: (m, n, k),
+                    dst,
+                    accumulate,
+                    a: Matrix::rows(&a, k + 2),
+                    b: Matrix::rows(&b, k + 1),
+                    scale: 0.5,
+                };
                 match wide {
-                    true => pulp::Arch::new().dispatch(dots),
+                    // SAFETY: the matrices are as large as that.
+                    true => unsafe { dots.run() },
                     false => dots.with_simd(pulp::Scalar::new()),
                 }
                 let mut wanted = before.clone();

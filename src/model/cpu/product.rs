@@ -133,8 +133,8 @@ const COLUMNS: std::ops::RangeInclusive<usize> = 48..=528;
 const PIECES: usize = 4;
 /// What `gemm`'s kernels compute at once divides it: 6 rows on x86, 4 on ARM.
 const KERNEL_ROWS: usize = 12;
-/// Least rows of a piece: each packs its columns again.
-const ROWS: usize = 96;
+/// Least rows of a piece: each packs its columns again, and products of fewer are computed [in another way](product).
+const ROWS: usize = UNPACKED + KERNEL_ROWS;
 /// The same where `dst` has few columns, which are packed in no time.
 const NARROW_ROWS: usize = 48;
 
@@ -229,11 +229,56 @@ impl Destination {
     }
 }
 
+/// Products of no more rows or columns than that, whose operands both lie along the sum, are fastest vector by vector.
+const FEW: usize = 8;
+/// `gemm` copies the operand that has the columns of `dst` into the order of its kernels, and the other one only when these columns
+/// are more than that.
+const UNPACKED: usize = 128;
+/// Sums of fewer elements are a few vectors, or none.
+const LONG: usize = 128;
+/// Columns that [`turned`] writes at once: a cache line.
+const LINE: usize = 16;
+
 /// `dst = [dst +] scale · a · b` with `(m, n, k)` by this thread.
 ///
 /// # Safety
 /// All three matrices must lie inside live allocations, and nothing else may touch `dst`.
 pub unsafe fn product(
+    shape: (usize, usize, usize),
+    dst: Destination,
+    accumulate: bool,
+    a: Matrix,
+    b: Matrix,
+    scale: f32,
+) {
+    let (m, n, k) = shape;
+    let along = k >= LONG && a.col_stride == 1 && b.row_stride == 1;
+    // SAFETY: the caller's.
+    unsafe {
+        match m.min(n) {
+            2..=FEW if along => {
+                let b = b.t();
+                Dots {
+                    shape,
+                    dst,
+                    accumulate,
+                    a,
+                    b,
+                    scale,
+                }
+                .run()
+            }
+            2..=UNPACKED if along && m < n => turned(shape, dst, accumulate, a, b, scale),
+            _ => by_gemm(shape, dst, accumulate, a, b, scale),
+        }
+    }
+}
+
+/// The same by way of the transposed product: of a few rows `a` and a large `b` it is `a` that `gemm` copies.
+///
+/// # Safety
+/// As for [`product`].
+unsafe fn turned(
     (m, n, k): (usize, usize, usize),
     dst: Destination,
     accumulate: bool,
@@ -241,10 +286,33 @@ pub unsafe fn product(
     b: Matrix,
     scale: f32,
 ) {
+    let mut sums = vec![0f32; n * m];
+    let to = Destination::rows(&mut sums, m);
     // SAFETY: the caller's.
-    if let Some(dots) = unsafe { Dots::of((m, n, k), dst, accumulate, a, b, scale) } {
-        return pulp::Arch::new().dispatch(dots);
+    unsafe { by_gemm((n, m, k), to, false, b.t(), a.t(), scale) };
+    for (l, lines) in sums.chunks(LINE * m).enumerate() {
+        for i in 0..m {
+            // SAFETY: these columns of row i, which are the caller's.
+            let row = unsafe { dst.row(i).column(l * LINE).slice(lines.len() / m) };
+            for (dst, sums) in row.iter_mut().zip(lines.chunks_exact(m)) {
+                *dst = if accumulate { *dst + sums[i] } else { sums[i] };
+            }
+        }
     }
+}
+
+/// The same by the `gemm` crate.
+///
+/// # Safety
+/// As for [`product`].
+unsafe fn by_gemm(
+    (m, n, k): (usize, usize, usize),
+    dst: Destination,
+    accumulate: bool,
+    a: Matrix,
+    b: Matrix,
+    scale: f32,
+) {
     // SAFETY: the caller's.
     unsafe {
         gemm::gemm(
