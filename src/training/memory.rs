@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(parameters(&config), 134_515_008);
         let lora = AdapterConfig::new(8, 16.0);
         assert_eq!(adapter_parameters(&config, &lora), 2_442_240);
-        // Peaks in GB at 93 and 744 tokens a batch, as scripts/bench_peft.py measured them: up to a seventh of it is freed memory
+        // Peaks in GB at 93 and 744 tokens a batch, as scripts/bench_peft.py measured them: up to a ninth of it is freed memory
         // that the process keeps.
         let dora = AdapterConfig {
             dora: true,
@@ -152,8 +152,8 @@ mod tests {
         for (adapter, tokens, measured) in [
             (&lora, 93, 0.72),
             (&lora, 744, 1.25),
-            (&dora, 93, 0.77),
-            (&dora, 744, 1.46),
+            (&dora, 93, 0.76),
+            (&dora, 744, 1.43),
         ] {
             let pass = Pass {
                 rows: 1,
@@ -164,7 +164,7 @@ mod tests {
             };
             let bytes = 4 * parameters(&config) + training(&config, adapter, pass);
             let share = bytes as f64 / 1e9 / measured;
-            assert!((0.85..1.0).contains(&share), "{tokens} tokens: {share}");
+            assert!((0.89..1.0).contains(&share), "{tokens} tokens: {share}");
         }
     }
 }

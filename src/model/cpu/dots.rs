@@ -1,26 +1,22 @@
 //! Products of a few rows or columns whose operands both lie along the sum, such as x·Wᵀ of a few tokens and W·Aᵀ, each element
 //! the product of two vectors.
 
-use super::product::{Destination, Matrix};
+use super::product::{Matrix, Product};
 use pulp::{Simd, WithSimd};
 
-/// `dst[i, j] = [dst +] scale · Σ_l a[i, l] · b[j, l]`, `a` with `m` and `b` with `n` rows of `k` elements that lie side by side.
-/// Each sum is in an order that depends on `k` and the processor alone.
-pub struct Dots {
-    pub shape: (usize, usize, usize),
-    pub dst: Destination,
-    pub accumulate: bool,
-    pub a: Matrix,
-    pub b: Matrix,
-    pub scale: f32,
-}
+/// A product whose `a` has rows and whose `b` has columns of elements that lie side by side. Each sum is in an order that depends on
+/// its length and the processor alone.
+pub struct Dots(Product);
 
 impl Dots {
-    /// By this processor's widest vectors.
-    ///
     /// # Safety
-    /// As for [`super::product`].
-    pub unsafe fn run(self) {
+    /// As for [`super::product`], until it has run.
+    pub unsafe fn new(product: Product) -> Self {
+        Self(product)
+    }
+
+    /// By this processor's widest vectors.
+    pub fn run(self) {
         pulp::Arch::new().dispatch(self)
     }
 }
@@ -45,8 +41,8 @@ impl Dots {
     /// All of `dst`, in tiles of [`LONG`] rows of the longer operand and `SHORT` or 2 of the other, which stays in the cache.
     #[inline(always)]
     fn tiles<S: Simd, const SHORT: usize>(self, simd: S) {
-        let ((m, n, _), stride) = (self.shape, self.dst.row_stride);
-        let (long, short) = ((self.a, m, stride), (self.b, n, 1));
+        let ((m, n, _), stride) = (self.0.shape, self.0.dst.row_stride);
+        let (long, short) = ((self.0.a, m, stride), (self.0.b.t(), n, 1));
         let (long, short) = if m < n { (short, long) } else { (long, short) };
         for i in (0..long.1).step_by(LONG) {
             let mut j = 0;
@@ -71,10 +67,10 @@ impl Dots {
         (long, i): ((Matrix, usize, usize), usize),
         (short, j): ((Matrix, usize, usize), usize),
     ) {
-        // SAFETY: the caller of `run` promised that the rows are there.
+        // SAFETY: the caller of `new` promised that the rows are there.
         let row = |side: (Matrix, usize, usize), i: usize| unsafe {
             let first = side.0.row(i.min(side.1 - 1)).data;
-            S::as_simd_f32s(std::slice::from_raw_parts(first, self.shape.2))
+            S::as_simd_f32s(std::slice::from_raw_parts(first, self.0.shape.2))
         };
         let xs: [_; LONG] = std::array::from_fn(|p| row(long, i + p));
         let ys: [_; SHORT] = std::array::from_fn(|q| row(short, j + q));
@@ -91,11 +87,11 @@ impl Dots {
         for p in 0..LONG.min(long.1 - i) {
             for q in 0..SHORT.min(short.1 - j) {
                 let rest: f32 = xs[p].1.iter().zip(ys[q].1).map(|(x, y)| x * y).sum();
-                let sum = self.scale * (simd.reduce_sum_f32s(sums[p][q]) + rest);
-                let dst = self.dst.column((i + p) * long.2 + (j + q) * short.2);
+                let sum = self.0.scale * (simd.reduce_sum_f32s(sums[p][q]) + rest);
+                let dst = self.0.dst.column((i + p) * long.2 + (j + q) * short.2);
                 // SAFETY: as above, and this element is this tile's.
                 unsafe {
-                    *dst.data = match self.accumulate {
+                    *dst.data = match self.0.accumulate {
                         true => *dst.data + sum,
                         false => sum,
                     }
@@ -107,6 +103,7 @@ impl Dots {
 
 #[cfg(test)]
 mod tests {
+    use super::super::product::Destination;
     use super::*;
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
@@ -130,18 +127,18 @@ mod tests {
             let before = values(m * (n + 3));
             for (accumulate, wide) in [(false, true), (true, true), (false, false)] {
                 let mut found = before.clone();
-                let dst = Destination::rows(&mut found, n + 3);
-                let dots = Dots {
+                let product = Product {
                     shape: (m, n, k),
-                    dst,
+                    dst: Destination::rows(&mut found, n + 3),
                     accumulate,
                     a: Matrix::rows(&a, k + 2),
-                    b: Matrix::rows(&b, k + 1),
+                    b: Matrix::rows(&b, k + 1).t(),
                     scale: 0.5,
                 };
+                // SAFETY: the matrices are as large as that.
+                let dots = unsafe { Dots::new(product) };
                 match wide {
-                    // SAFETY: the matrices are as large as that.
-                    true => unsafe { dots.run() },
+                    true => dots.run(),
                     false => dots.with_simd(pulp::Scalar::new()),
                 }
                 let mut wanted = before.clone();

@@ -235,8 +235,8 @@ const FEW: usize = 8;
 /// are more than that.
 const UNPACKED: usize = 128;
 /// Sums of fewer elements are a few vectors, or none.
-const LONG: usize = 128;
-/// Columns that [`turned`] writes at once: a cache line.
+const LONG_SUM: usize = 128;
+/// Columns that [`Product::turned`] writes at once: a cache line.
 const LINE: usize = 16;
 
 /// `dst = [dst +] scale · a · b` with `(m, n, k)` by this thread.
@@ -252,90 +252,93 @@ pub unsafe fn product(
     scale: f32,
 ) {
     let (m, n, k) = shape;
-    let along = k >= LONG && a.col_stride == 1 && b.row_stride == 1;
+    let along = k >= LONG_SUM && a.col_stride == 1 && b.row_stride == 1;
+    let product = Product {
+        shape,
+        dst,
+        accumulate,
+        a,
+        b,
+        scale,
+    };
     // SAFETY: the caller's.
     unsafe {
         match m.min(n) {
-            2..=FEW if along => {
-                let b = b.t();
-                Dots {
-                    shape,
-                    dst,
-                    accumulate,
-                    a,
-                    b,
-                    scale,
+            2..=FEW if along => Dots::new(product).run(),
+            2..=UNPACKED if along && m < n => product.turned(),
+            _ => product.by_gemm(),
+        }
+    }
+}
+
+/// What [`product`] is given; its promises hold for every method.
+pub struct Product {
+    pub shape: (usize, usize, usize),
+    pub dst: Destination,
+    pub accumulate: bool,
+    pub a: Matrix,
+    pub b: Matrix,
+    pub scale: f32,
+}
+
+impl Product {
+    /// By way of the transposed product: of a few rows `a` and a large `b` it is `a` that `gemm` copies.
+    unsafe fn turned(self) {
+        let (m, n, k) = self.shape;
+        let mut sums = vec![0f32; n * m];
+        let transposed = Self {
+            shape: (n, m, k),
+            dst: Destination::rows(&mut sums, m),
+            accumulate: false,
+            a: self.b.t(),
+            b: self.a.t(),
+            scale: self.scale,
+        };
+        // SAFETY: the caller's, and the sums are as many.
+        unsafe { transposed.by_gemm() };
+        for (l, lines) in sums.chunks(LINE * m).enumerate() {
+            for i in 0..m {
+                // SAFETY: these columns of row i, which are the caller's.
+                let row = unsafe {
+                    let row = self.dst.row(i).column(l * LINE);
+                    row.slice(lines.len() / m)
+                };
+                for (dst, sums) in row.iter_mut().zip(lines.chunks_exact(m)) {
+                    let sum = sums[i];
+                    *dst = if self.accumulate { *dst + sum } else { sum };
                 }
-                .run()
-            }
-            2..=UNPACKED if along && m < n => turned(shape, dst, accumulate, a, b, scale),
-            _ => by_gemm(shape, dst, accumulate, a, b, scale),
-        }
-    }
-}
-
-/// The same by way of the transposed product: of a few rows `a` and a large `b` it is `a` that `gemm` copies.
-///
-/// # Safety
-/// As for [`product`].
-unsafe fn turned(
-    (m, n, k): (usize, usize, usize),
-    dst: Destination,
-    accumulate: bool,
-    a: Matrix,
-    b: Matrix,
-    scale: f32,
-) {
-    let mut sums = vec![0f32; n * m];
-    let to = Destination::rows(&mut sums, m);
-    // SAFETY: the caller's.
-    unsafe { by_gemm((n, m, k), to, false, b.t(), a.t(), scale) };
-    for (l, lines) in sums.chunks(LINE * m).enumerate() {
-        for i in 0..m {
-            // SAFETY: these columns of row i, which are the caller's.
-            let row = unsafe { dst.row(i).column(l * LINE).slice(lines.len() / m) };
-            for (dst, sums) in row.iter_mut().zip(lines.chunks_exact(m)) {
-                *dst = if accumulate { *dst + sums[i] } else { sums[i] };
             }
         }
     }
-}
 
-/// The same by the `gemm` crate.
-///
-/// # Safety
-/// As for [`product`].
-unsafe fn by_gemm(
-    (m, n, k): (usize, usize, usize),
-    dst: Destination,
-    accumulate: bool,
-    a: Matrix,
-    b: Matrix,
-    scale: f32,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst.data,
-            1,
-            dst.row_stride as isize,
-            accumulate,
-            a.data,
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data,
-            b.col_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        )
+    /// By the `gemm` crate.
+    unsafe fn by_gemm(self) {
+        let (m, n, k) = self.shape;
+        let (dst, a, b) = (self.dst, self.a, self.b);
+        // SAFETY: the caller's.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                dst.data,
+                1,
+                dst.row_stride as isize,
+                self.accumulate,
+                a.data,
+                a.col_stride as isize,
+                a.row_stride as isize,
+                b.data,
+                b.col_stride as isize,
+                b.row_stride as isize,
+                1.0,
+                self.scale,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            )
+        }
     }
 }
 
