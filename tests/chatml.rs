@@ -4,7 +4,7 @@
 mod common;
 
 use common::{ids, json};
-use factory::data::record::{Content, Role, Turn};
+use factory::data::record::{Content, Conversation, Role, Turn};
 use factory::data::template::{Renderer, Template};
 use factory::model::tokenizer::Tokenizer;
 use serde_json::Value;
@@ -21,17 +21,17 @@ fn tokenizer() -> Tokenizer {
     .unwrap()
 }
 
-fn turns(conversation: &Value) -> Vec<Turn> {
+fn turns(conversation: &Value) -> Conversation {
     let messages = conversation["messages"].as_array().unwrap().iter();
-    let turn = |m: &Value| Turn {
-        role: match m["role"].as_str().unwrap() {
+    let turn = |m: &Value| {
+        let role = match m["role"].as_str().unwrap() {
             "system" => Role::System,
             "user" => Role::User,
             _ => Role::Assistant,
-        },
-        content: m["content"].as_str().unwrap().to_string(),
+        };
+        Turn::new(role, m["content"].as_str().unwrap().to_string())
     };
-    messages.map(turn).collect()
+    messages.map(turn).collect::<Vec<_>>().into()
 }
 
 fn conversation(golden: &Value, name: &str) -> Value {
@@ -56,9 +56,9 @@ fn conversations_have_the_tokens_of_qwen3s_template() {
     ] {
         let c = conversation(&golden, name);
         let turns = turns(&c);
-        let asked = &turns[..turns.len() - 1];
+        let asked = turns.turns[..turns.turns.len() - 1].to_vec().into();
         assert_eq!(
-            renderer.prompt(asked).unwrap(),
+            renderer.prompt(&asked).unwrap(),
             ids(&c["prompt_ids"]),
             "{name}"
         );
@@ -88,7 +88,8 @@ fn text_that_looks_like_a_marker_stays_text() {
     // transformers lets this question end its own turn and open another.
     let c = conversation(&golden, "markers in a question");
     let turns = turns(&c);
-    let prompt = renderer.prompt(&turns[..1]).unwrap();
+    let asked = turns.turns[..1].to_vec().into();
+    let prompt = renderer.prompt(&asked).unwrap();
     let im_end = tokenizer.id("<|im_end|>").unwrap();
     let count = |ids: &[u32]| ids.iter().filter(|id| **id == im_end).count();
     assert_eq!((count(&prompt), count(&ids(&c["prompt_ids"]))), (1, 2));

@@ -6,7 +6,7 @@ use super::loras::Loras;
 use super::route::{self, RouteArgs};
 use crate::adapters::bank::{Bank, Mixture};
 use crate::data::jsonl;
-use crate::data::record::Turn;
+use crate::data::record::Conversation;
 use crate::data::template::{Renderer, Template};
 use crate::generation::engine::{Adapters, Engine};
 use crate::generation::sampler::SamplerConfig;
@@ -145,7 +145,7 @@ impl Loaded {
         &self,
         path: &Path,
         lines: &[jsonl::Line],
-        turns: &[Vec<Turn>],
+        turns: &[Conversation],
     ) -> Result<Vec<Vec<u32>>> {
         let renderer = self.renderer()?;
         let prompts = lines.iter().zip(turns).map(|(line, turns)| {
@@ -156,7 +156,7 @@ impl Loaded {
     }
 
     /// The tokens of one prompt.
-    pub fn prompt(&self, turns: &[Turn]) -> Result<Vec<u32>> {
+    pub fn prompt(&self, turns: &Conversation) -> Result<Vec<u32>> {
         self.renderer()?.prompt(turns)
     }
 

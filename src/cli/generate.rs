@@ -4,7 +4,7 @@ use super::answering::AnsweringArgs;
 use super::progress::Progress;
 use super::{UsageError, note, route, say};
 use crate::data::jsonl;
-use crate::data::record::{self, Turn};
+use crate::data::record::{self, Conversation};
 use crate::generation::engine::{Engine, Event};
 use crate::generation::sampler::SamplerConfig;
 use crate::run::files::{check_apart, check_writable, write_atomic};
@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-fn read_prompts(path: &Path) -> Result<(Vec<jsonl::Line>, Vec<Vec<Turn>>)> {
+fn read_prompts(path: &Path) -> Result<(Vec<jsonl::Line>, Vec<Conversation>)> {
     let lines = jsonl::read(path)?;
     let prompts = lines.iter().map(|line| record::prompt(path, line));
     let prompts = prompts.collect::<Result<_>>()?;

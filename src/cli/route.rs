@@ -98,8 +98,12 @@ fn fit(adapters: &[String], out: &Path) -> Result<()> {
 
 /// A row's prompt as one text.
 pub fn prompt_text(path: &Path, line: &Line) -> Result<String> {
-    let turns = record::prompt(path, line)?;
-    let texts: Vec<_> = turns.iter().map(|turn| turn.content.as_str()).collect();
+    let conversation = record::prompt(path, line)?;
+    let texts: Vec<_> = conversation
+        .turns
+        .iter()
+        .map(|turn| turn.content.as_str())
+        .collect();
     Ok(texts.join("\n"))
 }
 

@@ -14,6 +14,8 @@ pub enum Role {
     System,
     User,
     Assistant,
+    /// What a tool returned.
+    Tool,
 }
 
 impl Role {
@@ -23,6 +25,7 @@ impl Role {
             Self::System => "system",
             Self::User => "user",
             Self::Assistant => "assistant",
+            Self::Tool => "tool",
         }
     }
 }
@@ -32,13 +35,48 @@ impl Role {
 pub struct Turn {
     pub role: Role,
     pub content: String,
+    /// Whether the loss is on it: on assistant turns, unless the row says otherwise.
+    pub learned: bool,
+    /// What an assistant thought before `content`; for templates that show it.
+    pub reasoning: Option<String>,
+    /// The tools that an assistant calls, as the base's own template reads them.
+    pub tool_calls: Vec<Value>,
+}
+
+impl Turn {
+    /// A turn of text alone.
+    pub fn new(role: Role, content: String) -> Self {
+        Self {
+            role,
+            content,
+            learned: role == Role::Assistant,
+            reasoning: None,
+            tool_calls: Vec::new(),
+        }
+    }
+}
+
+/// Messages, and what an assistant may call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conversation {
+    pub turns: Vec<Turn>,
+    /// The tools on offer, as the base's own template reads them.
+    pub tools: Vec<Value>,
+}
+
+impl From<Vec<Turn>> for Conversation {
+    /// Without tools.
+    fn from(turns: Vec<Turn>) -> Self {
+        let tools = Vec::new();
+        Self { turns, tools }
+    }
 }
 
 /// What a training row holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// A conversation; its assistant turns are what is learned.
-    Turns(Vec<Turn>),
+    Turns(Conversation),
     /// Running text, all of it learned.
     Text(String),
 }
@@ -66,16 +104,17 @@ fn record(path: &Path, line: &Line) -> Result<Record> {
     let content = if let Some((given, said)) = PAIRS.into_iter().find(|(g, s)| has(g) && has(s)) {
         let turn = |role, field| {
             let content = filled(path, line, field)?.to_string();
-            Ok::<_, anyhow::Error>(Turn { role, content })
+            Ok::<_, anyhow::Error>(Turn::new(role, content))
         };
-        Content::Turns(vec![turn(Role::User, given)?, turn(Role::Assistant, said)?])
+        let turns = vec![turn(Role::User, given)?, turn(Role::Assistant, said)?];
+        Content::Turns(turns.into())
     } else if has("messages") {
         let turns = messages(path, line)?;
         ensure!(
             turns.iter().any(|t| t.role == Role::Assistant),
             "{place}: field \"messages\" has no assistant turn: nothing to learn from"
         );
-        Content::Turns(turns)
+        Content::Turns(turns.into())
     } else if has("text") {
         Content::Text(filled(path, line, "text")?.to_string())
     } else {
@@ -93,7 +132,7 @@ fn record(path: &Path, line: &Line) -> Result<Record> {
 }
 
 /// What generation answers: `prompt`, else `instruction`, else the `messages` before a last assistant turn.
-pub fn prompt(path: &Path, line: &Line) -> Result<Vec<Turn>> {
+pub fn prompt(path: &Path, line: &Line) -> Result<Conversation> {
     for field in ["prompt", "instruction"] {
         if line.optional_str(path, field)?.is_some() {
             let content = filled(path, line, field)?.to_string();
@@ -115,15 +154,12 @@ pub fn prompt(path: &Path, line: &Line) -> Result<Vec<Turn>> {
         "{}: field \"messages\" has nothing to answer",
         place()
     );
-    Ok(turns)
+    Ok(turns.into())
 }
 
 /// A conversation of one user turn.
-pub fn user(content: String) -> Vec<Turn> {
-    vec![Turn {
-        role: Role::User,
-        content,
-    }]
+pub fn user(content: String) -> Conversation {
+    vec![Turn::new(Role::User, content)].into()
 }
 
 /// A text field that must not be blank.
@@ -160,10 +196,7 @@ fn messages(path: &Path, line: &Line) -> Result<Vec<Turn>> {
             "{place}: message {i}: tool_calls is not supported"
         );
         match text("content") {
-            Some(content) if !content.trim().is_empty() => Ok(Turn {
-                role,
-                content: content.to_string(),
-            }),
+            Some(content) if !content.trim().is_empty() => Ok(Turn::new(role, content.to_string())),
             Some(_) => bail!("{place}: message {i}: content is empty"),
             None => bail!("{place}: message {i}: content must be a string"),
         }
@@ -187,10 +220,7 @@ mod tests {
     }
 
     fn turns(list: &[(Role, &str)]) -> Vec<Turn> {
-        let turn = |(role, content): &(Role, &str)| Turn {
-            role: *role,
-            content: content.to_string(),
-        };
+        let turn = |(role, content): &(Role, &str)| Turn::new(*role, content.to_string());
         list.iter().map(turn).collect()
     }
 
@@ -204,7 +234,7 @@ mod tests {
             r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}"#,
         ] {
             let r = parse(json).unwrap();
-            assert_eq!(r.content, Content::Turns(pair.clone()));
+            assert_eq!(r.content, Content::Turns(pair.clone().into()));
             assert_eq!(r.place, "t.jsonl:3");
         }
         let text = parse(r#"{"text":"once"}"#).unwrap();
@@ -245,7 +275,7 @@ mod tests {
         let json = r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"q"},
             {"role":"assistant","content":"a"}]}"#;
         let got = prompt(Path::new("t.jsonl"), &line(json)).unwrap();
-        assert_eq!(got, turns(&[(Role::System, "s"), (Role::User, "q")]));
+        assert_eq!(got, turns(&[(Role::System, "s"), (Role::User, "q")]).into());
         let missing = prompt(Path::new("t.jsonl"), &line(r#"{"text":"x"}"#)).unwrap_err();
         assert!(missing.to_string().contains("t.jsonl:3: field \"prompt\""));
     }

@@ -1,6 +1,6 @@
 //! Templates: conversations to tokens, each marked as given or learned.
 
-use super::record::{Content, Role, Turn};
+use super::record::{Content, Conversation, Role};
 use crate::model::tokenizer::Tokenizer;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -89,7 +89,7 @@ impl<'a> Renderer<'a> {
                 pieces.push(true, self.tokenizer.encode(text)?);
                 pieces.push(true, vec![self.tokenizer.eos()]);
             }
-            Content::Turns(turns) => self.turns(turns, &mut pieces)?,
+            Content::Turns(conversation) => self.turns(conversation, &mut pieces)?,
         }
         // What follows the last answer teaches nothing.
         if pieces.0.last().is_some_and(|p| !p.learned) {
@@ -98,17 +98,18 @@ impl<'a> Renderer<'a> {
         Ok(pieces.0)
     }
 
-    /// The tokens before the answer to `turns`.
-    pub fn prompt(&self, turns: &[Turn]) -> Result<Vec<u32>> {
+    /// The tokens before the answer to `conversation`.
+    pub fn prompt(&self, conversation: &Conversation) -> Result<Vec<u32>> {
         let mut pieces = Pieces::default();
-        self.turns(turns, &mut pieces)?;
+        self.turns(conversation, &mut pieces)?;
         if let Some(m) = &self.chatml {
             self.opening(m, true, &mut pieces)?;
         }
         Ok(pieces.0.into_iter().flat_map(|p| p.tokens).collect())
     }
 
-    fn turns(&self, turns: &[Turn], pieces: &mut Pieces) -> Result<()> {
+    fn turns(&self, conversation: &Conversation, pieces: &mut Pieces) -> Result<()> {
+        let turns = &conversation.turns;
         // Qwen3's template drops the think block of answers that a later question follows.
         let last_question = turns.iter().rposition(|t| t.role == Role::User);
         for (i, turn) in turns.iter().enumerate() {
