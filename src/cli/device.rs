@@ -105,6 +105,7 @@ fn metal() -> candle_core::Result<Device> {
 /// Limits on a Metal device's memory.
 #[cfg(feature = "metal")]
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = super::heading::MEMORY)]
 pub struct MemoryArgs {
     /// Most unused Metal memory kept for reuse, in GB [default: no limit]; beyond it the device
     /// finishes its work between two blocks and gives it back.

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod answering;
+mod completions;
 mod config_file;
 mod data;
 mod device;
@@ -11,6 +12,7 @@ mod eval_compare;
 mod eval_sql;
 mod generate;
 mod loras;
+mod man;
 mod model;
 mod one_line;
 mod progress;
@@ -49,6 +51,8 @@ enum Command {
     Adapter(adapter::Args),
     Model(model::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[command(name = sql_worker::NAME, hide = true)]
     SqlWorker,
 }
@@ -86,8 +90,20 @@ impl Command {
             Command::Adapter(args) => adapter::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
         }
     }
+}
+
+/// The groups of a command's flags in its help, behind those that everybody needs.
+mod heading {
+    pub const DATA: &str = "Data";
+    pub const ADAPTER: &str = "Adapter";
+    pub const SCHEDULE: &str = "Schedule";
+    pub const MEMORY: &str = "Memory";
+    pub const EVALUATION: &str = "Evaluation";
+    pub const OUTPUT: &str = "Output";
 }
 
 /// Prints a line of the command's result. A reader that went away is an error, not a panic.

@@ -4,7 +4,7 @@ use crate::adapters::config::{AdapterConfig, MAX_ALPHA, MAX_RANK};
 use crate::adapters::pattern::Patterns;
 use crate::adapters::stored;
 use crate::cli::device::{DTypeArg, DeviceArg};
-use crate::cli::{UsageError, loras};
+use crate::cli::{UsageError, heading, loras};
 use crate::data::template::Template;
 use crate::model::linear::Projection;
 use crate::training::config::{Length, OnLong, Recompute, Schedule, TrainConfig};
@@ -23,25 +23,12 @@ pub struct Args {
     /// Training rows (JSONL): {instruction, response}, {prompt, completion}, {messages} or {text}.
     #[arg(long, required_unless_present_any = ["config", "resume"])]
     data: Option<PathBuf>,
-    /// Go on with the interrupted run that was to become this folder, with its settings, as if it had never stopped.
-    #[arg(long, value_name = "OUT", conflicts_with_all = ["config", "out", "inspect_batch"])]
-    pub resume: Option<PathBuf>,
-    /// Settings (TOML) by the names of these flags; a value given here wins over the file's, and a switch
-    /// that the file turns on stays on.
-    #[arg(long)]
-    config: Option<PathBuf>,
     /// Base model: a folder of safetensors, a .gguf file, or a hub id [default: that of --init, else Qwen/Qwen3-0.6B].
     #[arg(long)]
     base: Option<String>,
     /// Folder the adapter is written to [default: runs/<date>-sft-<data name>].
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// How rows become text; chatml is Qwen3's own template with thinking off [default: as --init was trained here, else plain].
-    #[arg(long, value_enum)]
-    template: Option<Template>,
-    /// Adapter folder to go on from instead of a fresh adapter; its settings stay.
-    #[arg(long, conflicts_with_all = ["rank", "alpha", "dora", "rslora", "dropout", "target_modules", "rank_pattern", "alpha_pattern"])]
-    pub init: Option<PathBuf>,
     /// Rank of the adapter.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=MAX_RANK))]
     rank: u64,
@@ -51,114 +38,127 @@ pub struct Args {
     /// Weight-decomposed adaptation (DoRA): learn each output's magnitude apart.
     #[arg(long)]
     dora: bool,
-    /// Scale by alpha/√rank (rsLoRA).
-    #[arg(long)]
-    rslora: bool,
-    /// Share of a module's inputs that the adapter does not see in training.
-    #[arg(long, default_value_t = 0.0)]
-    dropout: f64,
-    /// Projections to adapt, by comma: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj [default: all].
-    #[arg(long, value_delimiter = ',', value_parser = projection)]
-    target_modules: Vec<Projection>,
-    /// Another rank for some modules: MODULE=RANK, as q_proj=4 or layers.3.mlp.up_proj=16 (repeatable; the first match counts).
-    #[arg(long, value_name = "MODULE=RANK")]
-    rank_pattern: Vec<String>,
-    /// Another alpha for some modules: MODULE=ALPHA (repeatable).
-    #[arg(long, value_name = "MODULE=ALPHA")]
-    alpha_pattern: Vec<String>,
-    /// Optimizer steps.
-    #[arg(long, conflicts_with = "epochs")]
-    steps: Option<usize>,
     /// Passes over the data [default: 3].
     #[arg(long)]
     epochs: Option<f64>,
     /// Rows a forward pass.
     #[arg(long, default_value_t = TrainConfig::default().batch)]
     batch: usize,
-    /// Forward passes an optimizer step.
-    #[arg(long, default_value_t = TrainConfig::default().grad_accum)]
-    grad_accum: usize,
     /// Highest learning rate.
     #[arg(long, default_value_t = TrainConfig::default().lr)]
     lr: f64,
-    /// How the learning rate falls after warm-up.
-    #[arg(long, value_enum, default_value_t = TrainConfig::default().schedule)]
-    schedule: Schedule,
-    /// Share of the steps over which the learning rate rises.
-    #[arg(long, default_value_t = TrainConfig::default().warmup)]
-    warmup: f64,
-    /// AdamW's weight decay.
-    #[arg(long, default_value_t = TrainConfig::default().weight_decay)]
-    weight_decay: f64,
-    /// Largest gradient norm; 0 switches clipping off.
-    #[arg(long, default_value_t = TrainConfig::default().clip)]
-    clip: f64,
     /// Longest row in tokens.
     #[arg(long, default_value_t = TrainConfig::default().max_seq)]
     max_seq: usize,
-    /// What to do with a longer row; an answer is never cut.
-    #[arg(long, value_enum, default_value_t = TrainConfig::default().on_long)]
-    on_long: OnLong,
-    /// Share of the time to work; the device rests after each step, so that a laptop stays cool.
-    #[arg(long, default_value_t = TrainConfig::default().throttle)]
-    throttle: f64,
-    /// Take rows in the file's order, epoch after epoch, instead of shuffling them.
-    #[arg(long)]
-    no_shuffle: bool,
-    /// Form batches of rows that begin alike, so that more of them share a prefix.
-    #[arg(long, conflicts_with = "no_shuffle")]
-    group_prefix: bool,
-    /// Compute every row whole instead of computing once what rows of a batch begin with.
-    #[arg(long)]
-    no_share_prefix: bool,
-    /// Compute activations again in backward instead of keeping them: less memory, a third more products, the same adapter.
-    #[arg(long, value_enum, default_value_t = TrainConfig::default().recompute)]
-    recompute: Recompute,
-    /// Rows whose loss is measured during training (JSONL).
-    #[arg(long)]
-    pub val_data: Option<PathBuf>,
-    /// Steps between measurements of the validation loss [default: a tenth of the run].
-    #[arg(long, requires = "val_data")]
-    val_every: Option<usize>,
-    /// Rows that the adapter answers during training (JSONL with gold_sql and db); the one with the best execution accuracy is kept.
-    #[arg(long, requires = "eval_db")]
-    pub eval_data: Option<PathBuf>,
-    /// Folder of the databases of --eval-data.
-    #[arg(long, requires = "eval_data")]
-    pub eval_db: Option<PathBuf>,
-    /// Steps between answering --eval-data; the last step's adapter always does.
-    #[arg(long, requires = "eval_data", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    pub eval_every: u64,
-    /// Stop after so many evaluations without a better one.
-    #[arg(long, requires = "eval_data", value_parser = clap::value_parser!(u64).range(1..))]
-    pub patience: Option<u64>,
-    /// Also save the adapter every so many steps, as checkpoint-<step> in the run's folder.
-    #[arg(long)]
-    save_every: Option<usize>,
-    /// Also write the metrics as a TensorBoard event file into the run's folder.
-    #[arg(long)]
-    pub tensorboard: bool,
-    /// Steps between states that --resume goes on from [default: one a minute].
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub checkpoint_every: Option<u64>,
+    /// How rows become text; chatml is Qwen3's own template with thinking off [default: as --init was trained here, else plain].
+    #[arg(long, value_enum)]
+    template: Option<Template>,
     /// Seed of the adapter's start, the order of rows and dropout.
     #[arg(long, default_value_t = TrainConfig::default().seed, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
-    /// Print the first N batches as the trainer sees them, and stop.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub inspect_batch: Option<u64>,
-    /// Print how much memory and time the run will need, and stop; a few of its steps are run for that.
-    #[arg(long, conflicts_with_all = ["resume", "inspect_batch"])]
-    pub dry_run: bool,
     /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     pub device: DeviceArg,
+    /// What to do with a longer row; an answer is never cut.
+    #[arg(help_heading = heading::DATA, long, value_enum, default_value_t = TrainConfig::default().on_long)]
+    on_long: OnLong,
+    /// Take rows in the file's order, epoch after epoch, instead of shuffling them.
+    #[arg(help_heading = heading::DATA, long)]
+    no_shuffle: bool,
+    /// Form batches of rows that begin alike, so that more of them share a prefix.
+    #[arg(help_heading = heading::DATA, long, conflicts_with = "no_shuffle")]
+    group_prefix: bool,
+    /// Compute every row whole instead of computing once what rows of a batch begin with.
+    #[arg(help_heading = heading::DATA, long)]
+    no_share_prefix: bool,
+    /// Adapter folder to go on from instead of a fresh adapter; its settings stay.
+    #[arg(help_heading = heading::ADAPTER, long, conflicts_with_all = ["rank", "alpha", "dora", "rslora", "dropout", "target_modules", "rank_pattern", "alpha_pattern"])]
+    pub init: Option<PathBuf>,
+    /// Scale by alpha/√rank (rsLoRA).
+    #[arg(help_heading = heading::ADAPTER, long)]
+    rslora: bool,
+    /// Share of a module's inputs that the adapter does not see in training.
+    #[arg(help_heading = heading::ADAPTER, long, default_value_t = 0.0)]
+    dropout: f64,
+    /// Projections to adapt, by comma: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj [default: all].
+    #[arg(help_heading = heading::ADAPTER, long, value_delimiter = ',', value_parser = projection)]
+    target_modules: Vec<Projection>,
+    /// Another rank for some modules: MODULE=RANK, as q_proj=4 or layers.3.mlp.up_proj=16 (repeatable; the first match counts).
+    #[arg(help_heading = heading::ADAPTER, long, value_name = "MODULE=RANK")]
+    rank_pattern: Vec<String>,
+    /// Another alpha for some modules: MODULE=ALPHA (repeatable).
+    #[arg(help_heading = heading::ADAPTER, long, value_name = "MODULE=ALPHA")]
+    alpha_pattern: Vec<String>,
+    /// Optimizer steps.
+    #[arg(help_heading = heading::SCHEDULE, long, conflicts_with = "epochs")]
+    steps: Option<usize>,
+    /// Forward passes an optimizer step.
+    #[arg(help_heading = heading::SCHEDULE, long, default_value_t = TrainConfig::default().grad_accum)]
+    grad_accum: usize,
+    /// How the learning rate falls after warm-up.
+    #[arg(help_heading = heading::SCHEDULE, long, value_enum, default_value_t = TrainConfig::default().schedule)]
+    schedule: Schedule,
+    /// Share of the steps over which the learning rate rises.
+    #[arg(help_heading = heading::SCHEDULE, long, default_value_t = TrainConfig::default().warmup)]
+    warmup: f64,
+    /// AdamW's weight decay.
+    #[arg(help_heading = heading::SCHEDULE, long, default_value_t = TrainConfig::default().weight_decay)]
+    weight_decay: f64,
+    /// Largest gradient norm; 0 switches clipping off.
+    #[arg(help_heading = heading::SCHEDULE, long, default_value_t = TrainConfig::default().clip)]
+    clip: f64,
+    /// Share of the time to work; the device rests after each step, so that a laptop stays cool.
+    #[arg(help_heading = heading::SCHEDULE, long, default_value_t = TrainConfig::default().throttle)]
+    throttle: f64,
+    /// Compute activations again in backward instead of keeping them: less memory, a third more products, the same adapter.
+    #[arg(help_heading = heading::MEMORY, long, value_enum, default_value_t = TrainConfig::default().recompute)]
+    recompute: Recompute,
     /// Type of the base's weights and activations; adapters, softmax and loss are f32.
-    #[arg(long, value_enum, default_value_t = DTypeArg::Auto)]
+    #[arg(help_heading = heading::MEMORY, long, value_enum, default_value_t = DTypeArg::Auto)]
     pub dtype: DTypeArg,
     #[cfg(feature = "metal")]
     #[command(flatten)]
     pub memory: crate::cli::device::MemoryArgs,
+    /// Rows whose loss is measured during training (JSONL).
+    #[arg(help_heading = heading::EVALUATION, long)]
+    pub val_data: Option<PathBuf>,
+    /// Steps between measurements of the validation loss [default: a tenth of the run].
+    #[arg(help_heading = heading::EVALUATION, long, requires = "val_data")]
+    val_every: Option<usize>,
+    /// Rows that the adapter answers during training (JSONL with gold_sql and db); the one with the best execution accuracy is kept.
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_db")]
+    pub eval_data: Option<PathBuf>,
+    /// Folder of the databases of --eval-data.
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data")]
+    pub eval_db: Option<PathBuf>,
+    /// Steps between answering --eval-data; the last step's adapter always does.
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    pub eval_every: u64,
+    /// Stop after so many evaluations without a better one.
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", value_parser = clap::value_parser!(u64).range(1..))]
+    pub patience: Option<u64>,
+    /// Settings (TOML) by the names of these flags; a value given here wins over the file's, and a switch
+    /// that the file turns on stays on.
+    #[arg(help_heading = heading::OUTPUT, long)]
+    config: Option<PathBuf>,
+    /// Go on with the interrupted run that was to become this folder, with its settings, as if it had never stopped.
+    #[arg(help_heading = heading::OUTPUT, long, value_name = "OUT", conflicts_with_all = ["config", "out", "inspect_batch"])]
+    pub resume: Option<PathBuf>,
+    /// Print how much memory and time the run will need, and stop; a few of its steps are run for that.
+    #[arg(help_heading = heading::OUTPUT, long, conflicts_with_all = ["resume", "inspect_batch"])]
+    pub dry_run: bool,
+    /// Print the first N batches as the trainer sees them, and stop.
+    #[arg(help_heading = heading::OUTPUT, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub inspect_batch: Option<u64>,
+    /// Also save the adapter every so many steps, as checkpoint-<step> in the run's folder.
+    #[arg(help_heading = heading::OUTPUT, long)]
+    save_every: Option<usize>,
+    /// Steps between states that --resume goes on from [default: one a minute].
+    #[arg(help_heading = heading::OUTPUT, long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_every: Option<u64>,
+    /// Also write the metrics as a TensorBoard event file into the run's folder.
+    #[arg(help_heading = heading::OUTPUT, long)]
+    pub tensorboard: bool,
 }
 
 fn projection(name: &str) -> Result<Projection, String> {
