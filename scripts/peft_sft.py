@@ -118,9 +118,11 @@ def pad(batch, filler):
 
 
 def rate(step, steps):
-    """The learning rate's factor: 3% linear warm-up (at least one step), times a cosine down to zero."""
+    """The learning rate's factor: a linear warm-up of 3% (at least one step) that ends at 1, then a cosine down to zero."""
     warmup = max(1, int(0.03 * steps))
-    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup + 1) / (steps - warmup + 1)))
 
 
 if __name__ == "__main__":
