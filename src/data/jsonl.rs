@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 /// Longest line read, in bytes: a file without line ends must not fill the memory.
@@ -154,11 +154,20 @@ fn skip_line(reader: &mut impl BufRead) -> Result<bool> {
 /// Serialises rows, one JSON object a line, each ended by a line feed.
 pub fn to_bytes<'a, T: Serialize + 'a>(rows: impl IntoIterator<Item = &'a T>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut bytes, row)?;
-        bytes.push(b'\n');
-    }
+    write(&mut bytes, rows)?;
     Ok(bytes)
+}
+
+/// The same, written as they come.
+pub fn write<'a, T: Serialize + 'a>(
+    mut to: impl Write,
+    rows: impl IntoIterator<Item = &'a T>,
+) -> Result<()> {
+    for row in rows {
+        serde_json::to_writer(&mut to, row)?;
+        to.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 /// The object on one line, or `None` for a blank line.
@@ -184,9 +193,26 @@ fn parse(bytes: &[u8], number: usize, longest: u64) -> Result<Option<Map<String,
             let message = error.to_string();
             // Serde's own place says "line 1", which is wrong in a file of many lines.
             let reason = message.split(" at line ").next().unwrap_or(&message);
+            if let Some(word) = no_json(text, column) {
+                bail!(
+                    "not JSON: {word} at column {column} is no value of JSON; write null, or leave the field out"
+                )
+            }
             bail!("not JSON: {reason} at column {column}; every line must be one JSON object")
         }
     }
+}
+
+/// Python's name of a value that JSON does not have, where the error is at it.
+fn no_json(text: &str, column: usize) -> Option<&'static str> {
+    // The error is at the first letter or at the first that no word of JSON has there.
+    let around = text.get(column.saturating_sub(3)..)?;
+    ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| {
+        around
+            .get(..word.len() + 3)
+            .unwrap_or(around)
+            .contains(word)
+    })
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -51,6 +51,7 @@ pub fn audit(texts: &Texts, modes: &[&'static dyn Mode], session: &mut Session) 
         ..*texts
     };
     for mode in modes {
+        session.begin_mode();
         let verdict = mode.score(&as_prediction, session);
         if verdict.passed.contains(&false) {
             let detail = format!("does not match itself under mode {}", mode.name());

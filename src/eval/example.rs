@@ -2,7 +2,7 @@
 
 use super::modes::Mode;
 use crate::data::jsonl::{self, Line};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,11 +37,6 @@ impl Example {
         self.fields.get(field).and_then(Value::as_str)
     }
 
-    /// Whether the row has every field that `mode` needs.
-    pub fn suits(&self, mode: &dyn Mode) -> bool {
-        self.missing(mode).next().is_none()
-    }
-
     fn missing(&self, mode: &dyn Mode) -> impl Iterator<Item = &'static str> {
         let fields = mode.fields().iter().copied();
         fields.filter(|field| self.text(field).is_none())
@@ -57,52 +52,67 @@ impl Example {
     }
 }
 
+/// What becomes of a row without an answer in `predicted_sql`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// It cannot be scored.
+    Needed,
+    /// It fails.
+    Missed,
+    /// Nothing: only reference queries are of interest.
+    Ignored,
+}
+
+/// Why a row cannot be scored.
+pub struct Fault {
+    /// In a few words, to be counted by.
+    pub reason: &'static str,
+    /// With `file:line`.
+    pub error: anyhow::Error,
+}
+
 /// A predictions file.
 pub struct Reading {
     pub examples: Vec<Example>,
-    /// What is wrong with the rows that no mode can score, each message with `file:line`.
-    pub faults: Vec<anyhow::Error>,
+    /// What is wrong with the rows that no mode can score.
+    pub faults: Vec<Fault>,
     /// Of the whole file, in hexadecimal.
     pub sha256: String,
 }
 
-/// Reads a predictions file.
-///
-/// Where only reference queries are of interest (`golds_only`), a row needs no prediction. Rows that `keep` refuses are passed
-/// over. Errors where the file cannot be read or has no rows at all.
+/// Reads a predictions file. Rows that `keep` refuses are passed over. Errors where the file cannot be read or has no rows at
+/// all.
 pub fn read(
     path: &Path,
     modes: &[&dyn Mode],
-    golds_only: bool,
+    answers: Answers,
     keep: impl Fn(&Map<String, Value>) -> bool,
 ) -> Result<Reading> {
     let (mut examples, mut faults) = (Vec::new(), Vec::new());
     let mut lines_of_ids = BTreeMap::new();
     let mut index = 0;
     let sha256 = jsonl::for_each(path, |number, line| {
+        let this = index;
+        index += 1;
         if line.as_ref().is_ok_and(|line| !keep(&line.fields)) {
-            index += 1;
             return Ok(());
         }
-        let line = line.map(|mut line| {
-            if golds_only {
-                line.fields.insert("predicted_sql".to_owned(), "".into());
-            }
-            line
-        });
-        let example = line.and_then(|line| check(index, line, path, modes));
-        index += 1;
+        let line = line.map_err(|error| fault("not a JSON object", error));
+        let example = line.and_then(|line| check(this, line, path, modes, answers));
         let example = example.and_then(|example| {
             let Some(id) = example.text("id") else {
                 return Ok(example);
             };
-            if let Some(first) = lines_of_ids.insert(id.to_owned(), number) {
-                bail!(
-                    "{}:{number}: id {id:?} is that of line {first} too: give every row its own",
-                    path.display()
-                );
+            match lines_of_ids.insert(id.to_owned(), number) {
+                None => Ok(example),
+                Some(first) => Err(fault(
+                    "an id that another row has",
+                    anyhow!(
+                        "{}:{number}: id {id:?} is that of line {first} too: give every row its own",
+                        path.display()
+                    ),
+                )),
             }
-            Ok(example)
         });
         match example {
             Ok(example) => examples.push(example),
@@ -117,7 +127,20 @@ pub fn read(
     })
 }
 
-fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Result<Example> {
+fn fault(reason: &'static str, error: anyhow::Error) -> Fault {
+    Fault { reason, error }
+}
+
+fn check(
+    index: usize,
+    mut line: Line,
+    path: &Path,
+    modes: &[&dyn Mode],
+    answers: Answers,
+) -> Result<Example, Fault> {
+    if answers == Answers::Ignored {
+        line.fields.insert("predicted_sql".to_owned(), "".into());
+    }
     // Many data sets number their rows.
     if let Some(id @ Value::Number(_)) = line.fields.get("id") {
         let text = id.to_string();
@@ -136,23 +159,38 @@ fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Resu
         .map(str::to_owned);
     for field in TEXT_FIELDS {
         let read = line.optional_str(path, field).map(drop);
-        read.with_context(|| format!("row {}", id.as_deref().unwrap_or("without id")))?;
+        read.with_context(|| format!("row {}", id.as_deref().unwrap_or("without id")))
+            .map_err(|error| fault("a field that is no text", error))?;
+    }
+    if answers != Answers::Ignored {
+        // A data set may carry much more, which would only fill the memory.
+        line.fields
+            .retain(|field, _| TEXT_FIELDS.contains(&field.as_str()));
     }
     let example = Example {
         index,
         line: line.number,
         fields: line.fields,
     };
-    if modes.iter().any(|mode| example.suits(*mode)) {
-        return Ok(example);
-    }
+    let lacks = |mode: &dyn Mode| {
+        let needed = |field: &&str| answers == Answers::Needed || *field != "predicted_sql";
+        example.missing(mode).filter(needed).collect::<Vec<_>>()
+    };
     let lacks: Vec<_> = modes
         .iter()
-        .flat_map(|mode| {
-            let name = mode.name();
-            let missing = example.missing(*mode);
-            missing.map(move |field| format!("field \"{field}\" is missing (mode {name})"))
-        })
+        .map(|mode| (mode.name(), lacks(*mode)))
         .collect();
-    Err(anyhow::Error::msg(lacks.join("; "))).with_context(|| example.place(path))
+    if lacks.iter().any(|(_, fields)| fields.is_empty()) {
+        return Ok(example);
+    }
+    let how = |field: &str| match example.fields.get(field) {
+        Some(_) => "null",
+        None => "missing",
+    };
+    let lacks = lacks.iter().flat_map(|(mode, fields)| {
+        let say = move |field: &&str| format!("field \"{field}\" is {} (mode {mode})", how(field));
+        fields.iter().map(say)
+    });
+    let error = Error::msg(lacks.collect::<Vec<_>>().join("; ")).context(example.place(path));
+    Err(fault("a field that is missing", error))
 }

@@ -1,15 +1,17 @@
 //! Gates: a set of rows, a metric, and the least that a model must reach on it.
 
-use super::example::{self, Example, Reading};
+use super::example::{self, Answers, Example, Reading};
 use super::golds::Golds;
 use super::modes::{self, Mode};
 use super::pool::Pool;
 use super::score::ScoredRow;
 use super::session::Options;
+use super::shown::most_bytes;
 use super::stats::{Share, share};
 use super::worker::{Reply, Setup};
 use crate::data::jsonl::Line;
 use crate::run::files::folder_of;
+use crate::sql::database::Now;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -147,14 +149,14 @@ fn open(spec: GateSpec, folder: &Path, command: &[PathBuf], timeout: Duration) -
     };
     let Reading {
         examples, faults, ..
-    } = example::read(&data, &[mode], true, keep)?;
+    } = example::read(&data, &[mode], Answers::Ignored, keep)?;
     ensure!(
         !(examples.is_empty() && faults.is_empty()),
         "{}: no row is as `where` wants",
         data.display()
     );
     if let Some(fault) = faults.into_iter().next() {
-        return Err(fault);
+        return Err(fault.error);
     }
     let setup = Setup {
         db_dir: match &spec.db_dir {
@@ -165,6 +167,8 @@ fn open(spec: GateSpec, folder: &Path, command: &[PathBuf], timeout: Duration) -
         options: Options {
             timeout,
             keep_distinct: false,
+            now: Now::current(),
+            shown: most_bytes(examples.len()),
         },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -204,7 +208,7 @@ impl Gate {
         }
         let jobs = answers
             .iter()
-            .map(|&(row, _)| self.golds.score(&self.examples[row], row, false));
+            .map(|&(row, _)| self.golds.score(&self.examples[row], row, None));
         let mut scored = vec![None; answers.len()];
         let examples = &self.examples;
         self.pool.run(jobs.collect(), |place, reply, elapsed| {

@@ -72,10 +72,11 @@ impl Golds {
         Ok(rows.collect())
     }
 
-    /// The job that scores a row, whose reference query is known to work unless `broken`.
-    pub fn score(&self, example: &Example, row: usize, broken: bool) -> (usize, Job) {
+    /// The job that scores a row, whose reference query was `broken` when it was checked.
+    pub fn score(&self, example: &Example, row: usize, broken: Option<&SqlError>) -> (usize, Job) {
         let mut job = Job::of(example, Task::Score);
-        if !broken {
+        // Broken in another way it may be so for one mode alone.
+        if !matches!(broken, Some(SqlError::Timeout(_))) {
             job.patience = PATIENCE;
         }
         (self.home[row], job)

@@ -15,9 +15,11 @@ pub mod process;
 pub mod review;
 pub mod score;
 pub mod session;
+pub mod shown;
 pub mod slices;
 pub mod stats;
 pub mod summary;
 #[cfg(test)]
 mod testing;
+pub mod watch;
 pub mod worker;

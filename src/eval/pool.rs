@@ -1,27 +1,27 @@
-//! Scoring processes, one a core: each row within its deadline, a stuck or crashed process replaced, no other row touched.
+//! Scoring processes, one a core: a stuck, crashed or killed process is replaced, and no other row is touched.
+//!
+//! There is no clock here. A process ends itself when a query is late ([`super::watch`]) and its exit code says so; one that
+//! ends in any other way may have been killed from outside, and its job is tried once more before anything is blamed. So it
+//! makes no difference when this process, a scoring process or the machine stops for a while.
 
 use super::modes::{self, Mode};
 use super::process::Process;
-use super::session::{Event, Query, Side};
+use super::session::{Query, Side};
+use super::watch::{LATE, LATE_QUERY};
 use super::worker::{Job, Message, Reply, Setup};
 use crate::sql::execute::SqlError;
 use anyhow::{Result, bail};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a worker may be late by before it is killed: it ends most queries itself.
-const GRACE: Duration = Duration::from_millis(250);
-/// How long anything but a query may take: opening a database (building one from a script has a shorter deadline of its own),
-/// comparing results.
-const BETWEEN: Duration = Duration::from_secs(90);
-/// How often a row may cost a worker its life without a query to blame; then the row is given up.
-const MAX_UNEXPLAINED: usize = 2;
 /// Jobs that a worker has been told: the one that it does and the next.
 const AHEAD: usize = 2;
+/// Answers that wait to be taken: a slow disk must not let them pile up.
+const WAITING: usize = 64;
 
 /// The workers.
 pub struct Pool {
@@ -56,7 +56,7 @@ impl Pool {
         }
         let queues = Mutex::new(queues);
         thread::scope(|scope| {
-            let (send, answers) = mpsc::channel();
+            let (send, answers) = mpsc::sync_channel(WAITING);
             for (me, worker) in self.workers.iter_mut().enumerate() {
                 let (send, queues) = (send.clone(), &queues);
                 scope.spawn(move || {
@@ -103,8 +103,10 @@ struct Worker {
 /// How waiting for an answer ended.
 enum End {
     Done(Reply),
-    /// The process is gone, maybe because of a query.
-    Lost(Option<Query>, SqlError),
+    /// The process ended, in the middle of this query if there is one.
+    Late(Option<Query>),
+    /// The process ended for another reason: a crash, or somebody killed it.
+    Lost(Option<Query>),
 }
 
 impl Worker {
@@ -116,7 +118,7 @@ impl Worker {
     ) -> Result<()> {
         let mut told: VecDeque<(usize, Job)> = VecDeque::new();
         let mut start = Instant::now();
-        let mut unexplained = 0;
+        let mut lost_before = false;
         loop {
             while told.len() < AHEAD {
                 let Some((place, job)) = next() else { break };
@@ -126,35 +128,63 @@ impl Worker {
             let Some((place, job)) = told.front_mut() else {
                 return Ok(());
             };
-            let end = match self.wait(job.patience)? {
-                End::Lost(None, error) if unexplained == MAX_UNEXPLAINED => {
-                    self.process = None;
-                    End::Done(job.given_up(&self.modes, error))
+            let reply = match self.wait()? {
+                End::Done(reply) => Some(reply),
+                // An outsider's doing, until it happens again.
+                End::Lost(_) if !lost_before => {
+                    lost_before = true;
+                    None
                 }
-                end => end,
+                End::Lost(query) => {
+                    lost_before = false;
+                    let reason = "its process ended".to_owned();
+                    self.blame(job, query, SqlError::ResourceLimit(reason))
+                }
+                End::Late(query) => {
+                    let error = match &query {
+                        Some(query) => self.late(query, job.patience),
+                        None => SqlError::ResourceLimit("scoring it takes too long".to_owned()),
+                    };
+                    self.blame(job, query, error)
+                }
             };
-            match end {
-                End::Done(reply) => {
-                    let go_on = answer((*place, reply, start.elapsed()));
-                    told.pop_front();
-                    (start, unexplained) = (Instant::now(), 0);
-                    if !go_on {
-                        // What else it was told must not answer the next run.
-                        self.process = None;
-                        return Ok(());
-                    }
-                    if self.process.is_some() {
-                        continue;
-                    }
+            if let Some(reply) = reply {
+                let go_on = answer((*place, reply, start.elapsed()));
+                told.pop_front();
+                (start, lost_before) = (Instant::now(), false);
+                if !go_on {
+                    // What else it was told must not answer the next run.
+                    self.process = None;
+                    return Ok(());
                 }
-                End::Lost(Some(query), error) => job.known.push((query, error)),
-                End::Lost(None, _) => unexplained += 1,
             }
-            self.process = None;
-            for (_, job) in &told {
-                self.tell(job)?;
+            if self.process.is_none() {
+                for (_, job) in &told {
+                    self.tell(job)?;
+                }
             }
         }
+    }
+
+    /// Notes what a query did to its process; without a query, the answer to a job that no process survives.
+    fn blame(&self, job: &mut Job, query: Option<Query>, error: SqlError) -> Option<Reply> {
+        match query {
+            Some(query) => {
+                job.known.push((query, error));
+                None
+            }
+            None => Some(job.given_up(&self.modes, error)),
+        }
+    }
+
+    /// What a query that was stopped from outside of SQLite did.
+    fn late(&self, query: &Query, patience: u32) -> SqlError {
+        let deadlines = match query.side {
+            Side::Predicted => 1,
+            Side::Gold => patience,
+        };
+        let timeout = self.setup.options.timeout * deadlines;
+        SqlError::Timeout(timeout.as_millis() as u64)
     }
 
     fn tell(&mut self, job: &Job) -> Result<()> {
@@ -165,35 +195,26 @@ impl Worker {
         process.tell(job)
     }
 
-    /// Waits for the answer to the job that was told first.
-    fn wait(&self, patience: u32) -> Result<End> {
-        let Some(process) = &self.process else {
+    /// Waits for the answer to the job that was told first. There is no process afterwards if it ended.
+    fn wait(&mut self) -> Result<End> {
+        let Some(process) = self.process.take() else {
             bail!("no process to wait for");
         };
         let mut running = None;
-        let mut limit = BETWEEN;
         loop {
-            match process.messages.recv_timeout(limit) {
-                Ok(Message::Done(reply)) => return Ok(End::Done(reply)),
+            match process.messages.recv() {
+                Ok(Message::Done(reply)) => {
+                    self.process = Some(process);
+                    return Ok(End::Done(reply));
+                }
+                Ok(Message::Running(query)) => running = Some(query),
                 Ok(Message::Ready) => {}
-                Ok(Message::Event(Event::Opening | Event::Returned)) => {
-                    (running, limit) = (None, BETWEEN);
-                }
-                Ok(Message::Event(Event::Running(query))) => {
-                    let deadlines = match query.side {
-                        Side::Predicted => 1,
-                        Side::Gold => patience,
-                    };
-                    let timeout = self.setup.options.timeout * deadlines;
-                    (running, limit) = (Some(query), timeout + GRACE);
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    let timeout = self.setup.options.timeout.as_millis() as u64;
-                    return Ok(End::Lost(running, SqlError::Timeout(timeout)));
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    let reason = "its process ended".to_owned();
-                    return Ok(End::Lost(running, SqlError::ResourceLimit(reason)));
+                Err(mpsc::RecvError) => {
+                    return Ok(match process.end()?.code() {
+                        Some(LATE_QUERY) if running.is_some() => End::Late(running),
+                        Some(LATE) => End::Late(None),
+                        _ => End::Lost(running),
+                    });
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Preference pairs from failed rows: the reference query over what the model wrote.
 
 use super::example::Example;
-use super::score::ScoredRow;
+use super::score::{NO_ANSWER, ScoredRow};
 use crate::sql::normalize::collapse;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -57,6 +57,9 @@ fn pair(
     let prompt = example.text("prompt").ok_or("without prompt")?;
     if row.scores.gold_error.is_some() {
         return Err("gold_sql fails");
+    }
+    if failure_type == NO_ANSWER {
+        return Err("without an answer");
     }
     let rejected = match row.scored_sql.as_str() {
         "" => &row.predicted_sql,

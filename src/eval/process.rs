@@ -4,14 +4,13 @@ use super::worker::{Job, Message, Setup};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Duration;
 
-/// How long a process may take to start.
-const START: Duration = Duration::from_secs(60);
+/// How often a process is started that somebody kills before it is ready.
+const STARTS: usize = 3;
 
 /// A running worker; killed when dropped.
 pub struct Process {
@@ -26,6 +25,17 @@ impl Process {
         let Some((program, arguments)) = command.split_first() else {
             bail!("no command for scoring processes");
         };
+        for _ in 0..STARTS {
+            let process = Self::spawn(program, arguments)?;
+            process.send(setup)?;
+            if let Ok(Message::Ready) = process.messages.recv() {
+                return Ok(process);
+            }
+        }
+        bail!("{} does not start as a scoring process", program.display())
+    }
+
+    fn spawn(program: &Path, arguments: &[PathBuf]) -> Result<Self> {
         let mut command = Command::new(program);
         // A Ctrl-C is for the program that told the jobs: it decides when this process goes.
         #[cfg(unix)]
@@ -35,12 +45,14 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // The time of day is the run's; its local form must not be the machine's either.
+            .env("TZ", "UTC")
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let (Some(mut pipe), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("a process without pipes");
         };
-        // A process that is stuck does not read: writing to it must not keep anybody from the clock. Both threads end with
+        // A process that is stuck does not read: writing to it must not keep anybody from listening. Both threads end with
         // the process, whose end closes the pipes.
         let (input, lines) = mpsc::channel::<Vec<u8>>();
         thread::spawn(move || {
@@ -61,16 +73,18 @@ impl Process {
                 }
             }
         });
-        let process = Self {
+        Ok(Self {
             child,
             input,
             messages,
-        };
-        process.send(setup)?;
-        match process.messages.recv_timeout(START) {
-            Ok(Message::Ready) => Ok(process),
-            _ => bail!("{} does not start as a scoring process", program.display()),
-        }
+        })
+    }
+
+    /// How a process ended that says nothing any more.
+    pub fn end(mut self) -> Result<ExitStatus> {
+        // Should it go on without saying anything, it ends now; where it ended, this changes nothing.
+        let _ = self.child.kill();
+        Ok(self.child.wait()?)
     }
 
     /// Tells a job. That the process is gone is found by listening.

@@ -1,7 +1,7 @@
 //! The failed rows as a Markdown page to read: what was asked, what was meant, what came, and what each returned.
 
 use super::example::Example;
-use super::score::{ScoredRow, Shown};
+use super::score::ScoredRow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -73,7 +73,7 @@ fn trace(page: &mut String, example: &Example, row: &ScoredRow) {
         ("predicted rows", &row.scores.predicted_rows),
     ] {
         if let Some(rows) = rows {
-            let _ = writeln!(page, "\n{what}\n\n{}", table(rows));
+            let _ = writeln!(page, "\n{what}\n\n{}", table(&rows.rows()));
         }
     }
 }
@@ -101,13 +101,13 @@ fn fenced(text: &str) -> String {
     format!("{fence}sql\n{text}{end}{fence}")
 }
 
-fn table(rows: &Shown) -> String {
-    let Some(first) = rows.first() else {
+fn table(rows: &[Vec<Option<String>>]) -> String {
+    let Some(columns) = rows.first().map(Vec::len) else {
         return "(none)".to_owned();
     };
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut text = line(vec![String::new(); first.len()]);
-    text += &line(vec!["---".to_owned(); first.len()]);
+    let mut text = line(vec![String::new(); columns]);
+    text += &line(vec!["---".to_owned(); columns]);
     for row in rows {
         let cell = |cell: &Option<String>| match cell {
             Some(text) => inline(text),

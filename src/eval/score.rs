@@ -1,26 +1,20 @@
-//! The scorer: one row in, one scored row out. Everything but `elapsed_ms` is a function of the row and its database, unless
-//! a query asks for the time of day.
+//! The scorer: one row in, one scored row out. Everything but `elapsed_ms` is a function of the row, its database and the
+//! run's time of day.
 
 use super::example::Example;
 use super::modes::{Execution, Mode, Texts};
 use super::session::Session;
+use super::shown::Shown;
 use crate::sql::execute::SqlError;
 use crate::sql::extract::extract;
 use crate::sql::taxonomy::classify;
-use crate::sql::value::{self, Row};
+use crate::sql::value::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Most rows of a result that a scored row shows.
-const SHOWN_ROWS: usize = 20;
-/// Most cells of a row that it shows.
-const SHOWN_CELLS: usize = 50;
-/// Most characters of a cell that it shows.
-const SHOWN_CHARS: usize = 200;
-
-/// A result as a scored row shows it: cells as text, null for NULL.
-pub type Shown = Vec<Vec<Option<String>>>;
+/// The kind of failure of a row that the model gave no answer to.
+pub const NO_ANSWER: &str = "sql_no_answer";
 
 /// What scoring a row found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,6 +30,9 @@ pub struct Scores {
     pub predicted_rows: Option<Shown>,
     /// What the reference query returned, only where it was not matched; its first rows.
     pub gold_rows: Option<Shown>,
+    /// Whether either of them was too large to be shown so far; left out where not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rows_cut: bool,
     /// The kind of failure; null for a row that passed.
     pub failure_type: Option<String>,
 }
@@ -51,6 +48,7 @@ pub fn score(
     let mut first = None;
     let mut verdicts = Map::new();
     for mode in modes {
+        session.begin_mode();
         let verdict = suits(*mode).then(|| mode.score(texts, session));
         for (at, metric) in mode.metrics().iter().enumerate() {
             let answer = verdict.as_ref().map(|verdict| verdict.passed[at]);
@@ -68,9 +66,13 @@ pub fn score(
         None => (None, None),
     };
     let error = |result: Option<&Result<_, SqlError>>| result?.as_ref().err().cloned();
-    let rows = |result: Option<&Result<Vec<Row>, SqlError>>| {
-        let rows = result?.as_ref().ok()?;
-        failed.then(|| shown(rows))
+    let most = session.options().shown;
+    let mut rows_cut = false;
+    let mut rows = |result: Option<&Result<Vec<Row>, SqlError>>| {
+        let rows = result?.as_ref().ok().filter(|_| failed)?;
+        let (shown, cut) = Shown::of(rows, most);
+        rows_cut |= cut;
+        Some(shown)
     };
     let predicted_error = error(predicted);
     let failure = || classify(texts.scored, texts.gold, predicted_error.as_ref()).to_owned();
@@ -79,6 +81,7 @@ pub fn score(
         gold_error: error(gold).map(|error| error.to_string()),
         predicted_rows: rows(predicted),
         gold_rows: rows(gold),
+        rows_cut,
         failure_type: failed.then(failure),
         predicted_error: predicted_error.map(|error| error.to_string()),
     }
@@ -86,19 +89,32 @@ pub fn score(
 
 /// The scores of a row that fails whatever was predicted.
 pub fn failed(modes: &[&dyn Mode], suits: impl Fn(&dyn Mode) -> bool, error: &SqlError) -> Scores {
-    let mut verdicts = Map::new();
+    Scores {
+        predicted_error: Some(error.to_string()),
+        failure_type: Some(classify(Some(""), "", Some(error)).to_owned()),
+        ..fails(modes, suits)
+    }
+}
+
+/// The scores of a row that the model gave no answer to.
+pub fn unanswered(modes: &[&dyn Mode], suits: impl Fn(&dyn Mode) -> bool) -> Scores {
+    Scores {
+        failure_type: Some(NO_ANSWER.to_owned()),
+        ..fails(modes, suits)
+    }
+}
+
+fn fails(modes: &[&dyn Mode], suits: impl Fn(&dyn Mode) -> bool) -> Scores {
+    let mut scores = Scores::default();
     for mode in modes {
         let answer = suits(*mode).then_some(false);
         for metric in mode.metrics() {
-            verdicts.insert(metric.column.to_owned(), answer.into());
+            scores
+                .verdicts
+                .insert(metric.column.to_owned(), answer.into());
         }
     }
-    Scores {
-        verdicts,
-        predicted_error: Some(error.to_string()),
-        failure_type: Some(classify(Some(""), "", Some(error)).to_owned()),
-        ..Scores::default()
-    }
+    scores
 }
 
 /// A scored row; the order of the fields is the order in the file.
@@ -152,20 +168,6 @@ impl ScoredRow {
     pub fn verdict(&self, column: &str) -> Option<bool> {
         self.scores.verdicts.get(column).and_then(Value::as_bool)
     }
-}
-
-fn shown(rows: &[Row]) -> Shown {
-    let shown_row = |row: &Row| row.iter().take(SHOWN_CELLS).map(shown_cell).collect();
-    rows.iter().take(SHOWN_ROWS).map(shown_row).collect()
-}
-
-fn shown_cell(cell: &value::Value) -> Option<String> {
-    let text = cell.text()?;
-    let text = String::from_utf8_lossy(&text);
-    Some(match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
-    })
 }
 
 #[cfg(test)]
@@ -244,15 +246,5 @@ mod tests {
         assert_eq!(row.scores.verdicts["exec_match"], Value::Null);
         assert_eq!(row.verdict("public_exact_match"), Some(true));
         assert!(row.passed());
-    }
-
-    #[test]
-    fn shown_rows_are_capped() {
-        let text = value::Value::Text("é".repeat(300).into_bytes());
-        let long = vec![vec![text]; 30];
-        let shown = shown(&long);
-        assert_eq!(shown.len(), SHOWN_ROWS);
-        let expected = format!("{}…", "é".repeat(SHOWN_CHARS));
-        assert_eq!(shown[0][0].as_deref(), Some(expected.as_str()));
     }
 }

@@ -1,13 +1,15 @@
-//! What a mode may ask while it scores one row: databases, results, schemas. A row's queries share one deadline.
+//! What a mode may ask while it scores one row: databases, results, schemas. Each mode has a deadline of its own.
 
+use crate::sql::database::Now;
 use crate::sql::execute::{Sandbox, SqlError};
+use crate::sql::processor;
 use crate::sql::spider::Schema;
 use crate::sql::value::{Row, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most bytes of reference results that are kept.
 const MAX_CACHE: usize = 64 << 20;
@@ -32,26 +34,28 @@ pub struct Query {
     pub reversed: bool,
 }
 
-/// What is about to happen and may take long; a message before each, so that whoever watches the process knows what it is
-/// stuck in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What is about to happen and may take long.
+#[derive(Clone, Debug)]
 pub enum Event {
+    /// A database is opened, maybe built.
     Opening,
-    Running(Query),
-    /// A query returned so many rows that comparing them may take a while.
+    /// A query runs and may use so much processor time.
+    Running(Query, Duration),
+    /// It ended; its result is compared.
     Returned,
 }
-
-/// Rows from which on that is said.
-const MANY: usize = 1_000;
 
 /// How to score.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Options {
-    /// Deadline of all predicted queries of a row together, and of each reference query.
+    /// Processor time that all predicted queries of a row may use together in each mode, and each reference query.
     pub timeout: Duration,
     /// Whether spider-ts leaves DISTINCT where it is.
     pub keep_distinct: bool,
+    /// The time of day that all queries see.
+    pub now: Now,
+    /// Most bytes that a scored row shows of a result.
+    pub shown: usize,
 }
 
 /// What stays from row to row: open databases and reference results.
@@ -90,18 +94,30 @@ impl Desk {
         }
     }
 
-    fn run(&mut self, query: &Query, timeout: Duration) -> Result<Vec<Row>, SqlError> {
-        if !self.sandbox.is_open(&query.file, query.reversed) {
-            (self.notify)(Event::Opening);
-            self.sandbox.open(&query.file, query.reversed)?;
-        }
-        (self.notify)(Event::Running(query.clone()));
-        let Query { file, sql, .. } = query;
-        let result = self.sandbox.run(file, query.reversed, sql, timeout);
-        if result.as_ref().is_ok_and(|rows| rows.len() >= MANY) {
+    /// Runs a query; also how much processor time it used.
+    fn run(&mut self, query: &Query, timeout: Duration) -> (Result<Vec<Row>, SqlError>, Duration) {
+        let Query {
+            file,
+            sql,
+            reversed,
+            ..
+        } = query;
+        loop {
+            if !self.sandbox.is_open(file, *reversed) {
+                (self.notify)(Event::Opening);
+                if let Err(error) = self.sandbox.open(file, *reversed) {
+                    return (Err(error), Duration::ZERO);
+                }
+            }
+            (self.notify)(Event::Running(query.clone(), timeout));
+            let start = processor::of_thread();
+            let result = self.sandbox.run(file, *reversed, sql, timeout);
+            let used = processor::of_thread().saturating_sub(start);
             (self.notify)(Event::Returned);
+            if !self.sandbox.made_room(&result, file, *reversed) {
+                return (result, used);
+            }
         }
-        result
     }
 
     fn keep(&mut self, query: Query, outcome: &Outcome) {
@@ -123,16 +139,22 @@ pub struct Session<'a> {
     desk: &'a mut Desk,
     known: &'a [(Query, SqlError)],
     patience: u32,
-    /// What is left of the deadline of the predicted queries.
+    /// What is left of the deadline of the mode's predicted queries.
     left: Duration,
     /// The row's own database, whose results several modes may ask for; those of a suite's other databases are not kept.
     own: Option<PathBuf>,
-    predicted: HashMap<Query, Outcome>,
+    /// Results and how much time they took.
+    predicted: HashMap<Query, (Outcome, Duration)>,
 }
 
 impl Session<'_> {
     pub fn options(&self) -> &Options {
         &self.desk.options
+    }
+
+    /// Begins a mode: it has the whole deadline, whatever the modes before it used.
+    pub fn begin_mode(&mut self) {
+        self.left = self.desk.options.timeout;
     }
 
     /// The files of a database, the first its own, others of its test suite.
@@ -164,12 +186,12 @@ impl Session<'_> {
             return Rc::new(Err(error));
         }
         let timeout = self.desk.options.timeout * self.patience;
-        let outcome = Rc::new(self.desk.run(&query, timeout));
+        let outcome = Rc::new(self.desk.run(&query, timeout).0);
         self.desk.keep(query, &outcome);
         outcome
     }
 
-    /// What the predicted query returns, once for all modes.
+    /// What the predicted query returns. It runs once for all modes, and each pays for it.
     pub fn predicted(&mut self, file: &Path, sql: &str) -> Outcome {
         let query = Query {
             side: Side::Predicted,
@@ -177,43 +199,95 @@ impl Session<'_> {
             sql: sql.to_owned(),
             reversed: false,
         };
-        if let Some(outcome) = self.predicted.get(&query) {
-            return outcome.clone();
+        let (outcome, used) = match self.predicted.get(&query) {
+            Some(ran) => ran.clone(),
+            None => {
+                let whole = self.left == self.desk.options.timeout;
+                let ran = self.run_predicted(&query);
+                if whole && self.own.as_deref() == Some(file) {
+                    self.predicted.insert(query, ran.clone());
+                }
+                ran
+            }
+        };
+        let late = used > self.left || matches!(outcome.as_ref(), Err(SqlError::Timeout(_)));
+        self.left = self.left.saturating_sub(used);
+        match late {
+            true => {
+                self.left = Duration::ZERO;
+                let whole = self.desk.options.timeout.as_millis() as u64;
+                Rc::new(Err(SqlError::Timeout(whole)))
+            }
+            false => outcome,
         }
-        // What one of the row's queries did to a process, none of them may do again.
-        let lost = self
-            .known
-            .iter()
-            .find(|(known, _)| known.side == Side::Predicted);
-        let outcome = Rc::new(match lost {
-            Some((_, error)) => Err(error.clone()),
-            None => self.run_predicted(&query),
-        });
-        if self.own.as_deref() == Some(file) {
-            self.predicted.insert(query, outcome.clone());
-        }
-        outcome
     }
 
-    fn run_predicted(&mut self, query: &Query) -> Result<Vec<Row>, SqlError> {
-        let whole = SqlError::Timeout(self.desk.options.timeout.as_millis() as u64);
-        if self.left.is_zero() {
-            return Err(whole);
-        }
-        let start = Instant::now();
-        let result = self.desk.run(query, self.left);
-        self.left = self.left.saturating_sub(start.elapsed());
-        match result {
-            Err(SqlError::Timeout(_)) => {
-                self.left = Duration::ZERO;
-                Err(whole)
-            }
-            other => other,
-        }
+    fn run_predicted(&mut self, query: &Query) -> (Outcome, Duration) {
+        let (result, used) = match self.known(query) {
+            Some(error) => (Err(error), Duration::ZERO),
+            None if self.left.is_zero() => (Err(SqlError::Timeout(0)), Duration::ZERO),
+            None => self.desk.run(query, self.left),
+        };
+        (Rc::new(result), used)
     }
 
     fn known(&self, query: &Query) -> Option<SqlError> {
         let known = self.known.iter().find(|(known, _)| known == query)?;
         Some(known.1.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::shown::most_bytes;
+
+    #[test]
+    fn each_mode_pays_for_its_queries_and_for_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.sql");
+        std::fs::write(&file, "CREATE TABLE t(a);").unwrap();
+        let work = |name: &str| {
+            format!(
+                "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 400000) SELECT max(x) AS {name} FROM c"
+            )
+        };
+        let mut options = Options {
+            timeout: Duration::from_secs(60),
+            keep_distinct: false,
+            now: Now::current(),
+            shown: most_bytes(1),
+        };
+        let mut desk = Desk::new(folder.path(), options.clone(), Box::new(drop));
+        let query = Query {
+            side: Side::Predicted,
+            file: file.clone(),
+            sql: work("a"),
+            reversed: false,
+        };
+        // The second time nothing is cold.
+        desk.run(&query, options.timeout).0.unwrap();
+        let (_, used) = desk.run(&query, options.timeout);
+        options.timeout = used * 17 / 10;
+        desk.options = options;
+
+        let mut session = desk.session(&[], 1);
+        session.locate("x").unwrap();
+        let runs =
+            |session: &mut Session, name: &str| session.predicted(&file, &work(name)).is_ok();
+        session.begin_mode();
+        assert!(runs(&mut session, "a"));
+        assert!(
+            !runs(&mut session, "b"),
+            "one deadline for all queries of a mode"
+        );
+        session.begin_mode();
+        assert!(runs(&mut session, "b"), "another mode has its own");
+        session.begin_mode();
+        assert!(
+            runs(&mut session, "a"),
+            "what ran for another mode is there"
+        );
+        assert!(!runs(&mut session, "b"), "and is paid for");
     }
 }

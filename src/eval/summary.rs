@@ -2,8 +2,9 @@
 
 use super::example::Example;
 use super::modes::Mode;
-use super::score::ScoredRow;
+use super::score::{NO_ANSWER, ScoredRow};
 use super::{clean, slices, stats};
+use crate::sql::database::Now;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -91,8 +92,16 @@ fn tally(mode: &dyn Mode, slice: Option<&str>, rows: &[&ScoredRow]) -> Tally {
     }
 }
 
-/// The whole as JSON: each metric with n and its 95% interval, failures, clean replies.
-pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
+/// What a summary says beside its rows.
+pub struct Run {
+    /// The time of day that all queries saw.
+    pub now: Now,
+    /// How many rows no mode could score, by reason.
+    pub dropped: BTreeMap<&'static str, usize>,
+}
+
+/// The whole as JSON: each metric with n and its 95% interval, failures, clean replies; and what is not among the rows.
+pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode], run: &Run) -> Value {
     let all: Vec<&ScoredRow> = rows.iter().collect();
     let metrics = |mode: &&dyn Mode| {
         let tally = tally(*mode, None, &all);
@@ -111,17 +120,33 @@ pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode]) -> Value {
     for reply in &replies {
         *classes.entry(reply.clean_output).or_insert(0usize) += 1;
     }
+    let dropped: usize = run.dropped.values().sum();
     json!({
+        "now": run.now,
         "rows": rows.len(),
+        "dropped_rows": {"count": dropped, "reasons": run.dropped},
+        "unanswered_rows": unanswered(rows),
         "modes": Value::Object(modes.iter().map(metrics).collect()),
         "failed_rows": failures.iter().map(|(_, count)| count).sum::<usize>(),
         "failure_counts": Value::Object(counts.collect()),
+        "cut_rows": cut(rows),
         "gold_errors": rows.iter().filter(|row| row.scores.gold_error.is_some()).count(),
         "clean_output": {
             "rate": decimals(clean::clean_rate(&replies), 3),
             "counts": classes,
         },
     })
+}
+
+/// Rows that the model gave no answer to.
+pub fn unanswered(rows: &[ScoredRow]) -> usize {
+    let none = |row: &&ScoredRow| row.scores.failure_type.as_deref() == Some(NO_ANSWER);
+    rows.iter().filter(none).count()
+}
+
+/// Rows that show only a part of a result because it is too large.
+pub fn cut(rows: &[ScoredRow]) -> usize {
+    rows.iter().filter(|row| row.scores.rows_cut).count()
 }
 
 /// `{overall, slices: {name: …}}`, means to 4 decimals. Modes beside the first put their name before the metric's.
@@ -195,7 +220,16 @@ mod tests {
     fn the_whole_and_its_slices_as_json() {
         let (examples, rows) = rows(&["select max(1)", "select 2; select 3", "No."]);
         let modes = [modes::named("public-exact").unwrap()];
-        let whole = to_json(&rows, &modes);
+        let run = Run {
+            now: "2026-01-02T03:04:05Z".parse().unwrap(),
+            dropped: [("a reason", 2), ("another", 1)].into(),
+        };
+        let whole = to_json(&rows, &modes, &run);
+        assert_eq!(whole["now"], "2026-01-02T03:04:05Z");
+        assert_eq!(
+            whole["dropped_rows"],
+            json!({"count": 3, "reasons": {"a reason": 2, "another": 1}})
+        );
         let metric = &whole["modes"]["public-exact"]["exact_match"];
         assert_eq!((&metric["passed"], &metric["n"]), (&json!(1), &json!(3)));
         assert_eq!(whole["failed_rows"], 2);

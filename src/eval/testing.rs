@@ -4,7 +4,9 @@ use super::example::Example;
 use super::modes;
 use super::score::ScoredRow;
 use super::session::{Desk, Options};
+use super::shown::most_bytes;
 use super::worker::{Job, Reply, Task, answer};
+use crate::sql::database::Now;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
     let options = Options {
         timeout: Duration::from_secs(5),
         keep_distinct: false,
+        now: Now::current(),
+        shown: most_bytes(1),
     };
     let mut desk = Desk::new(folder.path(), options, Box::new(drop));
     answer(&Job::of(example, task), &modes, &mut desk)

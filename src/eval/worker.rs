@@ -1,11 +1,13 @@
 //! The scoring process: reads jobs, one a line, and writes what it found. Whatever a query does to it, it is this process
-//! that is killed; [`super::pool`] starts another.
+//! that ends; [`super::pool`] starts another.
 
 use super::audit::{Finding, audit};
 use super::example::Example;
 use super::modes::{self, Mode, Texts};
-use super::score::{Scores, failed, score};
+use super::score::{Scores, failed, score, unanswered};
 use super::session::{Desk, Event, Options, Query, Session};
+use super::watch::Watch;
+use crate::sql::database;
 use crate::sql::execute::SqlError;
 use crate::sql::extract::extract;
 use anyhow::{Context, Result};
@@ -68,10 +70,6 @@ impl Job {
 
     /// What is answered for a job that no process survives: the row fails, nothing else does.
     pub fn given_up(&self, modes: &[&'static dyn Mode], error: SqlError) -> Reply {
-        let error = match error {
-            SqlError::ResourceLimit(reason) => SqlError::ResourceLimit(reason),
-            _ => SqlError::ResourceLimit("scoring it takes too long".to_owned()),
-        };
         match self.task {
             Task::Gold => Reply::Gold(Some(error)),
             Task::Score => Reply::Scores(failed(modes, |mode| self.suits(mode), &error)),
@@ -82,8 +80,8 @@ impl Job {
     fn suits(&self, mode: &dyn Mode) -> bool {
         let has = |field: &&str| match *field {
             "db" => self.db.is_some(),
-            // There is none yet where only the reference is looked at.
-            "predicted_sql" => self.predicted_sql.is_some() || self.task != Task::Score,
+            // A row without an answer fails, and there is none yet where only the reference is looked at.
+            "predicted_sql" => true,
             "gold_sql" => self.gold_sql.is_some(),
             _ => false,
         };
@@ -104,7 +102,8 @@ pub enum Reply {
 pub enum Message {
     /// It has its setup.
     Ready,
-    Event(Event),
+    /// A query begins: should the process end, this is what it was at, or at the result of.
+    Running(Query),
     Done(Reply),
 }
 
@@ -114,6 +113,7 @@ pub fn serve(mut input: impl BufRead + Send + 'static, output: impl Write + 'sta
     input.read_line(&mut line)?;
     let setup: Setup = serde_json::from_str(&line).context("no setup on the first line")?;
     let modes = modes::chosen(&setup.modes);
+    database::pin(setup.options.now);
     let output = Rc::new(RefCell::new(output));
     say(&mut *output.borrow_mut(), &Message::Ready)?;
     let (send, lines) = mpsc::channel();
@@ -126,20 +126,35 @@ pub fn serve(mut input: impl BufRead + Send + 'static, output: impl Write + 'sta
         }
         exit(0);
     });
-    let events = output.clone();
-    let notify = move |event| {
-        // Unheard, it would run without a deadline.
-        if say(&mut *events.borrow_mut(), &Message::Event(event)).is_err() {
-            exit(1);
-        }
-    };
-    let mut desk = Desk::new(&setup.db_dir, setup.options, Box::new(notify));
+    let watch = Watch::start();
+    let mut desk = Desk::new(
+        &setup.db_dir,
+        setup.options,
+        Box::new(notify(output.clone(), watch.clone())),
+    );
     for line in lines {
         let job: Job = serde_json::from_str(&line).context("no job on a line")?;
+        watch.other();
         let reply = answer(&job, &modes, &mut desk);
+        // Whoever listens may be stopped, and the pipe full.
+        watch.rest();
         say(&mut *output.borrow_mut(), &Message::Done(reply))?;
     }
     Ok(())
+}
+
+/// Says what a query that ends the process was, and sets the clock for what comes.
+fn notify(output: Rc<RefCell<impl Write>>, watch: Watch) -> impl FnMut(Event) {
+    move |event| {
+        watch.rest();
+        let Event::Running(query, timeout) = event else {
+            return watch.other();
+        };
+        if say(&mut *output.borrow_mut(), &Message::Running(query)).is_err() {
+            exit(1);
+        }
+        watch.query(timeout);
+    }
 }
 
 fn say(output: &mut impl Write, message: &Message) -> Result<()> {
@@ -161,6 +176,9 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
     let mut session = desk.session(&job.known, job.patience);
     match job.task {
         Task::Gold => Reply::Gold(gold_fault(&texts, job, modes, &mut session)),
+        Task::Score if job.predicted_sql.is_none() => {
+            Reply::Scores(unanswered(modes, |mode| job.suits(mode)))
+        }
         Task::Score => Reply::Scores(score(&texts, modes, |mode| job.suits(mode), &mut session)),
         Task::Audit => {
             let suiting: Vec<_> = modes

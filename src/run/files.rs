@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,9 +13,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// Errors name `path`; after one, `path` is as it was and no temporary file is left.
 pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
+    write_by(path, |file| Ok(file.write_all(content)?))
+}
+
+/// [`write_atomic`] for content that is made as it is written.
+pub fn write_by(path: &Path, content: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let cannot = || format!("cannot write {}", path.display());
     if is_device(path) {
-        return fs::write(path, content)
-            .with_context(|| format!("cannot write {}", path.display()));
+        let device = OpenOptions::new().write(true).open(path);
+        return write_through(device.with_context(cannot)?, content)
+            .map(drop)
+            .with_context(cannot);
     }
     let folder = folder_of(path);
     fs::create_dir_all(folder).with_context(|| {
@@ -32,7 +40,7 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
         // The first error is the one to report; the file may not exist at all.
         let _ = fs::remove_file(&temporary);
     }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    written.with_context(cannot)
 }
 
 /// JSON to read, ended by a line feed.
@@ -55,7 +63,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
         folder = folder_of(folder);
     }
     let probe = temporary_beside(&folder.join("probe"))?;
-    write_synced(&probe, b"")
+    write_synced(&probe, |_| Ok(()))
         .and_then(|()| Ok(fs::remove_file(&probe)?))
         .with_context(|| {
             format!(
@@ -124,11 +132,15 @@ fn temporary_beside(path: &Path) -> Result<PathBuf> {
     Ok(path.with_file_name(hidden))
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
-    let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    Ok(())
+fn write_synced(path: &Path, content: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    Ok(write_through(file, content)?.sync_all()?)
+}
+
+fn write_through(file: File, content: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<File> {
+    let mut buffered = BufWriter::new(file);
+    content(&mut buffered)?;
+    Ok(buffered.into_inner().map_err(|error| error.into_error())?)
 }
 
 #[cfg(test)]

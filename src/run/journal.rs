@@ -89,6 +89,21 @@ impl Journal {
     }
 }
 
+/// What a journal begins with; `None` where there is none.
+pub fn header<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let cannot = || format!("cannot read {}", path.display());
+    let mut line = Vec::new();
+    let file = File::open(path).with_context(cannot)?;
+    BufReader::new(file)
+        .read_until(b'\n', &mut line)
+        .with_context(cannot)?;
+    // One that was cut off is none.
+    Ok(serde_json::from_slice(&line).ok())
+}
+
 /// Until the file is closed.
 fn lock(file: &File, path: &Path) -> Result<()> {
     match file.try_lock() {
@@ -114,6 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = partial(&folder.path().join("new/rows.jsonl"));
         assert!(Journal::resume::<u32>(&path, &"run").unwrap().is_none());
+        assert!(header::<String>(&path).unwrap().is_none());
         let mut journal = Journal::begin(&path, &"run").unwrap();
         journal.add(&1).unwrap();
         journal.add(&2).unwrap();
@@ -122,6 +138,7 @@ mod tests {
         cut.extend(b"33");
         fs::write(&path, &cut).unwrap();
 
+        assert_eq!(header::<String>(&path).unwrap().unwrap(), "run");
         let (mut journal, pieces) = Journal::resume::<u32>(&path, &"run").unwrap().unwrap();
         assert_eq!(pieces, [1, 2]);
         journal.add(&4).unwrap();
@@ -143,6 +160,7 @@ mod tests {
             .to_string();
         assert!(error.contains("of a run with other inputs"), "{error}");
         fs::write(&path, "\"ru").unwrap();
+        assert!(header::<String>(&path).unwrap().is_none());
         assert!(Journal::resume::<u32>(&path, &"run").unwrap().is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! Runs untrusted queries against confined databases, each within a deadline and bounds on its result.
 
 use super::database::{self, Draws};
+use super::processor;
 use super::spider::Schema;
 use super::value::{Row, Value};
 use rusqlite::{Connection, ErrorCode};
@@ -10,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most rows that a query may return.
 const MAX_ROWS: usize = 100_000;
@@ -26,7 +27,7 @@ const STEPS_PER_LOOK: i32 = 1_000;
 /// Why a query gave no rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SqlError {
-    /// It outlived its deadline, in milliseconds.
+    /// It outlived its deadline, in milliseconds of processor time.
     #[error("timed out after {0} ms")]
     Timeout(u64),
     /// It wanted something other than reading, or was not one statement.
@@ -113,7 +114,7 @@ impl Sandbox {
         Ok(schema)
     }
 
-    /// The rows of one query. Nothing that it does outlives the call.
+    /// The rows of one query, which may use `timeout` of processor time. Nothing that it does outlives the call.
     pub fn run(
         &mut self,
         file: &Path,
@@ -121,24 +122,31 @@ impl Sandbox {
         sql: &str,
         timeout: Duration,
     ) -> Result<Vec<Row>, SqlError> {
-        let start = Instant::now();
-        let mut left = timeout;
-        loop {
-            let (connection, draws) = self.opened(file, reversed)?;
-            draws.store(0, Relaxed);
-            let guarded = AssertUnwindSafe(|| run_before(connection, sql, left));
-            // The SQLite binding panics where memory ends between a value and its text.
-            let result = catch_unwind(guarded).unwrap_or_else(|_| {
-                self.open.remove(&(file.to_owned(), reversed));
-                Err(out_of_memory())
-            });
-            if result != Err(out_of_memory()) || self.open.len() < 2 {
-                return result;
-            }
-            // Other databases held the memory: what a query may need does not depend on what ran before it.
+        let (connection, draws) = self.opened(file, reversed)?;
+        draws.store(0, Relaxed);
+        let guarded = AssertUnwindSafe(|| run_before(connection, sql, timeout));
+        // The SQLite binding panics where memory ends between a value and its text.
+        catch_unwind(guarded).unwrap_or_else(|_| {
+            self.open.remove(&(file.to_owned(), reversed));
+            Err(out_of_memory())
+        })
+    }
+
+    /// Closes all databases if memory ended while others than this one held some: what a query may need does not depend on
+    /// what ran before it. Whether the query should be tried again.
+    pub fn made_room(
+        &mut self,
+        result: &Result<Vec<Row>, SqlError>,
+        file: &Path,
+        reversed: bool,
+    ) -> bool {
+        let own = (file.to_owned(), reversed);
+        let others = self.open.keys().any(|open| *open != own);
+        let again = others && *result == Err(out_of_memory());
+        if again {
             self.open.clear();
-            left = timeout.saturating_sub(start.elapsed());
         }
+        again
     }
 }
 
@@ -157,11 +165,14 @@ fn of_database(error: anyhow::Error) -> SqlError {
     SqlError::Database(format!("{error:#}"))
 }
 
-/// Runs a query under SQLite's own clock, which it looks at between steps.
+/// Runs a query that looks at the clock between its steps.
 fn run_before(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<Row>, SqlError> {
-    let deadline = Instant::now() + timeout;
+    let deadline = processor::of_thread() + timeout;
     connection
-        .progress_handler(STEPS_PER_LOOK, Some(move || Instant::now() >= deadline))
+        .progress_handler(
+            STEPS_PER_LOOK,
+            Some(move || processor::of_thread() >= deadline),
+        )
         .map_err(|error| failure(error, timeout))?;
     rows_of(connection, sql, timeout)
 }
@@ -246,6 +257,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::path::Path;
+    use std::time::Instant;
 
     const SCHEMA: &str =
         "CREATE TABLE t(a INTEGER, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, NULL);";

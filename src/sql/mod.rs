@@ -6,6 +6,7 @@ pub mod database;
 pub mod execute;
 pub mod extract;
 pub mod normalize;
+pub mod processor;
 pub mod shape;
 pub mod spider;
 pub mod taxonomy;

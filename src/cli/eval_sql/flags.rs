@@ -1,10 +1,13 @@
 //! The flags of `factory eval-sql`.
 
 use crate::cli::UsageError;
+use crate::eval::example::Answers;
 use crate::eval::modes;
 use crate::eval::session::Options;
+use crate::eval::shown::most_bytes;
 use crate::eval::worker::Setup;
 use crate::run::files;
+use crate::sql::database::Now;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use std::fs::File;
@@ -31,13 +34,18 @@ pub struct Args {
     /// Leave DISTINCT where it is in mode spider-ts, as the original does when told so.
     #[arg(long)]
     pub keep_distinct: bool,
-    /// Deadline of a row's predicted queries, and of each reference query, in milliseconds.
+    /// Processor time that a row's predicted queries may use in each mode, and each reference query, in milliseconds. Time in
+    /// which the run is stopped, or comparing results, does not count.
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub timeout_ms: u64,
+    /// The time of day that all queries see, such as 2026-01-02T03:04:05Z, to repeat a run [default: when it begins].
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| text.parse::<Now>())]
+    pub now: Option<Now>,
     /// Scoring processes [default: one a core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
-    /// Score what can be scored, and count rows that cannot be read and reference queries that fail.
+    /// Score what can be scored: rows without predicted_sql count as failed, rows that cannot be read and reference queries
+    /// that fail are counted.
     #[arg(long)]
     pub keep_going: bool,
     /// Go on with an interrupted run of the same command, from OUT.partial.
@@ -84,8 +92,8 @@ impl Args {
         data.ok_or_else(|| UsageError("no predictions file given".to_owned()).into())
     }
 
-    /// What the workers are told.
-    pub fn setup(&self) -> Result<Setup> {
+    /// What the workers are told to score `rows` rows at that time of day.
+    pub fn setup(&self, rows: usize, now: Now) -> Result<Setup> {
         let folder = match &self.db_dir {
             Some(folder) => folder,
             None => files::folder_of(self.data()?),
@@ -102,6 +110,8 @@ impl Args {
             options: Options {
                 timeout: Duration::from_millis(self.timeout_ms),
                 keep_distinct: self.keep_distinct,
+                now,
+                shown: most_bytes(rows),
             },
         })
     }
@@ -125,6 +135,15 @@ impl Args {
                 Err(UsageError(message).into())
             }
             _ => Ok(None),
+        }
+    }
+
+    /// What becomes of rows without predicted_sql.
+    pub fn answers(&self) -> Answers {
+        match (self.audit_gold, self.keep_going) {
+            (true, _) => Answers::Ignored,
+            (false, true) => Answers::Missed,
+            (false, false) => Answers::Needed,
         }
     }
 

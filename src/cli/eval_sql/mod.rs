@@ -8,20 +8,25 @@ pub use flags::Args;
 
 use super::progress::Progress;
 use super::{note, sql_worker};
-use crate::eval::example::{self, Example, Reading};
+use crate::eval::example::{self, Example, Fault, Reading};
 use crate::eval::golds::Golds;
 use crate::eval::modes;
 use crate::eval::pool::Pool;
 use crate::eval::score::ScoredRow;
-use crate::eval::worker::Reply;
-use crate::run::journal::Journal;
+use crate::eval::summary::Run;
+use crate::eval::worker::{Reply, Setup};
+use crate::run::journal::{self, Journal};
+use crate::sql::database::Now;
 use crate::sql::execute::SqlError;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Rows from which on progress is shown.
 const LONG: usize = 500;
+/// Most faults that are said, each on a line.
+const SAID: usize = 20;
 
 /// Scores, writes the outputs, prints the summary. Nothing is written unless every row could be scored.
 pub fn run(args: Args) -> Result<()> {
@@ -32,14 +37,20 @@ pub fn run(args: Args) -> Result<()> {
         examples,
         faults,
         sha256,
-    } = example::read(data, &modes, args.audit_gold, |_| true)?;
+    } = example::read(data, &modes, args.answers(), |_| true)?;
+    let mut dropped = BTreeMap::new();
+    for fault in &faults {
+        *dropped.entry(fault.reason).or_insert(0) += 1;
+    }
     let said_faults = tolerate(&args, faults, "cannot be scored")?;
     if examples.is_empty() {
         bail!("{}: no row can be scored", data.display());
     }
+    let now = now(&args)?;
+    let setup = args.setup(examples.len(), now)?;
     let mut pool = Pool::new(
         &sql_worker::command()?,
-        &args.setup()?,
+        &setup,
         args.workers(examples.len()),
     );
     let golds = Golds::of(&examples);
@@ -49,15 +60,19 @@ pub fn run(args: Args) -> Result<()> {
     let broken = golds.broken(&examples, &mut pool)?;
     let faults = broken.iter().map(|(&row, error)| {
         let place = examples[row].place(data);
-        anyhow::anyhow!("{place}: gold_sql gave no rows: {error}")
+        Fault {
+            reason: "a gold_sql that fails",
+            error: anyhow!("{place}: gold_sql gave no rows: {error}"),
+        }
     });
     let said_golds = tolerate(&args, faults.collect(), "have a gold_sql that fails")?;
 
-    let mut scored = Scored::begin(&args, &examples, &sha256)?;
+    let header = header(&args, &setup, &sha256);
+    let mut scored = Scored::begin(&args, &examples, &header)?;
     let waiting: Vec<usize> = (0..examples.len())
         .filter(|row| scored.rows[*row].is_none())
         .collect();
-    let job = |&row: &usize| golds.score(&examples[row], row, broken.contains_key(&row));
+    let job = |&row: &usize| golds.score(&examples[row], row, broken.get(&row));
     let jobs: Vec<_> = waiting.iter().map(job).collect();
     let progress = (examples.len() >= LONG).then(|| Progress::new(examples.len(), "rows"));
     let mut done = examples.len() - waiting.len();
@@ -79,25 +94,47 @@ pub fn run(args: Args) -> Result<()> {
         progress.finish();
     }
     let (rows, journal) = scored.end()?;
-    let wrote = outputs::write(&args, &examples, &rows, &modes)?;
+    let wrote = outputs::write(&args, &examples, &rows, &modes, &Run { now, dropped })?;
     if let Some(journal) = journal {
         journal.remove()?;
     }
-    let report =
-        outputs::summary_text(&examples, &rows, &modes)? + &said_faults + &said_golds + &wrote;
+    let report = outputs::summary_text(&examples, &rows, &modes)?
+        + &said_faults
+        + &said_golds
+        + &outputs::remarks(&rows, setup.options.shown)?
+        + &wrote;
     std::io::stdout().write_all(report.as_bytes())?;
     Ok(())
 }
 
+/// The time of day of the run: the given one, else that of the run that is gone on with, else the present one.
+fn now(args: &Args) -> Result<Now> {
+    if let Some(now) = args.now {
+        return Ok(now);
+    }
+    let interrupted = match args.journal()? {
+        Some(path) if args.resume => journal::header::<Value>(&path)?,
+        _ => None,
+    };
+    let now = interrupted.and_then(|header| {
+        let now = header.pointer("/setup/options/now")?;
+        now.as_str()?.parse().ok()
+    });
+    Ok(now.unwrap_or_else(Now::current))
+}
+
 /// With `--keep-going`, says each fault and returns the line that counts them; else the first one is the error.
-fn tolerate(args: &Args, faults: Vec<anyhow::Error>, what: &str) -> Result<String> {
+fn tolerate(args: &Args, faults: Vec<Fault>, what: &str) -> Result<String> {
     let count = faults.len();
     if count == 0 {
         return Ok(String::new());
     }
     if args.keep_going {
-        for fault in &faults {
-            note(format_args!("warning: {}", super::one_line(fault)));
+        for fault in faults.iter().take(SAID) {
+            note(format_args!("warning: {}", super::one_line(&fault.error)));
+        }
+        if count > SAID {
+            note(format_args!("warning: {} more rows {what}", count - SAID));
         }
         return Ok(format!("kept going: {count} rows {what}\n"));
     }
@@ -106,7 +143,7 @@ fn tolerate(args: &Args, faults: Vec<anyhow::Error>, what: &str) -> Result<Strin
         _ => format!("and {} more such rows; --keep-going counts them", count - 1),
     };
     match faults.into_iter().next() {
-        Some(first) => bail!("{} ({more})", super::one_line(&first)),
+        Some(first) => bail!("{} ({more})", super::one_line(&first.error)),
         None => Ok(String::new()),
     }
 }
@@ -118,7 +155,7 @@ struct Scored {
 }
 
 impl Scored {
-    fn begin(args: &Args, examples: &[Example], sha256: &str) -> Result<Self> {
+    fn begin(args: &Args, examples: &[Example], header: &Value) -> Result<Self> {
         let mut scored = Self {
             rows: vec![None; examples.len()],
             journal: None,
@@ -126,13 +163,12 @@ impl Scored {
         let Some(path) = args.journal()? else {
             return Ok(scored);
         };
-        let header = header(args, sha256)?;
         let old = match args.resume {
-            true => Journal::resume::<(usize, ScoredRow)>(&path, &header)?,
+            true => Journal::resume::<(usize, ScoredRow)>(&path, header)?,
             false => None,
         };
         let Some((journal, pieces)) = old else {
-            scored.journal = Some(Journal::begin(&path, &header)?);
+            scored.journal = Some(Journal::begin(&path, header)?);
             return Ok(scored);
         };
         for (place, row) in pieces {
@@ -174,11 +210,11 @@ impl Scored {
 }
 
 /// What a journal's rows depend on; the databases' own content is not read for it.
-fn header(args: &Args, sha256: &str) -> Result<Value> {
-    Ok(json!({
+fn header(args: &Args, setup: &Setup, sha256: &str) -> Value {
+    json!({
         "factory": env!("CARGO_PKG_VERSION"),
         "data_sha256": sha256,
-        "setup": args.setup()?,
+        "setup": setup,
         "keep_going": args.keep_going,
-    }))
+    })
 }

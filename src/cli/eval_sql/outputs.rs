@@ -10,8 +10,8 @@ use crate::eval::modes::Mode;
 use crate::eval::prefs::preferences;
 use crate::eval::review::review;
 use crate::eval::score::ScoredRow;
-use crate::eval::summary;
-use crate::run::files::{json, write_atomic};
+use crate::eval::summary::{self, Run};
+use crate::run::files::{json, write_atomic, write_by};
 use anyhow::Result;
 use std::fmt::Write;
 use std::path::Path;
@@ -22,19 +22,18 @@ pub fn write(
     examples: &[Example],
     rows: &[ScoredRow],
     modes: &[&dyn Mode],
+    run: &Run,
 ) -> Result<String> {
     let mut said = String::new();
+    if let Some(path) = &args.out {
+        // They may be many, and need not all be in memory once more.
+        write_by(path, |file| jsonl::write(file, rows))?;
+        writeln!(said, "wrote {} ({} rows)", path.display(), rows.len())?;
+    }
     let mut wrote = |path: &Path, content: &[u8], what: String| -> Result<()> {
         write_atomic(path, content)?;
         Ok(writeln!(said, "wrote {} ({what})", path.display())?)
     };
-    if let Some(path) = &args.out {
-        wrote(
-            path,
-            &jsonl::to_bytes(rows)?,
-            format!("{} rows", rows.len()),
-        )?;
-    }
     if let Some(path) = &args.prefs_out {
         let preferences = preferences(examples, rows);
         let mut what = format!("{} pairs", preferences.pairs.len());
@@ -54,7 +53,7 @@ pub fn write(
     if let Some(path) = &args.summary_out {
         wrote(
             path,
-            &json(&summary::to_json(rows, modes))?,
+            &json(&summary::to_json(rows, modes, run))?,
             "summary".to_owned(),
         )?;
     }
@@ -108,6 +107,26 @@ pub fn summary_text(
             .map(|(kind, count)| format!("{kind}={count}"))
             .collect();
         writeln!(text, "failures: {}", counts.join(" "))?;
+    }
+    Ok(text)
+}
+
+/// What else is to be said of the rows.
+pub fn remarks(rows: &[ScoredRow], shown: usize) -> Result<String> {
+    let mut text = String::new();
+    let unanswered = summary::unanswered(rows);
+    if unanswered > 0 {
+        writeln!(
+            text,
+            "kept going: {unanswered} rows have no predicted_sql and count as failed"
+        )?;
+    }
+    let cut = summary::cut(rows);
+    if cut > 0 {
+        writeln!(
+            text,
+            "results of {cut} rows are cut to {shown} bytes (rows_cut)"
+        )?;
     }
     Ok(text)
 }

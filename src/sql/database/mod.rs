@@ -1,13 +1,16 @@
 //! Opens databases so that a query can only read.
 
+mod clock;
 mod functions;
 mod locate;
 mod schema;
 
+pub use clock::{Now, pin};
 pub use functions::{Draws, TIE_BREAK};
 pub use locate::locate;
 pub use schema::{read_schema, schema};
 
+use crate::sql::processor;
 use anyhow::{Context, Result, anyhow, bail};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -16,11 +19,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Largest schema file that is built in memory, in bytes.
 const MAX_SCHEMA: u64 = 64 << 20;
-/// How long building one may take.
+/// How much processor time building one may take.
 const BUILD_TIME: Duration = Duration::from_secs(60);
 /// SQLite's memory for the whole process, in bytes; beyond it a query fails instead of the machine.
 const MAX_HEAP: u64 = 256 << 20;
@@ -189,8 +192,8 @@ fn build(schema: &Path) -> Result<Connection> {
     let connection = Connection::open_in_memory()?;
     limit_heap(&connection)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    let deadline = Instant::now() + BUILD_TIME;
-    connection.progress_handler(1_000, Some(move || Instant::now() >= deadline))?;
+    let deadline = processor::of_thread() + BUILD_TIME;
+    connection.progress_handler(1_000, Some(move || processor::of_thread() >= deadline))?;
     // As in the sqlite3 shell: published dumps insert rows before the rows that they refer to.
     connection.execute_batch("PRAGMA foreign_keys = OFF")?;
     connection
