@@ -3,7 +3,7 @@
 #[path = "common/scoring.rs"]
 mod scoring;
 
-use scoring::{Fixture, error, eval_sql, read_rows, row, stdout};
+use scoring::{Fixture, error, eval_sql, read_rows, row, stdout, timeless};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
@@ -76,6 +76,8 @@ fn failures_become_labels_a_summary_slices_classes_and_a_page() {
         &clean,
         "--review-out",
         &review,
+        "--now",
+        "2026-01-02T03:04:05Z",
     ];
     let text = stdout(&flags);
     assert!(
@@ -113,6 +115,7 @@ fn failures_become_labels_a_summary_slices_classes_and_a_page() {
         "{low} {high}"
     );
     assert_eq!(summary["failed_rows"], 2);
+    assert_eq!(summary["now"], "2026-01-02T03:04:05Z");
     assert_eq!(
         summary["failure_counts"],
         json!({"sql_wrong_result": 1, "sql_wrong_schema": 1})
@@ -280,15 +283,6 @@ fn an_audit_names_odd_references() {
         error(2, &[&fixture.preds(), "--audit-gold", "--prefs-out", "x"])
             .contains("cannot be used with")
     );
-}
-
-/// A row's bytes without the time that scoring it took.
-fn timeless(path: &str) -> Vec<String> {
-    let text = fs::read_to_string(path).unwrap();
-    let lines = text.lines();
-    lines
-        .map(|line| line.split_once(",\"elapsed_ms\":").unwrap().0.to_owned())
-        .collect()
 }
 
 fn flags<'a>(preds: &'a str, out: &'a str, timeout: &'a str, more: &[&'a str]) -> Vec<&'a str> {

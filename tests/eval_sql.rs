@@ -4,10 +4,13 @@
 mod scoring;
 
 use rusqlite::Connection;
-use scoring::{Fixture, error, eval_sql, read_rows, row, stdout};
+use scoring::{Fixture, error, eval_sql, read_rows, row, stdout, timeless};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 const SET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/evals/sql-poc");
 
@@ -306,4 +309,209 @@ fn rows_that_cannot_be_read_stop_or_are_counted() {
         text.ends_with("(n=1)\nkept going: 3 rows cannot be scored\n"),
         "{text}"
     );
+    let summary = fixture.path("summary.json");
+    stdout(&[&fixture.preds(), "--keep-going", "--summary-out", &summary]);
+    assert_eq!(
+        json_of(&summary)["dropped_rows"],
+        json!({
+            "count": 3,
+            "reasons": {"a field that is missing": 1, "an id that another row has": 1, "not a JSON object": 1}
+        })
+    );
+}
+
+fn json_of(path: &str) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn rows_without_an_answer_stop_or_count_as_failed_everywhere() {
+    let good = row("SELECT name FROM items", "SELECT name FROM items");
+    let mut rows = vec![good.clone(); 4];
+    rows[1]["predicted_sql"] = Value::Null;
+    rows[2].as_object_mut().unwrap().remove("predicted_sql");
+    rows[3].as_object_mut().unwrap().remove("gold_sql");
+    for row in &mut rows {
+        row["slice"] = "s".into();
+    }
+    let fixture = Fixture::rows(&rows);
+    let stopped = error(1, &[&fixture.preds()]);
+    assert!(
+        stopped.contains(
+            "preds.jsonl:2: row r1: field \"predicted_sql\" is null (mode factory) (and 2 more"
+        ),
+        "{stopped}"
+    );
+    let [out, summary, slices, prefs, labels] = [
+        "rows.jsonl",
+        "sum.json",
+        "slices.json",
+        "prefs.jsonl",
+        "labels.jsonl",
+    ]
+    .map(|name| fixture.path(name));
+    let text = stdout(&[
+        &fixture.preds(),
+        "--keep-going",
+        "--mode",
+        "factory,public-exact,spider-ts,spider-em,bird-ex",
+        "--out",
+        &out,
+        "--summary-out",
+        &summary,
+        "--slices-out",
+        &slices,
+        "--prefs-out",
+        &prefs,
+        "--labels-out",
+        &labels,
+    ]);
+    for line in [
+        "sql: execution_accuracy=0.333 exact_match=0.333 (n=3)\n",
+        "public-exact: exact_match=0.333 (n=3)\n",
+        "spider-em: exact_match=0.333 (n=3)\n",
+        "bird-ex[s]: execution_accuracy=0.333 (n=3)\n",
+        "failures: sql_no_answer=2\n",
+        "kept going: 1 rows cannot be scored\n",
+        "kept going: 2 rows have no predicted_sql and count as failed\n",
+        "(0 pairs; dropped 2: without an answer)\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let summary = json_of(&summary);
+    assert_eq!(summary["rows"], 3);
+    assert_eq!(summary["unanswered_rows"], 2);
+    assert_eq!(summary["dropped_rows"]["count"], 1);
+    for mode in ["factory", "spider-ts", "bird-ex"] {
+        assert_eq!(
+            summary["modes"][mode]["execution_accuracy"]["n"], 3,
+            "{mode}"
+        );
+    }
+    let slices = json_of(&slices);
+    assert_eq!(slices["slices"]["s"]["rows"], 3);
+    assert_eq!(slices["slices"]["s"]["bird_ex_execution_accuracy"], 0.3333);
+    let rows = read_rows(out);
+    assert_eq!(rows[2]["failure_type"], "sql_no_answer");
+    assert_eq!(rows[2]["spider_ts_match"], false);
+    assert_eq!(read_rows(labels).len(), 2);
+}
+
+#[test]
+fn a_value_that_json_lacks_is_named() {
+    for (value, name) in [
+        ("NaN", "NaN"),
+        ("[1, -Infinity]", "-Infinity"),
+        ("Infinity", "Infinity"),
+    ] {
+        let fixture = Fixture::new(&format!(
+            "{{\"predicted_sql\": \"Infinity\", \"score\": {value}}}\n"
+        ));
+        let message = error(1, &[&fixture.preds()]);
+        let expected = format!("preds.jsonl:1: not JSON: {name} at column ");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
+fn both_sides_of_a_row_and_the_whole_run_see_one_time() {
+    let asks = [
+        "SELECT strftime('%f', 'now')",
+        "SELECT unixepoch('subsec')",
+        "SELECT CURRENT_TIMESTAMP, date(), time('now', 'localtime')",
+        "SELECT julianday('now')",
+        // Some time passes in between.
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 200000) SELECT max(x), strftime('%J', 'now') FROM c",
+    ];
+    let mut rows: Vec<_> = asks.map(|sql| row(sql, sql)).into();
+    rows.push(row(
+        "SELECT datetime('now'), datetime('now', 'localtime')",
+        "SELECT 1",
+    ));
+    rows.push(row(
+        "SELECT datetime('now'), unixepoch('subsec')",
+        "SELECT 2",
+    ));
+    let fixture = Fixture::rows(&rows);
+    let (out, summary) = (fixture.path("rows.jsonl"), fixture.path("sum.json"));
+    let score = |more: &[&str]| {
+        let flags = [&fixture.preds(), "--out", &out, "--summary-out", &summary];
+        stdout(&[&flags[..], more].concat());
+        let rows = read_rows(&out);
+        assert!(
+            rows[..asks.len()]
+                .iter()
+                .all(|row| row["exec_match"] == true)
+        );
+        let now = json_of(&summary)["now"].as_str().unwrap().to_owned();
+        (
+            rows[5]["predicted_rows"].clone(),
+            rows[6]["predicted_rows"].clone(),
+            now,
+        )
+    };
+    let (local, seconds, now) = score(&["--now", "2024-02-29T23:59:58+00:30"]);
+    assert_eq!(
+        local,
+        json!([["2024-02-29 23:29:58", "2024-02-29 23:29:58"]])
+    );
+    assert_eq!(seconds, json!([["2024-02-29 23:29:58", "1709249398.0"]]));
+    assert_eq!(now, "2024-02-29T23:29:58Z");
+    // What a run says of its time repeats it.
+    let first = score(&[]);
+    assert_eq!(score(&["--now", &first.2]), first);
+    assert!(error(2, &[&fixture.preds(), "--now", "yesterday"]).contains("2026-01-02T03:04:05Z"));
+}
+
+#[test]
+fn what_rows_show_is_bounded_and_said() {
+    // 20 rows of 50 cells of 200 characters of four bytes.
+    let big = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 20), \
+               s AS (SELECT replace(hex(zeroblob(100)), '0', char(128512)) e) SELECT "
+        .to_owned()
+        + &["e"; 50].join(",")
+        + " FROM c, s";
+    let count = 150;
+    let rows = vec![row(&big, "SELECT name FROM items"); count];
+    let fixture = Fixture::rows(&rows);
+    let (out, summary) = (fixture.path("rows.jsonl"), fixture.path("sum.json"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_factory"))
+        .args([
+            "eval-sql",
+            &fixture.preds(),
+            "--out",
+            &out,
+            "--summary-out",
+            &summary,
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        peak = peak.max(peak_of(child.id()));
+        thread::sleep(Duration::from_millis(2));
+    }
+    let text = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    let said = format!("results of {count} rows are cut to 16384 bytes (rows_cut)\n");
+    assert!(text.contains(&said), "{text}");
+    assert_eq!(json_of(&summary)["cut_rows"], count);
+    assert!(fs::metadata(&out).unwrap().len() < (count * 20_000) as u64);
+    let one = fixture.path("one.jsonl");
+    stdout(&[&fixture.preds(), "--out", &one, "--workers", "1"]);
+    assert!(timeless(&one) == timeless(&out), "by any number of workers");
+    let rows = read_rows(out);
+    assert_eq!(rows[0]["rows_cut"], true);
+    assert_eq!(rows[0]["gold_rows"], json!([["pen"], ["ink"]]));
+    assert!(!rows[0]["predicted_rows"][0].as_array().unwrap().is_empty());
+    // Whole, the results of all rows are 120 MB.
+    assert!(peak < 100 << 20, "{peak}");
+}
+
+/// The peak memory of a process in bytes, as far as Linux tells.
+fn peak_of(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }

@@ -3,7 +3,7 @@
 #[path = "common/scoring.rs"]
 mod scoring;
 
-use scoring::{Fixture, read_rows, row};
+use scoring::{ENDLESS, Fixture, STUCK, children, read_rows, row};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -12,11 +12,6 @@ use std::time::{Duration, Instant};
 
 const DEADLINE_MS: u64 = 400;
 const WORKERS: usize = 2;
-
-const ENDLESS: &str =
-    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
-/// Minutes in one operation that looks at no clock.
-const STUCK: &str = "SELECT instr(hex(zeroblob(499990)), hex(zeroblob(249990)) || '1')";
 
 /// Predictions and the kind of failure that each is.
 fn hostile() -> Vec<(String, &'static str)> {
@@ -123,23 +118,6 @@ fn memory_of_children(parent: u32) -> u64 {
     peaks.max().unwrap_or(0) * 1024
 }
 
-/// Processes that `parent` started, with their peaks in KiB, as far as Linux tells.
-fn children(parent: u32) -> Vec<(u32, Option<u64>)> {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let child = |entry: fs::DirEntry| {
-        let status = fs::read_to_string(entry.path().join("status")).ok()?;
-        let field = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name))?;
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        };
-        let is_child = field("PPid:")? == u64::from(parent);
-        is_child.then_some((field("Pid:")? as u32, field("VmHWM:")))
-    };
-    processes.flatten().filter_map(child).collect()
-}
-
 #[test]
 fn hostile_predictions_cost_nobody_else_a_result() {
     let cases = hostile();
@@ -221,6 +199,54 @@ fn hostile_references_are_counted() {
     assert_eq!(scored.len(), rows.len());
 }
 
+#[test]
+fn a_mode_says_in_company_what_it_says_alone() {
+    let all = [
+        "factory",
+        "public-exact",
+        "spider-ts",
+        "spider-em",
+        "bird-ex",
+    ];
+    let columns = [
+        &["exec_match", "exact_match"][..],
+        &["public_exact_match"],
+        &["spider_ts_match"],
+        &["spider_em_match"],
+        &["bird_ex_match"],
+    ];
+    let hostile = hostile();
+    let predicted = hostile.iter().map(|(sql, _)| sql.as_str());
+    let mut rows: Vec<_> = predicted
+        .chain(STATEMENTS)
+        .map(|sql| row(sql, "SELECT name FROM items"))
+        .collect();
+    // Each alone takes the whole deadline of a mode; without DISTINCT it is another query.
+    rows.push(row(
+        &ENDLESS.replace("SELECT count", "SELECT DISTINCT count"),
+        "SELECT name FROM items",
+    ));
+    rows.push(row(
+        "SELECT DISTINCT name FROM items",
+        "SELECT name FROM items",
+    ));
+    rows.push(row(
+        "SELECT name, id FROM items",
+        "SELECT id, name FROM items",
+    ));
+    let score = |modes: &str| run(&Fixture::rows(&rows), &["--mode", modes]).0;
+    let together = score(&all.join(","));
+    for (mode, columns) in all.iter().zip(columns) {
+        for (alone, together) in score(mode).iter().zip(&together) {
+            for column in columns {
+                let id = &alone["id"];
+                assert!(alone[column].is_boolean(), "{mode}: {alone}");
+                assert_eq!(alone[column], together[column], "{mode}, {column}: {id}");
+            }
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn databases_outside_the_folder_are_out_of_reach() {
@@ -281,31 +307,6 @@ fn at_work(fixture: &Fixture, timeout_ms: &str) -> (std::process::Child, u32) {
     let workers = children(child.id());
     assert_eq!(workers.len(), 1, "{workers:?}");
     (child, workers[0].0)
-}
-
-#[cfg(target_os = "linux")]
-fn kill(process: u32) {
-    let status = Command::new("kill")
-        .args(["-9", &process.to_string()])
-        .status();
-    assert!(status.unwrap().success());
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_killed_process_costs_the_row_that_it_was_at() {
-    let fine = row("SELECT name FROM items", "SELECT name FROM items");
-    let fixture = Fixture::rows(&[row(STUCK, "SELECT 1"), fine.clone(), fine]);
-    let (mut child, worker) = at_work(&fixture, "60000");
-    kill(worker);
-    assert!(child.wait().unwrap().success());
-    let rows = read_rows(fixture.path("rows.jsonl"));
-    assert_eq!(rows[0]["failure_type"], "sql_resource_limit");
-    assert_eq!(
-        rows[0]["predicted_error"],
-        "resource limit: its process ended"
-    );
-    assert!(rows[1..].iter().all(|row| row["exec_match"] == true));
 }
 
 #[cfg(target_os = "linux")]
