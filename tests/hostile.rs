@@ -148,13 +148,14 @@ fn hostile_predictions_cost_nobody_else_a_result() {
         let long = pair[1]["predicted_sql"].as_str().unwrap().len() > 100_000;
         assert_eq!(pair[1]["exec_match"], !long, "the row after {shown}");
     }
-    // A process that is killed is late by the grace and the next one's start.
+    // A process that ends is late by the grace and the next one's start; deadlines are processor time, of which a busy machine
+    // gives less.
     let slow = cases
         .iter()
         .filter(|(_, kind)| *kind == "sql_timeout")
         .count() as u32;
     let each = Duration::from_millis(DEADLINE_MS + 600);
-    let bound = each * slow.div_ceil(WORKERS as u32) + Duration::from_secs(10);
+    let bound = each * slow.div_ceil(WORKERS as u32) + Duration::from_secs(30);
     println!(
         "{} rows in {elapsed:.1?}, largest process {} MB",
         rows.len(),
