@@ -1,6 +1,6 @@
 """LoRA or DoRA fine-tuning with PEFT on {instruction, response} rows: the peer of `factory sft`.
 
-The recipe is ours: `instruction + newline + response + eos`, loss on the response and eos, AdamW, cosine with a 3% warm-up.
+The recipe is ours: `instruction + newline + response + eos`, loss on the response and eos, AdamW, 3% warm-up, then cosine.
 The last line printed is one JSON object.
 """
 import argparse
@@ -118,9 +118,11 @@ def pad(batch, filler):
 
 
 def rate(step, steps):
-    """The learning rate's factor: 3% linear warm-up (at least one step), times a cosine down to zero."""
+    """The learning rate's factor: 3% linear warm-up (at least one step), then a cosine down to zero."""
     warmup = max(1, int(0.03 * steps))
-    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup + 1) / (steps - warmup + 1)))
 
 
 if __name__ == "__main__":

@@ -212,7 +212,11 @@ mod tests {
     fn all_bad_rows_are_named_up_to_a_count() {
         let three = error(b"{\"a\":1}\nx\n{\"a\":}\n\n{\"a\":NaN}\n");
         assert!(three.starts_with("3 rows are wrong: "), "{three}");
-        for place in ["rows.jsonl:2: not", "rows.jsonl:3: not", "rows.jsonl:5: not JSON: NaN"] {
+        for place in [
+            "rows.jsonl:2: not",
+            "rows.jsonl:3: not",
+            "rows.jsonl:5: not JSON: NaN",
+        ] {
             assert!(three.contains(place), "{three}");
         }
         let many = error(&b"x\n".repeat(12));
@@ -223,15 +227,27 @@ mod tests {
 
     #[test]
     fn other_formats_are_named() {
-        let wide: Vec<u8> = "\u{feff}{\"a\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let wide: Vec<u8> = "\u{feff}{\"a\":1}"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         for (content, expected) in [
-            (&b"\x1f\x8b\x08\0\0"[..], "rows.jsonl is compressed with gzip"),
+            (
+                &b"\x1f\x8b\x08\0\0"[..],
+                "rows.jsonl is compressed with gzip",
+            ),
             (b"PAR1\x15\x04\x15", "is a Parquet file"),
             (&wide, "is UTF-16"),
             (&wide[2..], "UTF-16LE"),
-            (b"[\n{\"a\":1}\n]", "is a JSON array: write its rows one a line"),
+            (
+                b"[\n{\"a\":1}\n]",
+                "is a JSON array: write its rows one a line",
+            ),
             (b"[{\"a\":1}]", "is a JSON array"),
-            (b"{\n  \"a\": 1\n}", "is JSON with objects over several lines"),
+            (
+                b"{\n  \"a\": 1\n}",
+                "is JSON with objects over several lines",
+            ),
             (b"prompt,completion\na,b\n", "is CSV"),
             (b"\"prompt\"\t\"completion\"\na\tb\n", "is CSV"),
         ] {

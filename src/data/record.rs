@@ -121,11 +121,7 @@ pub fn read_prompts(path: &Path, columns: &Columns) -> Result<(Vec<Line>, Vec<Co
     Ok(rows.into_iter().unzip())
 }
 
-fn rows<T>(
-    path: &Path,
-    columns: &Columns,
-    meaning: impl Fn(Line) -> Result<T>,
-) -> Result<Vec<T>> {
+fn rows<T>(path: &Path, columns: &Columns, meaning: impl Fn(Line) -> Result<T>) -> Result<Vec<T>> {
     let (mut wanted, mut any) = (columns.wanted(), false);
     let rows = jsonl::read_as(path, |line| {
         any = true;
@@ -172,7 +168,10 @@ pub fn strip_ends(records: &mut [Record], ends: &[String]) -> Result<Vec<String>
         };
         let mut had = false;
         for text in texts {
-            while let Some(short) = ends.iter().find_map(|end| text.trim_end().strip_suffix(end.as_str())) {
+            while let Some(short) = ends
+                .iter()
+                .find_map(|end| text.trim_end().strip_suffix(end.as_str()))
+            {
                 ensure!(
                     !short.trim().is_empty(),
                     "{}: an answer is nothing but the end token",

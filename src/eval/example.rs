@@ -80,13 +80,13 @@ pub fn read(
     let mut lines_of_ids = BTreeMap::new();
     let mut index = 0;
     let sha256 = jsonl::for_each(path, |number, line| {
-        if line.as_ref().is_ok_and(|line| !keep(&line.fields)) {
+        if line.as_ref().is_ok_and(|line| !keep(line.fields())) {
             index += 1;
             return Ok(());
         }
         let line = line.map(|mut line| {
             if golds_only {
-                line.fields.insert("predicted_sql".to_owned(), "".into());
+                line.set("predicted_sql", "");
             }
             line
         });
@@ -119,18 +119,19 @@ pub fn read(
 
 fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Result<Example> {
     // Many data sets number their rows.
-    if let Some(id @ Value::Number(_)) = line.fields.get("id") {
-        let text = id.to_string();
-        line.fields.insert("id".to_owned(), text.into());
+    if let Some(id @ Value::Number(_)) = line.fields().get("id") {
+        // A long number is no double.
+        let text = line.raw("id").map_or_else(|| id.to_string(), str::to_owned);
+        line.set("id", text);
     }
     // Spider's and BIRD's name for it.
-    if let (None | Some(Value::Null), Some(db)) = (line.fields.get("db"), line.fields.get("db_id"))
-    {
+    let fields = line.fields();
+    if let (None | Some(Value::Null), Some(db)) = (fields.get("db"), fields.get("db_id")) {
         let db = db.clone();
-        line.fields.insert("db".to_owned(), db);
+        line.set("db", db);
     }
     let id = line
-        .fields
+        .fields()
         .get("id")
         .and_then(Value::as_str)
         .map(str::to_owned);
@@ -141,7 +142,7 @@ fn check(index: usize, mut line: Line, path: &Path, modes: &[&dyn Mode]) -> Resu
     let example = Example {
         index,
         line: line.number,
-        fields: line.fields,
+        fields: line.into_fields(),
     };
     if modes.iter().any(|mode| example.suits(*mode)) {
         return Ok(example);

@@ -170,21 +170,22 @@ impl<'a> Reader<'a> {
             // Python writes them, JSON has none of them.
             let word = self.0.get(column.saturating_sub(1)..).unwrap_or_default();
             if let Some(word) = ["NaN", "Infinity"].iter().find(|w| word.starts_with(**w)) {
-                return anyhow::anyhow!("not JSON: {word} at column {column}; write null, or leave the field out");
+                return anyhow::anyhow!(
+                    "not JSON: {word} at column {column}; write null, or leave the field out"
+                );
             }
             let message = error.to_string();
             // Serde's own place says "line 1", which is wrong in a file of many lines.
             let reason = message.split(" at line ").next().unwrap_or(&message);
-            anyhow::anyhow!("not JSON: {reason} at column {column}; every line must be one JSON object")
+            anyhow::anyhow!(
+                "not JSON: {reason} at column {column}; every line must be one JSON object"
+            )
         })
     }
 
     /// What `part` of the line says; `repeated` becomes a key that one of its objects has twice.
     fn value(&self, part: &'a str, depth: usize, repeated: &mut Option<String>) -> Result<Value> {
-        ensure!(
-            depth < MAX_DEPTH,
-            "nested deeper than {MAX_DEPTH} levels"
-        );
+        ensure!(depth < MAX_DEPTH, "nested deeper than {MAX_DEPTH} levels");
         Ok(match part.as_bytes().first() {
             Some(b'{') => {
                 let Members(members) = self.parse(part)?;
@@ -242,12 +243,19 @@ mod tests {
         line.set("a", "new");
         line.set("z", 7);
         let expected = text.replace(r#""a":1.0"#, r#""a":"new""#);
-        let expected = expected.replace(r#","a":"\u00e9""#, "").replace('}', "").replace("1E2", r#"1E2,"z":7"#);
+        let expected = expected
+            .replace(r#","a":"\u00e9""#, "")
+            .replace('}', "")
+            .replace("1E2", r#"1E2,"z":7"#);
         let written = serde_json::to_string(&line).unwrap();
         assert_eq!(written.replace('}', ""), expected);
         assert_eq!(line.value(Path::new("f"), "a").unwrap().unwrap(), "new");
         let made = Line::new(1, line.fields().clone());
-        assert!(serde_json::to_string(&made).unwrap().starts_with(r#"{"id":9.87"#));
+        assert!(
+            serde_json::to_string(&made)
+                .unwrap()
+                .starts_with(r#"{"id":9.87"#)
+        );
     }
 
     #[test]
@@ -255,7 +263,10 @@ mod tests {
         let line = parse(r#"{"a":1,"a":2,"b":[{"c":{"d":1,"d":1}}],"e":1}"#);
         let read = |field| line.value(Path::new("f.jsonl"), field);
         assert_eq!(read("e").unwrap().unwrap(), 1);
-        assert_eq!(read("a").unwrap_err().to_string(), "f.jsonl:1: field \"a\" is there twice");
+        assert_eq!(
+            read("a").unwrap_err().to_string(),
+            "f.jsonl:1: field \"a\" is there twice"
+        );
         assert_eq!(
             read("b").unwrap_err().to_string(),
             "f.jsonl:1: field \"b\" has the key \"d\" twice"
@@ -265,7 +276,11 @@ mod tests {
     #[test]
     fn a_field_must_be_there_and_a_string() {
         let line = parse(r#"{"n":1,"z":null}"#);
-        let message = |field| line.str(Path::new("f.jsonl"), field).unwrap_err().to_string();
+        let message = |field| {
+            line.str(Path::new("f.jsonl"), field)
+                .unwrap_err()
+                .to_string()
+        };
         assert_eq!(message("x"), "f.jsonl:1: field \"x\" is missing");
         assert_eq!(message("z"), "f.jsonl:1: field \"z\" is null");
         assert_eq!(
@@ -280,8 +295,14 @@ mod tests {
     fn errors_say_what_is_wrong_where() {
         for (text, expected) in [
             (r#"{"a": tru}"#, "expected ident at column 10"),
-            (r#"{"a": [1, NaN]}"#, "not JSON: NaN at column 11; write null"),
-            (r#"{"a": -Infinity}"#, "not JSON: Infinity at column 8; write null"),
+            (
+                r#"{"a": [1, NaN]}"#,
+                "not JSON: NaN at column 11; write null",
+            ),
+            (
+                r#"{"a": -Infinity}"#,
+                "not JSON: Infinity at column 8; write null",
+            ),
             (r#"{"é": "\ud83d"}"#, "at column 15"),
             (r#"[1]"#, "must be a JSON object, found array"),
             ("7", "must be a JSON object, found number"),

@@ -53,12 +53,17 @@ pub struct Wanted<'a>(Vec<(&'static str, &'a str)>);
 impl Wanted<'_> {
     /// Looks at a row.
     pub fn look(&mut self, line: &Line) {
-        self.0.retain(|(_, column)| !line.fields().contains_key(*column));
+        self.0
+            .retain(|(_, column)| !line.fields().contains_key(*column));
     }
 
     /// Errors where a column is in no row that was looked at, all of them rows of `path`.
     pub fn refuse(&self, path: &Path) -> Result<()> {
-        let none: Vec<_> = self.0.iter().map(|(f, c)| format!("{c:?} (--field {f}={c})")).collect();
+        let none: Vec<_> = self
+            .0
+            .iter()
+            .map(|(f, c)| format!("{c:?} (--field {f}={c})"))
+            .collect();
         ensure!(
             none.is_empty(),
             "{}: no row has the column {}",

@@ -49,11 +49,17 @@ pub fn learned(row: &Row) -> Result<Content> {
             let [asks, answers] = lists;
             ensure!(
                 asks? == answers?,
-                row.fault(answer, format!("and {asked} must both be texts or both be lists of messages"))
+                row.fault(
+                    answer,
+                    format!("and {asked} must both be texts or both be lists of messages")
+                )
             );
             let mut conversation = conversation(row, asked)?;
             // What is given is not learned, also where an assistant said it.
-            conversation.turns.iter_mut().for_each(|turn| turn.learned = false);
+            conversation
+                .turns
+                .iter_mut()
+                .for_each(|turn| turn.learned = false);
             conversation.turns.extend(answered(row, answer)?);
             (answer, conversation)
         }
@@ -65,11 +71,17 @@ pub fn learned(row: &Row) -> Result<Content> {
     );
     let last = turns.last().filter(|turn| turn.role != Role::Assistant);
     if let Some(Turn { role, .. }) = last {
-        let what = format!("ends with a {} turn that nothing answers: remove it", role.name());
+        let what = format!(
+            "ends with a {} turn that nothing answers: remove it",
+            role.name()
+        );
         bail!(row.fault(field, what));
     }
     let what = "has no answer with a loss: nothing to learn from";
-    ensure!(turns.iter().any(|turn| turn.learned), row.fault(field, what));
+    ensure!(
+        turns.iter().any(|turn| turn.learned),
+        row.fault(field, what)
+    );
     Ok(Content::Turns(conversation))
 }
 
@@ -84,7 +96,11 @@ pub fn asked(row: &Row) -> Result<Conversation> {
         Some(Format::Pair(field)) => (field, conversation(row, field)?),
         Some(Format::Messages(field)) => {
             let mut conversation = conversation(row, field)?;
-            while conversation.turns.last().is_some_and(|t| t.role == Role::Assistant) {
+            while conversation
+                .turns
+                .last()
+                .is_some_and(|t| t.role == Role::Assistant)
+            {
                 conversation.turns.pop();
             }
             (field, conversation)
@@ -93,10 +109,16 @@ pub fn asked(row: &Row) -> Result<Conversation> {
     let last = conversation.turns.last().map(|turn| turn.role);
     ensure!(
         matches!(last, Some(Role::User | Role::Tool)),
-        row.fault(field, "has nothing to answer: its last turn before the answer must be the user's or a tool's")
+        row.fault(
+            field,
+            "has nothing to answer: its last turn before the answer must be the user's or a tool's"
+        )
     );
     // Nothing of it is learned.
-    conversation.turns.iter_mut().for_each(|turn| turn.learned = false);
+    conversation
+        .turns
+        .iter_mut()
+        .for_each(|turn| turn.learned = false);
     Ok(conversation)
 }
 
@@ -107,7 +129,9 @@ fn format(row: &Row, answers: &[&'static str]) -> Result<Option<Format>> {
     let pair = !asked.is_empty() || !answers.is_empty();
     let formats = usize::from(pair) + lists.len() + text.len();
     if formats > 1 || asked.len() > 1 || answers.len() > 1 {
-        let all = [&asked, answers, &lists, &text].map(|fields: &[_]| fields.to_vec()).concat();
+        let all = [&asked, answers, &lists, &text]
+            .map(|fields: &[_]| fields.to_vec())
+            .concat();
         let what = format!(
             "and {} say two things: keep what is meant, and set the others to null",
             all[1..].join(", ")
@@ -121,7 +145,11 @@ fn format(row: &Row, answers: &[&'static str]) -> Result<Option<Format>> {
         (None, None, None) => return Ok(None),
     };
     if !matches!(format, Format::Pair(_)) {
-        refuse_any(row, &["input"], "belongs to an instruction, which the row lacks")?;
+        refuse_any(
+            row,
+            &["input"],
+            "belongs to an instruction, which the row lacks",
+        )?;
     }
     Ok(Some(format))
 }
@@ -130,7 +158,10 @@ fn format(row: &Row, answers: &[&'static str]) -> Result<Option<Format>> {
 fn refuse_any(row: &Row, fields: &[&'static str], what: &str) -> Result<()> {
     for field in fields {
         let value = row.value(field)?;
-        let blank = |v: &Value| v.as_str().is_some_and(|t| t.trim().is_empty()) || v.as_array().is_some_and(Vec::is_empty);
+        let blank = |v: &Value| {
+            v.as_str().is_some_and(|t| t.trim().is_empty())
+                || v.as_array().is_some_and(Vec::is_empty)
+        };
         ensure!(value.is_none_or(blank), row.fault(field, what));
     }
     Ok(())
@@ -159,7 +190,10 @@ fn conversation(row: &Row, field: &'static str) -> Result<Conversation> {
     if let Some(system) = row.text("system")? {
         ensure!(
             turns.iter().all(|turn| turn.role != Role::System),
-            row.fault("system", format!("says what the system turn of \"{field}\" says too: keep one"))
+            row.fault(
+                "system",
+                format!("says what the system turn of \"{field}\" says too: keep one")
+            )
         );
         turns.insert(0, Turn::new(Role::System, system.to_owned()));
     }
@@ -203,7 +237,10 @@ fn answer(row: &Row, answers: &[&'static str]) -> Result<&'static str> {
 /// The turns of an answer.
 fn answered(row: &Row, field: &'static str) -> Result<Vec<Turn>> {
     if row.value("label")? == Some(&Value::Bool(false)) {
-        bail!(row.fault("label", "is false: the answer is one that is not wanted; leave the row out"));
+        bail!(row.fault(
+            "label",
+            "is false: the answer is one that is not wanted; leave the row out"
+        ));
     }
     if let Some(list @ Value::Array(_)) = row.value(field)? {
         refuse_any(row, &THOUGHTS, "belongs into the message of the answer")?;
@@ -214,7 +251,10 @@ fn answered(row: &Row, field: &'static str) -> Result<Vec<Turn>> {
         if let Some(text) = row.text(thoughts)? {
             ensure!(
                 turn.reasoning.is_none(),
-                row.fault(thoughts, format!("is one of two of {}: keep one", THOUGHTS.join(", ")))
+                row.fault(
+                    thoughts,
+                    format!("is one of two of {}: keep one", THOUGHTS.join(", "))
+                )
             );
             turn.reasoning = Some(text.to_owned());
         }

@@ -29,19 +29,28 @@ pub fn turns(row: &Row, field: &'static str, list: &Value) -> Result<Vec<Turn>> 
             Value::String(text) if text.trim_start().starts_with('[') => "JSON inside of a string",
             other => kind(other),
         };
-        bail!(row.fault(field, format!("must be a list of {{role, content}}, found {found}")));
+        bail!(row.fault(
+            field,
+            format!("must be a list of {{role, content}}, found {found}")
+        ));
     };
     ensure!(!list.is_empty(), row.fault(field, "has no messages"));
-    let read = |(i, message)| turn(message).map_err(|e| row.fault(field, format!("message {i}: {e:#}")));
+    let read =
+        |(i, message)| turn(message).map_err(|e| row.fault(field, format!("message {i}: {e:#}")));
     list.iter().enumerate().map(read).collect()
 }
 
 fn turn(message: &Value) -> Result<Turn> {
     let Value::Object(message) = message else {
-        bail!("must be an object {{role, content}}, found {}", kind(message));
+        bail!(
+            "must be an object {{role, content}}, found {}",
+            kind(message)
+        );
     };
     for (key, what_to_do) in REFUSED {
-        let there = message.get(key).is_some_and(|v| !v.is_null() && *v != Value::Bool(false));
+        let there = message
+            .get(key)
+            .is_some_and(|v| !v.is_null() && *v != Value::Bool(false));
         ensure!(!there, "{key} is not read: {what_to_do}");
     }
     let role = match one(message, &["role", "from"])? {
@@ -68,7 +77,10 @@ fn turn(message: &Value) -> Result<Turn> {
         None => bail!("has no content"),
         Some((_, content)) => text(content)?,
     };
-    ensure!(may_be_empty || !content.trim().is_empty(), "content is empty");
+    ensure!(
+        may_be_empty || !content.trim().is_empty(),
+        "content is empty"
+    );
     let learned = learned(message)?;
     ensure!(
         assistant || learned != Some(true),
@@ -83,8 +95,13 @@ fn turn(message: &Value) -> Result<Turn> {
 }
 
 /// The one of several keys for the same thing that is there, and not null.
-fn one<'a>(message: &'a Map<String, Value>, keys: &[&'static str]) -> Result<Option<(&'static str, &'a Value)>> {
-    let there = keys.iter().filter_map(|key| Some((*key, message.get(*key).filter(|v| !v.is_null())?)));
+fn one<'a>(
+    message: &'a Map<String, Value>,
+    keys: &[&'static str],
+) -> Result<Option<(&'static str, &'a Value)>> {
+    let there = keys
+        .iter()
+        .filter_map(|key| Some((*key, message.get(*key).filter(|v| !v.is_null())?)));
     let there: Vec<_> = there.collect();
     if let [(a, _), (b, _), ..] = there[..] {
         bail!("has both {a} and {b}: keep one");

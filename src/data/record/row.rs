@@ -39,19 +39,28 @@ pub const FIELDS: [&str; 16] = [
 
 /// Fields that would change what a row says, and are not read; what to do about each.
 const REFUSED: [(&str, &str); 13] = [
-    ("context", "--field input=context puts it behind the question"),
+    (
+        "context",
+        "--field input=context puts it behind the question",
+    ),
     ("system_prompt", "--field system=system_prompt reads it"),
     ("history", "write its turns as messages"),
     ("functions", "write them as tools"),
     ("documents", "write them into the question"),
-    ("chat_template_kwargs", "remove it; what it asks for is not supported"),
+    (
+        "chat_template_kwargs",
+        "remove it; what it asks for is not supported",
+    ),
     ("image", ONLY_TEXT),
     ("images", ONLY_TEXT),
     ("audio", ONLY_TEXT),
     ("audios", ONLY_TEXT),
     ("video", ONLY_TEXT),
     ("videos", ONLY_TEXT),
-    ("mask_history", "give the turns that are not learned the weight 0"),
+    (
+        "mask_history",
+        "give the turns that are not learned the weight 0",
+    ),
 ];
 const ONLY_TEXT: &str = "only text is read";
 
@@ -72,7 +81,12 @@ impl<'a> Row<'a> {
         };
         for (field, what_to_do) in REFUSED {
             if row.value(field)?.is_some_and(|value| !is_blank(value)) {
-                bail!(row.fault(field, format!("is not read, and changes what the row means: {what_to_do}, or remove it")));
+                bail!(row.fault(
+                    field,
+                    format!(
+                        "is not read, and changes what the row means: {what_to_do}, or remove it"
+                    )
+                ));
             }
         }
         Ok(row)
@@ -127,14 +141,19 @@ impl<'a> Row<'a> {
     pub fn text(&self, field: &'static str) -> Result<Option<&'a str>> {
         match self.value(field)? {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.trim().is_empty())),
-            Some(other) => Err(self.fault(field, format!("must be a string, found {}", kind(other)))),
+            Some(Value::String(text)) => {
+                Ok(Some(text.as_str()).filter(|text| !text.trim().is_empty()))
+            }
+            Some(other) => {
+                Err(self.fault(field, format!("must be a string, found {}", kind(other))))
+            }
         }
     }
 
     /// The text of a field that is there, and must say something.
     pub fn filled(&self, field: &'static str) -> Result<&'a str> {
-        self.text(field)?.ok_or_else(|| self.fault(field, "is empty"))
+        self.text(field)?
+            .ok_or_else(|| self.fault(field, "is empty"))
     }
 }
 

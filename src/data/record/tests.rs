@@ -51,11 +51,18 @@ fn every_format_is_read() {
         r#"{"prompt":[{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a"}]}"#,
     ] {
         let found = conversation(json);
-        assert_eq!(said(&found), [("user", "q", false), ("assistant", "a", true)], "{json}");
+        assert_eq!(
+            said(&found),
+            [("user", "q", false), ("assistant", "a", true)],
+            "{json}"
+        );
         let asks = asked(json).unwrap();
         assert_eq!(said(&asks), [("user", "q", false)], "{json}");
     }
-    assert_eq!(parse(r#"{"text":"once"}"#).unwrap(), Content::Text("once".into()));
+    assert_eq!(
+        parse(r#"{"text":"once"}"#).unwrap(),
+        Content::Text("once".into())
+    );
 }
 
 #[test]
@@ -107,13 +114,29 @@ fn turns_of_weight_0_are_not_learned() {
         let turns = conversation(json).turns;
         turns.iter().map(|turn| turn.learned).collect::<Vec<_>>()
     };
-    for off in [r#","weight":0"#, r#","train":false"#, r#","loss":false"#, r#","training":0.0"#] {
-        assert_eq!(learned(&chat(off, "")), [false, false, false, true], "{off}");
-        assert_eq!(learned(&chat("", off)), [false, true, false, false], "{off}");
+    for off in [
+        r#","weight":0"#,
+        r#","train":false"#,
+        r#","loss":false"#,
+        r#","training":0.0"#,
+    ] {
+        assert_eq!(
+            learned(&chat(off, "")),
+            [false, false, false, true],
+            "{off}"
+        );
+        assert_eq!(
+            learned(&chat("", off)),
+            [false, true, false, false],
+            "{off}"
+        );
         let none = parse(&chat(off, off)).unwrap_err().to_string();
         assert!(none.contains("no answer with a loss"), "{none}");
     }
-    assert_eq!(learned(&chat(r#","weight":1"#, r#","train":true"#)), [false, true, false, true]);
+    assert_eq!(
+        learned(&chat(r#","weight":1"#, r#","train":true"#)),
+        [false, true, false, true]
+    );
     // What an assistant said in the question is given.
     let row = r#"{"prompt":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},{"role":"user","content":"r"}],
         "completion":[{"role":"assistant","content":"b"}]}"#;
@@ -166,39 +189,112 @@ fn what_would_be_dropped_is_refused_by_name() {
 
 #[test]
 fn errors_name_place_field_and_message() {
-    let message = |message: &str| format!(r#"{{"messages":[{{"role":"user","content":"q"}},{message}]}}"#);
+    let message =
+        |message: &str| format!(r#"{{"messages":[{{"role":"user","content":"q"}},{message}]}}"#);
     for (row, expected) in [
         (r#"{"question":"q"}"#.to_owned(), "no known format"),
         (r#"{"output":"q"}"#.into(), "no known format"),
-        (r#"{"instruction":"q","response":null}"#.into(), "\"response\" is null"),
-        (r#"{"instruction":"q"}"#.into(), "no answer: field \"response\""),
-        (r#"{"prompt":"q","completion":7}"#.into(), "\"completion\" must be a string, found number"),
-        (r#"{"prompt":7,"completion":"a"}"#.into(), "\"prompt\" must be a string, found number"),
-        (r#"{"prompt":" ","completion":"a"}"#.into(), "\"prompt\" is empty"),
-        (r#"{"prompt":"q","completion":""}"#.into(), "\"completion\" is empty"),
+        (
+            r#"{"instruction":"q","response":null}"#.into(),
+            "\"response\" is null",
+        ),
+        (
+            r#"{"instruction":"q"}"#.into(),
+            "no answer: field \"response\"",
+        ),
+        (
+            r#"{"prompt":"q","completion":7}"#.into(),
+            "\"completion\" must be a string, found number",
+        ),
+        (
+            r#"{"prompt":7,"completion":"a"}"#.into(),
+            "\"prompt\" must be a string, found number",
+        ),
+        (
+            r#"{"prompt":" ","completion":"a"}"#.into(),
+            "\"prompt\" is empty",
+        ),
+        (
+            r#"{"prompt":"q","completion":""}"#.into(),
+            "\"completion\" is empty",
+        ),
         (r#"{"text":3}"#.into(), "\"text\" must be a string"),
         (r#"{"messages":[]}"#.into(), "has no messages"),
-        (r#"{"messages":"[{}]"}"#.into(), "found JSON inside of a string"),
+        (
+            r#"{"messages":"[{}]"}"#.into(),
+            "found JSON inside of a string",
+        ),
         (r#"{"messages":{"role":"user"}}"#.into(), "found object"),
-        (r#"{"messages":[{"role":"system","content":"s"}]}"#.into(), "no assistant turn"),
+        (
+            r#"{"messages":[{"role":"system","content":"s"}]}"#.into(),
+            "no assistant turn",
+        ),
         (message("3"), "message 1: must be an object"),
         (message(r#"{"content":"a"}"#), "message 1: has no role"),
-        (message(r#"{"role":"assistant"}"#), "message 1: has no content"),
-        (message(r#"{"role":"assistant","content":null}"#), "message 1: content is null"),
-        (message(r#"{"role":"assistant","content":" "}"#), "message 1: content is empty"),
-        (message(r#"{"role":"assistant","content":{"a":1}}"#), "content must be a string, found object"),
-        (message(r#"{"role":"assistant","content":[{"type":"image_url"}]}"#), "a part of type \"image_url\""),
-        (message(r#"{"role":"developer","content":"x"}"#), "write \"system\""),
-        (message(r#"{"role":"model","content":"x"}"#), "write \"assistant\""),
-        (message(r#"{"role":"robot","content":"x"}"#), "role \"robot\" is not"),
-        (message(r#"{"role":"assistant","from":"gpt","content":"x"}"#), "both role and from"),
-        (message(r#"{"role":"assistant","content":"x","weight":0.5}"#), "weight is 0.5"),
-        (message(r#"{"role":"assistant","content":"x","weight":1,"train":false}"#), "do not agree"),
-        (message(r#"{"role":"user","content":"x","train":true}"#), "only what the assistant says"),
-        (message(r#"{"role":"user","content":"x","reasoning_content":"y"}"#), "only the assistant"),
-        (message(r#"{"role":"assistant","content":"x","reasoning":"y","thinking":"z"}"#), "both reasoning and thinking"),
-        (message(r#"{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}"#), "no function name"),
-        (message(r#"{"role":"assistant","content":"x","function_call":{"name":"f"}}"#), "function_call is not read"),
+        (
+            message(r#"{"role":"assistant"}"#),
+            "message 1: has no content",
+        ),
+        (
+            message(r#"{"role":"assistant","content":null}"#),
+            "message 1: content is null",
+        ),
+        (
+            message(r#"{"role":"assistant","content":" "}"#),
+            "message 1: content is empty",
+        ),
+        (
+            message(r#"{"role":"assistant","content":{"a":1}}"#),
+            "content must be a string, found object",
+        ),
+        (
+            message(r#"{"role":"assistant","content":[{"type":"image_url"}]}"#),
+            "a part of type \"image_url\"",
+        ),
+        (
+            message(r#"{"role":"developer","content":"x"}"#),
+            "write \"system\"",
+        ),
+        (
+            message(r#"{"role":"model","content":"x"}"#),
+            "write \"assistant\"",
+        ),
+        (
+            message(r#"{"role":"robot","content":"x"}"#),
+            "role \"robot\" is not",
+        ),
+        (
+            message(r#"{"role":"assistant","from":"gpt","content":"x"}"#),
+            "both role and from",
+        ),
+        (
+            message(r#"{"role":"assistant","content":"x","weight":0.5}"#),
+            "weight is 0.5",
+        ),
+        (
+            message(r#"{"role":"assistant","content":"x","weight":1,"train":false}"#),
+            "do not agree",
+        ),
+        (
+            message(r#"{"role":"user","content":"x","train":true}"#),
+            "only what the assistant says",
+        ),
+        (
+            message(r#"{"role":"user","content":"x","reasoning_content":"y"}"#),
+            "only the assistant",
+        ),
+        (
+            message(r#"{"role":"assistant","content":"x","reasoning":"y","thinking":"z"}"#),
+            "both reasoning and thinking",
+        ),
+        (
+            message(r#"{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}"#),
+            "no function name",
+        ),
+        (
+            message(r#"{"role":"assistant","content":"x","function_call":{"name":"f"}}"#),
+            "function_call is not read",
+        ),
     ] {
         let error = parse(&row).unwrap_err().to_string();
         assert!(error.starts_with("t.jsonl:3: "), "{row}: {error}");
@@ -206,11 +302,20 @@ fn errors_name_place_field_and_message() {
     }
     for (row, expected) in [
         (r#"{"text":"x"}"#, "t.jsonl:3: field \"prompt\""),
-        (r#"{"question":"x"}"#, "found fields: question (--field prompt=COLUMN"),
+        (
+            r#"{"question":"x"}"#,
+            "found fields: question (--field prompt=COLUMN",
+        ),
         (r#"{"prompt":""}"#, "\"prompt\" is empty"),
         (r#"{"prompt":"q","context":"c"}"#, "\"context\" is not read"),
-        (r#"{"messages":[{"role":"assistant","content":"a"}]}"#, "nothing to answer"),
-        (r#"{"messages":[{"role":"system","content":"a"}]}"#, "nothing to answer"),
+        (
+            r#"{"messages":[{"role":"assistant","content":"a"}]}"#,
+            "nothing to answer",
+        ),
+        (
+            r#"{"messages":[{"role":"system","content":"a"}]}"#,
+            "nothing to answer",
+        ),
     ] {
         let error = asked(row).unwrap_err().to_string();
         assert!(error.contains(expected), "{row}: {error}");
@@ -224,13 +329,19 @@ fn columns_of_other_names_are_read() {
     let Content::Turns(found) = found else {
         panic!("{found:?}")
     };
-    assert_eq!(said(&found), [("user", "q\n\nc", false), ("assistant", "a", true)]);
+    assert_eq!(
+        said(&found),
+        [("user", "q\n\nc", false), ("assistant", "a", true)]
+    );
     let chosen = r#"{"prompt":"q","chosen":"a","rejected":"b"}"#;
     assert!(mapped(chosen, &["response=chosen"]).is_ok());
     // A column that stands for another field is not that field too.
     assert!(mapped(r#"{"input":"q","output":"a"}"#, &["prompt=input"]).is_ok());
     let named = mapped(r#"{"q":7,"completion":"a"}"#, &["prompt=q"]).unwrap_err();
-    assert_eq!(named.to_string(), "t.jsonl:3: field \"q\" must be a string, found number");
+    assert_eq!(
+        named.to_string(),
+        "t.jsonl:3: field \"q\" must be a string, found number"
+    );
     for (text, expected) in [
         (&["question"][..], "is not FIELD=COLUMN"),
         (&["prompt="], "is not FIELD=COLUMN"),
@@ -251,12 +362,19 @@ fn a_column_that_no_row_has_and_all_bad_rows_are_named() {
     std::fs::write(&path, rows).unwrap();
     let error = read(&path, &Columns::default()).unwrap_err().to_string();
     assert!(error.starts_with("3 rows are wrong: "), "{error}");
-    for part in [":1: field \"completion\" is empty", ":3: no answer", ":4: not JSON"] {
+    for part in [
+        ":1: field \"completion\" is empty",
+        ":3: no answer",
+        ":4: not JSON",
+    ] {
         assert!(error.contains(part), "{error}");
     }
     let columns = columns(&["prompt=question"]).unwrap();
     let error = read(&path, &columns).unwrap_err().to_string();
-    assert!(error.ends_with("t.jsonl: no row has the column \"question\" (--field prompt=question)"), "{error}");
+    assert!(
+        error.ends_with("t.jsonl: no row has the column \"question\" (--field prompt=question)"),
+        "{error}"
+    );
     let missing = read(&folder.path().join("none"), &columns).unwrap_err();
     assert!(missing.to_string().contains("cannot open"), "{missing}");
 }
@@ -269,7 +387,10 @@ fn an_end_token_in_an_answer_is_taken_off() {
     };
     let ends = ["<end>".to_owned(), "<eos>".to_owned()];
     let pair = |answer: &str| {
-        let turns = vec![Turn::new(Role::User, "q<end>".into()), Turn::new(Role::Assistant, answer.into())];
+        let turns = vec![
+            Turn::new(Role::User, "q<end>".into()),
+            Turn::new(Role::Assistant, answer.into()),
+        ];
         record(Content::Turns(turns.into()))
     };
     let mut rows = [
@@ -279,7 +400,18 @@ fn an_end_token_in_an_answer_is_taken_off() {
         record(Content::Text("t<end>".into())),
     ];
     assert_eq!(strip_ends(&mut rows, &ends).unwrap().len(), 3);
-    assert_eq!(rows, [pair("a"), pair("a "), pair("<end> a"), record(Content::Text("t".into()))]);
+    assert_eq!(
+        rows,
+        [
+            pair("a"),
+            pair("a "),
+            pair("<end> a"),
+            record(Content::Text("t".into()))
+        ]
+    );
     let nothing = strip_ends(&mut [pair("<end>")], &ends).unwrap_err();
-    assert!(nothing.to_string().contains("nothing but the end token"), "{nothing}");
+    assert!(
+        nothing.to_string().contains("nothing but the end token"),
+        "{nothing}"
+    );
 }
