@@ -1,6 +1,6 @@
 """LoRA or DoRA fine-tuning with PEFT on {instruction, response} rows: the peer of `factory sft`.
 
-The recipe is ours: `instruction + newline + response + eos`, loss on the response and eos, AdamW, cosine with a 3% warm-up.
+The recipe is ours: `instruction + newline + response + eos`, loss on the response and eos, AdamW, 3% warm-up, then cosine.
 The last line printed is one JSON object.
 """
 import argparse

@@ -2,6 +2,7 @@
 
 use super::UsageError;
 use super::device::{DTypeArg, DeviceArg};
+use super::fields::FieldArgs;
 use super::loras::Loras;
 use super::route::{self, RouteArgs};
 use crate::adapters::bank::{Bank, Mixture};
@@ -26,6 +27,8 @@ pub struct AnsweringArgs {
     pub route: Option<PathBuf>,
     #[command(flatten)]
     pub routing: RouteArgs,
+    #[command(flatten)]
+    pub fields: FieldArgs,
     /// Base model: a folder, a .gguf file or a hub id [default: the adapter's, else Qwen/Qwen3-0.6B].
     #[arg(long)]
     base: Option<String>,
@@ -69,6 +72,7 @@ impl AnsweringArgs {
         if self.stop.iter().any(String::is_empty) {
             return Err(UsageError("--stop must not be empty".into()).into());
         }
+        self.fields.columns()?;
         match self.route {
             Some(_) => Ok(()),
             None => self.routing.refuse(),

@@ -79,14 +79,9 @@ fn shown(share: &Share) -> String {
 pub fn read_rows(path: &Path) -> Result<Vec<ScoredRow>> {
     let lines = jsonl::read_own(path)?;
     let row = |line: jsonl::Line| {
-        let row = serde_json::from_value(line.fields.into());
-        row.with_context(|| {
-            format!(
-                "{}:{}: no row of `eval-sql --out`",
-                path.display(),
-                line.number
-            )
-        })
+        let number = line.number;
+        let row = serde_json::from_value(line.into_fields().into());
+        row.with_context(|| format!("{}:{number}: no row of `eval-sql --out`", path.display()))
     };
     lines.into_iter().map(row).collect()
 }

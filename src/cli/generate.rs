@@ -4,7 +4,7 @@ use super::answering::AnsweringArgs;
 use super::progress::Progress;
 use super::{UsageError, note, route, say};
 use crate::data::jsonl;
-use crate::data::record::{self, Conversation};
+use crate::data::record;
 use crate::generation::engine::{Engine, Event};
 use crate::generation::sampler::SamplerConfig;
 use crate::run::files::{check_apart, check_writable, write_atomic};
@@ -19,7 +19,7 @@ const TIE: f32 = 1e-3;
 /// Flags of `factory generate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Rows with a prompt (JSONL): `prompt`, else `instruction`, else `messages`.
+    /// Rows with a prompt (JSONL): `prompt` or `instruction`, `messages` or `conversations`.
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
     /// One prompt; the answer is streamed to the terminal.
@@ -66,13 +66,6 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-fn read_prompts(path: &Path) -> Result<(Vec<jsonl::Line>, Vec<Conversation>)> {
-    let lines = jsonl::read(path)?;
-    let prompts = lines.iter().map(|line| record::prompt(path, line));
-    let prompts = prompts.collect::<Result<_>>()?;
-    Ok((lines, prompts))
-}
-
 /// Prints the answer as it comes.
 fn stream(engine: &Engine, prompt: Vec<u32>) -> Result<()> {
     let prompts = [prompt];
@@ -103,7 +96,8 @@ fn stream(engine: &Engine, prompt: Vec<u32>) -> Result<()> {
 }
 
 fn answer_rows(args: &Args, data: &Path, out: &Path, sampler: SamplerConfig) -> Result<()> {
-    let (mut lines, turns) = read_prompts(data)?;
+    let columns = args.answering.fields.columns()?;
+    let (mut lines, turns) = record::read_prompts(data, &columns)?;
     check_apart([data], [out]).map_err(UsageError::of)?;
     check_writable(out)?;
     let loaded = args.answering.load()?;
@@ -111,7 +105,8 @@ fn answer_rows(args: &Args, data: &Path, out: &Path, sampler: SamplerConfig) -> 
     let adapters = match args.answering.router(&loaded)? {
         None => loaded.mixed(loaded.mixture.clone()),
         Some(router) => {
-            let decisions = args.answering.routing.decide(&router, data, &lines)?;
+            let routing = &args.answering.routing;
+            let decisions = routing.decide(&router, data, &lines, &turns)?;
             for (line, decision) in lines.iter_mut().zip(&decisions) {
                 route::annotate(line, decision);
             }
@@ -136,10 +131,9 @@ fn answer_rows(args: &Args, data: &Path, out: &Path, sampler: SamplerConfig) -> 
     progress.finish();
     let seconds = start.elapsed().as_secs_f64();
     for (line, answer) in lines.iter_mut().zip(&answers) {
-        line.fields
-            .insert(args.out_field.clone(), answer.text.clone().into());
+        line.set(&args.out_field, answer.text.clone());
     }
-    write_atomic(out, &jsonl::to_bytes(lines.iter().map(|l| &l.fields))?)?;
+    write_atomic(out, &jsonl::to_bytes(&lines)?)?;
     let ties = answers.iter().filter(|a| a.min_gap < TIE).count();
     note(format_args!(
         "{} rows, {generated} tokens, {:.1} rows/s, {:.0} tokens/s; {ties} rows had a tie (two best logits within {TIE})",

@@ -10,6 +10,7 @@ mod doctor;
 mod eval_choices;
 mod eval_compare;
 mod eval_sql;
+mod fields;
 mod generate;
 mod loras;
 mod man;

@@ -1,11 +1,12 @@
 //! `factory route`: which adapter each row should get, and fitting what decides it.
 
+use super::fields::FieldArgs;
 use super::one_line::plain;
 use super::{UsageError, say};
 use crate::data::jsonl::{self, Line};
-use crate::data::record;
+use crate::data::record::{self, Columns, Conversation};
 use crate::router::content::Content;
-use crate::router::{Decision, Router, Row, settle};
+use crate::router::{Decision, Router, Row, rules, settle};
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ pub struct Args {
     command: Option<Command>,
     #[command(flatten)]
     how: RouteArgs,
+    #[command(flatten)]
+    fields: FieldArgs,
     /// The router.
     #[arg(long, value_name = "FILE")]
     router: Option<PathBuf>,
@@ -37,6 +40,8 @@ enum Command {
         /// An adapter's name and its training rows; at least two.
         #[arg(long, required = true, value_name = "NAME=TRAIN.jsonl")]
         adapter: Vec<String>,
+        #[command(flatten)]
+        fields: FieldArgs,
         /// File the router is written to.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -60,8 +65,17 @@ pub struct RouteArgs {
 /// Runs the command.
 pub fn run(args: Args) -> Result<()> {
     match (&args.command, &args.router, &args.data, &args.routes_out) {
-        (Some(Command::Fit { adapter, out }), ..) => fit(adapter, out),
-        (None, Some(router), Some(data), Some(out)) => route(&args.how, router, data, out),
+        (
+            Some(Command::Fit {
+                adapter,
+                fields,
+                out,
+            }),
+            ..,
+        ) => fit(adapter, &fields.columns()?, out),
+        (None, Some(router), Some(data), Some(out)) => {
+            route(&args.how, &args.fields.columns()?, router, data, out)
+        }
         _ => {
             let message = "give --router, --data and --routes-out, or `fit`";
             Err(UsageError(message.into()).into())
@@ -69,7 +83,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-fn fit(adapters: &[String], out: &Path) -> Result<()> {
+fn fit(adapters: &[String], columns: &Columns, out: &Path) -> Result<()> {
     let mut named = Vec::new();
     for adapter in adapters {
         let Some((name, file)) = adapter.split_once('=').filter(|(name, _)| !name.is_empty())
@@ -83,9 +97,8 @@ fn fit(adapters: &[String], out: &Path) -> Result<()> {
     check_writable(out)?;
     let mut prompts = Vec::new();
     for (name, file) in named {
-        let lines = jsonl::read(&file)?;
-        let texts = lines.iter().map(|line| prompt_text(&file, line));
-        prompts.push((name, texts.collect::<Result<_>>()?));
+        let (_, asked) = record::read_prompts(&file, columns)?;
+        prompts.push((name, asked.iter().map(prompt_text).collect()));
     }
     let (content, fit) = Content::fit(&prompts)?;
     write_atomic(out, &json(&Router::Content(content))?)?;
@@ -96,29 +109,23 @@ fn fit(adapters: &[String], out: &Path) -> Result<()> {
     say(format_args!("router: {}", out.display()))
 }
 
-/// A row's prompt as one text.
-pub fn prompt_text(path: &Path, line: &Line) -> Result<String> {
-    let conversation = record::prompt(path, line)?;
-    let texts: Vec<_> = conversation
-        .turns
-        .iter()
-        .map(|turn| turn.content.as_str())
-        .collect();
-    Ok(texts.join("\n"))
+/// What is asked as one text.
+pub fn prompt_text(asked: &Conversation) -> String {
+    let texts = asked.turns.iter().map(|turn| turn.content.as_str());
+    texts.collect::<Vec<_>>().join("\n")
 }
 
-fn route(how: &RouteArgs, router: &Path, data: &Path, out: &Path) -> Result<()> {
+fn route(how: &RouteArgs, columns: &Columns, router: &Path, data: &Path, out: &Path) -> Result<()> {
     check_apart([data, router], [out]).map_err(UsageError::of)?;
     check_writable(out)?;
     let router = read(router)?;
     how.check(&router.routes())?;
-    let mut lines = jsonl::read(data)?;
-    let decisions = how.decide(&router, data, &lines)?;
+    let (mut lines, asked) = record::read_prompts(data, columns)?;
+    let decisions = how.decide(&router, data, &lines, &asked)?;
     for (line, decision) in lines.iter_mut().zip(&decisions) {
         annotate(line, decision);
     }
-    let rows: Vec<_> = lines.iter().map(|line| &line.fields).collect();
-    write_atomic(out, &jsonl::to_bytes(rows)?)?;
+    write_atomic(out, &jsonl::to_bytes(&lines)?)?;
     say(summary(&decisions))?;
     say(format_args!(
         "wrote {} ({} rows)",
@@ -135,12 +142,9 @@ pub fn read(path: &Path) -> Result<Router> {
 
 /// Adds a decision to its row.
 pub fn annotate(line: &mut Line, decision: &Decision) {
-    line.fields
-        .insert("_route".to_owned(), decision.route.clone().into());
-    line.fields
-        .insert("_route_reason".to_owned(), decision.reason.clone().into());
-    line.fields
-        .insert("_route_confidence".to_owned(), decision.confidence.into());
+    line.set("_route", decision.route.clone());
+    line.set("_route_reason", decision.reason.clone());
+    line.set("_route_confidence", decision.confidence);
 }
 
 /// `routes: public=64 synthetic=49 abstained=1 (n=114)`
@@ -215,10 +219,16 @@ impl RouteArgs {
         }
     }
 
-    /// One decision a row.
-    pub fn decide(&self, router: &Router, path: &Path, lines: &[Line]) -> Result<Vec<Decision>> {
+    /// One decision for each of the rows of `path`, which ask for `asked`.
+    pub fn decide(
+        &self,
+        router: &Router,
+        path: &Path,
+        lines: &[Line],
+        asked: &[Conversation],
+    ) -> Result<Vec<Decision>> {
         let routes = router.routes();
-        let of_line = |line: &Line| {
+        let of_line = |(line, asked): (&Line, &Conversation)| {
             if let Some(field) = &self.trust_route_field {
                 let route = line.str(path, field)?;
                 if !routes.contains(&route) {
@@ -234,10 +244,12 @@ impl RouteArgs {
                     confidence: 1.0,
                 });
             }
-            let prompt = prompt_text(path, line)?;
+            for field in rules::FIELDS {
+                line.value(path, field)?;
+            }
             let row = Row {
-                prompt: &prompt,
-                fields: &line.fields,
+                prompt: &prompt_text(asked),
+                fields: line.fields(),
             };
             let decision = router.decide(&row);
             Ok(settle(
@@ -246,6 +258,6 @@ impl RouteArgs {
                 self.default_route.as_deref(),
             ))
         };
-        lines.iter().map(of_line).collect()
+        lines.iter().zip(asked).map(of_line).collect()
     }
 }

@@ -1,8 +1,14 @@
 //! JSON Lines: one JSON object a line. Every error names `file:line`.
 
+mod faults;
+mod foreign;
+mod line;
+
+pub use faults::Faults;
+pub use line::{Line, kind};
+
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,60 +19,37 @@ const MAX_LINE: u64 = 16 << 20;
 /// The same of files that this program wrote, whose rows hold a row read and what was found.
 const MAX_OWN_LINE: u64 = 8 * MAX_LINE;
 
-/// One row and where it stood.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// 1-based line number in the file, blank lines counted.
-    pub number: usize,
-    /// The row's fields in the order of the file.
-    pub fields: Map<String, Value>,
-}
-
-impl Line {
-    /// The text of a required field; an error names `file:line` and the field when it is missing or no string.
-    pub fn str(&self, path: &Path, field: &str) -> Result<&str> {
-        match self.fields.get(field) {
-            Some(Value::String(text)) => Ok(text),
-            Some(other) => bail!(
-                "{}:{}: field \"{field}\" must be a string, found {}",
-                path.display(),
-                self.number,
-                kind(other)
-            ),
-            None => bail!(
-                "{}:{}: field \"{field}\" is missing",
-                path.display(),
-                self.number
-            ),
-        }
-    }
-
-    /// The text of an optional field: `None` when it is missing or null, an error when it is something else.
-    pub fn optional_str(&self, path: &Path, field: &str) -> Result<Option<&str>> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(_) => self.str(path, field).map(Some),
-        }
-    }
-}
-
-/// Reads every row of a file. Blank lines and a UTF-8 byte order mark are skipped; a file without rows is an error.
+/// Reads every row of a file. Blank lines and a UTF-8 byte order mark are skipped; a file without rows is an error. All bad
+/// rows are named in one error.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
-    read_up_to(path, MAX_LINE)
+    read_up_to(path, MAX_LINE, Ok)
 }
 
 /// [`read`] for a file that this program wrote.
 pub fn read_own(path: &Path) -> Result<Vec<Line>> {
-    read_up_to(path, MAX_OWN_LINE)
+    read_up_to(path, MAX_OWN_LINE, Ok)
 }
 
-fn read_up_to(path: &Path, longest: u64) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
+/// What `meaning` makes of every row of a file, read as [`read`] does; rows that it refuses are bad rows too.
+pub fn read_as<T>(path: &Path, meaning: impl FnMut(Line) -> Result<T>) -> Result<Vec<T>> {
+    read_up_to(path, MAX_LINE, meaning)
+}
+
+fn read_up_to<T>(
+    path: &Path,
+    longest: u64,
+    mut meaning: impl FnMut(Line) -> Result<T>,
+) -> Result<Vec<T>> {
+    let (mut rows, mut faults) = (Vec::new(), Faults::default());
     each_line(path, longest, |_, line| {
-        lines.push(line?);
+        match line.and_then(&mut meaning) {
+            Ok(row) => rows.push(row),
+            Err(fault) => faults.add(fault),
+        }
         Ok(())
     })?;
-    Ok(lines)
+    faults.refuse()?;
+    Ok(rows)
 }
 
 /// Hands on every row of a file, or what is wrong with it, with its line number; an error of `each` ends it. Returns the
@@ -103,6 +86,12 @@ fn each_line(
         inner: file,
         hash: Sha256::new(),
     });
+    let begin = reader
+        .fill_buf()
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if let Some(what) = foreign::by_bytes(begin) {
+        bail!("{} is {what}", path.display());
+    }
     let mut bytes = Vec::new();
     let mut rows = 0;
     for number in 1.. {
@@ -116,9 +105,17 @@ fn each_line(
             break;
         }
         let too_long = bytes.len() as u64 > longest;
-        let row =
-            parse(&bytes, number, longest).with_context(|| format!("{}:{number}", path.display()));
-        let row = row.map(|row| row.map(|fields| Line { number, fields }));
+        let text = text(&bytes, number, longest);
+        if let (Ok(first), 0) = (&text, rows)
+            && let Some(what) = foreign::by_line(first)
+        {
+            bail!("{} is {what}", path.display());
+        }
+        let row = text.and_then(|text| match text {
+            "" => Ok(None),
+            text => Line::parse(number, text).map(Some),
+        });
+        let row = row.with_context(|| format!("{}:{number}", path.display()));
         if let Some(row) = row.transpose() {
             rows += 1;
             each(number, row)?;
@@ -170,60 +167,18 @@ pub fn write<'a, T: Serialize + 'a>(
     Ok(())
 }
 
-/// The object on one line, or `None` for a blank line.
-fn parse(bytes: &[u8], number: usize, longest: u64) -> Result<Option<Map<String, Value>>> {
+/// The text of one line without what stands around it.
+fn text(bytes: &[u8], number: usize, longest: u64) -> Result<&str> {
     if bytes.len() as u64 > longest {
         bail!("line is longer than {longest} bytes: put one JSON object on each line");
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         bail!("invalid UTF-8: save the file as UTF-8");
     };
-    let text = match number {
+    Ok(match number {
         1 => text.trim_start_matches('\u{feff}').trim(),
         _ => text.trim(),
-    };
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => Ok(Some(fields)),
-        Ok(other) => bail!("must be a JSON object, found {}", kind(&other)),
-        Err(error) => {
-            let column = error.column();
-            let message = error.to_string();
-            // Serde's own place says "line 1", which is wrong in a file of many lines.
-            let reason = message.split(" at line ").next().unwrap_or(&message);
-            if let Some(word) = no_json(text, column) {
-                bail!(
-                    "not JSON: {word} at column {column} is no value of JSON; write null, or leave the field out"
-                )
-            }
-            bail!("not JSON: {reason} at column {column}; every line must be one JSON object")
-        }
-    }
-}
-
-/// Python's name of a value that JSON does not have, where the error is at it.
-fn no_json(text: &str, column: usize) -> Option<&'static str> {
-    // The error is at the first letter or at the first that no word of JSON has there.
-    let around = text.get(column.saturating_sub(3)..)?;
-    ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| {
-        around
-            .get(..word.len() + 3)
-            .unwrap_or(around)
-            .contains(word)
     })
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 #[cfg(test)]
@@ -263,17 +218,51 @@ mod tests {
     }
 
     #[test]
-    fn a_field_must_be_there_and_a_string() {
-        let lines = read_bytes(b"{\"n\":1,\"z\":null}").unwrap();
-        let (line, path) = (&lines[0], Path::new("f.jsonl"));
-        let message = |field| line.str(path, field).unwrap_err().to_string();
-        assert_eq!(message("x"), "f.jsonl:1: field \"x\" is missing");
-        assert_eq!(
-            message("n"),
-            "f.jsonl:1: field \"n\" must be a string, found number"
-        );
-        assert_eq!(line.optional_str(path, "z").unwrap(), None);
-        assert!(line.optional_str(path, "n").is_err());
+    fn all_bad_rows_are_named_up_to_a_count() {
+        let three = error(b"{\"a\":1}\nx\n{\"a\":}\n\n{\"a\":NaN}\n");
+        assert!(three.starts_with("3 rows are wrong: "), "{three}");
+        for place in [
+            "rows.jsonl:2: not",
+            "rows.jsonl:3: not",
+            "rows.jsonl:5: not JSON: NaN",
+        ] {
+            assert!(three.contains(place), "{three}");
+        }
+        let many = error(&b"x\n".repeat(12));
+        assert!(many.starts_with("12 rows are wrong: "), "{many}");
+        assert!(many.contains(":10: ") && !many.contains(":11: "), "{many}");
+        assert!(many.ends_with("; and 2 more"), "{many}");
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        let wide: Vec<u8> = "\u{feff}{\"a\":1}"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        for (content, expected) in [
+            (
+                &b"\x1f\x8b\x08\0\0"[..],
+                "rows.jsonl is compressed with gzip",
+            ),
+            (b"PAR1\x15\x04\x15", "is a Parquet file"),
+            (&wide, "is UTF-16"),
+            (&wide[2..], "UTF-16LE"),
+            (
+                b"[\n{\"a\":1}\n]",
+                "is a JSON array: write its rows one a line",
+            ),
+            (b"[{\"a\":1}]", "is a JSON array"),
+            (
+                b"{\n  \"a\": 1\n}",
+                "is JSON with objects over several lines",
+            ),
+            (b"prompt,completion\na,b\n", "is CSV"),
+            (b"\"prompt\"\t\"completion\"\na\tb\n", "is CSV"),
+        ] {
+            let error = error(content);
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]
@@ -282,8 +271,8 @@ mod tests {
         let bytes = to_bytes(&rows).unwrap();
         assert_eq!(bytes, "{\"b\":\"é\\n\",\"a\":1}\n".as_bytes());
         assert_eq!(
-            read_bytes(&bytes).unwrap()[0].fields,
-            *rows[0].as_object().unwrap()
+            read_bytes(&bytes).unwrap()[0].fields(),
+            rows[0].as_object().unwrap()
         );
     }
 }

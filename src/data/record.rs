@@ -1,12 +1,24 @@
 //! What a row means to training and generation.
+//!
+//! A row has one format: a question (`instruction` or `prompt`, with Alpaca's `input` behind it) and an answer (`response`,
+//! `output` or `completion`), both texts or both lists of messages; a list of `messages`, or ShareGPT's `conversations`; or
+//! running `text`. A conversation may also have a `system` text and `tools`, an answer what was thought before it.
+//!
+//! These fields and those that [`row`] refuses change what a row means, and none is dropped. All others mean nothing here:
+//! ids, sources, reference queries.
 
-use super::jsonl::{self, Line};
-use anyhow::{Result, bail, ensure};
+mod columns;
+mod format;
+mod messages;
+mod row;
+
+pub use columns::Columns;
+
+use super::jsonl::{self, Faults, Line};
+use anyhow::{Result, ensure};
+use row::Row;
 use serde_json::Value;
 use std::path::Path;
-
-/// Field pairs a training row may have: what is given, what is to be said.
-const PAIRS: [(&str, &str); 2] = [("instruction", "response"), ("prompt", "completion")];
 
 /// Who speaks in a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,72 +101,51 @@ pub struct Record {
     pub content: Content,
 }
 
-/// Reads a training file; every row's format is checked.
-pub fn read(path: &Path) -> Result<Vec<Record>> {
-    jsonl::read(path)?
-        .iter()
-        .map(|line| record(path, line))
-        .collect()
+/// Reads a training file. All rows that mean nothing are named in one error, as is a column that no row has.
+pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Record>> {
+    rows(path, columns, |line| {
+        let row = Row::new(path, &line, columns)?;
+        Ok(Record {
+            place: row.place(),
+            content: format::learned(&row)?,
+        })
+    })
 }
 
-fn record(path: &Path, line: &Line) -> Result<Record> {
-    let place = format!("{}:{}", path.display(), line.number);
-    // A null is a column of another format that was filled up.
-    let has = |field: &str| line.fields.get(field).is_some_and(|v| !v.is_null());
-    let content = if let Some((given, said)) = PAIRS.into_iter().find(|(g, s)| has(g) && has(s)) {
-        let turn = |role, field| {
-            let content = filled(path, line, field)?.to_string();
-            Ok::<_, anyhow::Error>(Turn::new(role, content))
-        };
-        let turns = vec![turn(Role::User, given)?, turn(Role::Assistant, said)?];
-        Content::Turns(turns.into())
-    } else if has("messages") {
-        let turns = messages(path, line)?;
-        ensure!(
-            turns.iter().any(|t| t.role == Role::Assistant),
-            "{place}: field \"messages\" has no assistant turn: nothing to learn from"
-        );
-        Content::Turns(turns.into())
-    } else if has("text") {
-        Content::Text(filled(path, line, "text")?.to_string())
-    } else {
-        let fields: Vec<&str> = line.fields.keys().map(String::as_str).collect();
-        let found = if fields.is_empty() {
-            "none".to_string()
-        } else {
-            fields.join(", ")
-        };
-        bail!(
-            "{place}: no known format: expected instruction and response, prompt and completion, messages, or text; found fields: {found}"
-        )
-    };
-    Ok(Record { place, content })
+/// Reads a file of prompts: every row, and what generation answers. Errors as [`read`] does.
+pub fn read_prompts(path: &Path, columns: &Columns) -> Result<(Vec<Line>, Vec<Conversation>)> {
+    let rows = rows(path, columns, |line| {
+        let conversation = format::asked(&Row::new(path, &line, columns)?)?;
+        Ok((line, conversation))
+    })?;
+    Ok(rows.into_iter().unzip())
 }
 
-/// What generation answers: `prompt`, else `instruction`, else the `messages` before a last assistant turn.
-pub fn prompt(path: &Path, line: &Line) -> Result<Conversation> {
-    for field in ["prompt", "instruction"] {
-        if line.optional_str(path, field)?.is_some() {
-            let content = filled(path, line, field)?.to_string();
-            return Ok(user(content));
+fn rows<T>(path: &Path, columns: &Columns, meaning: impl Fn(Line) -> Result<T>) -> Result<Vec<T>> {
+    let (mut wanted, mut any) = (columns.wanted(), false);
+    let rows = jsonl::read_as(path, |line| {
+        any = true;
+        wanted.look(&line);
+        meaning(line)
+    });
+    // A column of a wrong name explains what is wrong with every row.
+    if any {
+        wanted.refuse(path)?;
+    }
+    rows
+}
+
+/// What generation answers in rows that were read from `path`.
+pub fn prompts(path: &Path, lines: &[Line], columns: &Columns) -> Result<Vec<Conversation>> {
+    let (mut conversations, mut faults) = (Vec::new(), Faults::default());
+    for line in lines {
+        match Row::new(path, line, columns).and_then(|row| format::asked(&row)) {
+            Ok(conversation) => conversations.push(conversation),
+            Err(fault) => faults.add(fault),
         }
     }
-    let place = || format!("{}:{}", path.display(), line.number);
-    ensure!(
-        line.fields.get("messages").is_some_and(|v| !v.is_null()),
-        "{}: field \"prompt\" (or \"instruction\", or \"messages\") is missing",
-        place()
-    );
-    let mut turns = messages(path, line)?;
-    if turns.last().is_some_and(|t| t.role == Role::Assistant) {
-        turns.pop();
-    }
-    ensure!(
-        !turns.is_empty(),
-        "{}: field \"messages\" has nothing to answer",
-        place()
-    );
-    Ok(turns.into())
+    faults.refuse()?;
+    Ok(conversations)
 }
 
 /// A conversation of one user turn.
@@ -162,121 +153,40 @@ pub fn user(content: String) -> Conversation {
     vec![Turn::new(Role::User, content)].into()
 }
 
-/// A text field that must not be blank.
-fn filled<'a>(path: &Path, line: &'a Line, field: &str) -> Result<&'a str> {
-    let text = line.str(path, field)?;
-    ensure!(
-        !text.trim().is_empty(),
-        "{}:{}: field \"{field}\" is empty",
-        path.display(),
-        line.number
-    );
-    Ok(text)
-}
-
-/// The `messages` field: a list of `{role, content}`.
-fn messages(path: &Path, line: &Line) -> Result<Vec<Turn>> {
-    let place = format!("{}:{}: field \"messages\"", path.display(), line.number);
-    let Some(Value::Array(list)) = line.fields.get("messages") else {
-        bail!("{place} must be a list of {{role, content}}")
-    };
-    let turn = |(i, message): (usize, &Value)| {
-        let text = |key: &str| message.get(key).and_then(Value::as_str);
-        let role = match text("role") {
-            Some("system") => Role::System,
-            Some("user") => Role::User,
-            Some("assistant") => Role::Assistant,
-            Some(other) => {
-                bail!("{place}: message {i}: role {other:?} is not system, user or assistant")
+/// Takes the text of an end token, one of `ends`, off the end of each answer: a template ends every answer itself. Returns the
+/// place of each row that had one.
+pub fn strip_ends(records: &mut [Record], ends: &[String]) -> Result<Vec<String>> {
+    let mut places = Vec::new();
+    for record in records {
+        let texts: Vec<&mut String> = match &mut record.content {
+            Content::Text(text) => vec![text],
+            Content::Turns(conversation) => {
+                let turns = conversation.turns.iter_mut();
+                let answers = turns.filter(|turn| turn.role == Role::Assistant);
+                answers.map(|turn| &mut turn.content).collect()
             }
-            None => bail!("{place}: message {i} has no role"),
         };
-        ensure!(
-            message.get("tool_calls").is_none_or(Value::is_null),
-            "{place}: message {i}: tool_calls is not supported"
-        );
-        match text("content") {
-            Some(content) if !content.trim().is_empty() => Ok(Turn::new(role, content.to_string())),
-            Some(_) => bail!("{place}: message {i}: content is empty"),
-            None => bail!("{place}: message {i}: content must be a string"),
+        let mut had = false;
+        for text in texts {
+            while let Some(short) = ends
+                .iter()
+                .find_map(|end| text.trim_end().strip_suffix(end.as_str()))
+            {
+                ensure!(
+                    !short.trim().is_empty(),
+                    "{}: an answer is nothing but the end token",
+                    record.place
+                );
+                text.truncate(short.len());
+                had = true;
+            }
         }
-    };
-    list.iter().enumerate().map(turn).collect()
+        if had {
+            places.push(record.place.clone());
+        }
+    }
+    Ok(places)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(json: &str) -> Line {
-        Line {
-            number: 3,
-            fields: serde_json::from_str(json).unwrap(),
-        }
-    }
-
-    fn parse(json: &str) -> Result<Record> {
-        record(Path::new("t.jsonl"), &line(json))
-    }
-
-    fn turns(list: &[(Role, &str)]) -> Vec<Turn> {
-        let turn = |(role, content): &(Role, &str)| Turn::new(*role, content.to_string());
-        list.iter().map(turn).collect()
-    }
-
-    #[test]
-    fn every_format_is_read() {
-        let pair = turns(&[(Role::User, "q"), (Role::Assistant, "a")]);
-        for json in [
-            r#"{"instruction":"q","response":"a"}"#,
-            r#"{"id":1,"prompt":"q","completion":"a","text":null}"#,
-            r#"{"prompt":null,"completion":null,"instruction":"q","response":"a"}"#,
-            r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}"#,
-        ] {
-            let r = parse(json).unwrap();
-            assert_eq!(r.content, Content::Turns(pair.clone().into()));
-            assert_eq!(r.place, "t.jsonl:3");
-        }
-        let text = parse(r#"{"text":"once"}"#).unwrap();
-        assert_eq!(text.content, Content::Text("once".into()));
-    }
-
-    #[test]
-    fn errors_name_place_and_field() {
-        for (json, expected) in [
-            (r#"{"question":"q"}"#, "t.jsonl:3: no known format"),
-            (r#"{"prompt":"q","completion":7}"#, "\"completion\""),
-            (
-                r#"{"prompt":"q","completion":" "}"#,
-                "\"completion\" is empty",
-            ),
-            (r#"{"text":""}"#, "\"text\" is empty"),
-            (r#"{"messages":"q"}"#, "\"messages\" must be a list"),
-            (
-                r#"{"messages":[{"role":"user","content":"q"}]}"#,
-                "no assistant turn",
-            ),
-            (
-                r#"{"messages":[{"role":"tool","content":"q"}]}"#,
-                "message 0: role \"tool\"",
-            ),
-            (
-                r#"{"messages":[{"role":"user","content":["q"]}]}"#,
-                "message 0: content must be a string",
-            ),
-        ] {
-            let error = parse(json).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_last_assistant_turn_is_the_answer_not_the_prompt() {
-        let json = r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"q"},
-            {"role":"assistant","content":"a"}]}"#;
-        let got = prompt(Path::new("t.jsonl"), &line(json)).unwrap();
-        assert_eq!(got, turns(&[(Role::System, "s"), (Role::User, "q")]).into());
-        let missing = prompt(Path::new("t.jsonl"), &line(r#"{"text":"x"}"#)).unwrap_err();
-        assert!(missing.to_string().contains("t.jsonl:3: field \"prompt\""));
-    }
-}
+mod tests;

@@ -170,7 +170,7 @@ pub fn score(path: &Path, field: &str) -> Result<ChoiceReport> {
 
 fn checked(line: Line, path: &Path) -> Result<Choice> {
     let place = format!("{}:{}", path.display(), line.number);
-    let choice: Choice = match serde_json::from_value(line.fields.into()) {
+    let choice: Choice = match serde_json::from_value(line.into_fields().into()) {
         Ok(choice) => choice,
         Err(error) => bail!("{place}: {error} (rows of `factory data choices` are expected)"),
     };

@@ -94,7 +94,7 @@ pub fn read(
     let sha256 = jsonl::for_each(path, |number, line| {
         let this = index;
         index += 1;
-        if line.as_ref().is_ok_and(|line| !keep(&line.fields)) {
+        if line.as_ref().is_ok_and(|line| !keep(line.fields())) {
             return Ok(());
         }
         let line = line.map_err(|error| fault("not a JSON object", error));
@@ -139,21 +139,22 @@ fn check(
     answers: Answers,
 ) -> Result<Example, Fault> {
     if answers == Answers::Ignored {
-        line.fields.insert("predicted_sql".to_owned(), "".into());
+        line.set("predicted_sql", "");
     }
     // Many data sets number their rows.
-    if let Some(id @ Value::Number(_)) = line.fields.get("id") {
-        let text = id.to_string();
-        line.fields.insert("id".to_owned(), text.into());
+    if let Some(id @ Value::Number(_)) = line.fields().get("id") {
+        // A long number is no double.
+        let text = line.raw("id").map_or_else(|| id.to_string(), str::to_owned);
+        line.set("id", text);
     }
     // Spider's and BIRD's name for it.
-    if let (None | Some(Value::Null), Some(db)) = (line.fields.get("db"), line.fields.get("db_id"))
-    {
+    let fields = line.fields();
+    if let (None | Some(Value::Null), Some(db)) = (fields.get("db"), fields.get("db_id")) {
         let db = db.clone();
-        line.fields.insert("db".to_owned(), db);
+        line.set("db", db);
     }
     let id = line
-        .fields
+        .fields()
         .get("id")
         .and_then(Value::as_str)
         .map(str::to_owned);
@@ -162,15 +163,16 @@ fn check(
         read.with_context(|| format!("row {}", id.as_deref().unwrap_or("without id")))
             .map_err(|error| fault("a field that is no text", error))?;
     }
+    let number = line.number;
+    let mut fields = line.into_fields();
     if answers != Answers::Ignored {
         // A data set may carry much more, which would only fill the memory.
-        line.fields
-            .retain(|field, _| TEXT_FIELDS.contains(&field.as_str()));
+        fields.retain(|field, _| TEXT_FIELDS.contains(&field.as_str()));
     }
     let example = Example {
         index,
-        line: line.number,
-        fields: line.fields,
+        line: number,
+        fields,
     };
     let lacks = |mode: &dyn Mode| {
         let needed = |field: &&str| answers == Answers::Needed || *field != "predicted_sql";

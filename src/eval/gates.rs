@@ -193,10 +193,7 @@ fn open(spec: GateSpec, folder: &Path, command: &[PathBuf], timeout: Duration) -
 impl Gate {
     /// Its rows as they were read, to be asked.
     pub fn lines(&self) -> Vec<Line> {
-        let line = |example: &Example| Line {
-            number: example.line,
-            fields: example.fields.clone(),
-        };
+        let line = |example: &Example| Line::new(example.line, example.fields.clone());
         self.examples.iter().map(line).collect()
     }
 

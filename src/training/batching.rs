@@ -7,8 +7,24 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use std::collections::VecDeque;
 
+/// The rows of each optimizer step of a run, to be taken in batches. A step holds no row twice: an epoch's last one has what
+/// is left of it.
+pub fn steps(
+    examples: &[Example],
+    config: &TrainConfig,
+) -> impl Iterator<Item = Vec<usize>> + use<> {
+    let (rows, total) = (examples.len(), config.total_rows(examples.len()));
+    let mut order = order(examples, config);
+    let (most, mut done) = (config.rows_per_step(), 0);
+    (0..config.total_steps(rows)).map(move |_| {
+        let size = most.min(rows - done % rows).min(total - done);
+        done += size;
+        order.by_ref().take(size).collect()
+    })
+}
+
 /// Row numbers without end, as `config` orders them: each epoch a fresh shuffle by its seed, or 0, 1, 2, … over and over.
-pub fn order(examples: &[Example], config: &TrainConfig) -> Box<dyn Iterator<Item = usize>> {
+fn order(examples: &[Example], config: &TrainConfig) -> Box<dyn Iterator<Item = usize>> {
     let rows = examples.len();
     match (config.no_shuffle, config.group_prefix) {
         (true, _) => Box::new((0..rows).cycle()),
@@ -68,15 +84,13 @@ fn clusters(examples: &[Example]) -> Vec<Vec<usize>> {
 }
 
 /// An endless seeded stream of row numbers in batches of rows of one cluster, as far as they go: what is left of a cluster
-/// fills batches with what is left of others. Every epoch has every row once.
+/// fills batches with what is left of others. Every epoch has every row once; its last batch may be a smaller one.
 struct Grouped {
     clusters: Vec<Vec<usize>>,
     batch: usize,
     rng: StdRng,
-    /// Batches that are ready, one after another.
-    ready: VecDeque<usize>,
-    /// Rows of the epoch that fill no batch: the next epoch begins with them.
-    carried: Vec<usize>,
+    /// What is left of the epoch.
+    epoch: VecDeque<usize>,
 }
 
 impl Grouped {
@@ -85,12 +99,11 @@ impl Grouped {
             clusters,
             batch,
             rng: StdRng::seed_from_u64(seed),
-            ready: VecDeque::new(),
-            carried: Vec::new(),
+            epoch: VecDeque::new(),
         }
     }
 
-    fn epoch(&mut self) {
+    fn next_epoch(&mut self) {
         let (mut batches, mut rests) = (Vec::new(), Vec::new());
         for cluster in &mut self.clusters {
             cluster.shuffle(&mut self.rng);
@@ -99,22 +112,13 @@ impl Grouped {
             batches.extend(whole.map(<[usize]>::to_vec));
         }
         rests.shuffle(&mut self.rng);
-        let mut rest = rests.concat();
-        // Carried rows come first; so an epoch ends where its rows do.
-        let missing = match self.carried.len() {
-            0 => 0,
-            carried => self.batch - carried,
-        };
-        while rest.len() < missing && !batches.is_empty() {
-            rest.extend(batches.pop().into_iter().flatten());
-        }
-        let later = rest.split_off(missing.min(rest.len()));
-        self.ready.extend(self.carried.drain(..).chain(rest));
-        let whole = later.chunks_exact(self.batch);
-        self.carried = whole.remainder().to_vec();
-        batches.extend(whole.map(<[usize]>::to_vec));
+        let rest = rests.concat();
+        let whole = rest.chunks_exact(self.batch);
+        let last = whole.remainder();
+        batches.extend(whole.clone().map(<[usize]>::to_vec));
         batches.shuffle(&mut self.rng);
-        self.ready.extend(batches.concat());
+        self.epoch.extend(batches.concat());
+        self.epoch.extend(last);
     }
 }
 
@@ -122,20 +126,17 @@ impl Iterator for Grouped {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        if self.ready.is_empty() {
-            self.epoch();
+        if self.epoch.is_empty() {
+            self.next_epoch();
         }
-        if self.ready.is_empty() {
-            // Fewer rows than a batch.
-            self.ready.extend(self.carried.drain(..));
-        }
-        self.ready.pop_front()
+        self.epoch.pop_front()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::config::Length;
 
     #[test]
     fn every_epoch_holds_every_row_once_in_another_order() {
@@ -158,6 +159,38 @@ mod tests {
         };
         let unshuffled = order(&examples[..2], &config).take(5);
         assert_eq!(unshuffled.collect::<Vec<_>>(), [0, 1, 0, 1, 0]);
+    }
+
+    #[test]
+    fn no_step_holds_a_row_twice() {
+        for (rows, batch, grad_accum, length, sizes) in [
+            (3, 8, 1, Length::Epochs(3.0), &[3, 3, 3][..]),
+            (5, 2, 1, Length::Epochs(2.0), &[2, 2, 1, 2, 2, 1]),
+            (5, 2, 2, Length::Epochs(1.5), &[4, 1, 3]),
+            (4, 2, 1, Length::Steps(3), &[2, 2, 2]),
+            (3, 2, 2, Length::Steps(2), &[3, 3]),
+        ] {
+            for (no_shuffle, group_prefix) in [(false, false), (true, false), (false, true)] {
+                let config = TrainConfig {
+                    length,
+                    batch,
+                    grad_accum,
+                    no_shuffle,
+                    group_prefix,
+                    ..TrainConfig::default()
+                };
+                let examples: Vec<_> = (0..rows).map(|row| of_cluster(row % 2, row)).collect();
+                let steps: Vec<Vec<usize>> = steps(&examples, &config).collect();
+                let found: Vec<usize> = steps.iter().map(Vec::len).collect();
+                assert_eq!(found, sizes, "{config:?}");
+                for step in steps {
+                    let mut rows = step.clone();
+                    rows.sort();
+                    rows.dedup();
+                    assert_eq!(rows.len(), step.len(), "{step:?}");
+                }
+            }
+        }
     }
 
     fn of_cluster(cluster: u32, row: u32) -> Example {
@@ -199,7 +232,7 @@ mod tests {
                 let cluster = |row: usize| examples[row].tokens[0];
                 rows.iter().all(|&row| cluster(row) == cluster(rows[0]))
             };
-            // What is left of each cluster, and what an epoch leaves to the next, fills the others.
+            // What is left of each cluster fills the others.
             let whole: u32 = sizes.iter().map(|size| size / batch as u32).sum();
             let grouped = rows[..n].chunks(batch).filter(of_one).count();
             assert!(grouped >= whole as usize, "{sizes:?}: {grouped} of {whole}");

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 
 /// What of the metadata tells this format from others.
-const FORMAT: &str = "factory training state 1";
+const FORMAT: &str = "factory training state 2";
 const MOMENTS: [&str; 2] = ["m", "v"];
 
 /// What the steps of a run depend on beside the adapter: what is `said` of it, its rows, the shape of its base and a row of each

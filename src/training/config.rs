@@ -166,18 +166,24 @@ impl TrainConfig {
         self.batch * self.grad_accum
     }
 
-    /// Optimizer steps for a set of `rows`.
+    /// Optimizer steps for a set of `rows`. The last step of an epoch may be a smaller one: none goes on in the next.
     pub fn total_steps(&self, rows: usize) -> usize {
         match self.length {
             Length::Steps(steps) => steps,
-            Length::Epochs(_) => self.total_rows(rows).div_ceil(self.rows_per_step()),
+            Length::Epochs(_) => {
+                let (total, step) = (self.total_rows(rows), self.rows_per_step());
+                total / rows * rows.div_ceil(step) + (total % rows).div_ceil(step)
+            }
         }
     }
 
-    /// Rows seen over the whole run; the last step of an epoch count may be a partial one.
+    /// Rows seen over the whole run.
     pub fn total_rows(&self, rows: usize) -> usize {
         match self.length {
-            Length::Steps(steps) => steps * self.rows_per_step(),
+            Length::Steps(steps) => {
+                let epoch = rows.div_ceil(self.rows_per_step());
+                steps / epoch * rows + rows.min(steps % epoch * self.rows_per_step())
+            }
             Length::Epochs(epochs) => ((rows as f64 * epochs).ceil() as usize).max(1),
         }
     }
@@ -193,17 +199,21 @@ impl TrainConfig {
         step < total && self.save_every.is_some_and(|n| step.is_multiple_of(n))
     }
 
-    /// Learning rate of `step` (from 0) of `total`: the warm-up factor times the schedule's.
+    /// Learning rate of `step` (from 0) of `total`: it rises in equal parts to `lr`, which the last step of the warm-up has,
+    /// and falls from there as the schedule says. The first step is always a part of the warm-up.
     pub fn learning_rate(&self, step: usize, total: usize) -> f64 {
         let warm_steps = ((total as f64 * self.warmup) as usize).max(1);
-        let warm = ((step + 1) as f64 / warm_steps as f64).min(1.0);
-        let progress = step as f64 / total as f64;
+        if step < warm_steps {
+            return self.lr * ((step + 1) as f64 / warm_steps as f64);
+        }
+        let highest = warm_steps - 1;
+        let progress = (step - highest) as f64 / (total - highest) as f64;
         let factor = match self.schedule {
             Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
             Schedule::Linear => 1.0 - progress,
             Schedule::Constant => 1.0,
         };
-        self.lr * warm * factor
+        self.lr * factor
     }
 }
 
@@ -218,16 +228,57 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(c.learning_rate(0, 100), 1.0 / 3.0);
-        assert!((c.learning_rate(50, 100) - 0.5).abs() < 1e-9);
+        assert_eq!(c.learning_rate(2, 100), 1.0);
+        assert!((c.learning_rate(51, 100) - 0.5).abs() < 1e-9);
         assert!(c.learning_rate(99, 100) < 1e-3);
     }
 
     #[test]
-    fn epochs_count_rows_not_steps() {
-        let c = TrainConfig {
-            batch: 8,
-            ..Default::default()
+    fn the_highest_rate_is_the_one_asked_for() {
+        for schedule in [Schedule::Cosine, Schedule::Linear, Schedule::Constant] {
+            for (warmup, total) in [
+                (0.0, 1),
+                (0.0, 9),
+                (0.5, 20),
+                (0.3, 7),
+                (1.0, 12),
+                (0.03, 500),
+            ] {
+                let c = TrainConfig {
+                    lr: 7e-4,
+                    schedule,
+                    warmup,
+                    ..Default::default()
+                };
+                let rates: Vec<f64> = (0..total)
+                    .map(|step| c.learning_rate(step, total))
+                    .collect();
+                let highest = rates.iter().copied().fold(0.0, f64::max);
+                assert_eq!(highest, 7e-4, "{schedule:?} {warmup} {total}");
+                let top = rates.iter().position(|rate| *rate == highest).unwrap();
+                assert!(rates[..=top].is_sorted(), "{rates:?}");
+                assert!(rates[top..].iter().rev().is_sorted(), "{rates:?}");
+                assert!(rates.iter().all(|rate| *rate > 0.0), "{rates:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_epoch_ends_its_last_step() {
+        let counts = |rows, length, batch| {
+            let c = TrainConfig {
+                length,
+                batch,
+                grad_accum: 2,
+                ..Default::default()
+            };
+            (c.total_rows(rows), c.total_steps(rows))
         };
-        assert_eq!((c.total_rows(108), c.total_steps(108)), (324, 41));
+        assert_eq!(counts(108, Length::Epochs(3.0), 4), (324, 42));
+        assert_eq!(counts(3, Length::Epochs(3.0), 4), (9, 3));
+        assert_eq!(counts(10, Length::Epochs(2.5), 2), (25, 8));
+        assert_eq!(counts(10, Length::Epochs(0.01), 2), (1, 1));
+        assert_eq!(counts(10, Length::Steps(7), 2), (24, 7));
+        assert_eq!(counts(8, Length::Steps(5), 2), (20, 5));
     }
 }

@@ -1,6 +1,6 @@
 //! The training loop: batches to gradients to optimizer steps.
 
-use super::batching::order;
+use super::batching::steps;
 use super::config::TrainConfig;
 use super::optim::Optimizer;
 use super::packing::{Packed, pack};
@@ -107,28 +107,23 @@ pub fn train(
     ensure!(!examples.is_empty(), "there are no rows to train on");
     let total = config.total_steps(examples.len());
     let done = optimizer.steps();
-    let rows = order(examples, config);
-    let rows = rows.take(config.total_rows(examples.len()));
-    let mut rows = rows.skip(done * config.rows_per_step());
-    let (start, mut pass) = (Instant::now(), (done * config.grad_accum) as u64);
+    let start = Instant::now();
     let share = config.shares_prefix(&adapter.config);
     adapter.begin_training(decoder);
-    for step in done..total {
+    for (step, places) in steps(examples, config).enumerate().skip(done) {
         let begun = Instant::now();
-        let places: Vec<usize> = rows.by_ref().take(config.rows_per_step()).collect();
         let group: Vec<&Example> = places.iter().map(|&row| &examples[row]).collect();
         let labels = group.iter().map(|e| e.labels()).sum();
         let tokens: usize = group.iter().map(|e| e.len()).sum();
         let (mut gradients, mut loss, mut computed) = (Gradients::default(), 0.0, 0);
         let lr = config.learning_rate(step, total);
         let grad_norm = pooled(|| -> Result<f64> {
-            for micro in group.chunks(config.batch) {
+            for (i, micro) in group.chunks(config.batch).enumerate() {
                 adapter.dropout = (adapter.config.dropout > 0.0).then_some(Dropout {
                     p: adapter.config.dropout,
                     seed: config.seed,
-                    pass,
+                    pass: (step * config.grad_accum + i) as u64,
                 });
-                pass += 1;
                 let packed = pack(micro.iter().copied(), share);
                 computed += packed.batch.len();
                 loss += loss_and_gradient(decoder, adapter, &packed, labels, &mut gradients)?;

@@ -1,7 +1,7 @@
 //! Whether two forms of an adapter are the same: every logit of real prompts.
 
 use crate::cli::route::prompt_text;
-use crate::data::jsonl;
+use crate::data::record::{self, Columns};
 use crate::model::batch::Batch;
 use crate::model::linear::Delta;
 use crate::model::load::Base;
@@ -29,9 +29,8 @@ pub fn texts(data: Option<&Path>) -> Result<Vec<String>> {
     let Some(data) = data else {
         return Ok(TEXTS.map(str::to_owned).to_vec());
     };
-    let lines = jsonl::read(data)?;
-    let some = lines.iter().take(MAX_PROMPTS);
-    some.map(|line| prompt_text(data, line)).collect()
+    let (_, asked) = record::read_prompts(data, &Columns::default())?;
+    Ok(asked.iter().take(MAX_PROMPTS).map(prompt_text).collect())
 }
 
 /// The largest difference of a logit, and how large logits are.

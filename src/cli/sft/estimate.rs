@@ -3,7 +3,7 @@
 use crate::adapters::lora::Adapter;
 use crate::cli::{say, size};
 use crate::model::load::Base;
-use crate::training::batching::order;
+use crate::training::batching::steps;
 use crate::training::config::{Length, TrainConfig};
 use crate::training::memory::{self, Pass};
 use crate::training::optim::Optimizer;
@@ -26,23 +26,23 @@ pub fn print(
     evaluates: bool,
 ) -> Result<()> {
     let examples = &encoded.examples;
-    let rows: Vec<usize> = order(examples, train)
-        .take(train.total_rows(examples.len()))
-        .collect();
+    let steps: Vec<Vec<usize>> = steps(examples, train).collect();
     let share = train.shares_prefix(&adapter.config);
-    let passes: Vec<(usize, usize)> = rows
-        .chunks(train.batch)
+    let passes: Vec<(usize, usize)> = steps
+        .iter()
+        .flat_map(|rows| rows.chunks(train.batch))
         .map(|rows| {
             let packed = pack(rows.iter().map(|&row| &examples[row]), share);
             (packed.batch.len(), rows.len())
         })
         .collect();
     let computed: usize = passes.iter().map(|(tokens, _)| tokens).sum();
-    let tokens: usize = rows.iter().map(|&row| examples[row].len()).sum();
-    let total = train.total_steps(examples.len());
+    let rows = || steps.iter().flatten();
+    let tokens: usize = rows().map(|&row| examples[row].len()).sum();
+    let total = steps.len();
     say(format_args!(
         "{total} steps, {} rows, {tokens} tokens, of which {:.0}% are spared by shared prefixes",
-        rows.len(),
+        rows().count(),
         100.0 * (1.0 - computed as f64 / tokens as f64)
     ))?;
     let (longest, together) = passes.iter().copied().max().unwrap_or_default();

@@ -4,6 +4,7 @@ use crate::adapters::config::{AdapterConfig, MAX_ALPHA, MAX_RANK};
 use crate::adapters::pattern::Patterns;
 use crate::adapters::stored;
 use crate::cli::device::{DTypeArg, DeviceArg};
+use crate::cli::fields::FieldArgs;
 use crate::cli::{UsageError, heading, loras};
 use crate::data::template::Template;
 use crate::model::linear::Projection;
@@ -20,7 +21,7 @@ pub const DEFAULT_BASE: &str = "Qwen/Qwen3-0.6B";
 /// Flags of `factory sft`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Training rows (JSONL): {instruction, response}, {prompt, completion}, {messages} or {text}.
+    /// Training rows (JSONL): instruction or prompt with response, output or completion; messages, conversations, or text.
     #[arg(long, required_unless_present_any = ["config", "resume"])]
     data: Option<PathBuf>,
     /// Base model: a folder of safetensors, a .gguf file, or a hub id [default: that of --init, else Qwen/Qwen3-0.6B].
@@ -59,6 +60,8 @@ pub struct Args {
     /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     pub device: DeviceArg,
+    #[command(flatten)]
+    pub fields: FieldArgs,
     /// What to do with a longer row; an answer is never cut.
     #[arg(help_heading = heading::DATA, long, value_enum, default_value_t = TrainConfig::default().on_long)]
     on_long: OnLong,
@@ -173,6 +176,8 @@ fn projection(name: &str) -> Result<Projection, String> {
 #[derive(Serialize)]
 pub struct Resolved<'a> {
     data: &'a Path,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    field: &'a [String],
     checkpoint_every: Option<u64>,
     tensorboard: bool,
     eval_data: Option<&'a Path>,
@@ -317,6 +322,7 @@ impl Args {
         });
         Resolved {
             data,
+            field: self.fields.given(),
             checkpoint_every: self.checkpoint_every,
             tensorboard: self.tensorboard,
             eval_data: self.eval_data.as_deref(),

@@ -3,7 +3,7 @@
 use crate::adapters::config::AdapterConfig;
 use crate::cli::say;
 use crate::model::tokenizer::Tokenizer;
-use crate::training::batching::order;
+use crate::training::batching::steps;
 use crate::training::config::TrainConfig;
 use crate::training::packing::pack;
 use crate::training::sft::{Encoded, Example};
@@ -17,13 +17,12 @@ pub fn print(
     tokenizer: &Tokenizer,
     batches: usize,
 ) -> Result<()> {
-    let rows = order(&encoded.examples, config);
-    let mut rows = rows.take(config.total_rows(encoded.examples.len()));
-    for number in 1..=batches {
-        let rows: Vec<usize> = rows.by_ref().take(config.batch).collect();
-        if rows.is_empty() {
-            break;
-        }
+    let steps = steps(&encoded.examples, config);
+    let all = steps.flat_map(|rows| {
+        let batches = rows.chunks(config.batch).map(<[usize]>::to_vec);
+        batches.collect::<Vec<_>>()
+    });
+    for (number, rows) in (1..).zip(all.take(batches)) {
         let examples = rows.iter().map(|&r| &encoded.examples[r]);
         let packed = pack(examples, config.shares_prefix(adapter));
         let batch = &packed.batch;

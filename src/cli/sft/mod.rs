@@ -12,11 +12,12 @@ mod session;
 use super::{UsageError, loras, note, say};
 use crate::adapters::lora::Adapter;
 use crate::adapters::stored;
-use crate::data::record;
+use crate::data::record::{self, Record};
 use crate::data::template::Renderer;
 use crate::model::config::Config;
 use crate::model::linear::Site;
 use crate::model::load::{Base, Source};
+use crate::model::tokenizer::Tokenizer;
 use crate::run::folder::default_path;
 use crate::run::training_run::TrainingRun;
 use crate::training::allocator;
@@ -42,11 +43,17 @@ pub fn run(args: Args) -> Result<()> {
         let stem = data.file_stem().unwrap_or_default().to_string_lossy();
         default_path("sft", &stem)
     });
-    let rows = record::read(data)?;
-    let validation = args.val_data.as_deref().map(record::read).transpose()?;
+    let columns = args.fields.columns()?;
+    let mut rows = record::read(data, &columns)?;
+    let validation = args.val_data.as_deref();
+    let mut validation = validation
+        .map(|from| record::read(from, &columns))
+        .transpose()?;
     if let Some(batches) = args.inspect_batch {
-        let source = Source::open(&name)?;
+        let mut source = Source::open(&name)?;
+        template.prepare(&mut source.tokenizer);
         let renderer = Renderer::new(template, &source.tokenizer)?;
+        strip_ends(&mut rows, &source.tokenizer)?;
         let encoded = sft::encode(&rows, &renderer, &train)?;
         fit(&encoded, &source.config, &train, data)?;
         let adapter = match &args.init {
@@ -69,6 +76,9 @@ pub fn run(args: Args) -> Result<()> {
     let mut base = base;
     template.prepare(&mut base.tokenizer);
     let renderer = Renderer::new(template, &base.tokenizer)?;
+    for rows in [Some(&mut rows), validation.as_mut()].into_iter().flatten() {
+        strip_ends(rows, &base.tokenizer)?;
+    }
     let encode = |rows: &[_], from: &Path| {
         let encoded = sft::encode(rows, &renderer, &train)?;
         fit(&encoded, &base.decoder.config, &train, from)?;
@@ -120,6 +130,21 @@ pub fn run(args: Args) -> Result<()> {
     session.run(&mut adapter, &mut folder)?;
     folder.finish()?;
     say(format_args!("adapter: {}", out.display()))
+}
+
+/// Leaves out end tokens that answers bring along, and says so: with the template's own, two would be learned.
+fn strip_ends(rows: &mut [Record], tokenizer: &Tokenizer) -> Result<()> {
+    let ends = tokenizer.ends().iter().map(|id| tokenizer.show(&[*id]));
+    let ends: Vec<String> = ends.collect::<Result<_>>()?;
+    let places = record::strip_ends(rows, &ends)?;
+    if let Some(first) = places.first() {
+        note(format_args!(
+            "{first}: the answer ends with an end token ({}), which the template adds too: one is learned ({} such rows)",
+            ends.join(", "),
+            places.len()
+        ));
+    }
+    Ok(())
 }
 
 /// Says which rows were left out, and refuses rows longer than the base can take.

@@ -4,6 +4,7 @@ use super::Args;
 use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::lora::Adapter;
 use crate::cli::{note, sql_worker};
+use crate::data::jsonl::Line;
 use crate::data::record;
 use crate::data::template::Renderer;
 use crate::eval::gates::{self, Gate};
@@ -60,8 +61,9 @@ impl<'a> Selection<'a> {
         };
         let gate = gates::execution(data, db, &sql_worker::command()?, TIMEOUT)?;
         let lines = gate.lines();
-        let prompt = |line| renderer.prompt(&record::prompt(data, line)?);
-        let prompts: Vec<_> = lines.iter().map(prompt).collect::<Result<_>>()?;
+        let asked = record::prompts(data, &lines, &args.fields.columns()?)?;
+        let prompts = asked.iter().map(|asked| renderer.prompt(asked));
+        let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
         StopConfig::default()
             .positions(&prompts, &base.decoder.config)
             .with_context(|| data.display().to_string())?;
@@ -75,7 +77,7 @@ impl<'a> Selection<'a> {
     /// What is asked, and what is right.
     pub fn rows(&self) -> String {
         let lines = self.gate.lines();
-        let rows: Vec<_> = lines.iter().map(|line| &line.fields).collect();
+        let rows: Vec<_> = lines.iter().map(Line::fields).collect();
         serde_json::json!(rows).to_string()
     }
 

@@ -109,13 +109,16 @@ struct Set {
 
 fn sets(args: &Args, gates: &[Gate], loaded: &Loaded) -> Result<Vec<Set>> {
     let router = args.answering.router(loaded)?;
+    let columns = args.answering.fields.columns()?;
+    let mut wanted = columns.wanted();
     let mut sets = Vec::new();
     for gate in gates {
         let lines = gate.lines();
-        let turns = lines.iter().map(|line| record::prompt(&gate.data, line));
-        let turns: Vec<_> = turns.collect::<Result<_>>()?;
+        lines.iter().for_each(|line| wanted.look(line));
+        let turns = record::prompts(&gate.data, &lines, &columns)?;
+        let routing = &args.answering.routing;
         let decisions = match &router {
-            Some(router) => args.answering.routing.decide(router, &gate.data, &lines)?,
+            Some(router) => routing.decide(router, &gate.data, &lines, &turns)?,
             None => Vec::new(),
         };
         if router.is_some() {
@@ -130,6 +133,7 @@ fn sets(args: &Args, gates: &[Gate], loaded: &Loaded) -> Result<Vec<Set>> {
             decisions,
         });
     }
+    wanted.refuse(&args.gates)?;
     Ok(sets)
 }
 
@@ -177,8 +181,7 @@ fn measure(
 impl Args {
     /// The points of the command line, in its order; routing last.
     fn points(&self) -> Result<Vec<Point>> {
-        let loras = &self.answering.loras;
-        let names = loras.names();
+        let names = self.answering.loras.names();
         let usage = |message: String| anyhow::Error::from(UsageError(message));
         ensure!(
             !names.is_empty(),
@@ -194,7 +197,7 @@ impl Args {
             let count = weights.len();
             match weights.into_iter().collect::<Option<Vec<f64>>>() {
                 Some(weights) if count == names.len() => {
-                    points.push(Point::mixture(loras, weights))
+                    points.push(Point::mixture(&self.answering, weights))
                 }
                 _ => faults.push(format!(
                     "--weights {text}: give {} finite numbers",
@@ -207,7 +210,8 @@ impl Args {
         match (self.pairs.or(none.then_some(5)), names.len()) {
             (Some(pairs), 2) => {
                 let weight = |i: u64| 1.0 - i as f64 / (pairs - 1) as f64;
-                let pair = |i| Point::mixture(loras, vec![weight(i), weight(pairs - 1 - i)]);
+                let pair =
+                    |i| Point::mixture(&self.answering, vec![weight(i), weight(pairs - 1 - i)]);
                 points.extend((0..pairs).map(pair));
             }
             (Some(_), count) => {
@@ -218,7 +222,7 @@ impl Args {
             (None, _) => {}
         }
         if let Some(router) = &self.answering.route {
-            points.push(Point::routed(loras, router, &self.answering.routing));
+            points.push(Point::routed(&self.answering, router));
         }
         let mut seen = Vec::new();
         points.retain(|point| {

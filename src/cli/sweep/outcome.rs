@@ -1,7 +1,6 @@
 //! What a sweep found: a table, a verdict, files.
 
-use crate::cli::loras::Loras;
-use crate::cli::route::RouteArgs;
+use crate::cli::answering::AnsweringArgs;
 use crate::data::jsonl;
 use crate::eval::gates::{Gate, pareto};
 use crate::eval::score::ScoredRow;
@@ -25,7 +24,8 @@ pub struct Point {
 }
 
 impl Point {
-    pub fn mixture(loras: &Loras, weights: Vec<f64>) -> Self {
+    pub fn mixture(answering: &AnsweringArgs, weights: Vec<f64>) -> Self {
+        let loras = &answering.loras;
         let names = loras.names();
         let parts = names.iter().zip(&weights);
         let parts: Vec<_> = parts
@@ -33,15 +33,17 @@ impl Point {
             .collect();
         Self {
             name: parts.join(" + "),
-            flags: shell(&loras.flags(&weights)),
+            flags: shell(&[loras.flags(&weights), answering.fields.flags()].concat()),
             weights: Some(weights),
         }
     }
 
     /// Routing by the file `router`.
-    pub fn routed(loras: &Loras, router: &Path, routing: &RouteArgs) -> Self {
+    pub fn routed(answering: &AnsweringArgs, router: &Path) -> Self {
+        let loras = &answering.loras;
         let mut flags = vec!["--route".to_owned(), router.display().to_string()];
-        flags.extend(routing.flags());
+        flags.extend(answering.routing.flags());
+        flags.extend(answering.fields.flags());
         flags.extend(loras.flags(&vec![1.0; loras.names().len()]));
         Self {
             name: "routed".to_owned(),
