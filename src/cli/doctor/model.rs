@@ -9,12 +9,14 @@ use crate::model::config::{Config, Family};
 use crate::model::decoder::{Decoder, Weights, projection_shape};
 use crate::model::kv::KvCache;
 use crate::model::linear::{Gradients, Projection};
+use crate::model::rope::Rope;
 use crate::training::optim::Optimizer;
 use crate::training::packing::pack;
 use crate::training::sft::Example;
 use crate::training::trainer::loss_and_gradient;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
+use std::collections::BTreeSet;
 
 /// Tokens decoded.
 pub const TOKENS: usize = 10;
@@ -151,10 +153,14 @@ fn decoder(s: &Side) -> Result<Decoder> {
         num_key_value_heads: 2,
         head_dim: 16,
         rms_norm_eps: 1e-6,
-        rope_theta: 1e4,
+        rope: Rope::plain(1e4),
+        without_rope: BTreeSet::new(),
+        window: None,
         max_position_embeddings: 64,
         qk_norm: true,
         qkv_bias: true,
+        o_bias: true,
+        mlp_bias: true,
         tie_word_embeddings: false,
         eos_token_ids: Vec::new(),
     };
