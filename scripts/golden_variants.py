@@ -23,7 +23,8 @@ VARIANTS = {
     "llama3": ("tiny-llama", dict(rope_parameters=None, rope_theta=1e5, rope_scaling=LLAMA3)),
     "llama-linear": ("tiny-llama", dict(rope_parameters=dict(rope_type="linear", rope_theta=1e5, factor=4.0))),
     "llama-biases": ("tiny-llama", dict(attention_bias=True, mlp_bias=True)),
-    "qwen2-yarn": ("tiny-qwen2", dict(rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=24))),
+    "llama-yarn": ("tiny-llama", dict(rope_parameters=None, rope_theta=1e5, rope_scaling=dict(
+        type="yarn", factor=4.0, original_max_position_embeddings=64))),
     "qwen3-yarn": ("tiny-qwen3", dict(rope_theta=None, rope_parameters=dict(
         rope_type="yarn", rope_theta=1e6, factor=8.0, original_max_position_embeddings=16, mscale=2.0, mscale_all_dim=0.5,
         beta_fast=8, beta_slow=2, truncate=False))),

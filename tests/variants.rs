@@ -221,7 +221,7 @@ fn inspect_says_what_was_read() {
     let variants = &json("variants.json")["variants"];
     for (name, said) in [
         ("llama3", "rope theta 100000, llama3 by 8 from 64"),
-        ("qwen2-yarn", "yarn by 4 from 24, attention factor 1.1386"),
+        ("llama-yarn", "yarn by 4 from 64, attention factor 1.1386"),
         ("mistral-window", "sliding window of 7 tokens in 2 layers"),
         ("smollm3", "no rope in layers 1"),
         (
