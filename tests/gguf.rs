@@ -439,6 +439,11 @@ fn a_rope_or_a_shape_that_is_not_understood_is_refused_by_name() {
         ),
         (("expert_count", Value::U32(8)), None, "expert_count"),
         (("logit_scale", Value::F32(0.5)), None, "logit_scale"),
+        (
+            ("attention.causal", Value::Bool(false)),
+            None,
+            "attention.causal",
+        ),
     ] {
         tiny_with(&path, "llama", &[more], freqs);
         let error = Base::load(path.to_str().unwrap(), DType::F32, &Device::Cpu).err();

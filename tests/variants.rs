@@ -4,7 +4,7 @@
 mod common;
 
 use candle_core::{DType, Device, Tensor};
-use common::{distance, golden, greedy, ids, json, largest, ok};
+use common::{distance, fails, golden, greedy, ids, json, largest, ok};
 use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
 use factory::model::batch::Batch;
@@ -16,7 +16,7 @@ use factory::training::packing::pack;
 use factory::training::sft::Example;
 use factory::training::trainer::loss_and_gradient;
 use serde_json::{Value, json as value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use tempfile::TempDir;
 
@@ -232,5 +232,23 @@ fn inspect_says_what_was_read() {
         let folder = folder(&variants[name]);
         let out = ok(&["model", "inspect", folder.path().to_str().unwrap()]);
         assert!(out.contains(said), "{name}: {out}");
+    }
+}
+
+#[test]
+fn quantized_weights_are_named_where_only_the_tensors_say_so() {
+    let variants = &json("variants.json")["variants"];
+    // Its weights are two files, to which one with the scales of a projection is added.
+    let folder = folder(&variants["llama-biases"]);
+    let at = |name: &str| folder.path().join(name);
+    for part in ["scales", "qweight", "weight_scale_inv"] {
+        let name = format!("model.layers.1.mlp.up_proj.{part}");
+        let scales = Tensor::ones((80, 1), DType::F32, &Device::Cpu).unwrap();
+        let scales = HashMap::from([(name.clone(), scales)]);
+        candle_core::safetensors::save(&scales, at("scales.safetensors")).unwrap();
+        let index = value!({"weight_map": {"1": "weights.safetensors", "2": "tiny-llama-biases.safetensors", "3": "scales.safetensors"}});
+        fs::write(at("model.safetensors.index.json"), index.to_string()).unwrap();
+        let base = folder.path().to_str().unwrap();
+        fails(&["model", "inspect", base], 1, &["quantized", &name]);
     }
 }

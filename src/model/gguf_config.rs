@@ -6,17 +6,21 @@ use super::gguf::number;
 use super::gguf_parts::Parts;
 use super::rope::{Rope, Scaling, yarn_attention};
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::quantized::gguf_file::Value;
 use std::collections::BTreeSet;
 
 /// Keys of other architectures that change the arithmetic, and the number with which they do not.
-const FOREIGN: [(&str, f64); 7] = [
+const FOREIGN: [(&str, f64); 10] = [
+    ("attention.clamp_kqv", 0.0),
     ("attention.scale", 0.0),
+    ("attention.temperature_scale", 0.0),
     ("attn_logit_softcapping", 0.0),
     ("embedding_scale", 1.0),
     ("expert_count", 0.0),
     ("final_logit_softcapping", 0.0),
     ("logit_scale", 1.0),
     ("residual_scale", 1.0),
+    ("rope.scaling.alpha", 0.0),
 ];
 
 /// SmolLM3's files do not say it: every fourth layer is not rotated.
@@ -42,6 +46,11 @@ pub fn config(parts: &Parts) -> Result<Config> {
             bail!("GGUF metadata {architecture}.{key} {value} is not supported");
         }
     }
+    let causal = parts.metadata(&format!("{architecture}.attention.causal"));
+    ensure!(
+        !matches!(causal, Some(Value::Bool(false))),
+        "GGUF metadata {architecture}.attention.causal false is not supported: this model does not write text"
+    );
     let heads = keys.whole("attention.head_count")?;
     let hidden_size = keys.whole("embedding_length")?;
     let max = keys.whole("context_length")?;
