@@ -1,6 +1,6 @@
 """Make tests/goldens/: the numbers of transformers, PEFT and gguf that the Rust tests compare with.
 
-    python scripts/goldens.py                       tiny models, their logits, training steps of adapters, GGUF blocks
+    python scripts/goldens.py                       tiny models and variants of them, their logits, training steps of adapters, GGUF blocks
     python scripts/goldens.py --smollm2 FOLDER      also smollm2.json (FOLDER: what scripts/peers.sh prints)
     python scripts/goldens.py --qwen3 FOLDER        also chatml.json (FOLDER: what scripts/fetch_qwen3_tokenizer.sh prints)
 
@@ -18,6 +18,7 @@ from golden_compose import mixed_logits
 from golden_gguf import blocks
 from golden_models import TINY, load, make_model, sampled_logits, tiny_logits
 from golden_prompts import PROMPTS, TINY_PROMPTS
+from golden_variants import variants
 
 
 def main():
@@ -37,6 +38,7 @@ def main():
         step = make_adapter(a.out / name, base, settings)
         write(a.out / name / "step.json", ["torch", "transformers", "peft"], step)
     write(a.out / "mixtures.json", ["torch", "transformers", "peft"], {"mixtures": mixed_logits(a.out, TINY_PROMPTS[0])})
+    write(a.out / "variants.json", ["torch", "transformers", "peft"], {"variants": variants(a.out)})
     write(a.out / "gguf_types.json", ["gguf", "numpy"], {"types": blocks()})
     if a.smollm2:
         model, tok = load(a.smollm2)

@@ -83,7 +83,7 @@ impl Oracle {
     fn rope(&self, x: &Tensor) -> Result<Tensor> {
         let (t, d) = x.dims2()?;
         let angle =
-            |p: usize, i: usize| p as f64 / self.config.rope_theta.powf(2.0 * i as f64 / d as f64);
+            |p: usize, i: usize| p as f64 / self.config.rope.theta.powf(2.0 * i as f64 / d as f64);
         let angles: Vec<f32> = (0..t)
             .flat_map(|p| (0..d / 2).map(move |i| angle(p, i) as f32))
             .collect();

@@ -73,7 +73,7 @@ pub fn parse(bytes: &[u8]) -> Result<Stored> {
             alpha => AdapterConfig::of_ranks(&ranks, Some(alpha))?,
         },
         modules,
-        architecture: Some(Family::from_name(family)?),
+        architecture: Some(Family::from_gguf_name(family)?),
     })
 }
 
@@ -138,7 +138,7 @@ pub fn file(adapter: &Adapter, base: &Config) -> Result<Vec<u8>> {
     }
     let text = |text: &str| Value::String(text.to_owned());
     let mut metadata = KIND.map(|(key, value)| (key, text(value))).to_vec();
-    metadata.push(("general.architecture", text(base.family.name())));
+    metadata.push(("general.architecture", text(base.family.gguf_name())));
     metadata.push((ALPHA, Value::F32(alpha)));
     let metadata: Vec<_> = metadata.iter().map(|(key, value)| (*key, value)).collect();
     let tensors: Vec<_> = tensors

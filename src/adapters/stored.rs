@@ -143,10 +143,10 @@ impl Stored {
             return Ok(());
         };
         ensure!(
-            family == base.family,
+            family.gguf_name() == base.family.gguf_name(),
             "the adapter is for architecture {}, the base is {}",
-            family.name(),
-            base.family.name()
+            family.gguf_name(),
+            base.family.gguf_name()
         );
         for (site, module) in &mut self.modules {
             if let Some(heads) = gguf::permuted_heads(base, site.projection) {

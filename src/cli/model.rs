@@ -5,7 +5,9 @@ use super::sft::DEFAULT_BASE;
 use super::size;
 use crate::adapters::config::AdapterConfig;
 use crate::data::template::{Renderer, Template};
+use crate::model::config::Config;
 use crate::model::decoder;
+use crate::model::linear::Projection;
 use crate::model::load::Source;
 use crate::model::ops::Path;
 use crate::training::memory::{self, Pass};
@@ -34,6 +36,19 @@ pub fn run(args: Args) -> Result<()> {
     inspect(&base)
 }
 
+/// Such as `, with bias in q_proj, k_proj, v_proj`.
+fn biases(config: &Config) -> String {
+    let all = Projection::ALL.into_iter();
+    let biased: Vec<&str> = all
+        .filter(|p| config.biased(*p))
+        .map(Projection::name)
+        .collect();
+    match biased.is_empty() {
+        true => String::new(),
+        false => format!(", with bias in {}", biased.join(", ")),
+    }
+}
+
 /// Rows of a batch and tokens of a row for which memory is stated: the defaults of `sft` and `generate`.
 const ROWS: [usize; 2] = [1, 8];
 const ROW: usize = 512;
@@ -58,12 +73,22 @@ fn inspect(base: &str) -> Result<()> {
         c.num_key_value_heads,
         c.head_dim,
         if c.qk_norm { ", normed" } else { "" },
-        if c.qkv_bias { ", with bias" } else { "" },
+        biases(c),
     ))?;
     say(format_args!(
-        "  {} positions, rope theta {}, norm eps {:e}",
-        c.max_position_embeddings, c.rope_theta, c.rms_norm_eps as f32
+        "  {} positions, rope {}, norm eps {:e}",
+        c.max_position_embeddings, c.rope, c.rms_norm_eps as f32
     ))?;
+    if !c.without_rope.is_empty() {
+        let layers: Vec<String> = c.without_rope.iter().map(usize::to_string).collect();
+        say(format_args!("  no rope in layers {}", layers.join(" ")))?;
+    }
+    if let Some(window) = &c.window {
+        let (size, n) = (window.size, window.layers.len());
+        say(format_args!(
+            "  sliding window of {size} tokens in {n} layers"
+        ))?;
+    }
     let stored = source.stored.iter();
     let stored = stored.map(|(kind, (n, bytes))| format!("{n} x {kind} ({})", size(*bytes)));
     say(format_args!(

@@ -62,13 +62,13 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// Tables for `batch`.
-    pub fn new(batch: &Batch, device: &Device) -> Result<Self> {
+    /// Tables for `batch`, whose queries see no more than the last `window` keys.
+    pub fn new(batch: &Batch, window: Option<usize>, device: &Device) -> Result<Self> {
         let of = |f: &dyn Fn(&super::batch::Segment) -> usize| {
             batch.segments.iter().map(f).max().unwrap_or(0)
         };
         let queries = of(&|s| s.rows.len());
-        let keys = of(&|s| s.prefix.len() + s.past + s.rows.len());
+        let keys = batch.longest();
         let (mut q_rows, mut k_rows) = (Vec::new(), Vec::new());
         let (mut out_rows, mut mask) = (Vec::new(), Vec::new());
         for (n, s) in batch.segments.iter().enumerate() {
@@ -83,7 +83,12 @@ impl Gather {
                     true => s.prefix.len() + s.own_visible(i),
                     false => keys,
                 };
-                mask.extend((0..keys).map(|j| if j < seen { 0f32 } else { -1e30 }));
+                let first = match i < s.rows.len() {
+                    true => s.hidden(i, window),
+                    false => 0,
+                };
+                let see = |j| (first..seen).contains(&j);
+                mask.extend((0..keys).map(|j| if see(j) { 0f32 } else { -1e30 }));
             }
         }
         let segments = batch.segments.len();
@@ -154,15 +159,22 @@ fn pad_to(rows: impl Iterator<Item = usize>, n: usize, pad: usize) -> impl Itera
 
 /// How a batch's attention is computed: built once a batch, used by every layer.
 pub enum Plan<'a> {
-    Fused(&'a Batch),
+    /// With the window, if there is one.
+    Fused(&'a Batch, Option<usize>),
     Portable(Gather),
 }
 
 impl<'a> Plan<'a> {
-    pub fn new(path: Path, batch: &'a Batch, device: &Device) -> Result<Self> {
+    /// The attention of `batch`, whose queries see no more than the last `window` keys.
+    pub fn new(
+        path: Path,
+        batch: &'a Batch,
+        window: Option<usize>,
+        device: &Device,
+    ) -> Result<Self> {
         Ok(match path {
-            Path::Fused => Self::Fused(batch),
-            Path::Portable => Self::Portable(Gather::new(batch, device)?),
+            Path::Fused => Self::Fused(batch, window),
+            Path::Portable => Self::Portable(Gather::new(batch, window, device)?),
         })
     }
 
@@ -175,7 +187,9 @@ impl<'a> Plan<'a> {
         h: &Heads,
     ) -> Result<(Tensor, Saved)> {
         let g = match self {
-            Self::Fused(batch) => return cpu::attention::forward(q, k, v, batch, h),
+            Self::Fused(batch, window) => {
+                return cpu::attention::forward([q, k, v], batch, *window, h);
+            }
             Self::Portable(g) => g,
         };
         let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
@@ -204,8 +218,8 @@ impl<'a> Plan<'a> {
         h: &Heads,
     ) -> Result<[Tensor; 3]> {
         let g = match self {
-            Self::Fused(batch) => {
-                return cpu::attention::backward(dout, [q, k, v], saved, batch, h);
+            Self::Fused(batch, window) => {
+                return cpu::attention::backward(dout, [q, k, v], saved, (batch, *window), h);
             }
             Self::Portable(g) => g,
         };

@@ -24,6 +24,12 @@ impl Segment {
     pub fn own_visible(&self, i: usize) -> usize {
         self.past + i + 1
     }
+
+    /// How many keys, from the first of the prefix on, a window of the last `window` keys hides from the query at offset `i`.
+    pub fn hidden(&self, i: usize, window: Option<usize>) -> usize {
+        let seen = self.prefix.len() + self.own_visible(i);
+        window.map_or(0, |window| seen.saturating_sub(window))
+    }
 }
 
 /// Tokens of any number of sequences, one after another.
@@ -125,6 +131,12 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
+    }
+
+    /// The longest sequence: prefix, past and new tokens.
+    pub fn longest(&self) -> usize {
+        let length = |s: &Segment| s.prefix.len() + s.past + s.rows.len();
+        self.segments.iter().map(length).max().unwrap_or(0)
     }
 
     /// Groups of segments that share keys: a parent and its children. Rows and keys of different

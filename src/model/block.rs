@@ -13,6 +13,8 @@ pub struct Context<'a> {
     pub eps: f64,
     pub rotary: Rotary,
     pub attention: Plan<'a>,
+    /// Of the layers with a sliding window, where the batch is longer than that.
+    pub windowed: Option<Plan<'a>>,
     /// Where a batch of single tokens goes in the cache (see kv::scattered).
     pub scattered: Option<Tensor>,
     pub delta: Option<&'a dyn Delta>,
@@ -25,8 +27,12 @@ pub struct Block {
     pub post_attention_norm: Tensor,
     /// Norms of each query and key head (Qwen3).
     pub qk_norm: Option<(Tensor, Tensor)>,
-    /// Biases of q, k and v (Qwen2), by `Projection as usize`.
-    pub qkv_bias: Option<[Tensor; 3]>,
+    /// Whether queries and keys are rotated.
+    pub rotated: bool,
+    /// Whether a sliding window limits what a query sees.
+    pub windowed: bool,
+    /// By `Projection as usize`.
+    pub biases: [Option<Tensor>; 7],
     /// By `Projection as usize`.
     pub projections: [Tensor; 7],
 }
@@ -66,14 +72,20 @@ impl Block {
             Some((qn, kn)) => (norm_heads(&q, qn, c)?, norm_heads(&k, kn, c)?),
             None => (q, k),
         };
-        let q = ops::rope(c.path, &q, &c.rotary)?;
-        let k = ops::rope(c.path, &k, &c.rotary)?;
+        let (q, k) = match self.rotated {
+            true => (
+                ops::rope(c.path, &q, &c.rotary)?,
+                ops::rope(c.path, &k, &c.rotary)?,
+            ),
+            false => (q, k),
+        };
+        let plan = self.plan(c);
         let (out, attention) = match cache {
             Some((cache, batch)) => {
                 cache.store(&k, &v, batch, c.scattered.as_ref())?;
-                c.attention.forward(&q, &cache.k, &cache.v, &c.heads)?
+                plan.forward(&q, &cache.k, &cache.v, &c.heads)?
             }
-            None => c.attention.forward(&q, &k, &v, &c.heads)?,
+            None => plan.forward(&q, &k, &v, &c.heads)?,
         };
         let middle = ops::add(c.path, project(Projection::O, &out)?, x)?;
         let normed = ops::rms_norm(c.path, &middle, &self.post_attention_norm, c.eps)?;
@@ -121,10 +133,15 @@ impl Block {
 
         let d_out = back(Projection::O, &d_middle, &s.attention.out, None)?;
         let [dq, dk, dv] =
-            c.attention
+            self.plan(c)
                 .backward(&d_out, [&s.q, &s.k, &s.v], &s.attention, &c.heads)?;
-        let dq = ops::rope_backward(c.path, &dq, &c.rotary)?;
-        let dk = ops::rope_backward(c.path, &dk, &c.rotary)?;
+        let (dq, dk) = match self.rotated {
+            true => (
+                ops::rope_backward(c.path, &dq, &c.rotary)?,
+                ops::rope_backward(c.path, &dk, &c.rotary)?,
+            ),
+            false => (dq, dk),
+        };
         let (dq, dk) = match (&self.qk_norm, &s.raw_qk) {
             (Some((qn, kn)), Some((q, k))) => (
                 norm_heads_backward(&dq, q, qn, c)?,
@@ -175,7 +192,14 @@ impl Block {
     }
 
     fn bias(&self, p: Projection) -> Option<&Tensor> {
-        self.qkv_bias.as_ref()?.get(p as usize)
+        self.biases[p as usize].as_ref()
+    }
+
+    fn plan<'a>(&self, c: &'a Context) -> &'a Plan<'a> {
+        match &c.windowed {
+            Some(plan) if self.windowed => plan,
+            _ => &c.attention,
+        }
     }
 
     /// Gradient towards a projection's input, added to `into`.

@@ -9,7 +9,7 @@ use super::linear::{Delta, Gradients, Projection, Site};
 use super::mismatch::describe;
 use super::ops::{self, Path, Rotary};
 use super::portable;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
 /// Where weights come from: tensors by their transformers name.
@@ -218,23 +218,37 @@ impl Decoder {
             heads: self.config.heads(),
             eps: self.config.rms_norm_eps,
             rotary: self.rotary(&batch.positions)?,
-            attention: Plan::new(self.path, batch, &self.device)?,
+            attention: self.plan(batch, None)?,
+            windowed: match &self.config.window {
+                Some(window) if window.size < batch.longest() => {
+                    Some(self.plan(batch, Some(window.size))?)
+                }
+                _ => None,
+            },
             scattered: None,
             delta,
         })
     }
 
+    fn plan<'a>(&self, batch: &'a Batch, window: Option<usize>) -> candle_core::Result<Plan<'a>> {
+        Plan::new(self.path, batch, window, &self.device)
+    }
+
     fn rotary(&self, positions: &[u32]) -> Result<Rotary> {
-        let (d, theta) = (self.config.head_dim, self.config.rope_theta);
-        let half = d / 2;
         // transformers computes frequencies and angles in f32; so do we.
-        let frequency = |i: usize| 1.0 / (theta as f32).powf((2 * i) as f32 / d as f32);
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let frequencies = self.config.rope.frequencies(self.config.head_dim);
+        let scale = self.config.rope.attention_factor as f32;
         let angles = positions
             .iter()
             .flat_map(|&p| frequencies.iter().map(move |f| p as f32 * f));
-        let (sin, cos) = angles.map(f32::sin_cos).unzip();
-        let tensor = |v: Vec<f32>| Tensor::from_vec(v, (positions.len(), half), &self.device);
+        let (sin, cos) = angles
+            .map(|angle| {
+                let (sin, cos) = angle.sin_cos();
+                (sin * scale, cos * scale)
+            })
+            .unzip();
+        let shape = (positions.len(), frequencies.len());
+        let tensor = |v: Vec<f32>| Tensor::from_vec(v, shape, &self.device);
         Ok(Rotary {
             cos: tensor(cos)?,
             sin: tensor(sin)?,
@@ -276,7 +290,7 @@ pub fn tensors(config: &Config) -> Vec<(String, Vec<usize>)> {
         for projection in Projection::ALL {
             let site = Site { layer, projection };
             let shape = projection_shape(config, projection);
-            if config.qkv_bias && BIASED.contains(&projection) {
+            if config.biased(projection) {
                 all.push((format!("model.{site}.bias"), vec![shape[0]]));
             }
             all.push((format!("model.{site}.weight"), shape.to_vec()));
@@ -291,7 +305,16 @@ const HEAD: &str = "lm_head.weight";
 const INPUT_NORM: &str = "input_layernorm";
 const POST_ATTENTION_NORM: &str = "post_attention_layernorm";
 const QK_NORM: [&str; 2] = ["self_attn.q_norm", "self_attn.k_norm"];
-const BIASED: [Projection; 3] = [Projection::Q, Projection::K, Projection::V];
+/// What quantizing programs store beside a weight or instead of it.
+const QUANTIZED: [&str; 7] = [
+    "scales",
+    "qweight",
+    "weight_packed",
+    "weight_scale",
+    "weight_scale_inv",
+    "weight.absmax",
+    "SCB",
+];
 
 fn norm_name(layer: usize, norm: &str) -> String {
     format!("model.layers.{layer}.{norm}.weight")
@@ -301,15 +324,22 @@ fn norm_name(layer: usize, norm: &str) -> String {
 pub fn check(config: &Config, weights: &dyn Weights) -> Result<()> {
     let mut wrong = Vec::new();
     for (name, shape) in tensors(config) {
+        let module = name.trim_end_matches(".weight");
+        let beside = QUANTIZED.map(|part| format!("{module}.{part}"));
+        if let Some(part) = beside.iter().find(|part| weights.shape(part).is_some()) {
+            bail!(
+                "the weights are quantized ({part} is there), and adapters here are trained on whole ones: give the model \
+                 that was quantized, or a GGUF file of it"
+            );
+        }
         match weights.shape(&name) {
             Some(found) if found == shape => {}
             Some(found) => wrong.push(format!("{name} is {found:?}, expected {shape:?}")),
             None => wrong.push(format!("{name} is missing")),
         }
     }
-    let expected = |p| config.qkv_bias && BIASED.contains(&p);
     for layer in 0..config.num_hidden_layers {
-        for projection in Projection::ALL.into_iter().filter(|p| !expected(*p)) {
+        for projection in Projection::ALL.into_iter().filter(|p| !config.biased(*p)) {
             let bias = format!("model.{}.bias", Site { layer, projection });
             if weights.shape(&bias).is_some() {
                 wrong.push(format!("{bias} is not supported"));
@@ -332,7 +362,10 @@ fn load_block(
     let norm = |name: &str| load(&norm_name(layer, name));
     let site = |projection| Site { layer, projection };
     let weight = |p| load(&format!("model.{}.weight", site(p)));
-    let bias = |p| load(&format!("model.{}.bias", site(p)));
+    let bias = |p| match config.biased(p) {
+        true => Ok(Some(load(&format!("model.{}.bias", site(p)))?)),
+        false => Ok(None),
+    };
     let [q_norm, k_norm] = QK_NORM;
     Ok(Block {
         layer,
@@ -342,17 +375,19 @@ fn load_block(
             true => Some((norm(q_norm)?, norm(k_norm)?)),
             false => None,
         },
-        qkv_bias: match config.qkv_bias {
-            true => Some(collect(BIASED.map(bias))?),
-            false => None,
-        },
+        rotated: !config.without_rope.contains(&layer),
+        windowed: config
+            .window
+            .as_ref()
+            .is_some_and(|window| window.layers.contains(&layer)),
+        biases: collect(Projection::ALL.map(bias))?,
         projections: collect(Projection::ALL.map(weight))?,
     })
 }
 
 /// All of them, or the first error.
-fn collect<const N: usize>(results: [Result<Tensor>; N]) -> Result<[Tensor; N]> {
-    let all: Vec<Tensor> = results.into_iter().collect::<Result<_>>()?;
+fn collect<T, const N: usize>(results: [Result<T>; N]) -> Result<[T; N]> {
+    let all: Vec<T> = results.into_iter().collect::<Result<_>>()?;
     all.try_into()
-        .map_err(|_| unreachable!("as many tensors as results"))
+        .map_err(|_| unreachable!("as many values as results"))
 }

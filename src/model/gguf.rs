@@ -1,39 +1,32 @@
-//! GGUF files: weights dequantized to f32, shape and tokenizer from the metadata.
+//! GGUF files: weights dequantized to f32 under transformers' names, tokenizer from the metadata.
 
 use super::config::{Config, Family};
 use super::decoder::Weights;
-use super::gguf_check;
+use super::gguf_parts::Parts;
 use super::linear::Projection;
 use super::load::{Source, count};
 use super::tokenizer::Tokenizer;
-use anyhow::{Context, Result, anyhow, ensure};
+use super::{gguf_check, gguf_config};
+use anyhow::{Result, anyhow};
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::{DType, Device, Tensor};
-use std::cell::RefCell;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek};
+use std::io::{BufRead, Seek};
 use std::path::Path;
 
-/// Opens a GGUF file: reads its metadata and its table of tensors.
+/// Opens a GGUF file, with the other parts of a split one: reads metadata and tables of tensors.
 pub fn open(path: &Path) -> Result<Source> {
-    let mut file = BufReader::new(File::open(path)?);
-    let length = file.get_ref().metadata()?.len();
-    let content = content(&mut file, length)?;
-    let config = config(&content)?;
-    let stored = content.tensor_infos.values().map(|t| {
+    let parts = Parts::open(path)?;
+    let config = gguf_config::config(&parts)?;
+    let stored = parts.tensors().map(|(_, t)| {
         let dtype = t.ggml_dtype;
         let blocks = t.shape.elem_count() / dtype.block_size();
         (format!("{dtype:?}"), blocks * dtype.type_size())
     });
     Ok(Source {
-        tokenizer: Tokenizer::from_gguf(&content, config.eos_token_ids.clone())?,
+        tokenizer: Tokenizer::from_gguf(parts.first(), config.eos_token_ids.clone())?,
         stored: count(stored),
-        weights: Box::new(Gguf {
-            config: config.clone(),
-            content,
-            file: RefCell::new(file),
-        }),
-        config,
+        config: config.clone(),
+        weights: Box::new(Gguf { parts, config }),
     })
 }
 
@@ -63,93 +56,18 @@ pub fn number(v: &Value) -> Option<f64> {
     })
 }
 
-/// The decoder's shape from `<architecture>.*` metadata.
-fn config(content: &Content) -> Result<Config> {
-    let architecture = content
-        .metadata
-        .get("general.architecture")
-        .and_then(|v| v.to_string().ok())
-        .context("GGUF metadata general.architecture is missing")?;
-    let family = Family::from_name(architecture)?;
-    let optional = |key: &str| {
-        let value = content.metadata.get(&format!("{architecture}.{key}"))?;
-        number(value)
-    };
-    let required = |key: &str| {
-        optional(key)
-            .with_context(|| format!("GGUF metadata {architecture}.{key} is missing or no number"))
-    };
-    let whole = |key: &str| Ok::<_, anyhow::Error>(required(key)? as usize);
-    let scaling = content
-        .metadata
-        .get(&format!("{architecture}.rope.scaling.type"))
-        .and_then(|v| v.to_string().ok());
-    ensure!(
-        scaling.is_none_or(|s| s == "none")
-            && !content.tensor_infos.contains_key("rope_freqs.weight"),
-        "rope scaling {:?} is not supported",
-        scaling.map_or("by rope_freqs", |s| s)
-    );
-    let heads = whole("attention.head_count")?;
-    let hidden_size = whole("embedding_length")?;
-    let embedding = content
-        .tensor_infos
-        .get("token_embd.weight")
-        .context("tensor token_embd.weight is missing")?;
-    let head_dim =
-        optional("attention.key_length").map_or(hidden_size / heads.max(1), |n| n as usize);
-    let rotary = optional("rope.dimension_count").map_or(head_dim, |n| n as usize);
-    ensure!(
-        rotary == head_dim,
-        "rotary embedding of {rotary} of {head_dim} dimensions is not supported"
-    );
-    let config = Config {
-        family,
-        vocab_size: embedding.shape.dims().first().copied().unwrap_or(0),
-        hidden_size,
-        intermediate_size: whole("feed_forward_length")?,
-        num_hidden_layers: whole("block_count")?,
-        num_attention_heads: heads,
-        num_key_value_heads: optional("attention.head_count_kv").map_or(heads, |n| n as usize),
-        head_dim,
-        rms_norm_eps: required("attention.layer_norm_rms_epsilon")?,
-        rope_theta: optional("rope.freq_base").unwrap_or(10_000.0),
-        max_position_embeddings: whole("context_length")?,
-        qk_norm: family == Family::Qwen3,
-        qkv_bias: family == Family::Qwen2,
-        tie_word_embeddings: !content.tensor_infos.contains_key("output.weight"),
-        eos_token_ids: content
-            .metadata
-            .get("tokenizer.ggml.eos_token_id")
-            .and_then(number)
-            .map(|id| id as u32)
-            .into_iter()
-            .collect(),
-    };
-    config.check()?;
-    Ok(config)
-}
-
 struct Gguf {
-    content: Content,
-    file: RefCell<BufReader<File>>,
+    parts: Parts,
     config: Config,
 }
 
 impl Weights for Gguf {
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        let info = self.content.tensor_infos.get(&gguf_name(name))?;
-        Some(info.shape.dims().to_vec())
+        Some(self.parts.shape(&gguf_name(name))?.to_vec())
     }
 
     fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
-        let gguf = gguf_name(name);
-        let mut file = self.file.borrow_mut();
-        let tensor = self
-            .content
-            .tensor(&mut *file, &gguf, &Device::Cpu)
-            .and_then(|q| q.dequantize(&Device::Cpu))
-            .map_err(|e| anyhow!("tensor {gguf}: {e}"))?;
+        let tensor = self.parts.tensor(&gguf_name(name))?;
         let module = name.trim_end_matches(".weight").rsplit('.').next();
         let heads = module
             .and_then(Projection::from_name)
@@ -163,11 +81,12 @@ impl Weights for Gguf {
 }
 
 /// How many heads the rows of a projection are, if files of this base's architecture store them with each head's halves
-/// interleaved: q and k of Llama.
+/// interleaved: q and k of Llama and its kin.
 pub fn permuted_heads(base: &Config, projection: Projection) -> Option<usize> {
     match (base.family, projection) {
-        (Family::Llama, Projection::Q) => Some(base.num_attention_heads),
-        (Family::Llama, Projection::K) => Some(base.num_key_value_heads),
+        (Family::Qwen2 | Family::Qwen3, _) => None,
+        (_, Projection::Q) => Some(base.num_attention_heads),
+        (_, Projection::K) => Some(base.num_key_value_heads),
         _ => None,
     }
 }

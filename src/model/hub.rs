@@ -9,6 +9,15 @@ use std::path::PathBuf;
 /// Files of a model repository that must be there.
 const NEEDED: [&str; 2] = ["config.json", "tokenizer.json"];
 
+/// Files that say more of the tokenizer and of what ends an answer, where a repository has them.
+const OPTIONAL: [&str; 5] = [
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.json",
+    "chat_template.jinja",
+];
+
 /// `owner/name`, and nothing a path could be.
 pub fn looks_like_id(name: &str) -> bool {
     let part = |s: &str| {
@@ -74,7 +83,9 @@ pub fn fetch(id: &str) -> Result<PathBuf> {
     for file in NEEDED {
         get(file)?;
     }
-    find("generation_config.json")?;
+    for file in OPTIONAL {
+        find(file)?;
+    }
     let config = get("config.json")?;
     let folder = config.parent().context("a cached file lies in a folder")?;
     if find("model.safetensors")?.is_none() {

@@ -1,10 +1,11 @@
 //! A base model from a folder of safetensors, a GGUF file or a hub id.
 
-use super::config::{Config, TokenIds};
+use super::config::Config;
+use super::config_json::{self, TokenIds};
 use super::decoder::{Decoder, Weights};
 use super::tokenizer::Tokenizer;
 use super::{gguf, hub};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +92,16 @@ pub(super) fn count(
 }
 
 fn open_folder(folder: &Path) -> Result<Source> {
-    let mut config = Config::from_json(&folder.join("config.json"))?;
+    let config = folder.join("config.json");
+    if !config.is_file()
+        && let Some(gguf) = a_gguf_file(folder)
+    {
+        bail!(
+            "no config.json in this folder, but GGUF files: name one of them, such as {}",
+            gguf.display()
+        );
+    }
+    let mut config = config_json::read(&config)?;
     add_generation_eos(folder, &mut config)?;
     let files = weight_files(folder)?;
     // SAFETY: the map is read while it lives; another process truncating the file would be a bus
@@ -107,6 +117,15 @@ fn open_folder(folder: &Path) -> Result<Source> {
         tokenizer,
         weights: Box::new(Folder { tensors }),
     })
+}
+
+/// The first `.gguf` file of a folder, by name.
+fn a_gguf_file(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .filter(|p| p.extension().is_some_and(|e| e == "gguf"))
+        .min()
 }
 
 /// Chat models end a turn with a token that only `generation_config.json` lists.

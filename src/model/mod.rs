@@ -5,10 +5,13 @@ pub mod attention;
 pub mod batch;
 mod block;
 pub mod config;
+mod config_json;
 mod cpu;
 pub mod decoder;
 pub mod gguf;
 mod gguf_check;
+mod gguf_config;
+mod gguf_parts;
 pub mod head;
 mod hub;
 pub mod kv;
@@ -18,6 +21,7 @@ mod merges;
 pub mod mismatch;
 pub mod ops;
 mod portable;
+pub mod rope;
 pub mod tokenizer;
 
 #[cfg(feature = "metal")]

@@ -70,7 +70,7 @@ pub fn rms_norm_backward(
     }
 }
 
-/// Cosines and sines of the rotary angles of a batch's positions, `[T, head_dim / 2]` each.
+/// Cosines and sines of the rotary angles of a batch's positions times the rope's attention factor, `[T, head_dim / 2]` each.
 pub struct Rotary {
     pub cos: Tensor,
     pub sin: Tensor,
@@ -81,7 +81,7 @@ pub fn rope(path: Path, x: &Tensor, rotary: &Rotary) -> Result<Tensor> {
     rotate(path, x, rotary, 1.0)
 }
 
-/// Gradient of [`rope`]: the inverse rotation.
+/// Gradient of [`rope`]: the transposed rotation.
 pub fn rope_backward(path: Path, dy: &Tensor, rotary: &Rotary) -> Result<Tensor> {
     rotate(path, dy, rotary, -1.0)
 }

@@ -91,7 +91,7 @@ pub fn training(config: &Config, adapter: &AdapterConfig, pass: Pass) -> usize {
         // A·x is f32; DoRA keeps its sum too, unless the block keeps what follows from it (lora::Adapter::forward).
         let block_has = pass.path == Path::Fused
             && match site.projection {
-                Projection::Gate | Projection::Up => true,
+                Projection::Gate | Projection::Up => !config.mlp_bias,
                 Projection::V => !config.qkv_bias,
                 Projection::Q | Projection::K => !config.qkv_bias && config.qk_norm,
                 Projection::O | Projection::Down => false,
@@ -119,6 +119,8 @@ pub fn training(config: &Config, adapter: &AdapterConfig, pass: Pass) -> usize {
 mod tests {
     use super::*;
     use crate::model::config::Family;
+    use crate::model::rope::Rope;
+    use std::collections::BTreeSet;
 
     #[test]
     fn counts_are_those_of_smollm2() {
@@ -132,10 +134,14 @@ mod tests {
             num_key_value_heads: 3,
             head_dim: 64,
             rms_norm_eps: 1e-5,
-            rope_theta: 1e5,
+            rope: Rope::plain(1e5),
+            without_rope: BTreeSet::new(),
+            window: None,
             max_position_embeddings: 8192,
             qk_norm: false,
             qkv_bias: false,
+            o_bias: false,
+            mlp_bias: false,
             tie_word_embeddings: true,
             eos_token_ids: vec![2],
         };

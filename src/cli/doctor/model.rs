@@ -5,16 +5,18 @@ use super::side::Side;
 use crate::adapters::config::AdapterConfig;
 use crate::adapters::lora::Adapter;
 use crate::model::batch::Batch;
-use crate::model::config::{Config, Family};
-use crate::model::decoder::{Decoder, Weights, projection_shape};
+use crate::model::config::{Config, Family, Window};
+use crate::model::decoder::{self, Decoder, Weights};
 use crate::model::kv::KvCache;
-use crate::model::linear::{Gradients, Projection};
+use crate::model::linear::Gradients;
+use crate::model::rope::Rope;
 use crate::training::optim::Optimizer;
 use crate::training::packing::pack;
 use crate::training::sft::Example;
 use crate::training::trainer::loss_and_gradient;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
+use std::collections::BTreeSet;
 
 /// Tokens decoded.
 pub const TOKENS: usize = 10;
@@ -139,7 +141,7 @@ fn greedy(s: &Side) -> Result<Vec<u32>> {
     Ok(tokens)
 }
 
-/// Norms of query and key heads and biases together, which no family has, to see both.
+/// Norms of query and key heads, biases, a layer in a window and one without rope together, which no family has, to see all.
 fn decoder(s: &Side) -> Result<Decoder> {
     let config = Config {
         family: Family::Qwen3,
@@ -151,10 +153,17 @@ fn decoder(s: &Side) -> Result<Decoder> {
         num_key_value_heads: 2,
         head_dim: 16,
         rms_norm_eps: 1e-6,
-        rope_theta: 1e4,
+        rope: Rope::plain(1e4),
+        without_rope: BTreeSet::from([1]),
+        window: Some(Window {
+            size: 5,
+            layers: BTreeSet::from([0]),
+        }),
         max_position_embeddings: 64,
         qk_norm: true,
         qkv_bias: true,
+        o_bias: true,
+        mlp_bias: true,
         tie_word_embeddings: false,
         eos_token_ids: Vec::new(),
     };
@@ -187,17 +196,8 @@ struct Random<'a> {
 
 impl Weights for Random<'_> {
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        let c = self.config;
-        let module = name.rsplit('.').nth(1)?;
-        let projection = Projection::from_name(module).map(|p| projection_shape(c, p));
-        Some(match (projection, module) {
-            (Some([out, _]), "q_proj" | "k_proj" | "v_proj") if name.ends_with("bias") => vec![out],
-            (Some(_), _) if name.ends_with("bias") => return None,
-            (Some(shape), _) => shape.to_vec(),
-            (None, "q_norm" | "k_norm") => vec![c.head_dim],
-            (None, "embed_tokens" | "lm_head") => vec![c.vocab_size, c.hidden_size],
-            _ => vec![c.hidden_size],
-        })
+        let mut all = decoder::tensors(self.config).into_iter();
+        all.find(|(other, _)| other == name).map(|(_, shape)| shape)
     }
 
     fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {

@@ -117,15 +117,15 @@ pub const CHECKS: [Check; 9] = [
     },
 ];
 
-/// Three segments, one of them the parent of another, with one and with two key heads.
+/// Three segments, one of them the parent of another, with one and with two key heads, and in a window.
 fn attention(s: &Side) -> Result<Vec<Tensor>> {
     let mut batch = Batch::default();
     let parent = batch.push_sequence(&[0; 17]);
     batch.push_child(parent, &[0; 5]);
     batch.push_sequence(&[0; 11]);
-    let plan = Plan::new(s.path, &batch, &s.device)?;
     let mut results = Vec::new();
-    for key in [1, 2] {
+    for (key, window) in [(1, None), (2, None), (2, Some(7))] {
+        let plan = Plan::new(s.path, &batch, window, &s.device)?;
         let heads = Heads {
             query: 4,
             key,

@@ -34,25 +34,30 @@ impl Head<'_> {
     }
 }
 
-/// A block of queries of one segment and the key rows it sees.
+/// A block of queries of one segment and the key rows it sees: those that a window hides from all of them are left out.
 struct Block {
     /// Rows in the batch.
     rows: Range<usize>,
-    /// Keys of the segment's own that the first query sees, itself included.
+    /// Columns up to the last that the first query sees, itself.
     first_visible: usize,
+    /// Most columns that a query sees.
+    window: usize,
     prefix: Range<usize>,
     own: Range<usize>,
 }
 
 impl Block {
-    fn of(s: &Segment) -> impl Iterator<Item = Block> {
-        (0..s.rows.len()).step_by(BLOCK).map(|first| {
+    fn of(s: &Segment, window: Option<usize>) -> impl Iterator<Item = Block> {
+        (0..s.rows.len()).step_by(BLOCK).map(move |first| {
             let end = s.rows.len().min(first + BLOCK);
+            let hidden = s.hidden(first, window);
+            let of_prefix = hidden.min(s.prefix.len());
             Block {
                 rows: s.rows.start + first..s.rows.start + end,
-                first_visible: s.own_visible(first),
-                prefix: s.prefix.clone(),
-                own: s.own_keys..s.own_keys + s.own_visible(end - 1),
+                first_visible: s.prefix.len() + s.own_visible(first) - hidden,
+                window: window.unwrap_or(usize::MAX),
+                prefix: s.prefix.start + of_prefix..s.prefix.end,
+                own: s.own_keys + hidden - of_prefix..s.own_keys + s.own_visible(end - 1),
             }
         })
     }
@@ -63,8 +68,9 @@ impl Block {
     }
 
     /// Columns that the block's query `i` sees.
-    fn visible(&self, i: usize) -> usize {
-        self.prefix.len() + self.first_visible + i
+    fn visible(&self, i: usize) -> Range<usize> {
+        let end = self.first_visible + i;
+        end.saturating_sub(self.window)..end
     }
 
     /// The key ranges that are not empty, each with its first column in the score block.
@@ -92,12 +98,11 @@ impl Block {
     }
 }
 
-/// Attention of every query over the keys its segment sees; `k` and `v` are the key table.
+/// Attention of every query over the keys its segment sees, the last `window` of them; `k` and `v` are the key table.
 pub fn forward(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
+    [q, k, v]: [&Tensor; 3],
     batch: &Batch,
+    window: Option<usize>,
     h: &Heads,
 ) -> Result<(Tensor, Saved)> {
     let (t, device) = (batch.len(), q.device());
@@ -116,7 +121,7 @@ pub fn forward(
             let (keys, values) = (h.key_columns(k, head), h.key_columns(v, head));
             let queries = h.query_columns(q, head);
             let mut p = Vec::new();
-            for b in Block::of(segment) {
+            for b in Block::of(segment, window) {
                 b.scores(&mut p, &queries, &keys, h.scale());
                 wide(
                     #[inline(always)]
@@ -156,10 +161,11 @@ fn check_shapes(t: usize, h: &Heads, queries: &[&Tensor], keys: &[&Tensor]) -> R
     }
 }
 
-/// Softmax of the first `seen` scores, the rest 0; returns their log-sum-exp.
+/// Softmax of the scores that are seen, the rest 0; returns their log-sum-exp.
 #[inline(always)]
-fn softmax(row: &mut [f32], seen: usize) -> f32 {
-    let (seen, hidden) = row.split_at_mut(seen);
+fn softmax(row: &mut [f32], seen: Range<usize>) -> f32 {
+    row[..seen.start].fill(0.0);
+    let (seen, hidden) = row[seen.start..].split_at_mut(seen.len());
     let max = vector::max(seen);
     vector::exp_shifted(seen, max);
     let sum = vector::sum(seen);
@@ -173,7 +179,7 @@ pub fn backward(
     dout: &Tensor,
     [q, k, v]: [&Tensor; 3],
     saved: &Saved,
-    batch: &Batch,
+    (batch, window): (&Batch, Option<usize>),
     h: &Heads,
 ) -> Result<[Tensor; 3]> {
     let (t, device) = (batch.len(), q.device());
@@ -200,7 +206,8 @@ pub fn backward(
             let (queries, dout) = (h.query_columns(q, head), h.query_columns(dout, head));
             let out = h.query_columns(out, head);
             let (mut p, mut ds) = (Vec::new(), Vec::new());
-            for b in batch.segments[family].iter().flat_map(Block::of) {
+            let segments = batch.segments[family].iter();
+            for b in segments.flat_map(|s| Block::of(s, window)) {
                 b.scores(&mut p, &queries, &keys, h.scale());
                 b.scores(&mut ds, &dout, &values, 1.0);
                 let width = b.keys();
@@ -265,13 +272,23 @@ fn group_sums(of_queries: Vec<f32>, like: &Tensor, h: &Heads) -> Result<Tensor> 
 
 /// Turns a row of scores into probabilities and one of their gradients dP into dS = P ∘ (dP − δ) · scale.
 #[inline(always)]
-fn score_gradient(p: &mut [f32], dp: &mut [f32], seen: usize, lse: f32, delta: f32, scale: f32) {
-    vector::exp_shifted(&mut p[..seen], lse);
-    for (dp, p) in dp[..seen].iter_mut().zip(&p[..seen]) {
+fn score_gradient(
+    p: &mut [f32],
+    dp: &mut [f32],
+    seen: Range<usize>,
+    lse: f32,
+    delta: f32,
+    scale: f32,
+) {
+    for row in [&mut *p, &mut *dp] {
+        row[..seen.start].fill(0.0);
+        row[seen.end..].fill(0.0);
+    }
+    let p = &mut p[seen.clone()];
+    vector::exp_shifted(p, lse);
+    for (dp, p) in dp[seen].iter_mut().zip(&*p) {
         *dp = p * (*dp - delta) * scale;
     }
-    p[seen..].fill(0.0);
-    dp[seen..].fill(0.0);
 }
 
 impl Heads {

@@ -23,11 +23,17 @@ fuzz_target!(init: seed(seeds(), run), |bytes: &[u8]| { run(bytes); });
 
 fn seeds() -> Vec<Vec<u8>> {
     let index = json!({"metadata": {}, "weight_map": {"a": "1.safetensors", "b": "2.safetensors"}});
+    let mut stretched = model::config(HIDDEN, "mistral");
+    stretched["sliding_window"] = json!(2);
+    stretched["rope_parameters"] = json!({"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "beta_fast": 32, "beta_slow": 1,
+        "original_max_position_embeddings": 16, "mscale": 1.0, "mscale_all_dim": 0.5, "truncate": false});
     [
         (0, model::adapter_config(false)),
         (0, model::adapter_config(true)),
         (1, model::config(HIDDEN, "llama")),
         (1, model::config(HIDDEN, "qwen3")),
+        (1, model::config(HIDDEN, "smollm3")),
+        (1, stretched),
         (2, json!({"eos_token_id": [7, 6], "bos_token_id": 1})),
         (3, index),
         (4, model::tokenizer()),
