@@ -14,6 +14,7 @@ mod hub;
 pub mod kv;
 pub mod linear;
 pub mod load;
+pub mod memory;
 mod merges;
 pub mod mismatch;
 pub mod ops;
