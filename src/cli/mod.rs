@@ -11,6 +11,7 @@ mod eval_choices;
 mod eval_compare;
 mod eval_sql;
 mod generate;
+mod interrupt;
 mod loras;
 mod man;
 mod model;

@@ -56,7 +56,10 @@ impl<'a> Stops<'a> {
         let names = |text: &&str| tokenizer.names_special(text);
         let special: Vec<&str> = texts.iter().copied().filter(names).collect();
         Self {
-            ids: special.iter().filter_map(|text| tokenizer.id(text)).collect(),
+            ids: special
+                .iter()
+                .filter_map(|text| tokenizer.id(text))
+                .collect(),
             special,
             texts,
             tokenizer,
@@ -132,7 +135,9 @@ mod tests {
         let stops: Vec<String> = stops.iter().map(|stop| stop.to_string()).collect();
         let stops = Stops::new(&stops, &tokenizer);
         let tokens = parts.iter().map(|part| tokenizer.encode(part).unwrap());
-        stops.cut(&tokens.collect::<Vec<_>>().concat(), end).unwrap()
+        stops
+            .cut(&tokens.collect::<Vec<_>>().concat(), end)
+            .unwrap()
     }
 
     #[test]
@@ -153,7 +158,11 @@ mod tests {
             ("<|im_start|>é", ""),
             ("end|><|im_start|>", "é 1\n"),
         ] {
-            assert_eq!(cut(&[stop], &said, None).as_deref(), Some(expected), "{stop}");
+            assert_eq!(
+                cut(&[stop], &said, None).as_deref(),
+                Some(expected),
+                "{stop}"
+            );
         }
         // What is left out of the text is not met by the way.
         assert_eq!(cut(&["|im_end", " <|im_end|>"], &said, None), None);

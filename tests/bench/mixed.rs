@@ -10,7 +10,7 @@ use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
 use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
-use factory::generation::sequence::StopConfig;
+use factory::generation::stop::StopConfig;
 use factory::model::load::Base;
 use median::median;
 use std::time::Instant;
@@ -92,7 +92,7 @@ fn decode(base: &Base, bank: &Bank, adapters: usize) -> f64 {
         .map(|row| (0..40).map(|i| 100 + row * 7 + i * 13).collect())
         .collect();
     let start = Instant::now();
-    let answers = engine.generate(&prompts, |_| Ok(())).unwrap();
+    let answers = engine.generate(&prompts).unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
     seconds * (ROWS * TOKENS) as f64 / tokens as f64
