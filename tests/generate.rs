@@ -426,7 +426,7 @@ fn a_stop_text_that_is_a_special_token_stops_there() {
 #[test]
 fn answers_do_not_depend_on_the_memory_there_is() {
     let all = wild(&[], usize::MAX);
-    // Two rows of 203 positions and a step.
+    // Three rows of 203 positions and a step.
     let few = wild(&[], 700_000);
     for (all, few) in all.iter().zip(&few) {
         assert!(all.tokens == few.tokens || all.min_gap < 1e-3);
@@ -507,7 +507,10 @@ fn too_little_memory_is_an_error_or_fewer_rows_never_an_abort() {
     };
     let (code, said) = run(1_500_000, "20000", "few");
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("rows at once: each may take"), "{said}");
+    assert!(
+        said.contains("of 300 rows at once: each may take"),
+        "{said}"
+    );
     let (code, said) = run(1_500_000, "3000000", "none");
     assert_eq!(code, Some(1), "{said}");
     assert!(

@@ -128,7 +128,7 @@ impl Rows {
     }
 }
 
-/// `stop 4, length 2, stop_text 0`: how the rows ended; other kinds where there are any.
+/// `stop 4, stop_text 0, length 2`: how the rows ended; other kinds where there are any.
 pub fn counts<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
     let mut counts: BTreeMap<Finish, usize> = BTreeMap::new();
     for finish in [Finish::Stop, Finish::Length, Finish::StopText] {

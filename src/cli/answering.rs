@@ -207,7 +207,8 @@ impl Loaded {
         let rows = need.rows(self.memory)?;
         if rows < self.batch.min(prompts.len()) {
             note(format_args!(
-                "{rows} rows at once: each may take {} for the keys and values of {} tokens, and {} can be had (a lower --max-tokens makes room for more)",
+                "answering {rows} of {} rows at once: each may take {} for the keys and values of {} tokens, and {} can be had (a lower --max-tokens makes room for more)",
+                self.batch.min(prompts.len()),
                 size(need.row),
                 need.positions,
                 size(self.memory)

@@ -87,6 +87,7 @@ fn decode(base: &Base, bank: &Bank, adapters: usize) -> f64 {
             stop: Vec::new(),
         },
         batch: ROWS,
+        memory: usize::MAX,
     };
     let prompts: Vec<Vec<u32>> = (0..ROWS as u32)
         .map(|row| (0..40).map(|i| 100 + row * 7 + i * 13).collect())

@@ -62,6 +62,10 @@ pub fn run(args: Args) -> Result<()> {
         seed: args.seed,
     };
     sampler.check().map_err(UsageError::of)?;
+    if args.finish && args.out_field == FINISH {
+        let message = format!("--out-field {FINISH} is where --finish writes: give another");
+        return Err(UsageError(message).into());
+    }
     args.answering.check()?;
     match (&args.prompt, &args.data, &args.out) {
         (Some(prompt), _, _) => {
@@ -183,7 +187,7 @@ fn complete(rows: &mut Rows, engine: &Engine, prompts: &[Vec<u32>]) -> Result<()
     match all().filter(without).count() {
         0 => {}
         skipped => note(format_args!(
-            "{skipped} rows were too long and have no answer (null)"
+            "skipped as too long, without an answer (null): {skipped}"
         )),
     }
     Ok(())

@@ -75,6 +75,7 @@ pub fn generate(base: &Base, adapter: Option<Adapter>) -> Option<()> {
             stop: Vec::new(),
         },
         batch: 1,
+        memory: usize::MAX,
     };
     let prompt = base.tokenizer.encode_text("ab <|im_end|>\n");
     let answer = prompt.and_then(|prompt| engine.generate(&[prompt]));
