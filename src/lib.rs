@@ -5,6 +5,8 @@
 
 pub mod cli;
 
+pub mod answering;
+
 pub mod eval;
 pub mod training;
 

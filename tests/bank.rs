@@ -11,7 +11,8 @@ use factory::adapters::lora::Adapter;
 use factory::adapters::stored;
 use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
-use factory::generation::sequence::{Answer, StopConfig};
+use factory::generation::sequence::Answer;
+use factory::generation::stop::StopConfig;
 use factory::model::batch::Batch;
 use factory::model::linear::{Delta, Projection};
 use factory::model::load::Base;
@@ -231,8 +232,9 @@ fn answers_of_a_mixed_batch_are_those_of_each_row_alone() {
                 stop: Vec::new(),
             },
             batch,
+            memory: usize::MAX,
         };
-        engine.generate(prompts, |_| Ok(())).unwrap()
+        engine.generate(prompts).unwrap()
     };
     let together = generate(&prompts, choice.clone(), 6);
     let mut different = 0;

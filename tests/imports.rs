@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
+    (
+        "answering",
+        &["generation", "router", "adapters", "data", "model", "run"],
+    ),
     ("eval", &["generation", "sql", "data", "run"]),
     ("training", &["adapters", "model", "data", "run"]),
     ("generation", &["adapters", "model"]),

@@ -6,7 +6,8 @@ use candle_core::{DType, Device, Tensor};
 use common::{MODELS, base, golden};
 use factory::generation::engine::Engine;
 use factory::generation::sampler::SamplerConfig;
-use factory::generation::sequence::{Answer, StopConfig};
+use factory::generation::sequence::Answer;
+use factory::generation::stop::StopConfig;
 use factory::model::batch::Batch;
 use factory::model::kv::KvCache;
 use factory::model::load::Base;
@@ -97,8 +98,9 @@ fn generate(base: &Base, prompts: &[Vec<u32>], batch: usize, temperature: f64) -
             stop: Vec::new(),
         },
         batch,
+        memory: usize::MAX,
     };
-    engine.generate(prompts, |_| Ok(())).unwrap()
+    engine.generate(prompts).unwrap()
 }
 
 #[test]

@@ -40,6 +40,6 @@ fn smollm2_gives_the_logits_and_tokens_of_transformers() {
     for (i, (prompt, answer)) in prompts.iter().zip(&answers).enumerate() {
         let mut expected = ids(&prompt["greedy"]);
         expected.retain(|t| !base.tokenizer.is_eos(*t));
-        assert_eq!(answer.tokens, expected, "prompt {i}: {}", answer.text);
+        assert_eq!(answer.tokens, expected, "prompt {i}: {:?}", answer.text);
     }
 }

@@ -266,3 +266,22 @@ fn mistakes_are_named_before_anything_is_written() {
         refused(&[], 1, &["gates.toml", part]);
     }
 }
+
+#[test]
+fn a_row_that_is_too_long_is_named_or_counts_as_wrong() {
+    let dir = workplace();
+    let path = dir.path().join("rows.jsonl");
+    let mut rows = fs::read_to_string(&path).unwrap();
+    let long =
+        json!({"id": "long", "source": "a", "prompt": "a ".repeat(300), "gold_sql": "select 1"});
+    rows += &format!("{long}\n");
+    fs::write(&path, rows).unwrap();
+    let once = |more: &[&str]| sweep(&dir, "out", &[&["--weights", "1,0"], more].concat());
+    fails(
+        &refs(&once(&[])),
+        1,
+        &["rows.jsonl:9: the prompt has 600 tokens", "--on-long skip"],
+    );
+    let said = ok(&refs(&once(&["--on-long", "skip"])));
+    assert!(said.contains("0.800 (4/5)"), "{said}");
+}

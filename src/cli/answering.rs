@@ -1,20 +1,23 @@
 //! What every command that answers prompts is told, and loads.
 
-use super::UsageError;
 use super::device::{DTypeArg, DeviceArg};
 use super::fields::FieldArgs;
 use super::loras::Loras;
 use super::route::{self, RouteArgs};
+use super::{UsageError, note, size};
 use crate::adapters::bank::{Bank, Mixture};
+use crate::answering::rows::{named, too_long};
 use crate::data::jsonl;
 use crate::data::record::Conversation;
 use crate::data::template::{Renderer, Template};
 use crate::generation::engine::{Adapters, Engine};
 use crate::generation::sampler::SamplerConfig;
-use crate::generation::sequence::StopConfig;
+use crate::generation::stop::StopConfig;
 use crate::model::load::Base;
+use crate::model::memory;
 use crate::router::{self, Decision};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 /// The flags.
@@ -38,10 +41,15 @@ pub struct AnsweringArgs {
     /// Longest answer in tokens.
     #[arg(long, default_value_t = StopConfig::default().max_tokens as u64, value_parser = clap::value_parser!(u64).range(1..))]
     max_tokens: u64,
-    /// Text that ends an answer (repeatable); it is cut off. Taken as it is: a newline is $'\n' in bash.
+    /// Text that ends an answer (repeatable); it is cut off. Taken as it is: a newline is $'\n' in bash. A special token is
+    /// given by its name, as in '<|im_end|>'.
     #[arg(long)]
     stop: Vec<String>,
-    /// Rows answered at once.
+    /// What to do with rows whose prompt does not fit the model with its longest answer: name them and stop, or skip them,
+    /// which leaves them without an answer.
+    #[arg(long, value_enum, default_value_t = OnLong::Error)]
+    pub on_long: OnLong,
+    /// Rows answered at once, at most: fewer where the memory that is free does not hold them.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
     batch: u64,
     /// Where to run.
@@ -55,6 +63,13 @@ pub struct AnsweringArgs {
     memory: super::device::MemoryArgs,
 }
 
+/// See [`AnsweringArgs::on_long`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnLong {
+    Error,
+    Skip,
+}
+
 /// A base with its adapters.
 pub struct Loaded {
     pub base: Base,
@@ -63,7 +78,10 @@ pub struct Loaded {
     pub mixture: Mixture,
     template: Template,
     stop: StopConfig,
+    on_long: OnLong,
     batch: usize,
+    /// Bytes that answering may take.
+    memory: usize,
 }
 
 impl AnsweringArgs {
@@ -105,7 +123,13 @@ impl AnsweringArgs {
                 max_tokens: self.max_tokens as usize,
                 stop: self.stop.clone(),
             },
+            on_long: self.on_long,
             batch: self.batch as usize,
+            memory: match device.is_cpu() {
+                true => (memory::SHARE * memory::free() as f64) as usize,
+                // Its own allocator says when it is full.
+                false => usize::MAX,
+            },
         })
     }
 
@@ -141,6 +165,7 @@ impl Loaded {
             sampler,
             stop: self.stop.clone(),
             batch: self.batch,
+            memory: self.memory,
         }
     }
 
@@ -153,15 +178,47 @@ impl Loaded {
     ) -> Result<Vec<Vec<u32>>> {
         let renderer = self.renderer()?;
         let prompts = lines.iter().zip(turns).map(|(line, turns)| {
-            let prompt = renderer.prompt(turns);
+            let prompt = renderer.prompt(turns).and_then(filled);
             prompt.with_context(|| format!("{}:{}", path.display(), line.number))
         });
-        prompts.collect()
+        let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
+        let config = &self.base.decoder.config;
+        let long = too_long(path, lines, &prompts, &self.stop, config);
+        if !long.is_empty() && self.on_long == OnLong::Error {
+            bail!("{} (--on-long skip leaves such rows out)", named(&long));
+        }
+        for fault in &long {
+            note(format_args!("skipped: {fault}"));
+        }
+        Ok(prompts)
     }
 
     /// The tokens of one prompt.
     pub fn prompt(&self, turns: &Conversation) -> Result<Vec<u32>> {
-        self.renderer()?.prompt(turns)
+        let prompt = self.renderer()?.prompt(turns).and_then(filled)?;
+        match self.stop.too_long(prompt.len(), &self.base.decoder.config) {
+            Some(reason) => bail!(reason),
+            None => Ok(prompt),
+        }
+    }
+
+    /// Says where fewer rows than asked for fit in memory at once. Errors where not one does.
+    pub fn check_memory(&self, engine: &Engine, prompts: &[Vec<u32>]) -> Result<()> {
+        let all: Vec<usize> = (0..prompts.len()).collect();
+        let Some(need) = engine.need(prompts, &all) else {
+            return Ok(());
+        };
+        let rows = need.rows(self.memory)?;
+        if rows < self.batch.min(prompts.len()) {
+            note(format_args!(
+                "answering {rows} of {} rows at once: each may take {} for the keys and values of {} tokens, and {} can be had (a lower --max-tokens makes room for more)",
+                self.batch.min(prompts.len()),
+                size(need.row),
+                need.positions,
+                size(self.memory)
+            ));
+        }
+        Ok(())
     }
 
     fn renderer(&self) -> Result<Renderer<'_>> {
@@ -196,4 +253,9 @@ impl Loaded {
                 .collect(),
         }
     }
+}
+
+fn filled(prompt: Vec<u32>) -> Result<Vec<u32>> {
+    ensure!(!prompt.is_empty(), "the prompt has no tokens");
+    Ok(prompt)
 }

@@ -12,6 +12,7 @@ mod eval_compare;
 mod eval_sql;
 mod fields;
 mod generate;
+mod interrupt;
 mod loras;
 mod man;
 mod model;

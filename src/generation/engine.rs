@@ -1,8 +1,10 @@
 //! Continuous batching: as many sequences as there are slots decode together, and a finished one
 //! makes room for the next prompt.
 
+use super::memory::{Need, PREFILL};
 use super::sampler::{Sampler, SamplerConfig};
-use super::sequence::{Answer, Sequence, StopConfig};
+use super::sequence::{Answer, Finish, Sequence};
+use super::stop::{StopConfig, Stops};
 use crate::adapters::bank::{Bank, Mixture};
 use crate::model::batch::Batch;
 use crate::model::decoder::Decoder;
@@ -10,7 +12,7 @@ use crate::model::kv::KvCache;
 use crate::model::linear::Delta;
 use crate::model::pooled;
 use crate::model::tokenizer::Tokenizer;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,8 +25,10 @@ pub struct Engine<'a> {
     pub adapters: Option<Adapters<'a>>,
     pub sampler: SamplerConfig,
     pub stop: StopConfig,
-    /// Sequences in flight.
+    /// Most sequences in flight.
     pub batch: usize,
+    /// Bytes that keys, values and a step's activations may take: fewer sequences are in flight where they would take more.
+    pub memory: usize,
 }
 
 /// Adapters, and which of them each prompt gets.
@@ -45,31 +49,77 @@ impl Adapters<'_> {
 pub enum Event<'a> {
     /// The `index`-th prompt got another token and is not complete.
     Token { index: usize, generated: &'a [u32] },
-    /// The `index`-th prompt's answer is complete.
-    Done { index: usize, answer: &'a Answer },
+    /// The `index`-th prompt is done with.
+    Done { index: usize, answer: Answer },
 }
 
 impl Engine<'_> {
-    /// Answers to `prompts` (token ids), in their order.
-    pub fn generate(
+    /// What became of each of `prompts` (token ids), in their order.
+    pub fn generate(&self, prompts: &[Vec<u32>]) -> Result<Vec<Answer>> {
+        let mut answers: Vec<Option<Answer>> = prompts.iter().map(|_| None).collect();
+        let all: Vec<usize> = (0..prompts.len()).collect();
+        self.answer(prompts, &all, |event| {
+            if let Event::Done { index, answer } = event {
+                answers[index] = Some(answer);
+            }
+            Ok(())
+        })?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// What the rows `which` of `prompts` take, those left out that do not fit the model; `None` where no row does.
+    pub fn need(&self, prompts: &[Vec<u32>], which: &[usize]) -> Option<Need> {
+        let lengths = which.iter().map(|&i| prompts[i].len());
+        let lengths: Vec<usize> = lengths.filter(|&length| self.fits(length)).collect();
+        Need::of(self.decoder, &lengths, &self.stop)
+    }
+
+    fn fits(&self, length: usize) -> bool {
+        self.stop.too_long(length, &self.decoder.config).is_none()
+    }
+
+    /// Answers the rows `which` of `prompts`, each as it would be answered among all. An error of `observe` ends it.
+    pub fn answer(
         &self,
         prompts: &[Vec<u32>],
+        which: &[usize],
         mut observe: impl FnMut(Event) -> Result<()>,
-    ) -> Result<Vec<Answer>> {
-        let capacity = self.stop.positions(prompts, &self.decoder.config)?;
-        if let Some(adapters) = &self.adapters {
-            let known = (0..prompts.len()).all(|i| adapters.of(i) < adapters.mixtures.len());
-            ensure!(known, "a prompt chooses a mixture that is not there");
+    ) -> Result<()> {
+        for &index in which {
+            ensure!(!prompts[index].is_empty(), "a prompt has no tokens");
+            if let Some(adapters) = &self.adapters {
+                let known = adapters.of(index) < adapters.mixtures.len();
+                ensure!(known, "a prompt chooses a mixture that is not there");
+            }
         }
-        let slots = self.batch.min(prompts.len());
-        let mut cache = KvCache::new(self.decoder, slots, capacity)?;
+        let fits = |index: &usize| self.fits(prompts[*index].len());
+        let (fitting, long): (Vec<usize>, Vec<usize>) = which.iter().copied().partition(fits);
+        let mut waiting = VecDeque::from(fitting);
+        for index in long {
+            let answer = Answer::none(Finish::TooLong);
+            observe(Event::Done { index, answer })?;
+        }
+        let Some(need) = self.need(prompts, which) else {
+            return Ok(());
+        };
+        let slots = need.rows(self.memory)?.min(self.batch).min(waiting.len());
+        let mut cache = KvCache::new(self.decoder, slots, need.positions).with_context(|| {
+            format!(
+                "no room for {slots} rows of {} tokens at once: lower --batch or --max-tokens",
+                need.positions
+            )
+        })?;
+        let stops = Stops::new(&self.stop.stop, self.tokenizer);
         let mut free: Vec<usize> = (0..slots).rev().collect();
-        let mut waiting: VecDeque<usize> = (0..prompts.len()).collect();
         let mut running: Vec<Sequence> = Vec::new();
-        let mut answers: Vec<Option<Answer>> = prompts.iter().map(|_| None).collect();
         while !(waiting.is_empty() && running.is_empty()) {
             let decoding = running.len();
+            let mut tokens = 0;
             while let (Some(&slot), Some(&index)) = (free.last(), waiting.front()) {
+                tokens += prompts[index].len();
+                if tokens > PREFILL && running.len() > decoding {
+                    break;
+                }
                 free.pop();
                 waiting.pop_front();
                 running.push(Sequence {
@@ -96,31 +146,33 @@ impl Engine<'_> {
                 let logits = self.step(&mut running[active.clone()], prompts, &mut cache)?;
                 Ok(logits.to_vec2()?)
             })?;
-            for (sequence, logits) in running[active].iter_mut().zip(&rows) {
-                let token = sequence.sampler.sample(logits)?;
-                sequence.min_gap = sequence.min_gap.min(gap(logits));
-                let done = sequence.push(token, self.tokenizer, &self.stop, capacity)?;
+            let mut done = vec![false; running.len()];
+            for (place, logits) in active.zip(&rows) {
+                let sequence = &mut running[place];
                 let index = sequence.index;
-                match done {
+                let answer = match sequence.sampler.sample(logits)? {
+                    None => Some(Answer::none(Finish::Error)),
+                    Some(token) => {
+                        sequence.min_gap = sequence.min_gap.min(gap(logits));
+                        sequence.push(token, self.tokenizer, &stops, self.stop.max_tokens)?
+                    }
+                };
+                match answer {
                     None => observe(Event::Token {
                         index,
                         generated: &sequence.generated,
                     })?,
                     Some(answer) => {
-                        let answer = answers[index].insert(answer);
+                        done[place] = true;
+                        free.push(sequence.slot);
                         observe(Event::Done { index, answer })?;
                     }
                 }
             }
-            running.retain(|s| {
-                let done = answers[s.index].is_some();
-                if done {
-                    free.push(s.slot);
-                }
-                !done
-            });
+            let mut done = done.into_iter();
+            running.retain(|_| !done.next().unwrap_or(false));
         }
-        Ok(answers.into_iter().flatten().collect())
+        Ok(())
     }
 
     /// Runs what each sequence has not run yet: its prompt, or its last token. Logits `[n, vocab]`.

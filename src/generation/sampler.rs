@@ -65,30 +65,30 @@ impl Sampler {
         }
     }
 
-    /// Chooses from `logits` `[vocab]`. Errors on NaN.
-    pub fn sample(&mut self, logits: &[f32]) -> Result<u32> {
-        ensure!(
-            logits.iter().all(|l| !l.is_nan()),
-            "the model's logits are NaN"
-        );
+    /// Chooses from `logits` `[vocab]`; `None` where they are no numbers to choose by.
+    pub fn sample(&mut self, logits: &[f32]) -> Result<Option<u32>> {
+        let best = argmax(logits);
+        if logits.iter().any(|l| l.is_nan()) || !logits[best].is_finite() {
+            return Ok(None);
+        }
         // Below this, dividing by the temperature overflows.
         if self.config.temperature < 1e-7 {
-            return Ok(argmax(logits));
+            return Ok(Some(best as u32));
         }
         let logits = Tensor::new(logits, &candle_core::Device::Cpu)?;
-        Ok(self.random.sample(&logits)?)
+        Ok(Some(self.random.sample(&logits)?))
     }
 }
 
 /// The first of the largest values.
-fn argmax(logits: &[f32]) -> u32 {
+fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (i, l) in logits.iter().enumerate() {
         if *l > logits[best] {
             best = i;
         }
     }
-    best as u32
+    best
 }
 
 #[cfg(test)]
@@ -98,8 +98,23 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_maximum() {
         let mut s = Sampler::new(&SamplerConfig::default(), 0);
-        assert_eq!(s.sample(&[0.0, 2.0, 2.0, -1.0]).unwrap(), 1);
-        assert!(s.sample(&[0.0, f32::NAN]).is_err());
+        assert_eq!(s.sample(&[0.0, 2.0, 2.0, -1.0]).unwrap(), Some(1));
+    }
+
+    #[test]
+    fn nothing_is_chosen_by_what_is_no_number() {
+        for temperature in [0.0, 0.7] {
+            let config = SamplerConfig {
+                temperature,
+                ..Default::default()
+            };
+            let mut s = Sampler::new(&config, 0);
+            let (nan, inf) = (f32::NAN, f32::INFINITY);
+            for logits in [[0.0, nan], [nan, 0.0], [inf, 0.0], [-inf, -inf]] {
+                assert_eq!(s.sample(&logits).unwrap(), None, "{logits:?}");
+            }
+            assert_eq!(s.sample(&[-inf, 0.0]).unwrap(), Some(1));
+        }
     }
 
     #[test]
@@ -111,7 +126,7 @@ mod tests {
         let draw = |row| {
             let mut s = Sampler::new(&config, row);
             (0..32)
-                .map(|_| s.sample(&[0.0; 64]).unwrap())
+                .map(|_| s.sample(&[0.0; 64]).unwrap().unwrap())
                 .collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));

@@ -1,46 +1,10 @@
 //! One prompt on its way to an answer.
 
 use super::sampler::Sampler;
-use crate::model::config::Config;
+use super::stop::Stops;
 use crate::model::tokenizer::Tokenizer;
-use anyhow::{Result, ensure};
-
-/// When an answer ends, beside the end-of-sequence token.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StopConfig {
-    /// Longest answer in tokens.
-    pub max_tokens: usize,
-    /// Texts that end an answer and are cut from it.
-    pub stop: Vec<String>,
-}
-
-impl Default for StopConfig {
-    fn default() -> Self {
-        Self {
-            max_tokens: 96,
-            stop: Vec::new(),
-        }
-    }
-}
-
-impl StopConfig {
-    /// The positions that the longest prompt takes with its answer. Errors where the model has fewer, or a prompt is empty.
-    pub fn positions(&self, prompts: &[Vec<u32>], model: &Config) -> Result<usize> {
-        ensure!(
-            prompts.iter().all(|p| !p.is_empty()),
-            "a prompt has no tokens"
-        );
-        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-        let positions = longest.saturating_add(self.max_tokens);
-        let most = model.max_position_embeddings;
-        ensure!(
-            positions <= most,
-            "the longest prompt has {longest} tokens; with an answer of {} it exceeds the model's {most} positions",
-            self.max_tokens
-        );
-        Ok(positions)
-    }
-}
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 /// A prompt, what was generated so far, and where it lives in the cache.
 pub struct Sequence {
@@ -55,15 +19,58 @@ pub struct Sequence {
     pub min_gap: f32,
 }
 
-/// A finished answer.
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// With the end-of-sequence token.
+    Stop,
+    /// With a stop text, which was cut off.
+    StopText,
+    /// Cut at the longest answer.
+    Length,
+    /// Not begun: the prompt does not fit with its longest answer.
+    TooLong,
+    /// The model's logits were no numbers.
+    Error,
+}
+
+impl Finish {
+    /// As rows and summaries say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::StopText => "stop_text",
+            Self::Length => "length",
+            Self::TooLong => "too_long",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What became of a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    pub text: String,
+    /// `None` where there is no answer.
+    pub text: Option<String>,
     /// Without the end-of-sequence token; those of a stop text that was cut are still there.
     pub tokens: Vec<u32>,
     /// Smallest difference between the two best logits over the answer: below 1e-3, another batch
     /// size may break the tie the other way.
     pub min_gap: f32,
+    pub finish: Finish,
+}
+
+impl Answer {
+    /// No answer, for a reason that is not [`Finish::Stop`] and the like.
+    pub fn none(finish: Finish) -> Self {
+        Self {
+            text: None,
+            tokens: Vec::new(),
+            min_gap: f32::INFINITY,
+            finish,
+        }
+    }
 }
 
 impl Sequence {
@@ -72,48 +79,40 @@ impl Sequence {
         &mut self,
         token: u32,
         tokenizer: &Tokenizer,
-        stop: &StopConfig,
-        capacity: usize,
+        stops: &Stops,
+        max_tokens: usize,
     ) -> Result<Option<Answer>> {
         let ended = tokenizer.is_eos(token);
         if !ended {
             self.generated.push(token);
         }
-        let full = self.generated.len() >= stop.max_tokens || self.past >= capacity;
         // Decoding at every token is only needed to look for stop texts.
-        let cut = match stop.stop.is_empty() {
+        let cut = match stops.is_empty() {
             true => None,
-            false => first_stop(&tokenizer.decode(&self.generated)?, &stop.stop),
+            false => stops.cut(&self.generated, ended.then_some(token))?,
         };
-        if !(ended || full || cut.is_some()) {
+        if !(ended || cut.is_some() || self.generated.len() >= max_tokens) {
             return Ok(None);
         }
-        let text = match cut {
-            Some(text) => text,
-            None => tokenizer.decode(&self.generated)?,
+        let mut text = tokenizer.decode(&self.generated)?;
+        let finish = match cut {
+            // A stop text that is the end token itself cuts nothing.
+            Some(cut) if !ended || cut.len() < text.len() => {
+                text = cut;
+                Finish::StopText
+            }
+            _ if ended => Finish::Stop,
+            _ => {
+                // Half a character at the end is not what the model said.
+                text.truncate(text.trim_end_matches('\u{fffd}').len());
+                Finish::Length
+            }
         };
         Ok(Some(Answer {
-            text,
+            text: Some(text),
             tokens: std::mem::take(&mut self.generated),
             min_gap: self.min_gap,
+            finish,
         }))
-    }
-}
-
-/// `text` before the first stop text, if one occurs.
-fn first_stop(text: &str, stops: &[String]) -> Option<String> {
-    let at = stops.iter().filter_map(|s| text.find(s)).min()?;
-    Some(text[..at].to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::first_stop;
-
-    #[test]
-    fn the_earliest_stop_text_cuts() {
-        let stops = ["\n".to_string(), ";".to_string()];
-        assert_eq!(first_stop("select 1; x\n", &stops).unwrap(), "select 1");
-        assert_eq!(first_stop("select 1", &stops), None);
     }
 }

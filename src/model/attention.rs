@@ -53,7 +53,8 @@ pub struct Gather {
     table: usize,
     /// `[segments · queries]` rows of q; padding names the row after the last.
     q_rows: Tensor,
-    /// `[segments · keys]` rows of the key table; padding names row 0, which the mask hides.
+    /// `[segments · keys]` rows of the key table; padding, which the mask hides, names a row of the segment's own: another's
+    /// may be no number.
     k_rows: Tensor,
     /// `[T]` where each batch row stands in the padded block.
     out_rows: Tensor,
@@ -75,7 +76,7 @@ impl Gather {
             let own = s.own_keys..s.own_keys + s.past + s.rows.len();
             let pad = batch.len();
             q_rows.extend(pad_to(s.rows.clone(), queries, pad));
-            k_rows.extend(pad_to(s.prefix.clone().chain(own), keys, 0));
+            k_rows.extend(pad_to(s.prefix.clone().chain(own), keys, s.own_keys));
             out_rows.extend((0..s.rows.len()).map(|i| (n * queries + i) as u32));
             for i in 0..queries {
                 // A padded query sees everything: its row must stay finite, and nobody reads it.

@@ -194,6 +194,18 @@ impl Decoder {
         &self.head
     }
 
+    /// The bytes of a row of each projection as f32, by which bases are told apart: merging an adapter changes all.
+    pub fn sample(&self) -> candle_core::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for (_, weight) in self.projections() {
+            let row = weight.narrow(0, 0, 1)?.to_dtype(DType::F32)?;
+            for value in row.flatten_all()?.to_vec1::<f32>()? {
+                bytes.extend(value.to_le_bytes());
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Every projection with its weight `[out, in]`.
     pub fn projections(&self) -> impl Iterator<Item = (Site, &Tensor)> {
         self.blocks.iter().flat_map(|b| {

@@ -152,6 +152,12 @@ impl Tokenizer {
             .map_err(|e| anyhow!("decoding tokens: {e}"))
     }
 
+    /// Whether `text` has the name of a special token in it, which [`Self::decode`] leaves out.
+    pub fn names_special(&self, text: &str) -> bool {
+        let mut added = self.inner.get_added_tokens_decoder().into_values();
+        added.any(|t| t.special && !t.content.is_empty() && text.contains(&t.content))
+    }
+
     /// The token that ends a trained answer.
     pub fn eos(&self) -> u32 {
         self.eos[0]

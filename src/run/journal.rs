@@ -1,9 +1,11 @@
 //! A file that grows by a line a finished piece of work, so that an interrupted run can go on. It lies beside the output that
 //! replaces it at the end.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,24 @@ pub struct Journal {
 impl Journal {
     /// Begins a journal whose first line is `header`; an older one is gone. Errors where another process writes it.
     pub fn begin(path: &Path, header: &impl Serialize) -> Result<Self> {
+        Self::create(path)?.headed(header)
+    }
+
+    /// [`Self::begin`] that keeps an older one where it holds a piece, and errors.
+    pub fn begin_new(path: &Path, header: &impl Serialize) -> Result<Self> {
+        let journal = Self::create(path)?;
+        let place = path.display();
+        let old = fs::read(path).with_context(|| format!("cannot read {place}"))?;
+        let pieces = old.split(|byte| *byte == b'\n').skip(2).count();
+        ensure!(
+            pieces == 0,
+            "{place} holds what an interrupted run has done: go on with --resume, or delete it"
+        );
+        journal.headed(header)
+    }
+
+    /// Opens the file, new or old.
+    fn create(path: &Path) -> Result<Self> {
         let cannot = || format!("cannot write {}", path.display());
         fs::create_dir_all(super::files::folder_of(path)).with_context(cannot)?;
         let file = OpenOptions::new()
@@ -25,13 +45,16 @@ impl Journal {
             .open(path)
             .with_context(cannot)?;
         lock(&file, path)?;
-        file.set_len(0).with_context(cannot)?;
-        let mut journal = Self {
-            path: path.to_owned(),
-            file,
-        };
-        journal.add(header)?;
-        Ok(journal)
+        let path = path.to_owned();
+        Ok(Self { path, file })
+    }
+
+    /// The journal with nothing but `header` in it.
+    fn headed(mut self, header: &impl Serialize) -> Result<Self> {
+        let emptied = self.file.set_len(0);
+        emptied.with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.add(header)?;
+        Ok(self)
     }
 
     /// Opens a journal of an interrupted run and hands on its pieces; a last line that was cut off is dropped. `None` where
@@ -58,8 +81,9 @@ impl Journal {
                 pieces.push(piece.with_context(|| format!("{}: not a journal", path.display()))?);
             } else if line != expected {
                 bail!(
-                    "{} is of a run with other inputs or flags: delete it, or leave out --resume",
-                    path.display()
+                    "{} is of a run with other inputs or flags{}: give the same, or delete it and start again",
+                    path.display(),
+                    different(&line, &expected)
                 );
             }
             whole += read as u64;
@@ -113,6 +137,19 @@ fn lock(file: &File, path: &Path) -> Result<()> {
     }
 }
 
+/// ` (--seed, --data)`: what two headers that are JSON objects say otherwise.
+fn different(one: &[u8], other: &[u8]) -> String {
+    let object = |line| serde_json::from_slice::<BTreeMap<String, Value>>(line);
+    let (Ok(one), Ok(other)) = (object(one), object(other)) else {
+        return String::new();
+    };
+    let keys: BTreeSet<&str> = one.keys().chain(other.keys()).map(String::as_str).collect();
+    let keys = keys
+        .into_iter()
+        .filter(|key| one.get(*key) != other.get(*key));
+    format!(" ({})", keys.collect::<Vec<_>>().join(", "))
+}
+
 fn to_line(piece: &impl Serialize) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(piece)?;
     line.push(b'\n');
@@ -123,6 +160,7 @@ fn to_line(piece: &impl Serialize) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::run::files::partial;
+    use serde_json::json;
 
     #[test]
     fn goes_on_after_a_line_that_was_cut_off() {
@@ -162,5 +200,28 @@ mod tests {
         fs::write(&path, "\"ru").unwrap();
         assert!(header::<String>(&path).unwrap().is_none());
         assert!(Journal::resume::<u32>(&path, &"run").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_refusal_names_what_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.partial");
+        let header = |seed: u32, more: &str| json!({"--seed": seed, "--base": "b", more: 1});
+        drop(Journal::begin(&path, &header(1, "--top-p")).unwrap());
+        let error = Journal::resume::<u32>(&path, &header(2, "--stop"));
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains("(--seed, --stop, --top-p)"), "{error}");
+    }
+
+    #[test]
+    fn a_new_run_spares_what_another_has_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.partial");
+        // Nothing is lost with a header alone.
+        drop(Journal::begin_new(&path, &"run").unwrap());
+        Journal::begin_new(&path, &"run").unwrap().add(&1).unwrap();
+        let error = Journal::begin_new(&path, &"run").err().unwrap().to_string();
+        assert!(error.contains("go on with --resume"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "\"run\"\n1\n");
     }
 }

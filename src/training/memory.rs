@@ -6,6 +6,7 @@ use crate::model::config::Config;
 use crate::model::decoder::{projection_shape, tensors};
 use crate::model::head;
 use crate::model::linear::{Projection, Site};
+use crate::model::memory::{block, cached, passing};
 use crate::model::ops::Path;
 
 /// Bytes of an f32.
@@ -68,19 +69,8 @@ impl Pass {
 /// Bytes beside the weights while answering prompts together: keys and values, and one block's
 /// activations.
 pub fn generation(config: &Config, pass: Pass) -> usize {
-    let cache = 2 * config.num_hidden_layers * config.heads().kv_width();
-    let passing = config.intermediate_size + 3 * config.hidden_size;
     // Scores and their exponentials stand beside the probabilities for a moment.
-    (cache + block(config) + passing) * pass.tokens() * pass.size + 3 * pass.softmax(config)
-}
-
-/// Activations that a block keeps of a token: x and middle, q and the attention's output, k and v,
-/// gate and up (block::Saved).
-fn block(config: &Config) -> usize {
-    let heads = config.heads();
-    let (q, kv) = (heads.q_width(), heads.kv_width());
-    let raw_qk = if config.qk_norm { q + kv } else { 0 };
-    2 * (config.hidden_size + q + kv + config.intermediate_size) + raw_qk
+    (cached(config) + passing(config)) * pass.tokens() * pass.size + 3 * pass.softmax(config)
 }
 
 /// Bytes beside the weights while training: the adapter with its gradient and moments, what the

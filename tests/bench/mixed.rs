@@ -10,7 +10,7 @@ use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
 use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
-use factory::generation::sequence::StopConfig;
+use factory::generation::stop::StopConfig;
 use factory::model::load::Base;
 use median::median;
 use std::time::Instant;
@@ -87,12 +87,13 @@ fn decode(base: &Base, bank: &Bank, adapters: usize) -> f64 {
             stop: Vec::new(),
         },
         batch: ROWS,
+        memory: usize::MAX,
     };
     let prompts: Vec<Vec<u32>> = (0..ROWS as u32)
         .map(|row| (0..40).map(|i| 100 + row * 7 + i * 13).collect())
         .collect();
     let start = Instant::now();
-    let answers = engine.generate(&prompts, |_| Ok(())).unwrap();
+    let answers = engine.generate(&prompts).unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let tokens: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
     seconds * (ROWS * TOKENS) as f64 / tokens as f64

@@ -3,7 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 use factory::generation::engine::Engine;
 use factory::generation::sampler::SamplerConfig;
-use factory::generation::sequence::{Answer, StopConfig};
+use factory::generation::sequence::Answer;
+use factory::generation::stop::StopConfig;
 use factory::model::load::Base;
 use serde_json::Value;
 use std::fs;
@@ -48,8 +49,9 @@ pub fn greedy(base: &Base, prompts: &[Vec<u32>], max_tokens: usize, batch: usize
             stop: Vec::new(),
         },
         batch,
+        memory: usize::MAX,
     };
-    engine.generate(prompts, |_| Ok(())).unwrap()
+    engine.generate(prompts).unwrap()
 }
 
 /// ‖a − b‖ / ‖b‖

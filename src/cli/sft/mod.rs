@@ -4,7 +4,6 @@ mod curve;
 mod estimate;
 mod flags;
 mod inspect;
-mod interrupt;
 mod recompute;
 mod selection;
 mod session;

@@ -3,13 +3,10 @@
 use crate::adapters::config::AdapterConfig;
 use crate::cli::{note, size};
 use crate::model::decoder::Decoder;
+use crate::model::memory::{SHARE, free};
 use crate::training::config::{Recompute, TrainConfig};
 use crate::training::memory::{self, Pass};
 use crate::training::sft::Example;
-use sysinfo::System;
-
-/// Share of the free memory that a run may fill without computing again.
-const SHARE: f64 = 0.8;
 
 /// Whether backward computes activations again. `auto` counts on the machine's memory, which is a GPU's too on a Mac; a
 /// CUDA device has its own, and there it stands for off.
@@ -57,18 +54,4 @@ fn largest(
         recompute: false,
     };
     memory::training(&decoder.config, adapter, pass)
-}
-
-/// Bytes of memory that are free, within the limits of a control group.
-fn free() -> usize {
-    let mut system = System::new();
-    system.refresh_memory();
-    // What a group uses counts its page cache, which makes room.
-    let group = system.cgroup_limits();
-    let group = group.map(|limits| limits.total_memory.saturating_sub(limits.rss));
-    system
-        .available_memory()
-        .min(group.unwrap_or(u64::MAX))
-        .try_into()
-        .unwrap_or(usize::MAX)
 }

@@ -3,6 +3,7 @@
 use super::Args;
 use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::lora::Adapter;
+use crate::answering::rows::{named, too_long};
 use crate::cli::{note, sql_worker};
 use crate::data::jsonl::Line;
 use crate::data::record;
@@ -10,9 +11,9 @@ use crate::data::template::Renderer;
 use crate::eval::gates::{self, Gate};
 use crate::generation::engine::{Adapters, Engine};
 use crate::generation::sampler::SamplerConfig;
-use crate::generation::sequence::StopConfig;
+use crate::generation::stop::StopConfig;
 use crate::model::load::Base;
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -64,9 +65,9 @@ impl<'a> Selection<'a> {
         let asked = record::prompts(data, &lines, &args.fields.columns()?)?;
         let prompts = asked.iter().map(|asked| renderer.prompt(asked));
         let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
-        StopConfig::default()
-            .positions(&prompts, &base.decoder.config)
-            .with_context(|| data.display().to_string())?;
+        let config = &base.decoder.config;
+        let long = too_long(data, &lines, &prompts, &StopConfig::default(), config);
+        ensure!(long.is_empty(), "{}", named(&long));
         Ok(Some(Self {
             base,
             gate,
@@ -100,9 +101,23 @@ impl<'a> Selection<'a> {
             sampler: SamplerConfig::default(),
             stop: StopConfig::default(),
             batch: BATCH,
+            // So few short answers take little beside what training holds.
+            memory: usize::MAX,
         };
-        let answers = engine.generate(&self.prompts, |_| Ok(()))?;
-        let answers = answers.into_iter().map(|answer| answer.text).enumerate();
+        let answers = engine.generate(&self.prompts)?;
+        let without = answers.iter().enumerate();
+        let without = without.filter(|(_, answer)| answer.text.is_none());
+        let places: Vec<String> = without
+            .map(|(row, _)| self.gate.examples[row].place(&self.gate.data))
+            .collect();
+        if !places.is_empty() {
+            note(format_args!(
+                "warning: no answer, and so not right, for logits that are no numbers: {}",
+                named(&places)
+            ));
+        }
+        let answers = answers.into_iter().enumerate();
+        let answers = answers.map(|(row, answer)| (row, answer.text.unwrap_or_default()));
         let rows = self.gate.score(&answers.collect::<Vec<_>>())?;
         let share = self.gate.share(&rows);
         note(format_args!(

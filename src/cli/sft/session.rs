@@ -2,10 +2,10 @@
 
 use super::Args;
 use super::curve;
-use super::interrupt;
 use super::selection::{Best, Selection};
 use crate::adapters::lora::Adapter;
 use crate::adapters::peft;
+use crate::cli::interrupt;
 use crate::cli::note;
 use crate::cli::one_line;
 use crate::cli::progress::Progress;

@@ -6,9 +6,11 @@ mod plot;
 use super::answering::{AnsweringArgs, Loaded};
 use super::{UsageError, note, route, say, sql_worker};
 use crate::adapters::bank::Mixture;
+use crate::answering::rows::named;
 use crate::data::record;
 use crate::eval::gates::{self, Gate, pareto};
 use crate::generation::sampler::SamplerConfig;
+use crate::generation::sequence::{Answer, Finish};
 use crate::router::Decision;
 use crate::run::folder::{RunFolder, default_path};
 use anyhow::{Result, ensure};
@@ -165,14 +167,30 @@ fn measure(
         }
     };
     let engine = loaded.engine(adapters, SamplerConfig::default());
-    let mut answers = engine.generate(&prompts, |_| Ok(()))?.into_iter();
+    loaded.check_memory(&engine, &prompts)?;
+    let mut answers = engine.generate(&prompts)?.into_iter();
     for (at, (gate, rows)) in gates.iter_mut().zip(rows).enumerate() {
-        let answers: Vec<_> = rows
+        let answers: Vec<_> = rows.iter().copied().zip(answers.by_ref()).collect();
+        let broken = answers
             .iter()
-            .zip(answers.by_ref())
-            .map(|(&row, answer)| (row, answer.text))
+            .filter(|(_, answer)| answer.finish == Finish::Error);
+        let broken: Vec<String> = broken
+            .map(|(row, _)| gate.examples[*row].place(&gate.data))
             .collect();
-        found.add(at, gate.score(&answers)?);
+        if !broken.is_empty() {
+            note(format_args!(
+                "warning: {}: {}: no answer, and so not right, for logits that are no numbers: {}",
+                point.name,
+                gate.name,
+                named(&broken)
+            ));
+        }
+        // Without an answer a row is not right.
+        let text = |(row, answer): (usize, Answer)| (row, answer.text.unwrap_or_default());
+        found.add(
+            at,
+            gate.score(&answers.into_iter().map(text).collect::<Vec<_>>())?,
+        );
     }
     note(format_args!("{}: {}", point.name, found.line(gates)));
     Ok(())

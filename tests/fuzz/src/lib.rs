@@ -11,7 +11,7 @@ use factory::adapters::bank::{Bank, Member, Mixture};
 use factory::adapters::lora::Adapter;
 use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
-use factory::generation::sequence::StopConfig;
+use factory::generation::stop::StopConfig;
 use factory::model::load::Base;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -75,9 +75,10 @@ pub fn generate(base: &Base, adapter: Option<Adapter>) -> Option<()> {
             stop: Vec::new(),
         },
         batch: 1,
+        memory: usize::MAX,
     };
     let prompt = base.tokenizer.encode_text("ab <|im_end|>\n");
-    let answer = prompt.and_then(|prompt| engine.generate(&[prompt], |_| Ok(())));
+    let answer = prompt.and_then(|prompt| engine.generate(&[prompt]));
     // Such as NaN in the weights: an error of the sampler, which knows no file.
     answer.map_err(|e| print(&one_line(&e))).ok().map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the step at hand is finished and saved. A second one ends the program at once.
+//! Ctrl-C and SIGTERM: the step at hand is finished, and what is done is kept. A second one ends the program at once.
 
 use anyhow::{Context, Result};
 use std::sync::atomic::{AtomicBool, Ordering};

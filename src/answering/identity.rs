@@ -1,0 +1,64 @@
+//! What answers depend on, by the names of the flags that decide it: rows of another run are not to be mixed in.
+
+use crate::adapters::lora::Adapter;
+use crate::data::hex;
+use crate::data::jsonl::{self, Line};
+use crate::generation::engine::Engine;
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// Of the answers of `engine` to `lines`, whose tokens are `prompts`. How many rows are answered at once is not in it: that
+/// changes ties alone.
+pub fn of(engine: &Engine, lines: &[Line], prompts: &[Vec<u32>]) -> Result<Map<String, Value>> {
+    let rows = jsonl::to_bytes(lines)?;
+    let decoder = engine.decoder;
+    let mut base = format!("{:?}\n", decoder.config).into_bytes();
+    base.extend(decoder.sample()?);
+    let (mut adapters, mut weights, mut routes) = (Vec::new(), Value::Null, Value::Null);
+    if let Some(chosen) = &engine.adapters {
+        for member in chosen.bank.members() {
+            adapters.push(adapter(&member.adapter)?);
+        }
+        weights = json!(chosen.mixtures.iter().map(|m| &m.0).collect::<Vec<_>>());
+        routes = json!(digest(format!("{:?}", chosen.choice).as_bytes()));
+    }
+    let Value::Object(map) = json!({
+        "factory": env!("CARGO_PKG_VERSION"),
+        "--data": digest(&rows),
+        "tokens of the prompts": digest(format!("{prompts:?}").as_bytes()),
+        "end tokens": engine.tokenizer.ends(),
+        "--base": digest(&base),
+        "--dtype": format!("{:?}", decoder.dtype),
+        "--device": format!("{:?}", decoder.device.location()),
+        "--lora": adapters,
+        "--lora-weight": weights,
+        "--route": routes,
+        "--max-tokens": engine.stop.max_tokens,
+        "--stop": engine.stop.stop,
+        "--temperature": engine.sampler.temperature,
+        "--top-p": engine.sampler.top_p,
+        "--seed": engine.sampler.seed,
+    }) else {
+        unreachable!("the literal is an object");
+    };
+    Ok(map)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Of an adapter's settings and numbers.
+fn adapter(adapter: &Adapter) -> Result<String> {
+    let sites = adapter.modules.keys().copied();
+    let mut hash = Sha256::new();
+    hash.update(adapter.config.to_json(sites).to_string());
+    for (name, parameter) in adapter.parameters() {
+        hash.update(format!("{name} {:?}\n", parameter.dims()));
+        for value in parameter.flatten_all()?.to_vec1::<f32>()? {
+            hash.update(value.to_le_bytes());
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}

@@ -1,0 +1,170 @@
+//! The answers to a file's rows. Each goes to a journal as it comes, so that what stops a run costs the rows in flight alone.
+
+use crate::data::jsonl::Line;
+use crate::generation::engine::{Engine, Event};
+use crate::generation::sequence::{Answer, Finish};
+use crate::generation::stop::StopConfig;
+use crate::model::config::Config;
+use crate::run::journal::Journal;
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Two best logits nearer than this may change places with the batch size.
+pub const TIE: f32 = 1e-3;
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// `None` where there is no answer.
+    pub text: Option<String>,
+    pub finish: Finish,
+    /// How many were generated.
+    pub tokens: usize,
+    /// Whether two best logits were within [`TIE`].
+    pub tie: bool,
+}
+
+impl From<Answer> for Row {
+    fn from(answer: Answer) -> Self {
+        Self {
+            text: answer.text,
+            finish: answer.finish,
+            tokens: answer.tokens.len(),
+            tie: answer.min_gap < TIE,
+        }
+    }
+}
+
+/// The rows of one run, some of them answered.
+pub struct Rows {
+    rows: Vec<Option<Row>>,
+    journal: Option<Journal>,
+}
+
+impl Rows {
+    /// `count` rows, none answered and none kept.
+    pub fn unkept(count: usize) -> Self {
+        Self {
+            rows: vec![None; count],
+            journal: None,
+        }
+    }
+
+    /// `count` rows whose answers are kept in `journal`; with `resume` those that are there already are taken from it. Errors
+    /// where they are of a run with another `identity`, or would be lost.
+    pub fn kept(
+        count: usize,
+        journal: &Path,
+        identity: &impl Serialize,
+        resume: bool,
+    ) -> Result<Self> {
+        let old = match resume {
+            true => Journal::resume::<(usize, Row)>(journal, identity)?,
+            false => None,
+        };
+        let mut rows = vec![None; count];
+        let Some((opened, pieces)) = old else {
+            let journal = match resume {
+                true => Journal::begin(journal, identity)?,
+                false => Journal::begin_new(journal, identity)?,
+            };
+            let journal = Some(journal);
+            return Ok(Self { rows, journal });
+        };
+        for (place, row) in pieces {
+            match rows.get_mut(place) {
+                Some(known) => *known = Some(row),
+                None => bail!("{}: not a journal of these rows", journal.display()),
+            }
+        }
+        let journal = Some(opened);
+        Ok(Self { rows, journal })
+    }
+
+    /// How many are answered.
+    pub fn done(&self) -> usize {
+        self.rows.iter().flatten().count()
+    }
+
+    /// The places of those that are not.
+    pub fn waiting(&self) -> Vec<usize> {
+        let all = 0..self.rows.len();
+        all.filter(|place| self.rows[*place].is_none()).collect()
+    }
+
+    /// Answers what waits. `observe` is called at every token, with the row that it completes; its error ends the work.
+    pub fn answer(
+        &mut self,
+        engine: &Engine,
+        prompts: &[Vec<u32>],
+        mut observe: impl FnMut(Option<&Row>) -> Result<()>,
+    ) -> Result<()> {
+        engine.answer(prompts, &self.waiting(), |event| {
+            let Event::Done { index, answer } = event else {
+                return observe(None);
+            };
+            let row = Row::from(answer);
+            if let Some(journal) = &mut self.journal {
+                journal.add(&(index, &row))?;
+            }
+            observe(Some(self.rows[index].insert(row)))
+        })
+    }
+
+    /// Those that are answered, with their places.
+    pub fn answered(&self) -> impl Iterator<Item = (usize, &Row)> {
+        let rows = self.rows.iter().enumerate();
+        rows.filter_map(|(place, row)| Some((place, row.as_ref()?)))
+    }
+
+    /// Takes the journal away: the answers are written, or there are none.
+    pub fn end(self) -> Result<()> {
+        match self.journal {
+            Some(journal) => journal.remove(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `stop 4, stop_text 0, length 2`: how the rows ended; other kinds where there are any.
+pub fn counts<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
+    let mut counts: BTreeMap<Finish, usize> = BTreeMap::new();
+    for finish in [Finish::Stop, Finish::Length, Finish::StopText] {
+        counts.insert(finish, 0);
+    }
+    for row in rows {
+        *counts.entry(row.finish).or_default() += 1;
+    }
+    let counts = counts.iter().map(|(f, n)| format!("{} {n}", f.name()));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// Where each prompt that does not fit the model stands, and why it does not.
+pub fn too_long(
+    path: &Path,
+    lines: &[Line],
+    prompts: &[Vec<u32>],
+    stop: &StopConfig,
+    model: &Config,
+) -> Vec<String> {
+    let rows = lines.iter().zip(prompts);
+    let faults = rows.filter_map(|(line, prompt)| {
+        let reason = stop.too_long(prompt.len(), model)?;
+        Some(format!("{}:{}: {reason}", path.display(), line.number))
+    });
+    faults.collect()
+}
+
+/// Most faults that one message names.
+const NAMED: usize = 20;
+
+/// The faults in one line, the first of them in words.
+pub fn named(faults: &[String]) -> String {
+    let text = faults[..faults.len().min(NAMED)].join("; ");
+    match faults.len().saturating_sub(NAMED) {
+        0 => text,
+        more => format!("{text}; and {more} more"),
+    }
+}

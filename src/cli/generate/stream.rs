@@ -1,0 +1,36 @@
+//! One answer, shown as it comes.
+
+use crate::generation::engine::{Engine, Event};
+use anyhow::{Context, Result};
+use std::io::Write;
+
+/// Prints the answer to `prompt`.
+pub fn answer(engine: &Engine, prompt: Vec<u32>) -> Result<()> {
+    let mut printed = String::new();
+    let mut out = std::io::stdout();
+    // A stop text must not be shown in part: this much is held back.
+    let held = engine.stop.stop.iter().map(String::len).max().unwrap_or(0);
+    engine.answer(&[prompt], &[0], |event| {
+        let text = match event {
+            Event::Token { generated, .. } => {
+                let text = engine.tokenizer.decode(generated)?;
+                let mut end = text.trim_end_matches('\u{fffd}').len().saturating_sub(held);
+                while !text.is_char_boundary(end) {
+                    end -= 1;
+                }
+                text[..end].to_string()
+            }
+            Event::Done { answer, .. } => {
+                let text = answer.text;
+                let text = text.context("no answer: the model's logits are no numbers")?;
+                format!("{text}\n")
+            }
+        };
+        if let Some(new) = text.strip_prefix(&printed) {
+            write!(out, "{new}")?;
+            out.flush()?;
+            printed = text;
+        }
+        Ok(())
+    })
+}
