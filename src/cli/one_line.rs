@@ -1,7 +1,7 @@
 //! An error as the one line that is printed.
 
 /// Most characters printed of an error: a hostile file must not fill the screen with its names.
-const MOST: usize = 2000;
+const MOST: usize = 3000;
 
 /// The error and its causes on one line: messages of SQLite and TOML span lines, candle's carry a
 /// backtrace where RUST_BACKTRACE is set, and names out of untrusted files may hold anything.

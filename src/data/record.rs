@@ -13,6 +13,7 @@ mod messages;
 mod row;
 
 pub use columns::Columns;
+pub use row::FIELDS;
 
 use super::jsonl::{self, Faults, Line};
 use anyhow::{Result, ensure};

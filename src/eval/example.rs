@@ -2,6 +2,7 @@
 
 use super::modes::Mode;
 use crate::data::jsonl::{self, Line};
+use crate::data::record;
 use anyhow::{Context, Error, Result, anyhow};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -138,6 +139,14 @@ fn check(
     modes: &[&dyn Mode],
     answers: Answers,
 ) -> Result<Example, Fault> {
+    let asked = match answers {
+        Answers::Ignored => &record::FIELDS[..],
+        Answers::Needed | Answers::Missed => &[],
+    };
+    for field in TEXT_FIELDS.iter().chain(&["db_id"]).chain(asked) {
+        let read = line.value(path, field).map(drop);
+        read.map_err(|error| fault("a field that is there twice", error))?;
+    }
     if answers == Answers::Ignored {
         line.set("predicted_sql", "");
     }

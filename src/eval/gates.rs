@@ -9,7 +9,7 @@ use super::session::Options;
 use super::shown::most_bytes;
 use super::stats::{Share, share};
 use super::worker::{Reply, Setup};
-use crate::data::jsonl::Line;
+use crate::data::jsonl::{Faults, Line};
 use crate::run::files::folder_of;
 use crate::sql::database::Now;
 use anyhow::{Context, Result, bail, ensure};
@@ -155,9 +155,9 @@ fn open(spec: GateSpec, folder: &Path, command: &[PathBuf], timeout: Duration) -
         "{}: no row is as `where` wants",
         data.display()
     );
-    if let Some(fault) = faults.into_iter().next() {
-        return Err(fault.error);
-    }
+    let mut named = Faults::default();
+    faults.into_iter().for_each(|fault| named.add(fault.error));
+    named.refuse()?;
     let setup = Setup {
         db_dir: match &spec.db_dir {
             Some(dir) => folder.join(dir),

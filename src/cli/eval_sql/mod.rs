@@ -8,6 +8,7 @@ pub use flags::Args;
 
 use super::progress::Progress;
 use super::{note, sql_worker};
+use crate::data::jsonl::Faults;
 use crate::eval::example::{self, Example, Fault, Reading};
 use crate::eval::golds::Golds;
 use crate::eval::modes;
@@ -123,7 +124,7 @@ fn now(args: &Args) -> Result<Now> {
     Ok(now.unwrap_or_else(Now::current))
 }
 
-/// With `--keep-going`, says each fault and returns the line that counts them; else the first one is the error.
+/// With `--keep-going`, says each fault and returns the line that counts them; else they are the error.
 fn tolerate(args: &Args, faults: Vec<Fault>, what: &str) -> Result<String> {
     let count = faults.len();
     if count == 0 {
@@ -138,13 +139,11 @@ fn tolerate(args: &Args, faults: Vec<Fault>, what: &str) -> Result<String> {
         }
         return Ok(format!("kept going: {count} rows {what}\n"));
     }
-    let more = match count {
-        1 => "--keep-going counts such rows".to_owned(),
-        _ => format!("and {} more such rows; --keep-going counts them", count - 1),
-    };
-    match faults.into_iter().next() {
-        Some(first) => bail!("{} ({more})", super::one_line(&first.error)),
-        None => Ok(String::new()),
+    let mut named = Faults::default();
+    faults.into_iter().for_each(|fault| named.add(fault.error));
+    match named.refuse() {
+        Ok(()) => Ok(String::new()),
+        Err(all) => bail!("{all:#} (--keep-going counts such rows)"),
     }
 }
 

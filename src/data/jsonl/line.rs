@@ -168,10 +168,14 @@ impl<'a> Reader<'a> {
             let before = part.as_ptr() as usize - self.0.as_ptr() as usize;
             let column = before + error.column();
             // Python writes them, JSON has none of them.
-            let word = self.0.get(column.saturating_sub(1)..).unwrap_or_default();
-            if let Some(word) = ["NaN", "Infinity"].iter().find(|w| word.starts_with(**w)) {
+            let names = [("-Infinity", 2), ("Infinity", 1), ("NaN", 1)];
+            let is_here = |(name, back): &(&str, usize)| {
+                let from = self.0.get(column.saturating_sub(*back)..);
+                from.is_some_and(|text| text.starts_with(name))
+            };
+            if let Some((name, _)) = names.into_iter().find(is_here) {
                 return anyhow::anyhow!(
-                    "not JSON: {word} at column {column}; write null, or leave the field out"
+                    "not JSON: {name} at column {column} is no value of JSON; write null, or leave the field out"
                 );
             }
             let message = error.to_string();
@@ -297,11 +301,11 @@ mod tests {
             (r#"{"a": tru}"#, "expected ident at column 10"),
             (
                 r#"{"a": [1, NaN]}"#,
-                "not JSON: NaN at column 11; write null",
+                "not JSON: NaN at column 11 is no value",
             ),
             (
                 r#"{"a": -Infinity}"#,
-                "not JSON: Infinity at column 8; write null",
+                "not JSON: -Infinity at column 8 is no value",
             ),
             (r#"{"é": "\ud83d"}"#, "at column 15"),
             (r#"[1]"#, "must be a JSON object, found array"),

@@ -35,8 +35,9 @@ pub fn turns(row: &Row, field: &'static str, list: &Value) -> Result<Vec<Turn>> 
         ));
     };
     ensure!(!list.is_empty(), row.fault(field, "has no messages"));
-    let read =
-        |(i, message)| turn(message).map_err(|e| row.fault(field, format!("in message {i}: {e:#}")));
+    let read = |(i, message)| {
+        turn(message).map_err(|e| row.fault(field, format!("in message {i}: {e:#}")))
+    };
     list.iter().enumerate().map(read).collect()
 }
 
