@@ -172,8 +172,7 @@ fn check(
         read.with_context(|| format!("row {}", id.as_deref().unwrap_or("without id")))
             .map_err(|error| fault("a field that is no text", error))?;
     }
-    let number = line.number;
-    let mut fields = line.into_fields();
+    let (number, mut fields) = (line.number, line.into_fields());
     if answers != Answers::Ignored {
         // A data set may carry much more, which would only fill the memory.
         fields.retain(|field, _| TEXT_FIELDS.contains(&field.as_str()));
