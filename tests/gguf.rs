@@ -8,7 +8,7 @@ use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use common::{MODELS, base, factory, golden, json, largest};
 use factory::model::batch::Batch;
-use factory::model::load::Base;
+use factory::model::load::{Base, Source};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -453,6 +453,21 @@ fn a_rope_or_a_shape_that_is_not_understood_is_refused_by_name() {
 }
 
 #[test]
+fn every_fourth_layer_of_smollm3_is_without_rope() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    let mut metadata = metadata("tiny-llama", "smollm3", &[]);
+    for (key, value) in &mut metadata {
+        if key == "smollm3.block_count" {
+            *value = Value::U32(8);
+        }
+    }
+    write_file(&path, &metadata, &tensors("tiny-llama", "smollm3"));
+    let source = Source::open(path.to_str().unwrap()).unwrap();
+    assert_eq!(Vec::from_iter(source.config.without_rope), [3, 7]);
+}
+
+#[test]
 fn every_end_that_a_file_names_ends_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
@@ -501,6 +516,7 @@ fn a_split_file_is_read_whole_whichever_part_is_named() {
                     .zip(&whole)
                     .map(|(a, b)| (a - b).abs()),
             );
+            println!("split in {tensors_of:?}: {worst:.1e}");
             assert!(worst < 1e-4, "{}: {worst}", path.display());
         }
     }

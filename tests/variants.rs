@@ -194,6 +194,7 @@ fn in_a_window_packed_is_alone_and_cached_is_uncached() {
             batch.push_sequence(&rows[1]);
             let packed = logits(&base, &batch, None);
             let difference = worst(&packed.narrow(0, 0, 150).unwrap(), &alone(&rows[0]));
+            println!("{name} packed: {difference:.1e}");
             assert!(difference < 1e-4, "{name}: {difference}");
 
             let mut cache = KvCache::new(&base.decoder, 3, 150).unwrap();
@@ -209,6 +210,7 @@ fn in_a_window_packed_is_alone_and_cached_is_uncached() {
                     let expected = alone(row).narrow(0, start, end - start).unwrap();
                     let ours = step.narrow(0, segment.rows.start, end - start).unwrap();
                     let difference = worst(&ours, &expected);
+                    println!("{name} cached: {difference:.1e}");
                     assert!(difference < 1e-4, "{name} {start}: {difference}");
                 }
             }
