@@ -359,6 +359,44 @@ fn a_row_without_numbers_is_named_and_spoils_no_other() {
     }
 }
 
+#[test]
+fn a_run_is_measured_on_rows_of_which_one_has_no_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    broken(&at("base"));
+    fs::write(at("pens.sql"), "CREATE TABLE pens (id INTEGER);").unwrap();
+    let row = |prompt: &str| json!({"prompt": prompt, "completion": "x", "gold_sql": "select 1", "db": "pens"});
+    let rows = ["one", "zero"].map(|prompt| row(prompt).to_string() + "\n");
+    fs::write(at("eval.jsonl"), rows.concat()).unwrap();
+    fs::write(at("train.jsonl"), &rows[0]).unwrap();
+    let [base, train, eval, out] =
+        ["base", "train.jsonl", "eval.jsonl", "run"].map(|name| text(&at(name)));
+    let run = factory(&[
+        "sft",
+        "--data",
+        &train,
+        "--base",
+        &base,
+        "--eval-data",
+        &eval,
+        "--eval-db",
+        &text(dir.path()),
+        "--steps",
+        "1",
+        "--device",
+        "cpu",
+        "--out",
+        &out,
+    ]);
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success(), "{said}");
+    assert!(
+        said.contains("no numbers: ") && said.contains("eval.jsonl:2"),
+        "{said}"
+    );
+    assert!(said.contains("(0/2)"), "{said}");
+}
+
 /// Sampled so wildly that special tokens are among the answers.
 fn wild(stop: &[&str], memory: usize) -> Vec<Answer> {
     let base = base("tiny-llama");

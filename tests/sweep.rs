@@ -280,7 +280,7 @@ fn a_row_that_is_too_long_is_named_or_counts_as_wrong() {
     fails(
         &refs(&once(&[])),
         1,
-        &["rows.jsonl:9: the prompt has 600 tokens", "--on-long skip"],
+        &["rows.jsonl:9: the prompt has 601 tokens", "--on-long skip"],
     );
     let said = ok(&refs(&once(&["--on-long", "skip"])));
     assert!(said.contains("0.800 (4/5)"), "{said}");
