@@ -14,7 +14,6 @@ mod hub;
 pub mod kv;
 pub mod linear;
 pub mod load;
-mod merges;
 pub mod mismatch;
 pub mod ops;
 mod portable;
