@@ -1,9 +1,10 @@
 //! What every command that answers prompts is told, and loads.
 
-use super::UsageError;
 use super::device::{DTypeArg, DeviceArg};
 use super::loras::Loras;
+use super::one_line::plain;
 use super::route::{self, RouteArgs};
+use super::{UsageError, note};
 use crate::adapters::bank::{Bank, Mixture};
 use crate::data::jsonl;
 use crate::data::record::Conversation;
@@ -52,6 +53,13 @@ pub struct AnsweringArgs {
     memory: super::device::MemoryArgs,
 }
 
+/// Says what the template leaves out that the base's own has.
+pub fn remark(renderer: &Renderer) {
+    if let Some(remark) = renderer.remark() {
+        note(format_args!("{}", plain(&remark)));
+    }
+}
+
 /// A base with its adapters.
 pub struct Loaded {
     pub base: Base,
@@ -87,10 +95,19 @@ impl AnsweringArgs {
         let base = self.memory.limit(base)?;
         let mut base = base;
         let template = match self.template {
-            Some(template) => template,
-            None => self.loras.template()?,
+            Some(template) => {
+                template.prepare(&mut base.tokenizer);
+                template
+            }
+            None => {
+                let template = self.loras.template()?;
+                self.loras.prepare(template, &mut base.tokenizer)?;
+                template
+            }
         };
-        template.prepare(&mut base.tokenizer);
+        if self.loras.is_empty() {
+            remark(&Renderer::new(template, &base.tokenizer)?);
+        }
         let (bank, mixture) = self.loras.load(&base.decoder, &name)?;
         Ok(Loaded {
             base,

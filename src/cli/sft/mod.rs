@@ -9,6 +9,7 @@ mod recompute;
 mod selection;
 mod session;
 
+use super::answering::remark;
 use super::{UsageError, loras, note, say};
 use crate::adapters::lora::Adapter;
 use crate::adapters::stored;
@@ -44,9 +45,13 @@ pub fn run(args: Args) -> Result<()> {
     });
     let rows = record::read(data)?;
     let validation = args.val_data.as_deref().map(record::read).transpose()?;
+    let trained = args.init.as_deref().map(loras::chat_template).transpose()?;
+    let trained = trained.flatten();
     if let Some(batches) = args.inspect_batch {
-        let source = Source::open(&name)?;
+        let mut source = Source::open(&name)?;
+        loras::take_template(template, trained, &mut source.tokenizer);
         let renderer = Renderer::new(template, &source.tokenizer)?;
+        remark(&renderer);
         let encoded = sft::encode(&rows, &renderer, &train)?;
         fit(&encoded, &source.config, &train, data)?;
         let adapter = match &args.init {
@@ -67,8 +72,9 @@ pub fn run(args: Args) -> Result<()> {
     #[cfg(feature = "metal")]
     let base = args.memory.limit(base)?;
     let mut base = base;
-    template.prepare(&mut base.tokenizer);
+    loras::take_template(template, trained, &mut base.tokenizer);
     let renderer = Renderer::new(template, &base.tokenizer)?;
+    remark(&renderer);
     let encode = |rows: &[_], from: &Path| {
         let encoded = sft::encode(rows, &renderer, &train)?;
         fit(&encoded, &base.decoder.config, &train, from)?;

@@ -113,7 +113,9 @@ impl<'a> Base<'a> {
         for turn in turns {
             texts.push(&turn.content);
             texts.extend(turn.reasoning.as_deref());
-            turn.tool_calls.iter().for_each(|call| strings(call, &mut texts));
+            turn.tool_calls
+                .iter()
+                .for_each(|call| strings(call, &mut texts));
         }
         tools.iter().for_each(|tool| strings(tool, &mut texts));
         let mark = mark(texts.into_iter())?;
@@ -225,7 +227,9 @@ fn mapped(value: &Value, text: &impl Fn(&str) -> String) -> Value {
         Value::Array(items) => items.iter().map(|item| mapped(item, text)).collect(),
         Value::Object(fields) => {
             let fields = fields.iter();
-            fields.map(|(name, field)| (text(name), mapped(field, text))).collect()
+            fields
+                .map(|(name, field)| (text(name), mapped(field, text)))
+                .collect()
         }
         other => other.clone(),
     }

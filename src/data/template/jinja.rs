@@ -44,7 +44,8 @@ impl Jinja {
         syntax.trim_blocks(true).lstrip_blocks(true);
         environment.set_syntax(syntax.build()?);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.set_fuel(Some(STEPS));
         environment.set_formatter(python);
         environment.add_filter("tojson", |value: &Value, options: Kwargs| {
@@ -101,9 +102,8 @@ impl Jinja {
         let template = template.map_err(|e| one_line(&e))?;
         let messages: Vec<Value> = asked.turns.iter().map(message).collect();
         let tools: Vec<Value> = asked.tools.iter().map(value).collect();
-        let mut context: BTreeMap<&str, Value> = self
-            .tokens
-            .iter()
+        let tokens = self.tokens.iter();
+        let mut context: BTreeMap<&str, Value> = tokens
             .map(|(name, text)| (name.as_str(), Value::from(text)))
             .collect();
         context.insert("messages", messages.into());
@@ -118,7 +118,7 @@ impl Jinja {
         );
         let mut written = Bounded(Vec::new());
         template
-            .render_captured_to(context, &mut written)
+            .render_captured_to(Value::from_pairs(context), &mut written)
             .map_err(|e| one_line(&e))?;
         Ok(String::from_utf8(written.0)?)
     }
@@ -139,7 +139,7 @@ fn message(turn: &Turn) -> Value {
         let calls: Vec<Value> = turn.tool_calls.iter().map(value).collect();
         fields.push(("tool_calls", calls.into()));
     }
-    fields.into_iter().collect()
+    Value::from_pairs(fields)
 }
 
 /// JSON for a template. Numbers are as Python reads them: whole ones exact, others double.
@@ -156,7 +156,7 @@ fn value(json: &serde_json::Value) -> Value {
         Json::Array(items) => items.iter().map(value).collect::<Vec<_>>().into(),
         Json::Object(fields) => {
             let fields = fields.iter();
-            fields.map(|(name, field)| (name.clone(), value(field))).collect()
+            Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))))
         }
     }
 }
@@ -186,7 +186,9 @@ struct Bounded(Vec<u8>);
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > MOST {
-            return Err(io::Error::other(format!("it writes more than {MOST} bytes")));
+            return Err(io::Error::other(format!(
+                "it writes more than {MOST} bytes"
+            )));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -199,11 +201,15 @@ impl Write for Bounded {
 
 /// An error of the template as one line.
 fn one_line(error: &Error) -> anyhow::Error {
-    let line = error.line().map_or(String::new(), |line| format!(" (line {line})"));
+    let line = error
+        .line()
+        .map_or(String::new(), |line| format!(" (line {line})"));
     let said = match error.kind() {
         ErrorKind::OutOfFuel => format!("it takes more than {STEPS} steps"),
         _ => {
-            let text = error.detail().map_or(error.kind().to_string(), str::to_owned);
+            let text = error
+                .detail()
+                .map_or(error.kind().to_string(), str::to_owned);
             // The date would make other tokens of the same rows tomorrow.
             let date = text.contains("strftime_now").then_some(
                 ": it asks for today's date, which would make other tokens of the same rows tomorrow",

@@ -144,6 +144,15 @@ impl<'a> Renderer<'a> {
         Ok(pieces.prompt())
     }
 
+    /// The base's own chat template, where that is the template.
+    pub fn chat_template(&self) -> Option<&str> {
+        let Kind::Base(_) = self.kind else {
+            return None;
+        };
+        let text = self.tokenizer.chat().templates.get("default")?;
+        Some(text)
+    }
+
     /// What a user may want to know: that the base's own template begins otherwise than chatml.
     pub fn remark(&self) -> Option<String> {
         let Kind::Chatml(_) = self.kind else {
@@ -183,8 +192,14 @@ fn text_alone(conversation: &Conversation) -> Result<()> {
     const BASE: &str = "only the base's own chat template has a place for it: use --template base";
     ensure!(conversation.tools.is_empty(), "tools: {BASE}");
     for (i, turn) in conversation.turns.iter().enumerate() {
-        ensure!(turn.role != Role::Tool, "message {i}: a tool's turn: {BASE}");
-        ensure!(turn.tool_calls.is_empty(), "message {i}: tool_calls: {BASE}");
+        ensure!(
+            turn.role != Role::Tool,
+            "message {i}: a tool's turn: {BASE}"
+        );
+        ensure!(
+            turn.tool_calls.is_empty(),
+            "message {i}: tool_calls: {BASE}"
+        );
         ensure!(turn.reasoning.is_none(), "message {i}: reasoning: {BASE}");
     }
     Ok(())

@@ -61,7 +61,8 @@ impl<'a> Pieces<'a> {
 
     /// Adds a text that has a mark wherever it must be cut.
     pub fn marked(&mut self, learned: bool, text: &str, mark: char) -> Result<()> {
-        text.split(mark).try_for_each(|part| self.text(learned, part))
+        text.split(mark)
+            .try_for_each(|part| self.text(learned, part))
     }
 
     /// Adds an answer's text and its end; the text may end with it already.

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, anyhow, ensure};
 use std::collections::HashMap;
+use tokenizers::Tokenizer;
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::fuse::Fuse;
 use tokenizers::decoders::sequence::Sequence as Decoders;
@@ -11,7 +12,6 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::prepend::Prepend;
 use tokenizers::normalizers::replace::Replace;
 use tokenizers::normalizers::utils::Sequence as Normalizers;
-use tokenizers::Tokenizer;
 
 /// llama.cpp's types of ordinary pieces and of the one for what no piece is.
 const NORMAL: u64 = 1;
