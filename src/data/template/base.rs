@@ -130,11 +130,38 @@ impl<'a> Base<'a> {
             tool_calls: turn.tool_calls.iter().map(|c| mapped(c, &own)).collect(),
             ..turn.clone()
         });
-        Ok(Marked {
+        let marked = Marked {
             mark,
             turns: turns.collect(),
             tools: tools.iter().map(|tool| mapped(tool, &stranger)).collect(),
-        })
+        };
+        self.check_shown(&marked)?;
+        Ok(marked)
+    }
+
+    /// Refuses a conversation of which the template leaves out a turn, but for an assistant's: these are learned
+    /// or thoughts.
+    fn check_shown(&self, conversation: &Marked) -> Result<()> {
+        let Marked { mark, turns, tools } = conversation;
+        let tag = |i: usize| format!("{mark}{i}{mark}");
+        let mut tagged = turns.clone();
+        let others = |turn: &Turn| turn.role != Role::Assistant;
+        for (i, turn) in tagged.iter_mut().enumerate().filter(|(_, t)| others(t)) {
+            turn.content += &tag(i);
+        }
+        let text = self.jinja.render(&Asked {
+            turns: &tagged,
+            tools,
+            generation: turns.last().is_none_or(others),
+        })?;
+        for (i, turn) in turns.iter().enumerate().filter(|(_, t)| others(t)) {
+            ensure!(
+                text.contains(&tag(i)),
+                "message {i}: the base's chat template leaves out what the {} says",
+                turn.role.name()
+            );
+        }
+        Ok(())
     }
 
     /// Refuses what the template has no place for, which it would drop in silence.
@@ -172,8 +199,7 @@ struct Marked {
 }
 
 impl Marked {
-    /// The first `turns` turns as the template shows them. Nobody's words but an assistant's, whose thoughts
-    /// templates leave out, may be missing.
+    /// The first `turns` turns as the template shows them.
     fn text(&self, base: &Base, turns: usize, generation: bool) -> Result<String> {
         let turns = &self.turns[..turns];
         let asked = Asked {
@@ -181,18 +207,7 @@ impl Marked {
             tools: &self.tools,
             generation,
         };
-        let text = base.jinja.render(&asked)?;
-        for (i, turn) in turns.iter().enumerate() {
-            let content = turn.content.trim();
-            let quoted = Value::from(content).to_string();
-            let shown = text.contains(content) || text.contains(quoted.trim_matches('"'));
-            ensure!(
-                turn.role == Role::Assistant || shown,
-                "message {i}: the base's chat template leaves out what the {} says",
-                turn.role.name()
-            );
-        }
-        Ok(text)
+        base.jinja.render(&asked)
     }
 
     /// The tokens of a whole text.

@@ -163,7 +163,7 @@ impl<'a> Renderer<'a> {
         let more = beginning.strip_suffix(&own).unwrap_or(&beginning);
         (!more.is_empty()).then(|| {
             let shown: String = more.chars().take(120).collect();
-            format!("chatml leaves out what the base's own chat template begins with, {shown:?}: --template base has it")
+            format!("of rows without a system message chatml leaves out what the base's own chat template begins with, {shown:?}: --template base has it")
         })
     }
 
