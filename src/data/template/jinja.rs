@@ -12,10 +12,12 @@ use regex::Regex;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-/// Most bytes of a template, of what it writes, and most steps it takes.
+/// Most bytes of a template, most steps it takes, and most bytes it writes.
 const LONGEST: usize = 1 << 20;
-const MOST: usize = 32 << 20;
 const STEPS: u64 = 2_000_000;
+const MOST: usize = 8 << 20;
+/// Most characters of its errors that are shown.
+const SAID: usize = 500;
 
 /// A base's templates, compiled.
 pub struct Jinja {
@@ -186,9 +188,7 @@ struct Bounded(Vec<u8>);
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > MOST {
-            return Err(io::Error::other(format!(
-                "it writes more than {MOST} bytes"
-            )));
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -206,6 +206,7 @@ fn one_line(error: &Error) -> anyhow::Error {
         .map_or(String::new(), |line| format!(" (line {line})"));
     let said = match error.kind() {
         ErrorKind::OutOfFuel => format!("it takes more than {STEPS} steps"),
+        ErrorKind::WriteFailure => format!("it writes more than {MOST} bytes"),
         _ => {
             let text = error
                 .detail()
@@ -218,5 +219,6 @@ fn one_line(error: &Error) -> anyhow::Error {
         }
     };
     let said: Vec<&str> = said.split_whitespace().collect();
-    anyhow!("the base's chat template{line}: {}", said.join(" "))
+    let said: String = said.join(" ").chars().take(SAID).collect();
+    anyhow!("the base's chat template{line}: {said}")
 }
