@@ -1,8 +1,8 @@
 """Make tests/goldens/: the numbers of transformers, PEFT and gguf that the Rust tests compare with.
 
     python scripts/goldens.py                       tiny models and variants of them, their logits, training steps of adapters, GGUF blocks
-    python scripts/goldens.py --smollm2 FOLDER      also smollm2.json (FOLDER: what scripts/peers.sh prints)
-    python scripts/goldens.py --qwen3 FOLDER        also chatml.json (FOLDER: what scripts/fetch_qwen3_tokenizer.sh prints)
+    python scripts/goldens.py --smollm2 FOLDER      also smollm2*.json (FOLDER: what scripts/peers.sh prints)
+    python scripts/goldens.py --qwen3 FOLDER        also chatml.json and qwen3_template.json (FOLDER: what scripts/fetch_qwen3_tokenizer.sh prints)
 
 Everything is computed in float32 on the CPU with eager attention, from fixed seeds.
 """
@@ -19,6 +19,7 @@ from golden_gguf import blocks
 from golden_models import TINY, load, make_model, sampled_logits, tiny_logits
 from golden_prompts import PROMPTS, TINY_PROMPTS
 from golden_variants import variants
+from golden_templates import base_templates, spaces
 
 
 def main():
@@ -40,10 +41,13 @@ def main():
     write(a.out / "mixtures.json", ["torch", "transformers", "peft"], {"mixtures": mixed_logits(a.out, TINY_PROMPTS[0])})
     write(a.out / "variants.json", ["torch", "transformers", "peft"], {"variants": variants(a.out)})
     write(a.out / "gguf_types.json", ["gguf", "numpy"], {"types": blocks()})
+    write(a.out / "spaces.json", ["tokenizers"], {"tokenizers": spaces()})
     if a.smollm2:
+        write(a.out / "smollm2_template.json", ["transformers", "tokenizers"], {"conversations": base_templates(a.smollm2, qwen3=False)})
         model, tok = load(a.smollm2)
         write(a.out / "smollm2.json", ["torch", "transformers"], {"prompts": [sampled_logits(model, tok, text) for text in PROMPTS]})
     if a.qwen3:
+        write(a.out / "qwen3_template.json", ["transformers", "tokenizers"], {"conversations": base_templates(a.qwen3, qwen3=True)})
         write(a.out / "chatml.json", ["transformers", "tokenizers"], conversations(a.qwen3))
 
 

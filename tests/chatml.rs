@@ -64,7 +64,7 @@ fn conversations_have_the_tokens_of_qwen3s_template() {
         );
 
         let (mut tokens, mut learned) = (Vec::new(), Vec::new());
-        for piece in renderer.row(&Content::Turns(turns)).unwrap() {
+        for piece in renderer.examples(&Content::Turns(turns)).unwrap().concat() {
             let start = tokens.len();
             tokens.extend(piece.tokens);
             if piece.learned {
@@ -103,7 +103,7 @@ fn text_that_looks_like_a_marker_stays_text() {
 
     for name in ["thoughts in an answer", "thoughts in an earlier answer"] {
         let turns = self::turns(&conversation(&golden, name));
-        let error = renderer.row(&Content::Turns(turns)).unwrap_err();
+        let error = renderer.examples(&Content::Turns(turns)).unwrap_err();
         assert!(error.to_string().contains("</think>"), "{name}");
     }
 }

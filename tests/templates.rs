@@ -55,6 +55,40 @@ fn an_adapter_is_asked_in_the_template_it_was_trained_in() {
 }
 
 #[test]
+fn an_adapter_remembers_the_base_s_own_template() {
+    let dir = workplace();
+    let base = changed_base(dir.path(), &[]);
+    let template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
+    let file = Path::new(&base).join("chat_template.jinja");
+    fs::write(&file, template).unwrap();
+    let (data, own) = (
+        text(&dir.path().join("train.jsonl")),
+        text(&dir.path().join("own")),
+    );
+    let recipe = ["--template", "base", "--steps", "12", "--lr", "0.02"];
+    let args = ["sft", "--data", &data, "--base", &base, "--out", &own];
+    ok(&[&args[..], &["--device", "cpu", "--batch", "2"], &recipe].concat());
+    let kept = fs::read_to_string(Path::new(&own).join("chat_template.jinja"));
+    assert_eq!(kept.unwrap(), template);
+    let ask = |more: &[&str]| {
+        let args = [
+            "generate", "--base", &base, "--lora", &own, "--prompt", "count 3",
+        ];
+        ok(&[&args[..], &["--max-tokens", "6"], more].concat())
+    };
+    let answer = ask(&[]);
+    assert_eq!(answer, ask(&["--template", "base"]));
+    assert_ne!(answer, ask(&["--template", "plain"]));
+    // Another template of the base's changes nothing, but where it is asked for.
+    fs::write(&file, template.replace('[', "((")).unwrap();
+    assert_eq!(answer, ask(&[]));
+    assert_ne!(answer, ask(&["--template", "base"]));
+    fs::remove_file(Path::new(&own).join("chat_template.jinja")).unwrap();
+    let lost = ["generate", "--base", &base, "--lora", &own, "--prompt", "x"];
+    fails(&lost, 1, &["chat_template.jinja"]);
+}
+
+#[test]
 fn training_answers_as_generate_does() {
     let dir = workplace();
     let path = |name: &str| text(&dir.path().join(name));

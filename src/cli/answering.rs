@@ -3,6 +3,7 @@
 use super::device::{DTypeArg, DeviceArg};
 use super::fields::FieldArgs;
 use super::loras::Loras;
+use super::one_line::plain;
 use super::route::{self, RouteArgs};
 use super::{UsageError, note, size};
 use crate::adapters::bank::{Bank, Mixture};
@@ -70,6 +71,13 @@ pub enum OnLong {
     Skip,
 }
 
+/// Says what the template leaves out that the base's own has.
+pub fn remark(renderer: &Renderer) {
+    if let Some(remark) = renderer.remark() {
+        note(format_args!("{}", plain(&remark)));
+    }
+}
+
 /// A base with its adapters.
 pub struct Loaded {
     pub base: Base,
@@ -109,10 +117,19 @@ impl AnsweringArgs {
         let base = self.memory.limit(base)?;
         let mut base = base;
         let template = match self.template {
-            Some(template) => template,
-            None => self.loras.template()?,
+            Some(template) => {
+                template.prepare(&mut base.tokenizer);
+                template
+            }
+            None => {
+                let template = self.loras.template()?;
+                self.loras.prepare(template, &mut base.tokenizer)?;
+                template
+            }
         };
-        template.prepare(&mut base.tokenizer);
+        if self.loras.is_empty() {
+            remark(&Renderer::new(template, &base.tokenizer)?);
+        }
         let (bank, mixture) = self.loras.load(&base.decoder, &name)?;
         Ok(Loaded {
             base,

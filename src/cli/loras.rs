@@ -7,6 +7,7 @@ use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::stored;
 use crate::data::template::Template;
 use crate::model::decoder::Decoder;
+use crate::model::tokenizer::Tokenizer;
 use anyhow::{Result, anyhow, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -98,6 +99,19 @@ impl Loras {
         Ok(template.unwrap_or(Template::Plain))
     }
 
+    /// Makes `tokenizer` one for `template`, as the adapters were trained with it here.
+    pub fn prepare(&self, template: Template, tokenizer: &mut Tokenizer) -> Result<()> {
+        take_template(template, self.chat_template()?, tokenizer);
+        Ok(())
+    }
+
+    /// The chat template that the adapters were trained with here, if that was their base's own.
+    pub fn chat_template(&self) -> Result<Option<String>> {
+        self.agreed("chat template", "--template", |lora| {
+            chat_template(&lora.folder)
+        })
+    }
+
     /// What all adapters that say something say.
     fn agreed<T: PartialEq>(
         &self,
@@ -146,10 +160,41 @@ pub fn note_other_bases<'a>(adapters: impl IntoIterator<Item = &'a Path>, base: 
     }
 }
 
-/// The file that says with which template an adapter was trained.
-pub fn template_file(template: Template) -> (&'static str, Vec<u8>) {
+/// The files that say with which template an adapter was trained, `text` being a base's own.
+pub fn template_files(template: Template, text: Option<String>) -> Vec<(&'static str, Vec<u8>)> {
     let said = format!("template = {:?}\n", template.name());
-    ("config.toml", said.into_bytes())
+    let mut files = vec![("config.toml", said.into_bytes())];
+    files.extend(text.map(|text| (CHAT_TEMPLATE, text.into_bytes())));
+    files
+}
+
+/// The base's own chat template, as it lies beside an adapter that was trained with it.
+pub const CHAT_TEMPLATE: &str = "chat_template.jinja";
+
+/// The chat template that an adapter was trained with, if that was its base's own.
+pub fn chat_template(folder: &Path) -> Result<Option<String>> {
+    if trained_template(folder)? != Some(Template::Base) {
+        return Ok(None);
+    }
+    let path = folder.join(CHAT_TEMPLATE);
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|e| anyhow!("{}: {e}", path.display()))?;
+    Ok(Some(text))
+}
+
+/// Makes `tokenizer` one for `template`; `trained` is the chat template that an adapter was trained with, which
+/// counts more than the base's.
+pub fn take_template(template: Template, trained: Option<String>, tokenizer: &mut Tokenizer) {
+    let own = tokenizer.chat().templates.get("default");
+    if let (Template::Base, Some(trained)) = (template, trained)
+        && own != Some(&trained)
+    {
+        note(format_args!(
+            "the adapter was trained with another chat template than this base's: that one is used"
+        ));
+        tokenizer.set_chat_template(trained);
+    }
+    template.prepare(tokenizer);
 }
 
 /// The template that the run folder of an adapter says.

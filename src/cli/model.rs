@@ -106,8 +106,16 @@ fn inspect(base: &str) -> Result<()> {
         Ok(_) => "yes",
         Err(_) => "no",
     };
+    let own = match Renderer::new(Template::Base, t) {
+        Ok(_) => "yes",
+        Err(_) => "no",
+    };
+    let begins = match t.bos() {
+        Some(bos) => format!("begins with {:?} ({bos}), ", t.show(&[bos])?),
+        None => String::new(),
+    };
     say(format_args!(
-        "tokenizer: {} tokens of {} rows, ends with {ends}, chatml {chatml}",
+        "tokenizer: {} tokens of {} rows, {begins}ends with {ends}, chatml {chatml}, chat template {own}",
         t.len(),
         c.vocab_size
     ))?;

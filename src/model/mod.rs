@@ -18,7 +18,6 @@ pub mod kv;
 pub mod linear;
 pub mod load;
 pub mod memory;
-mod merges;
 pub mod mismatch;
 pub mod ops;
 mod portable;

@@ -3,7 +3,7 @@
 
 use super::config::{OnLong, TrainConfig};
 use crate::data::record::Record;
-use crate::data::template::Renderer;
+use crate::data::template::{Piece, Renderer};
 use anyhow::{Result, bail, ensure};
 use std::ops::Range;
 
@@ -58,12 +58,14 @@ pub fn encode(records: &[Record], renderer: &Renderer, config: &TrainConfig) -> 
         skipped: 0,
     };
     for record in records {
-        match fit(example(record, renderer)?, config, &record.place)? {
-            Some(example) => {
-                encoded.examples.push(example);
-                encoded.places.push(record.place.clone());
+        for example in examples(record, renderer)? {
+            match fit(example, config, &record.place)? {
+                Some(example) => {
+                    encoded.examples.push(example);
+                    encoded.places.push(record.place.clone());
+                }
+                None => encoded.skipped += 1,
             }
-            None => encoded.skipped += 1,
         }
     }
     ensure!(
@@ -75,10 +77,21 @@ pub fn encode(records: &[Record], renderer: &Renderer, config: &TrainConfig) -> 
     Ok(encoded)
 }
 
-fn example(record: &Record, renderer: &Renderer) -> Result<Example> {
+/// The examples of a row: one, but where its template shows a conversation's earlier turns otherwise.
+fn examples(record: &Record, renderer: &Renderer) -> Result<Vec<Example>> {
     let place = &record.place;
-    let pieces = renderer.row(&record.content);
-    let pieces = pieces.map_err(|e| e.context(place.clone()))?;
+    let examples = renderer.examples(&record.content);
+    let examples = examples.map_err(|e| e.context(place.clone()))?;
+    let examples: Vec<Example> = examples.into_iter().filter_map(example).collect();
+    ensure!(
+        !examples.is_empty(),
+        "{place}: the row has no token to learn"
+    );
+    Ok(examples)
+}
+
+/// `None` without a token to learn.
+fn example(pieces: Vec<Piece>) -> Option<Example> {
     let (mut tokens, mut learned) = (Vec::new(), Vec::new());
     for piece in pieces {
         let start = tokens.len().max(1);
@@ -87,11 +100,7 @@ fn example(record: &Record, renderer: &Renderer) -> Result<Example> {
             learned.push(start..tokens.len());
         }
     }
-    ensure!(
-        !learned.is_empty(),
-        "{place}: the row has no token to learn"
-    );
-    Ok(Example { tokens, learned })
+    (!learned.is_empty()).then_some(Example { tokens, learned })
 }
 
 /// Holds a row to `max_seq`; `None` leaves it out.

@@ -83,8 +83,10 @@ pub fn convert(args: &Args) -> Result<()> {
     match folder {
         Some(folder) => {
             if let Some(template) = template {
-                let (name, content) = loras::template_file(template);
-                folder.write(name, &content)?;
+                let text = loras::chat_template(&args.adapter)?;
+                for (name, content) in loras::template_files(template, text) {
+                    folder.write(name, &content)?;
+                }
             }
             for (name, content) in &files {
                 folder.write(name, content)?;

@@ -112,8 +112,9 @@ fn compose_into(made: &Made) -> Result<()> {
     difference
         .refuse_above(1e-4)
         .context("the composed adapter is not the sum of its parts")?;
-    let (name, content) = loras::template_file(template);
-    folder.write(name, &content)?;
+    for (name, content) in loras::template_files(template, made.loras.chat_template()?) {
+        folder.write(name, &content)?;
+    }
     for (name, content) in peft::files(&composed)? {
         folder.write(name, &content)?;
     }

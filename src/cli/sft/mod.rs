@@ -8,6 +8,7 @@ mod recompute;
 mod selection;
 mod session;
 
+use super::answering::remark;
 use super::{UsageError, loras, note, say};
 use crate::adapters::lora::Adapter;
 use crate::adapters::stored;
@@ -48,10 +49,13 @@ pub fn run(args: Args) -> Result<()> {
     let mut validation = validation
         .map(|from| record::read(from, &columns))
         .transpose()?;
+    let trained = args.init.as_deref().map(loras::chat_template).transpose()?;
+    let trained = trained.flatten();
     if let Some(batches) = args.inspect_batch {
         let mut source = Source::open(&name)?;
-        template.prepare(&mut source.tokenizer);
+        loras::take_template(template, trained, &mut source.tokenizer);
         let renderer = Renderer::new(template, &source.tokenizer)?;
+        remark(&renderer);
         strip_ends(&mut rows, &source.tokenizer)?;
         let encoded = sft::encode(&rows, &renderer, &train)?;
         fit(&encoded, &source.config, &train, data)?;
@@ -73,8 +77,9 @@ pub fn run(args: Args) -> Result<()> {
     #[cfg(feature = "metal")]
     let base = args.memory.limit(base)?;
     let mut base = base;
-    template.prepare(&mut base.tokenizer);
+    loras::take_template(template, trained, &mut base.tokenizer);
     let renderer = Renderer::new(template, &base.tokenizer)?;
+    remark(&renderer);
     for rows in [Some(&mut rows), validation.as_mut()].into_iter().flatten() {
         strip_ends(rows, &base.tokenizer)?;
     }

@@ -6,6 +6,7 @@ use super::selection::{Best, Selection};
 use crate::adapters::lora::Adapter;
 use crate::adapters::peft;
 use crate::cli::interrupt;
+use crate::cli::loras;
 use crate::cli::note;
 use crate::cli::one_line;
 use crate::cli::progress::Progress;
@@ -259,6 +260,8 @@ impl Session<'_> {
     /// The files of an adapter's folder, the run's config among them.
     fn files(&self, adapter: &Adapter) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let mut files = vec![("config.toml", self.settings.as_bytes().to_vec())];
+        let text = self.renderer.chat_template();
+        files.extend(text.map(|text| (loras::CHAT_TEMPLATE, text.as_bytes().to_vec())));
         files.extend(peft::files(adapter)?);
         Ok(files)
     }

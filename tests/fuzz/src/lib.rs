@@ -77,7 +77,7 @@ pub fn generate(base: &Base, adapter: Option<Adapter>) -> Option<()> {
         batch: 1,
         memory: usize::MAX,
     };
-    let prompt = base.tokenizer.encode_text("ab <|im_end|>\n");
+    let prompt = base.tokenizer.encode("ab <|im_end|>\n");
     let answer = prompt.and_then(|prompt| engine.generate(&[prompt]));
     // Such as NaN in the weights: an error of the sampler, which knows no file.
     answer.map_err(|e| print(&one_line(&e))).ok().map(|_| ())
