@@ -49,7 +49,7 @@ impl Markers {
             if answers {
                 ensure!(
                     !content.contains("</think>") && !(self.think && content.contains("<think>")),
-                    "message {i}: the answer has a think block; chatml trains with thinking off: leave the block out, or use --template base"
+                    "message {i}: the answer has <think> or </think>; chatml trains with thinking off: leave the block out, or use --template base"
                 );
                 let current = i + 1 == turns.len() && last_question.is_some_and(|q| q < i);
                 self.opening(current, pieces)?;
