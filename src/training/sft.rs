@@ -1,7 +1,7 @@
-//! Supervised fine-tuning: rows become tokens, some of them learned; the loss is the mean negative
 //! log-probability of the tokens that are learned.
 
 use super::config::{OnLong, TrainConfig};
+use crate::data::jsonl::Faults;
 use crate::data::record::Record;
 use crate::data::template::{Piece, Renderer};
 use anyhow::{Result, bail, ensure};
@@ -48,6 +48,8 @@ pub struct Encoded {
     pub places: Vec<String>,
     /// Rows that `on_long` left out.
     pub skipped: usize,
+    /// Rows that are more than one example.
+    pub split: usize,
 }
 
 /// Tokenizes records by `renderer`'s template and holds them to `config.max_seq`.
@@ -56,18 +58,15 @@ pub fn encode(records: &[Record], renderer: &Renderer, config: &TrainConfig) -> 
         examples: Vec::new(),
         places: Vec::new(),
         skipped: 0,
+        split: 0,
     };
+    let mut faults = Faults::default();
     for record in records {
-        for example in examples(record, renderer)? {
-            match fit(example, config, &record.place)? {
-                Some(example) => {
-                    encoded.examples.push(example);
-                    encoded.places.push(record.place.clone());
-                }
-                None => encoded.skipped += 1,
-            }
+        if let Err(fault) = encoded.add(record, renderer, config) {
+            faults.add(fault);
         }
     }
+    faults.refuse()?;
     ensure!(
         !encoded.examples.is_empty(),
         "all {} rows are longer than --max-seq {}",
@@ -75,6 +74,23 @@ pub fn encode(records: &[Record], renderer: &Renderer, config: &TrainConfig) -> 
         config.max_seq
     );
     Ok(encoded)
+}
+
+impl Encoded {
+    fn add(&mut self, record: &Record, renderer: &Renderer, config: &TrainConfig) -> Result<()> {
+        let examples = examples(record, renderer)?;
+        self.split += usize::from(examples.len() > 1);
+        for example in examples {
+            match fit(example, config, &record.place)? {
+                Some(example) => {
+                    self.examples.push(example);
+                    self.places.push(record.place.clone());
+                }
+                None => self.skipped += 1,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The examples of a row: one, but where its template shows a conversation's earlier turns otherwise.

@@ -162,6 +162,13 @@ fn fit(encoded: &Encoded, base: &Config, train: &TrainConfig, from: &Path) -> Re
             train.max_seq
         ));
     }
+    if encoded.split > 0 {
+        note(format_args!(
+            "{}: {} rows are several examples each: the template shows their earlier answers otherwise than it asks for them",
+            from.display(),
+            encoded.split
+        ));
+    }
     let longest = examples.iter().map(|e| e.len()).max().unwrap_or(0);
     let most = base.max_position_embeddings;
     ensure!(

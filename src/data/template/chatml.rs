@@ -47,8 +47,10 @@ impl Markers {
             let answers = turn.role == Role::Assistant;
             let content = &turn.content;
             if answers {
+                let thought =
+                    content.contains("</think>") || (self.think && content.contains("<think>"));
                 ensure!(
-                    !content.contains("</think>") && !(self.think && content.contains("<think>")),
+                    !thought,
                     "message {i}: the answer has <think> or </think>; chatml trains with thinking off: leave the block out, or use --template base"
                 );
                 let current = i + 1 == turns.len() && last_question.is_some_and(|q| q < i);
