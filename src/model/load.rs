@@ -79,6 +79,11 @@ pub fn folder(base: &str) -> Result<PathBuf> {
     hub::fetch(base)
 }
 
+/// Whether `base` may be one that [`Base::load`] finds: something is there, or it looks like a hub id.
+pub fn may_exist(base: &str) -> bool {
+    Path::new(base).exists() || hub::looks_like_id(base)
+}
+
 /// Counts tensors by their type of storage.
 pub(super) fn count(
     tensors: impl IntoIterator<Item = (String, usize)>,
