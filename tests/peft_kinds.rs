@@ -189,6 +189,6 @@ fn a_base_that_is_not_said_or_not_here_is_asked_for() {
     fails(
         &["generate", "--base", &adapter, "--prompt", "x"],
         1,
-        &["is an adapter, not a base model: give it as --lora"],
+        &["it is an adapter, not a base model: give it as --lora"],
     );
 }
