@@ -16,6 +16,7 @@ from golden_adapters import ADAPTERS, make_adapter
 from golden_chatml import conversations
 from golden_compose import mixed_logits
 from golden_gguf import blocks
+from golden_kinds import make_kinds
 from golden_models import TINY, load, make_model, sampled_logits, tiny_logits
 from golden_prompts import PROMPTS, TINY_PROMPTS
 from golden_variants import variants
@@ -38,6 +39,8 @@ def main():
     for name, (base, settings) in ADAPTERS.items():
         step = make_adapter(a.out / name, base, settings)
         write(a.out / name / "step.json", ["torch", "transformers", "peft"], step)
+    kinds = make_kinds(a.out / "kinds", a.out / "tiny-llama", TINY_PROMPTS[0])
+    write(a.out / "kinds" / "logits.json", ["torch", "transformers", "peft"], {"kinds": kinds})
     write(a.out / "mixtures.json", ["torch", "transformers", "peft"], {"mixtures": mixed_logits(a.out, TINY_PROMPTS[0])})
     write(a.out / "variants.json", ["torch", "transformers", "peft"], {"variants": variants(a.out)})
     write(a.out / "gguf_types.json", ["gguf", "numpy"], {"types": blocks()})

@@ -146,7 +146,7 @@ fn there_and_back_is_the_same_file() {
                 common::answers(
                     &dir.path().join("dev.jsonl"),
                     &base,
-                    &["--lora", &text(lora)],
+                    &["--lora", &text(lora), "--template", "plain"],
                 )
             };
             assert_eq!(answers(&there), answers(&adapter));

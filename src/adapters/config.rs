@@ -1,6 +1,7 @@
 //! An adapter's hyper-parameters, and `adapter_config.json` as PEFT writes it.
 
 use super::pattern::Patterns;
+use super::selection::Selection;
 use crate::model::linear::{Projection, Site};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
@@ -25,30 +26,38 @@ pub struct AdapterConfig {
     pub rslora: bool,
     /// Adapted projections.
     pub targets: Vec<Projection>,
-    /// Every layer has every target: so when they are listed by their plain names.
+    /// Every layer has every target, as far as the base is known: they can be listed by their plain names.
     pub complete: bool,
     /// The base the adapter was made for, as its maker called it.
     pub base: Option<String>,
 }
 
 /// PEFT fields that change the arithmetic when set, none of which is supported.
-const UNSUPPORTED: [&str; 15] = [
+const UNSUPPORTED: [&str; 8] = [
     "bias",
     "fan_in_fan_out",
     "lora_bias",
     "modules_to_save",
-    "layers_to_transform",
     "layer_replication",
-    "exclude_modules",
     "target_parameters",
     "trainable_token_indices",
     "alora_invocation_tokens",
-    "use_qalora",
-    "use_bdlora",
-    "kasa_config",
-    "arrow_config",
-    "monteclora_config",
 ];
+
+/// Switches and parts of PEFT's config that are read, or say only how training started. Every other one that is set stands for a
+/// kind of LoRA with arithmetic of its own.
+const KNOWN: [&str; 7] = [
+    "use_dora",
+    "use_rslora",
+    "eva_config",
+    "corda_config",
+    "lora_ga_config",
+    "loftq_config",
+    "runtime_config",
+];
+
+/// Ways of starting A and B that leave the base as it is.
+const PLAIN_STARTS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
 
 /// Largest rank; more than any projection of the supported models is wide in its smaller direction.
 pub const MAX_RANK: u64 = 4096;
@@ -138,30 +147,40 @@ impl AdapterConfig {
         }
     }
 
-    /// Reads the text of an `adapter_config.json`. Fields of no consequence are passed over; those
+    /// Reads the fields of an `adapter_config.json`. Fields of no consequence are passed over; those
     /// that would change the arithmetic and are not supported are refused by name.
-    pub fn from_json(text: &str) -> Result<Self> {
-        let fields: Map<String, Value> = serde_json::from_str(text).context("not a JSON object")?;
+    pub fn from_json(fields: &Map<String, Value>) -> Result<Self> {
         let kind = fields.get("peft_type").and_then(Value::as_str);
         ensure!(
             kind == Some("LORA"),
             "peft_type is {kind:?}, expected \"LORA\""
         );
-        let on = |name: &&str| fields.get(*name).is_some_and(|value| !is_off(value));
-        let unsupported = UNSUPPORTED.into_iter().filter(on);
-        let mut unsupported: Vec<String> = unsupported
-            .map(|name| format!("{name} = {}", fields[name]))
+        let changes = |name: &str| {
+            let switch = name.starts_with("use_") || name.ends_with("_config");
+            UNSUPPORTED.contains(&name) || switch && !KNOWN.contains(&name)
+        };
+        let unsupported: Vec<String> = fields
+            .iter()
+            .filter(|(name, value)| changes(name) && !is_off(value))
+            .map(|(name, value)| format!("{name} = {value}"))
             .collect();
-        // PiSSA, OLoRA and the like start from a changed base, which is not in the folder.
-        let init = fields.get("init_lora_weights").and_then(Value::as_str);
-        if let Some(init) = init.filter(|init| *init != "gaussian") {
-            unsupported.push(format!("init_lora_weights = {init:?}"));
-        }
         ensure!(
             unsupported.is_empty(),
             "{} is not supported",
             unsupported.join(", ")
         );
+        if let Some(start) = fields.get("init_lora_weights") {
+            let text = start.as_str().map(str::to_lowercase);
+            let plain = text.map_or(start.is_null() || start.is_boolean(), |text| {
+                PLAIN_STARTS.contains(&text.as_str())
+            });
+            // PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA start from a changed base, which is not in the folder.
+            ensure!(
+                plain,
+                "init_lora_weights = {start} is not supported: it changes the base; save the adapter with PEFT's \
+                 path_initial_model_for_weight_conversion, which makes it one for the base as it is"
+            );
+        }
         let flag = |name: &str| match fields.get(name) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(b)) => Ok(*b),
@@ -180,12 +199,8 @@ impl AdapterConfig {
         let base = fields
             .get("base_model_name_or_path")
             .and_then(Value::as_str);
-        let listed = fields.get("target_modules");
         Ok(Self {
-            complete: listed.and_then(Value::as_array).is_some_and(|names| {
-                let plain = |n: &Value| n.as_str().is_some_and(|n| !n.contains('.'));
-                names.iter().all(plain)
-            }),
+            complete: false,
             rank,
             alpha,
             rank_pattern: Patterns::from_json(fields.get("rank_pattern"), rank_value)
@@ -195,7 +210,7 @@ impl AdapterConfig {
             dropout,
             dora: flag("use_dora")?,
             rslora: flag("use_rslora")?,
-            targets: targets(listed)?,
+            targets: Selection::from_json(fields)?.projections(),
             base: base.map(str::to_string),
         })
     }
@@ -228,6 +243,12 @@ impl AdapterConfig {
     }
 }
 
+/// The fields of a config's text, which some editors begin with a byte order mark.
+pub fn fields(text: &str) -> Result<Map<String, Value>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    serde_json::from_str(text).context("not a JSON object")
+}
+
 /// A rank in a config.
 pub fn rank_value(value: &Value) -> Result<usize> {
     let rank = value.as_u64().filter(|r| (1..=MAX_RANK).contains(r));
@@ -253,28 +274,6 @@ fn is_off(value: &Value) -> bool {
     }
 }
 
-/// Projections a list names. A pattern (string) says nothing here: the tensors in the file decide.
-fn targets(field: Option<&Value>) -> Result<Vec<Projection>> {
-    match field {
-        Some(Value::String(_)) => Ok(Projection::ALL.to_vec()),
-        Some(Value::Array(names)) => {
-            let known = |name: &Value| {
-                let last = name.as_str().and_then(|n| n.rsplit('.').next());
-                last.and_then(Projection::from_name)
-            };
-            let unknown = names.iter().filter(|name| known(name).is_none());
-            let unknown: Vec<_> = unknown.map(Value::to_string).collect();
-            ensure!(
-                unknown.is_empty(),
-                "target module {} is not supported",
-                unknown.join(", ")
-            );
-            Ok(names.iter().filter_map(known).collect())
-        }
-        _ => bail!("target_modules is missing or no list of names"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,15 +282,19 @@ mod tests {
         layer: 1,
         projection: Projection::Q,
     };
+    fn read(json: &str) -> Result<AdapterConfig> {
+        AdapterConfig::from_json(&fields(json)?)
+    }
+
     const MINIMUM: &str = r#""peft_type":"LORA","target_modules":["q_proj"],"r":4,"lora_alpha":12"#;
 
     #[test]
     fn reads_the_minimum() {
-        let c = AdapterConfig::from_json(&format!("{{{MINIMUM}}}")).unwrap();
+        let c = read(&format!("{{{MINIMUM}}}")).unwrap();
         assert_eq!((c.rank, c.scale_of(SITE), c.dora), (4, 3.0, false));
         assert_eq!(c.targets, [Projection::Q]);
         let rs = format!(r#"{{{MINIMUM},"use_rslora":true}}"#);
-        assert_eq!(AdapterConfig::from_json(&rs).unwrap().scale_of(SITE), 6.0);
+        assert_eq!(read(&rs).unwrap().scale_of(SITE), 6.0);
     }
 
     #[test]
@@ -299,7 +302,7 @@ mod tests {
         let json = format!(
             r#"{{{MINIMUM},"rank_pattern":{{"q_proj":8}},"alpha_pattern":{{"layers.1.self_attn.q_proj":2.0}}}}"#
         );
-        let c = AdapterConfig::from_json(&json).unwrap();
+        let c = read(&json).unwrap();
         assert_eq!((c.rank_of(SITE), c.scale_of(SITE)), (8, 0.25));
         let other = Site { layer: 0, ..SITE };
         assert_eq!((c.rank_of(other), c.scale_of(other)), (8, 1.5));
@@ -315,14 +318,37 @@ mod tests {
             ..AdapterConfig::new(8, 20.0)
         };
         let written = |c: &AdapterConfig| c.to_json([SITE].into_iter()).to_string();
-        assert_eq!(AdapterConfig::from_json(&written(&c)).unwrap(), c);
-        let partly = AdapterConfig {
+        // Whether there is a target in every layer, the tensors say.
+        let partial = |c: &AdapterConfig| AdapterConfig {
             complete: false,
+            ..c.clone()
+        };
+        assert_eq!(read(&written(&c)).unwrap(), partial(&c));
+        let partly = AdapterConfig {
             targets: vec![Projection::Q],
-            ..c
+            ..partial(&c)
         };
         assert!(written(&partly).contains("[\"layers.1.self_attn.q_proj\"]"));
-        assert_eq!(AdapterConfig::from_json(&written(&partly)).unwrap(), partly);
+        assert_eq!(read(&written(&partly)).unwrap(), partly);
+    }
+
+    #[test]
+    fn how_training_started_changes_nothing() {
+        for start in [
+            "true",
+            "false",
+            "null",
+            r#""gaussian""#,
+            r#""eva""#,
+            r#""Orthogonal""#,
+            r#""mica""#,
+        ] {
+            let extra = format!(
+                r#""init_lora_weights":{start},"eva_config":{{"rho":3.5}},"use_qalora":false"#
+            );
+            let c = read(&format!("\u{feff}{{{MINIMUM},{extra}}}")).unwrap();
+            assert_eq!(c, read(&format!("{{{MINIMUM}}}")).unwrap(), "{start}");
+        }
     }
 
     #[test]
@@ -337,8 +363,34 @@ mod tests {
             (r#""lora_alpha":1e300"#, "lora_alpha"),
             (r#""use_dora":"yes""#, "use_dora"),
             (r#""init_lora_weights":"pissa""#, "pissa"),
+            (
+                r#""init_lora_weights":"pissa_niter_4""#,
+                "path_initial_model_for_weight_conversion",
+            ),
+            (r#""init_lora_weights":"OLoRA""#, "OLoRA"),
+            (
+                r#""init_lora_weights":"corda","corda_config":{"x":1}"#,
+                "init_lora_weights = \"corda\"",
+            ),
+            (r#""init_lora_weights":"loftq""#, "loftq"),
+            (r#""init_lora_weights":"lora_ga""#, "lora_ga"),
+            (r#""lora_bias":true"#, "lora_bias"),
+            (
+                r#""trainable_token_indices":[1]"#,
+                "trainable_token_indices",
+            ),
+            (r#""target_parameters":["x"]"#, "target_parameters"),
+            (r#""layer_replication":[[0,2]]"#, "layer_replication"),
+            (
+                r#""alora_invocation_tokens":[7]"#,
+                "alora_invocation_tokens",
+            ),
+            (r#""megatron_config":{"a":1}"#, "megatron_config"),
+            (r#""use_qalora":true"#, "use_qalora"),
+            // One that does not exist yet.
+            (r#""use_novel":true"#, "use_novel"),
         ] {
-            let error = AdapterConfig::from_json(&format!("{{{MINIMUM},{extra}}}")).unwrap_err();
+            let error = read(&format!("{{{MINIMUM},{extra}}}")).unwrap_err();
             assert!(format!("{error:#}").contains(name), "{error:#}");
         }
     }

@@ -27,7 +27,7 @@ pub fn parse(bytes: &[u8]) -> Result<Stored> {
         let found = text(key).map_or("missing", |found| found.as_str());
         ensure!(
             found == expected,
-            "GGUF metadata {key} is {found}, expected {expected}: no LoRA adapter"
+            "GGUF metadata {key} is {found}, expected {expected}: no LoRA adapter (a base model is given as --base)"
         );
     }
     ensure!(
@@ -45,11 +45,6 @@ pub fn parse(bytes: &[u8]) -> Result<Stored> {
     let mut names: Vec<&String> = content.tensor_infos.keys().collect();
     names.sort();
     for name in names {
-        let dtype = content.tensor_infos[name].ggml_dtype;
-        if !matches!(dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16) {
-            parts.refuse(parts::stored_otherwise(name, dtype));
-            continue;
-        }
         let tensor = content.tensor(&mut file, name, &Device::Cpu);
         let tensor = tensor.and_then(|q| q.dequantize(&Device::Cpu));
         let tensor = tensor.map_err(|e| anyhow!("tensor {name}: {e}"))?;
@@ -74,6 +69,7 @@ pub fn parse(bytes: &[u8]) -> Result<Stored> {
         },
         modules,
         architecture: Some(Family::from_gguf_name(family)?),
+        selection: None,
     })
 }
 

@@ -97,6 +97,7 @@ mod tests {
             config: AdapterConfig::new(rank, alpha),
             modules: [(SITE, module)].into(),
             architecture: None,
+            selection: None,
         }
     }
 

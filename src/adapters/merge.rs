@@ -15,7 +15,9 @@ use std::path::Path;
 /// Largest file beside the weights that is taken over.
 const MAX_FILE: u64 = 64 << 20;
 /// Files that hold weights, which the merged ones replace.
-const WEIGHTS: [&str; 7] = [
+const WEIGHTS: [&str; 8] = [
+    // transformers would load the adapter that it speaks of.
+    "adapter_config.json",
     ".safetensors",
     ".safetensors.index.json",
     ".bin",
@@ -32,8 +34,8 @@ pub fn files(
     bank: &Bank,
     mixture: &Mixture,
     dtype: Option<DType>,
-) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut files = Vec::new();
+) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
     let cannot = || format!("cannot read {}", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot)? {
         let path = entry.with_context(cannot)?.path();
@@ -52,13 +54,10 @@ pub fn files(
         if let ("config.json", Some(dtype)) = (name.as_str(), dtype) {
             content = with_dtype(&content, dtype).with_context(|| path.display().to_string())?;
         }
-        files.push((name, content));
+        files.insert(name, content);
     }
-    files.sort();
-    files.push((
-        "model.safetensors".to_owned(),
-        weights(folder, bank, mixture, dtype)?,
-    ));
+    let merged = weights(folder, bank, mixture, dtype)?;
+    files.insert("model.safetensors".to_owned(), merged);
     Ok(files)
 }
 

@@ -10,7 +10,7 @@ use crate::model::linear::{Projection, Site};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 const PREFIX: &str = "model.";
@@ -37,9 +37,9 @@ fn lora() -> String {
     "lora".to_owned()
 }
 
-/// Reads the text of an `adapter_config.json`; which projections there are is left to the weights.
-pub fn config(text: &str) -> Result<AdapterConfig> {
-    let fields: Fields = serde_json::from_str(text).context("no config of an mlx-lm adapter")?;
+/// Reads the fields of an `adapter_config.json`; which projections there are is left to the weights.
+pub fn config(fields: &Map<String, Value>) -> Result<AdapterConfig> {
+    let fields = Fields::deserialize(fields).context("no config of an mlx-lm adapter")?;
     let dora = match fields.fine_tune_type.as_str() {
         "lora" => false,
         "dora" => true,
@@ -72,6 +72,7 @@ pub fn parse(mut config: AdapterConfig, weights: &[u8]) -> Result<Stored> {
         config,
         modules,
         architecture: None,
+        selection: None,
     })
 }
 

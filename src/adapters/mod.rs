@@ -1,5 +1,6 @@
 //! LoRA and DoRA adapters on the projections of a frozen decoder.
 
+pub mod asked;
 pub mod bank;
 pub mod compose;
 pub mod config;
@@ -12,4 +13,6 @@ mod mlx;
 mod parts;
 pub mod pattern;
 pub mod peft;
+mod place;
+mod selection;
 pub mod stored;

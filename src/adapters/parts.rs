@@ -38,7 +38,10 @@ impl Parts {
     /// Adds the tensor called `name`, which is at `place` if its name says where.
     pub fn add(&mut self, name: &str, place: Option<(Site, Part)>, tensor: &Tensor) -> Result<()> {
         let Some(place) = place else {
-            self.refuse(format!("{name}: no LoRA tensor of a supported module"));
+            self.refuse(match name.contains("lora_") {
+                true => format!("{name}: no LoRA tensor of a supported module"),
+                false => format!("{name}: a module's own weights, which modules_to_save and resized embeddings bring, are not supported"),
+            });
             return Ok(());
         };
         // It keeps its place, so that its partner is not called alone.
@@ -46,7 +49,9 @@ impl Parts {
         if let Err(error) = finite(name, &tensor) {
             self.refuse(error.to_string());
         }
-        self.found.insert(place, tensor);
+        if self.found.insert(place, tensor).is_some() {
+            self.refuse(format!("{name}: its module has such a tensor already"));
+        }
         Ok(())
     }
 
@@ -114,7 +119,10 @@ impl Parts {
 }
 
 /// The tensors of a safetensors file; `place` tells from a name what it is.
-pub fn safetensors(bytes: &[u8], place: impl Fn(&str) -> Option<(Site, Part)>) -> Result<Parts> {
+pub fn safetensors(
+    bytes: &[u8],
+    mut place: impl FnMut(&str) -> Option<(Site, Part)>,
+) -> Result<Parts> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|e| anyhow!("not a complete safetensors file: {e}"))?;
     let mut parts = Parts::default();
@@ -127,7 +135,9 @@ pub fn safetensors(bytes: &[u8], place: impl Fn(&str) -> Option<(Site, Part)>) -
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
             other => {
-                parts.refuse(stored_otherwise(name, other));
+                parts.refuse(format!(
+                    "{name} is stored as {other:?}, expected F32, F16 or BF16"
+                ));
                 continue;
             }
         };
@@ -135,11 +145,6 @@ pub fn safetensors(bytes: &[u8], place: impl Fn(&str) -> Option<(Site, Part)>) -
         parts.add(name, place(name), &tensor)?;
     }
     Ok(parts)
-}
-
-/// What is said of a tensor of another type than an adapter's.
-pub fn stored_otherwise(name: &str, dtype: impl std::fmt::Debug) -> String {
-    format!("{name} is stored as {dtype:?}, expected F32, F16 or BF16")
 }
 
 /// Errors where a value of an f32 tensor is not finite.

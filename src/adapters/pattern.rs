@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// Most bytes that all patterns may compile to: they come with other people's adapters, and ten
 /// letters can ask for a megabyte.
-const MAX_COMPILED: usize = 1 << 24;
+pub const MAX_COMPILED: usize = 1 << 24;
 
 /// Values for the modules whose name a pattern matches; the first match counts. A pattern is a
 /// regular expression for the end of the name, from a dot on: `q_proj`, `layers.3.mlp.up_proj`.

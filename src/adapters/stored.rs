@@ -1,15 +1,17 @@
 //! An adapter as a file holds it, whatever the format, before it meets a base.
 
-use super::config::AdapterConfig;
+use super::config::{self, AdapterConfig};
 use super::lora::{Adapter, Magnitude, Module};
 use super::parts::{StoredModule, refuse};
-use super::{llama_cpp, mlx, peft};
+use super::selection::Selection;
+use super::{llama_cpp, mlx, peft, place};
 use crate::model::config::{Config, Family};
 use crate::model::decoder::Decoder;
 use crate::model::gguf;
 use crate::model::linear::Site;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -63,23 +65,32 @@ impl Format {
             Self::Mlx => mlx::WEIGHTS,
             Self::Gguf => return llama_cpp::parse(&file("")?),
         };
-        let config = self.config(&file)?;
+        let (config, fields) = self.config(&file)?;
         let bytes = file(weights)?;
         match self {
-            Self::Mlx => mlx::parse(config, &bytes),
-            _ => peft::parse(config, &bytes),
+            Self::Mlx => mlx::parse(config, &bytes).context(weights),
+            _ => {
+                let selection = Selection::from_json(&fields).context(CONFIG)?;
+                peft::parse(config, selection, &bytes).context(weights)
+            }
         }
-        .context(weights)
     }
 
-    /// What a folder's config says.
-    fn config(self, file: impl Fn(&str) -> Result<Vec<u8>>) -> Result<AdapterConfig> {
+    /// What a folder's config says, and its fields.
+    fn config(
+        self,
+        file: impl Fn(&str) -> Result<Vec<u8>>,
+    ) -> Result<(AdapterConfig, Map<String, Value>)> {
         let text = String::from_utf8(file(CONFIG)?).map_err(|_| anyhow!("not UTF-8"));
-        text.and_then(|text| match self {
-            Self::Mlx => mlx::config(&text),
-            _ => AdapterConfig::from_json(&text),
-        })
-        .context(CONFIG)
+        let read = text.and_then(|text| {
+            let fields = config::fields(&text)?;
+            let config = match self {
+                Self::Mlx => mlx::config(&fields)?,
+                _ => AdapterConfig::from_json(&fields)?,
+            };
+            Ok((config, fields))
+        });
+        read.context(CONFIG)
     }
 }
 
@@ -100,31 +111,29 @@ fn reader(path: &Path) -> impl Fn(&str) -> Result<Vec<u8>> {
     }
 }
 
-fn place(path: &Path) -> String {
+fn called(path: &Path) -> String {
     format!("adapter {}", path.display())
 }
 
 /// Reads the adapter at `path`.
 pub fn read(path: &Path) -> Result<Stored> {
-    let parsed = Format::of(path).parse(reader(path));
-    parsed.with_context(|| place(path))
+    let parsed = place::check(path).and_then(|()| Format::of(path).parse(reader(path)));
+    parsed.with_context(|| called(path))
 }
 
 /// Reads the adapter at `path` for `decoder`.
 pub fn load(path: &Path, decoder: &Decoder) -> Result<Adapter> {
     let fitted = read(path)?.fit(decoder);
-    fitted.with_context(|| place(path))
+    fitted.with_context(|| called(path))
 }
 
 /// The base that the adapter at `path` was made for, if it says so.
 pub fn base_of(path: &Path) -> Result<Option<String>> {
-    match Format::of(path) {
+    let base = place::check(path).and_then(|()| match Format::of(path) {
         Format::Gguf => Ok(None),
-        folder => {
-            let config = folder.config(reader(path));
-            Ok(config.with_context(|| place(path))?.base)
-        }
-    }
+        folder => Ok(folder.config(reader(path))?.0.base),
+    });
+    base.with_context(|| called(path))
 }
 
 /// What a file holds, its parts fitting each other.
@@ -134,6 +143,8 @@ pub struct Stored {
     pub modules: BTreeMap<Site, StoredModule>,
     /// The architecture whose names and order of rows it has, where it says so.
     pub architecture: Option<Family>,
+    /// Of PEFT's: which modules its config chooses, and what their names start with.
+    pub selection: Option<(Selection, String)>,
 }
 
 impl Stored {
@@ -185,14 +196,24 @@ impl Stored {
                 check("magnitude", m, &[out]);
             }
         }
+        if let Some((selection, before)) = &self.selection {
+            for site in weights.keys() {
+                match (
+                    selection.chooses(*site, before),
+                    self.modules.contains_key(site),
+                ) {
+                    (Some(true), false) => wrong.push(format!("{site} has no tensors")),
+                    (Some(false), true) => {
+                        wrong.push(format!("{site} has tensors, but {CONFIG} leaves it out"))
+                    }
+                    _ => {}
+                }
+            }
+        }
         let mut config = self.config;
         let sites = weights.keys().copied();
         let lacking = config.lacking(sites, |site| self.modules.contains_key(&site));
-        if config.complete {
-            wrong.extend(lacking.iter().map(|site| format!("{site} has no tensors")));
-        } else if self.format != Format::Peft {
-            config.complete = lacking.is_empty();
-        }
+        config.complete = lacking.is_empty();
         refuse(&wrong, "the adapter does not fit this base")?;
         let mut modules = BTreeMap::new();
         for (site, StoredModule { a, b, m }) in self.modules {

@@ -122,7 +122,7 @@ impl AnsweringArgs {
                 template
             }
             None => {
-                let template = self.loras.template()?;
+                let template = self.loras.template(&name)?;
                 self.loras.prepare(template, &mut base.tokenizer)?;
                 template
             }

@@ -1,12 +1,13 @@
 //! `--lora [NAME=]FOLDER [--lora-weight W]`, any number of times.
 
-use super::note;
+use super::{UsageError, note};
 use super::one_line::plain;
 use super::sft::DEFAULT_BASE;
 use crate::adapters::bank::{Bank, Member, Mixture};
-use crate::adapters::stored;
+use crate::adapters::stored::{self, Format};
 use crate::data::template::Template;
 use crate::model::decoder::Decoder;
+use crate::model::load;
 use crate::model::tokenizer::Tokenizer;
 use anyhow::{Result, anyhow, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, ValueEnum};
@@ -84,19 +85,38 @@ impl Loras {
         Ok((Bank::new(members)?, Mixture(weights.collect())))
     }
 
-    /// The base that the adapters were made for, else the default. Errors where they name different ones.
+    /// The base that the adapters were made for, without any the default. Errors where they name different ones or none, or one
+    /// that is not here.
     pub fn base(&self) -> Result<String> {
         let named = |lora: &Lora| stored::base_of(&lora.folder);
+        let Some(first) = self.0.first() else {
+            return Ok(DEFAULT_BASE.to_owned());
+        };
         let base = self.agreed("base model", "--base", named)?;
-        Ok(base.unwrap_or_else(|| DEFAULT_BASE.to_string()))
+        said_base(&first.folder, base)
     }
 
-    /// The template that the adapters were trained with here, else plain. Errors where they differ.
-    pub fn template(&self) -> Result<Template> {
-        let template = self.agreed("template", "--template", |lora| {
+    /// The template that the adapters were trained with, as far as they say it. Errors where they differ.
+    pub fn said_template(&self) -> Result<Option<Template>> {
+        self.agreed("template", "--template", |lora| {
             trained_template(&lora.folder)
-        })?;
-        Ok(template.unwrap_or(Template::Plain))
+        })
+    }
+
+    /// The template of the adapters, else that of a merged `base`, else plain. An error of usage where only the user can know it.
+    pub fn template(&self, base: &str) -> Result<Template> {
+        if let Some(template) = self.said_template()? {
+            return Ok(template);
+        }
+        if let Some(lora) = self.0.iter().find(|lora| Format::of(&lora.folder) == Format::Gguf) {
+            let file = lora.folder.display();
+            let message = format!(
+                "adapter {file} cannot say with which template it was trained, a {} has no place for it: give --template plain, chatml or base",
+                Format::Gguf.name()
+            );
+            return Err(UsageError(message).into());
+        }
+        Ok(trained_template(Path::new(base))?.unwrap_or(Template::Plain))
     }
 
     /// Makes `tokenizer` one for `template`, as the adapters were trained with it here.
@@ -142,6 +162,27 @@ impl Loras {
             others.join(", ")
         );
         Ok(Some(value))
+    }
+}
+
+/// The base that an adapter was made for. Errors where it names none, or one that is not here.
+pub fn base_of(adapter: &Path) -> Result<String> {
+    said_base(adapter, stored::base_of(adapter)?)
+}
+
+/// The base that `adapter` and its company name.
+fn said_base(adapter: &Path, base: Option<String>) -> Result<String> {
+    let adapter = adapter.display();
+    let base = base.ok_or_else(|| {
+        UsageError(format!("adapter {adapter} does not say its base: give --base"))
+    })?;
+    match load::may_exist(&base) {
+        true => Ok(base),
+        false => {
+            let base = plain(&base);
+            let message = format!("adapter {adapter} was made for the base {base}, which is not here: give --base");
+            Err(UsageError(message).into())
+        }
     }
 }
 

@@ -79,6 +79,11 @@ pub fn folder(base: &str) -> Result<PathBuf> {
     hub::fetch(base)
 }
 
+/// Whether `base` may be one that [`Base::load`] finds: something is there, or it looks like a hub id.
+pub fn may_exist(base: &str) -> bool {
+    Path::new(base).exists() || hub::looks_like_id(base)
+}
+
 /// Counts tensors by their type of storage.
 pub(super) fn count(
     tensors: impl IntoIterator<Item = (String, usize)>,
@@ -93,6 +98,9 @@ pub(super) fn count(
 
 fn open_folder(folder: &Path) -> Result<Source> {
     let config = folder.join("config.json");
+    if !config.is_file() && folder.join("adapter_config.json").exists() {
+        bail!("it is an adapter, not a base model: give it as --lora, and as --base what it was made for");
+    }
     if !config.is_file()
         && let Some(gguf) = a_gguf_file(folder)
     {

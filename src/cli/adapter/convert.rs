@@ -44,8 +44,7 @@ pub fn convert(args: &Args) -> Result<()> {
     }
     let base = match &args.base {
         Some(base) => base.clone(),
-        None => stored::base_of(&args.adapter)?
-            .ok_or_else(|| UsageError(format!("{path} does not say its base: give --base")))?,
+        None => loras::base_of(&args.adapter)?,
     };
     let texts = parity::texts(args.data.as_deref())?;
     // Known before the base is loaded: where it cannot be written.
@@ -92,15 +91,20 @@ pub fn convert(args: &Args) -> Result<()> {
                 folder.write(name, content)?;
             }
             folder.finish()?;
-        }
-        None => {
-            write_atomic(&args.out, &file("")?)?;
-            if let Some(template) = template.filter(|template| *template != Template::Plain) {
+            if let (Format::Mlx, Some(template @ (Template::Plain | Template::Chatml))) = (args.to, template) {
                 note(format_args!(
-                    "the file does not say its template: answer with --template {}",
+                    "mlx-lm asks in the base's own chat template, not in {}: a merged model has it with it (factory adapter merge)",
                     template.name()
                 ));
             }
+        }
+        None => {
+            write_atomic(&args.out, &file("")?)?;
+            let name = template.map_or(String::new(), |template| format!(" {}", template.name()));
+            note(format_args!(
+                "a {} has no place for the template that an adapter was trained with: answer with --template{name}",
+                args.to.name()
+            ));
         }
     }
     say(format_args!("largest difference of a logit: {difference}"))?;

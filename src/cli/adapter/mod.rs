@@ -7,10 +7,13 @@ mod parity;
 
 use super::device::DeviceArg;
 use super::loras::{self, Loras};
-use super::{UsageError, say};
+use super::{UsageError, note, say};
 use crate::adapters::bank::Bank;
+use crate::adapters::asked::Asked;
 use crate::adapters::{compose, merge, peft};
+use crate::data::template::Template;
 use crate::model::load::{self, Base};
+use crate::model::tokenizer::Tokenizer;
 use crate::run::folder::RunFolder;
 use anyhow::{Context, Result};
 use candle_core::DType;
@@ -103,7 +106,7 @@ fn compose_into(made: &Made) -> Result<()> {
     let folder = RunFolder::create(&made.out)?;
     let base = Base::load(&name, DType::F32, &made.device.open()?)?;
     let (bank, mixture) = made.loras.load(&base.decoder, &name)?;
-    let template = made.loras.template()?;
+    let template = made.loras.said_template()?;
     let mut composed = compose::compose(&bank, &mixture, &base.decoder)?;
     composed.config.base = Some(name);
     let sum = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
@@ -112,8 +115,10 @@ fn compose_into(made: &Made) -> Result<()> {
     difference
         .refuse_above(1e-4)
         .context("the composed adapter is not the sum of its parts")?;
-    for (name, content) in loras::template_files(template, made.loras.chat_template()?) {
-        folder.write(name, &content)?;
+    if let Some(template) = template {
+        for (name, content) in loras::template_files(template, made.loras.chat_template()?) {
+            folder.write(name, &content)?;
+        }
     }
     for (name, content) in peft::files(&composed)? {
         folder.write(name, &content)?;
@@ -129,6 +134,25 @@ fn compose_into(made: &Made) -> Result<()> {
     ))
 }
 
+/// How the merged model is to be asked: as its adapters were trained.
+fn asked(made: &Made, tokenizer: &mut Tokenizer) -> Result<Option<(Template, Asked)>> {
+    let Some(template) = made.loras.said_template()? else {
+        note("no adapter says with which template it was trained: the base's own stays in the folder");
+        return Ok(None);
+    };
+    let own = tokenizer.chat().templates.get("default").cloned();
+    made.loras.prepare(template, tokenizer)?;
+    let text = template.jinja(tokenizer)?;
+    let end = template.end(tokenizer);
+    let asked = Asked {
+        // A base's other templates, such as one for tools, stay beside its own.
+        template: Some(text).filter(|text| own.as_ref() != Some(text)),
+        end: end.and_then(|id| Some((id, tokenizer.name(id)?))),
+        ends: tokenizer.ends().to_vec(),
+    };
+    Ok(Some((template, asked)))
+}
+
 fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
     let name = made.base()?;
     let texts = parity::texts(made.data.as_deref())?;
@@ -140,11 +164,19 @@ fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
     });
     let folder = RunFolder::create(&made.out)?;
     let device = made.device.open()?;
-    let base = Base::load(&name, DType::F32, &device)?;
+    let mut base = Base::load(&name, DType::F32, &device)?;
     let (bank, mixture) = made.loras.load(&base.decoder, &name)?;
+    let asked = asked(made, &mut base.tokenizer)?;
     let apart = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
     drop(base);
-    for (name, content) in merge::files(&source, &bank, &mixture, dtype)? {
+    let mut files = merge::files(&source, &bank, &mixture, dtype)?;
+    if let Some((template, asked)) = &asked {
+        asked.keep(&mut files)?;
+        for (name, content) in loras::template_files(*template, None) {
+            files.insert(name.to_owned(), content);
+        }
+    }
+    for (name, content) in files {
         folder.write(&name, &content)?;
     }
     drop(bank);

@@ -221,7 +221,7 @@ impl Args {
     pub fn base(&self) -> Result<String> {
         let made_for = match (&self.base, &self.init) {
             (Some(base), _) => Some(base.clone()),
-            (None, Some(init)) => stored::base_of(init)?,
+            (None, Some(init)) => Some(loras::base_of(init)?),
             (None, None) => None,
         };
         Ok(made_for.unwrap_or_else(|| DEFAULT_BASE.to_owned()))
