@@ -288,7 +288,7 @@ fn bad_rows_are_named_by_line() {
         ),
         (
             "{\"instruction\":\"a\"}\n",
-            ["bad.jsonl:1", "no known format"],
+            ["bad.jsonl:1", "no answer"],
         ),
         (
             "{\"prompt\":\"a\",\"completion\":3}\n",
@@ -407,7 +407,7 @@ fn an_adapter_for_another_base_is_refused_whole() {
             "x",
         ],
         1,
-        &["adapter_config.json"],
+        &["it is a base model, not an adapter"],
     );
 }
 

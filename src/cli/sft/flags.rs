@@ -2,7 +2,6 @@
 
 use crate::adapters::config::{AdapterConfig, MAX_ALPHA, MAX_RANK};
 use crate::adapters::pattern::Patterns;
-use crate::adapters::stored;
 use crate::cli::device::{DTypeArg, DeviceArg};
 use crate::cli::fields::FieldArgs;
 use crate::cli::{UsageError, heading, loras};
