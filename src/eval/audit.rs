@@ -4,7 +4,6 @@ use super::modes::{Mode, Texts};
 use super::session::Session;
 use crate::sql::compare::same_text;
 use crate::sql::execute::SqlError;
-use crate::sql::extract::extract;
 use crate::sql::ties::with_tie_break;
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +44,11 @@ pub fn audit(texts: &Texts, modes: &[&'static dyn Mode], session: &mut Session) 
     if !texts.db.is_empty() {
         findings.extend(of_rows(texts, session));
     }
+    let found = session.options().rules.extract.find(texts.gold);
     let as_prediction = Texts {
         predicted: texts.gold,
-        scored: extract(texts.gold),
+        scored: found.query(),
+        refused: found.refused(),
         ..*texts
     };
     for mode in modes {

@@ -48,16 +48,18 @@ pub enum SqlError {
 /// inside (`instr` on a megabyte outlives a deadline by seconds), so whoever must go on puts it in a process of its own.
 pub struct Sandbox {
     folder: PathBuf,
+    follow_links: bool,
     located: BTreeMap<String, Vec<PathBuf>>,
     open: BTreeMap<(PathBuf, bool), (Connection, Draws)>,
     schemas: BTreeMap<PathBuf, Rc<Schema>>,
 }
 
 impl Sandbox {
-    /// Touches nothing yet.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
+    /// Touches nothing yet. With `follow_links`, links may lead out of the folder.
+    pub fn new(folder: impl Into<PathBuf>, follow_links: bool) -> Self {
         Self {
             folder: folder.into(),
+            follow_links,
             located: BTreeMap::new(),
             open: BTreeMap::new(),
             schemas: BTreeMap::new(),
@@ -69,7 +71,7 @@ impl Sandbox {
         if let Some(files) = self.located.get(db) {
             return Ok(files.clone());
         }
-        let files = database::locate(&self.folder, db).map_err(of_database)?;
+        let files = database::locate(&self.folder, db, self.follow_links).map_err(of_database)?;
         self.located.insert(db.to_owned(), files.clone());
         Ok(files)
     }
@@ -278,7 +280,7 @@ mod tests {
             .execute_batch(SCHEMA)
             .unwrap();
         Fixture(
-            Sandbox::new(folder),
+            Sandbox::new(folder, false),
             folder.to_owned(),
             Duration::from_millis(300),
         )

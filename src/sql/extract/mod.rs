@@ -15,9 +15,7 @@ use serde::{Deserialize, Serialize};
 const MAX_REPLY: usize = 1 << 20;
 
 /// How the query is found.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Extraction {
     /// By its grammar: outside thinking, of the last fence or behind the last answer marker, else the first that begins a
@@ -42,6 +40,14 @@ impl Found {
     pub fn query(&self) -> Option<&str> {
         match self {
             Self::Query(sql) => Some(sql),
+            _ => None,
+        }
+    }
+
+    /// The first words of the statement that is no query.
+    pub fn refused(&self) -> Option<&str> {
+        match self {
+            Self::Refused(words) => Some(words),
             _ => None,
         }
     }
@@ -91,7 +97,10 @@ fn find(text: &str, budget: &mut Budget) -> Found {
     }
     let good = |found: &&Vec<Statement>| best(found).is_some_and(|query| query.rank <= 1);
     let behind = |wanted| {
-        let marked = open.iter().rev().filter(move |(strength, _)| *strength == wanted);
+        let marked = open
+            .iter()
+            .rev()
+            .filter(move |(strength, _)| *strength == wanted);
         marked.map(|(_, found)| found).find(good)
     };
     let begins = || {

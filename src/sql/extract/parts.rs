@@ -118,7 +118,9 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
 /// A fence's content without what names its language.
 fn body(content: &str) -> &str {
     static STARTS: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r#"(?i)^[ \t]*(?:\(|--|/\*|[\{\["]\s*["\{]|(?:select|with|explain|insert|update|delete|create|drop)\b)"#)
+        regex(
+            r#"(?i)^[ \t]*(?:\(|--|/\*|[\{\["]\s*["\{]|(?:select|with|explain|insert|update|delete|create|drop)\b)"#,
+        )
     });
     let line = content.find('\n').unwrap_or(content.len());
     let first = &content[..line];
@@ -155,8 +157,11 @@ pub fn sections(text: &str) -> Vec<Section<'_>> {
         let tag = r"<(?:final_?answer|answer|sql|sql_?query|query|response|output|result)>|\[(?:sql|answer)\]";
         let line = r"^[ \t>#*_-]*(?:the[ \t]+)?";
         let last = r"(?:final|corrected|revised|improved)[ \t]+(?:sql[ \t]+)?(?:answer|sql|query|statement)";
-        let plain = r"(?:sql[ _]?query|sql[ _]?result|sql|query|answer|response|output|solution|result)";
-        regex(&format!(r"(?im)({tag}|{line}{last}[ \t*_]*:)|{line}{plain}[ \t*_]*:"))
+        let plain =
+            r"(?:sql[ _]?query|sql[ _]?result|sql|query|answer|response|output|solution|result)";
+        regex(&format!(
+            r"(?im)({tag}|{line}{last}[ \t*_]*:)|{line}{plain}[ \t*_]*:"
+        ))
     });
     let mut sections = Vec::new();
     let (mut strength, mut from) = (Strength::None, 0);

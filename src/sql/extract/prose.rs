@@ -15,7 +15,20 @@ const SENTENCE: usize = 300;
 /// Whether a sentence that a query stands in offers it: `Use SELECT 1`, not `Do not use SELECT 1`. `quoted` is code in it.
 pub fn offers(before: &str, quoted: bool) -> bool {
     const OFFERS: [&str; 15] = [
-        "is", "are", "be", "use", "using", "query", "run", "execute", "sql", "statement", "try", "answer", "with", "gives",
+        "is",
+        "are",
+        "be",
+        "use",
+        "using",
+        "query",
+        "run",
+        "execute",
+        "sql",
+        "statement",
+        "try",
+        "answer",
+        "with",
+        "gives",
         "write",
     ];
     let words = last_sentence(before);
@@ -26,8 +39,25 @@ pub fn offers(before: &str, quoted: bool) -> bool {
 /// Whether the last sentence says that what follows is not the answer.
 pub fn is_denied(before: &str) -> bool {
     const DENIES: [&str; 19] = [
-        "not", "don't", "dont", "doesn't", "never", "avoid", "without", "instead", "rather", "example", "e.g", "could", "would",
-        "might", "maybe", "cannot", "can't", "wrong", "incorrect",
+        "not",
+        "don't",
+        "dont",
+        "doesn't",
+        "never",
+        "avoid",
+        "without",
+        "instead",
+        "rather",
+        "example",
+        "e.g",
+        "could",
+        "would",
+        "might",
+        "maybe",
+        "cannot",
+        "can't",
+        "wrong",
+        "incorrect",
     ];
     last_sentence(before)
         .iter()
@@ -41,14 +71,34 @@ fn last_sentence(before: &str) -> Vec<String> {
         .rfind(['.', '!', '?', ';', ':', '\n'])
         .map_or(0, |at| at + 1);
     let words = near[start..].split(|c: char| !(c.is_alphanumeric() || c == '\''));
-    words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    words
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
 }
 
 /// Whether words of English stand in what should be SQL.
 pub fn has_english(text: &str) -> bool {
     const ENGLISH: [&str; 19] = [
-        "the", "of", "to", "which", "that", "this", "these", "we", "you", "your", "each", "per", "it", "statement", "query",
-        "for", "our", "them", "must",
+        "the",
+        "of",
+        "to",
+        "which",
+        "that",
+        "this",
+        "these",
+        "we",
+        "you",
+        "your",
+        "each",
+        "per",
+        "it",
+        "statement",
+        "query",
+        "for",
+        "our",
+        "them",
+        "must",
     ];
     let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
     words
@@ -67,7 +117,15 @@ pub fn is_capitalised(word: &str) -> bool {
 pub fn begins(tail: &str) -> bool {
     // Clauses that SQLite lacks, and words that begin a clause but no expression.
     const CLAUSES: [&str; 9] = [
-        "fetch", "qualify", "pivot", "lateral", "window", "for", "returning", "indexed", "start",
+        "fetch",
+        "qualify",
+        "pivot",
+        "lateral",
+        "window",
+        "for",
+        "returning",
+        "indexed",
+        "start",
     ];
     let tail = tail.trim_start();
     let line = tail.lines().next().unwrap_or_default();
@@ -82,7 +140,11 @@ pub fn begins(tail: &str) -> bool {
         c if c.is_ascii_digit() => true,
         '|' | '#' | '<' => true,
         '-' | '*' => rest.starts_with(' ') && rest.contains(char::is_alphabetic),
-        '(' => is_capitalised(rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default()),
+        '(' => is_capitalised(
+            rest.split(|c: char| !c.is_alphabetic())
+                .next()
+                .unwrap_or_default(),
+        ),
         c if c.is_alphabetic() => {
             let lower = word.to_lowercase();
             let verb = ["select", "with"].contains(&lower.as_str()) || !is_reading(&lower);
@@ -101,8 +163,26 @@ pub fn begins(tail: &str) -> bool {
 /// False for the words that begin a statement which is no query.
 fn is_reading(word: &str) -> bool {
     ![
-        "insert", "update", "delete", "drop", "create", "alter", "attach", "detach", "vacuum", "reindex", "analyze", "pragma",
-        "explain", "begin", "commit", "rollback", "savepoint", "release", "truncate", "merge",
+        "insert",
+        "update",
+        "delete",
+        "drop",
+        "create",
+        "alter",
+        "attach",
+        "detach",
+        "vacuum",
+        "reindex",
+        "analyze",
+        "pragma",
+        "explain",
+        "begin",
+        "commit",
+        "rollback",
+        "savepoint",
+        "release",
+        "truncate",
+        "merge",
     ]
     .contains(&word)
 }
@@ -110,9 +190,13 @@ fn is_reading(word: &str) -> bool {
 /// Where a sentence begins on the line of the byte `at`, at or before it.
 pub fn sentence(sql: &str, at: usize) -> Option<usize> {
     static STARTS: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r"\b(?:This|That|The|It|These|Note|Explanation|Here|Hope|Let|Each|Result|Output|Answer|SQLResult|I)\b")
+        regex(
+            r"\b(?:This|That|The|It|These|Note|Explanation|Here|Hope|Let|Each|Result|Output|Answer|SQLResult|I)\b",
+        )
     });
     let line = sql[..at].rfind('\n').map_or(0, |end| end + 1);
-    let found = STARTS.find_iter(&sql[line..]).map(|word| line + word.start());
+    let found = STARTS
+        .find_iter(&sql[line..])
+        .map(|word| line + word.start());
     found.take_while(|start| *start <= at).last()
 }

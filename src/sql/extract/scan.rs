@@ -59,6 +59,8 @@ pub fn statements(text: &str, budget: &mut Budget) -> Vec<Statement> {
     // The end of the last statement; and how far was looked.
     let (mut floor, mut at) = (0, 0);
     let mut begins = true;
+    // The comments before the next word.
+    let mut comments = 0..0;
     while let Some(event) = EVENT.captures(&text[at..]) {
         let whole = event.get_match();
         let (start, end) = (at + whole.start(), at + whole.end());
@@ -75,13 +77,20 @@ pub fn statements(text: &str, budget: &mut Budget) -> Vec<Statement> {
             };
             // The line feed may stand before the next comment.
             at = end + length + if close == "*/" { 2 } else { 0 };
+            let opening = end - 2;
+            let follows = text[comments.end..opening].trim().is_empty() && !comments.is_empty();
+            comments = if follows { comments.start } else { opening }..at;
             continue;
         }
         let rest = &text[start..];
         if !budget.take(rest.len()) {
             break;
         }
-        let place = Place::of(&text[floor..start]);
+        let before = match text[comments.end..start].trim().is_empty() {
+            true => comments.start.max(floor),
+            false => start,
+        };
+        let place = Place::of(&text[floor..before]);
         let statement = place.and_then(|place| statement(rest, &text[start..end], &place));
         match statement {
             Some((mut statement, length)) => {
@@ -126,10 +135,14 @@ impl Place {
         }
         let line = left.rfind('\n').map_or(0, |at| at + 1);
         let bullet = left[line..].len() < 20
-            && left[line..].chars().all(|c| c.is_ascii_digit() || " \t>#-*+.)(".contains(c));
+            && left[line..]
+                .chars()
+                .all(|c| c.is_ascii_digit() || " \t>#-*+.)(".contains(c));
         let at_start = match left.chars().next_back() {
             None => true,
-            Some(last) => bullet || "\n;:>|]=.!?→\u{feff}\u{200b}\r,\u{a0}".contains(last) && last != ',',
+            Some(last) => {
+                bullet || "\n;:>|]=.!?→\u{feff}\u{200b}\r,\u{a0}".contains(last) && last != ','
+            }
         };
         let rank = match (at_start, prose::is_denied(left)) {
             (true, true) if left.ends_with(':') => 2,
@@ -143,9 +156,11 @@ impl Place {
 
 /// The statement that `rest` begins with, by its first word, and its length.
 fn statement(rest: &str, word: &str, place: &Place) -> Option<(Statement, usize)> {
-    let reading = ["select", "with"].iter().any(|verb| word.eq_ignore_ascii_case(verb));
+    let reading = ["select", "with"]
+        .iter()
+        .any(|verb| word.eq_ignore_ascii_case(verb));
     let of = |length: usize, reads, rank| {
-        let trim = |c: char| c.is_whitespace() || "\u{feff}\u{200b}".contains(c);
+        let trim = |c: char| c.is_whitespace() || "\u{feff}\u{200b}；".contains(c);
         let text = rest[..length].trim_end_matches(trim).to_owned();
         let statement = Statement {
             at: 0,
@@ -164,8 +179,13 @@ fn statement(rest: &str, word: &str, place: &Place) -> Option<(Statement, usize)
             if !reading || writes(sql) {
                 // `Analyze` may head a paragraph.
                 let lone = sql.split_whitespace().count() <= 2;
-                let firm = closed || !(sentence_like || lone && word.chars().any(char::is_lowercase));
-                return if firm && place.rank == 0 { of(length, false, 0) } else { None };
+                let firm =
+                    closed || !(sentence_like || lone && word.chars().any(char::is_lowercase));
+                return if firm && place.rank == 0 {
+                    of(length, false, 0)
+                } else {
+                    None
+                };
             }
             let rank = match names_nothing(sql) {
                 true => 2,
@@ -178,7 +198,11 @@ fn statement(rest: &str, word: &str, place: &Place) -> Option<(Statement, usize)
             let length = paragraph(rest);
             let sql = &rest[..length];
             let like_sql = iterate(sql).any(|token| token.is("from")) && !prose::has_english(sql);
-            let rank = if like_sql && !sentence_like { place.rank } else { 3 };
+            let rank = if like_sql && !sentence_like {
+                place.rank
+            } else {
+                3
+            };
             // A sentence is no query, however bad.
             match rank == 3 && (sentence_like || prose::has_english(sql) || place.rank > 0) {
                 true => None,
@@ -244,7 +268,13 @@ fn closes(tail: &str, opener: Option<char>) -> bool {
         }
         Some('{') => line.starts_with('}'),
         Some(quote) => line.starts_with(quote),
-        None => !line.is_empty() && line.trim_end().chars().all(|c| "；。.\u{200b}\u{feff}".contains(c)),
+        None => {
+            !line.is_empty()
+                && line
+                    .trim_end()
+                    .chars()
+                    .all(|c| "；。.\u{200b}\u{feff}".contains(c))
+        }
     }
 }
 
@@ -285,7 +315,8 @@ fn names_nothing(sql: &str) -> bool {
     let name = |(at, token): (usize, &Token)| {
         let called = tokens.get(at + 1).is_some_and(|next| next.is("("));
         let aliased = at > 0 && tokens[at - 1].is("as");
-        let constant = ["true", "false"].iter().any(|word| token.is(word)) || token.text.starts_with("current_");
+        let constant = ["true", "false"].iter().any(|word| token.is(word))
+            || token.text.starts_with("current_");
         token.kind == Kind::Word && !is_keyword(token.text) && !called && !aliased && !constant
     };
     !tokens.iter().any(|token| token.is("from")) && tokens.iter().enumerate().any(name)
@@ -300,7 +331,12 @@ fn writes(sql: &str) -> bool {
             ")" => depth = depth.saturating_sub(1),
             _ if depth > 0 || token.kind != Kind::Word => {}
             _ if token.is("select") || token.is("values") => return false,
-            _ if ["insert", "replace", "update", "delete"].iter().any(|verb| token.is(verb)) => return true,
+            _ if ["insert", "replace", "update", "delete"]
+                .iter()
+                .any(|verb| token.is(verb)) =>
+            {
+                return true;
+            }
             _ => {}
         }
     }
@@ -309,9 +345,16 @@ fn writes(sql: &str) -> bool {
 
 /// `with name as` or `with name (`, maybe recursive.
 fn opens_table(sql: &str) -> bool {
-    let mut tokens = iterate(sql).skip(1).skip_while(|token| token.is("recursive"));
-    let named = tokens.next().is_some_and(|name| matches!(name.kind, Kind::Word | Kind::Quoted));
-    named && tokens.next().is_some_and(|next| next.is("as") || next.is("("))
+    let mut tokens = iterate(sql)
+        .skip(1)
+        .skip_while(|token| token.is("recursive"));
+    let named = tokens
+        .next()
+        .is_some_and(|name| matches!(name.kind, Kind::Word | Kind::Quoted));
+    named
+        && tokens
+            .next()
+            .is_some_and(|next| next.is("as") || next.is("("))
 }
 
 /// A write in capitals is one, whatever SQLite thinks of the rest of it.
