@@ -147,6 +147,3 @@ fn first_words(sql: &str) -> String {
     let words = words.join(" ");
     words[..words.floor_char_boundary(60)].to_owned()
 }
-
-#[cfg(test)]
-mod tests;
