@@ -73,7 +73,12 @@ fn bare<'t, 's>(tokens: &'t [Token<'s>], at: usize) -> Vec<&'t [Token<'s>]> {
     if extremes.count() == 1 {
         return Vec::new();
     }
-    let grouped = &core[group..];
+    let ends = ["having", "order", "limit", "window"];
+    let end = at_depth
+        .iter()
+        .copied()
+        .find(|&at| at > group && ends.iter().any(|end| core[at].is(end)));
+    let grouped = &core[group..end.unwrap_or(core.len())];
     let commas = at_depth
         .iter()
         .copied()
