@@ -19,6 +19,7 @@ mod model;
 mod one_line;
 mod progress;
 mod route;
+mod rules;
 mod sft;
 mod sql_worker;
 mod sweep;

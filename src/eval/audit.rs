@@ -1,17 +1,18 @@
 //! What is odd about a reference query: a data set's own mistakes, found before a model is blamed for them.
 
 use super::modes::{Mode, Texts};
-use super::session::Session;
+use super::session::{Outcome, Session};
+use crate::sql::bare;
 use crate::sql::compare::same_text;
+use crate::sql::determined;
 use crate::sql::execute::SqlError;
-use crate::sql::extract::extract;
 use crate::sql::ties::with_tie_break;
 use serde::{Deserialize, Serialize};
 
 /// One oddity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// `gold_fails`, `gold_empty`, `gold_unordered` or `gold_not_itself`.
+    /// `gold_fails`, `gold_empty`, `gold_random`, `gold_clock`, `gold_unordered`, `gold_bare_column` or `gold_not_itself`.
     pub kind: String,
     /// In words.
     pub detail: String,
@@ -42,12 +43,20 @@ pub fn audit(texts: &Texts, modes: &[&'static dyn Mode], session: &mut Session) 
         }
     }
     let mut findings = Vec::new();
+    if let Some(function) = determined::chance(texts.gold) {
+        findings.push(finding("gold_random", format!("calls {function}()")));
+    }
+    if determined::clock(texts.gold) {
+        findings.push(finding("gold_clock", "asks for the time of day"));
+    }
     if !texts.db.is_empty() {
         findings.extend(of_rows(texts, session));
     }
+    let found = session.options().rules.extract.find(texts.gold);
     let as_prediction = Texts {
         predicted: texts.gold,
-        scored: extract(texts.gold),
+        scored: found.query(),
+        refused: found.refused(),
         ..*texts
     };
     for mode in modes {
@@ -82,12 +91,25 @@ fn of_rows(texts: &Texts, session: &mut Session) -> Option<Finding> {
         return Some(finding("gold_unordered", detail));
     }
     // Where the changed query does not run, as behind UNION, nothing is said of ties.
-    let [up, down] = both_ways(&with_tie_break(texts.gold)?);
-    match (up.as_ref(), down.as_ref()) {
-        (Ok(up), Ok(down)) if !same_text(up, down) => {
-            let detail = "returns other rows when ties are decided the other way: the ORDER BY before a LIMIT is not full";
-            Some(finding("gold_unordered", detail))
+    if let Some(sql) = with_tie_break(texts.gold) {
+        let [up, down] = both_ways(&sql);
+        if differ(&up, &down) {
+            let detail = "returns other rows when ties are decided the other way: an ORDER BY before a LIMIT or of a window is not full";
+            return Some(finding("gold_unordered", detail));
         }
-        _ => None,
+    }
+    let [least, most] = ["min", "max"].map(|function| bare::within(texts.gold, function));
+    let least = session.gold(&file, &least?, false);
+    let most = session.gold(&file, &most?, false);
+    let detail =
+        "a result is neither grouped by nor aggregated, and the rows of a group differ in it";
+    differ(&least, &most).then(|| finding("gold_bare_column", detail))
+}
+
+/// Whether both ran and gave other rows.
+fn differ(one: &Outcome, other: &Outcome) -> bool {
+    match (one.as_ref(), other.as_ref()) {
+        (Ok(one), Ok(other)) => !same_text(one, other),
+        _ => false,
     }
 }

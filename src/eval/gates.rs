@@ -5,7 +5,7 @@ use super::golds::Golds;
 use super::modes::{self, Mode};
 use super::pool::Pool;
 use super::score::ScoredRow;
-use super::session::Options;
+use super::session::{Options, Rules};
 use super::shown::most_bytes;
 use super::stats::{Share, share};
 use super::worker::{Reply, Setup};
@@ -65,12 +65,18 @@ pub struct Gate {
     column: &'static str,
     golds: Golds,
     pool: Pool,
+    rules: Rules,
 }
 
 /// Reads a gates file and the sets that it names, and checks every reference query. `command` starts a scoring process.
 ///
 /// Errors name every fault of the file.
-pub fn read(path: &Path, command: &[PathBuf], timeout: Duration) -> Result<Vec<Gate>> {
+pub fn read(
+    path: &Path,
+    command: &[PathBuf],
+    timeout: Duration,
+    rules: Rules,
+) -> Result<Vec<Gate>> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let spec: Spec = toml::from_str(&text)
@@ -84,7 +90,7 @@ pub fn read(path: &Path, command: &[PathBuf], timeout: Duration) -> Result<Vec<G
         if !names.insert(name.clone()) {
             faults.push(format!("gate {name}: the name is there twice"));
         }
-        match open(gate, folder_of(path), command, timeout) {
+        match open(gate, folder_of(path), command, timeout, rules) {
             Ok(gate) => gates.push(gate),
             Err(error) => faults.push(format!("gate {name}: {error:#}")),
         }
@@ -104,6 +110,7 @@ pub fn execution(
     db_dir: &Path,
     command: &[PathBuf],
     timeout: Duration,
+    rules: Rules,
 ) -> Result<Gate> {
     let spec = GateSpec {
         name: "execution".to_owned(),
@@ -114,10 +121,16 @@ pub fn execution(
         min: 0.0,
         db_dir: Some(db_dir.to_owned()),
     };
-    open(spec, Path::new(""), command, timeout)
+    open(spec, Path::new(""), command, timeout, rules)
 }
 
-fn open(spec: GateSpec, folder: &Path, command: &[PathBuf], timeout: Duration) -> Result<Gate> {
+fn open(
+    spec: GateSpec,
+    folder: &Path,
+    command: &[PathBuf],
+    timeout: Duration,
+    rules: Rules,
+) -> Result<Gate> {
     ensure!(
         spec.name
             .chars()
@@ -167,6 +180,7 @@ fn open(spec: GateSpec, folder: &Path, command: &[PathBuf], timeout: Duration) -
         options: Options {
             timeout,
             keep_distinct: false,
+            rules,
             now: Now::current(),
             shown: most_bytes(examples.len()),
         },
@@ -187,6 +201,7 @@ fn open(spec: GateSpec, folder: &Path, command: &[PathBuf], timeout: Duration) -
         examples,
         golds,
         pool,
+        rules,
     })
 }
 
@@ -207,13 +222,13 @@ impl Gate {
             .iter()
             .map(|&(row, _)| self.golds.score(&self.examples[row], row, None));
         let mut scored = vec![None; answers.len()];
-        let examples = &self.examples;
+        let (examples, extract) = (&self.examples, self.rules.extract);
         self.pool.run(jobs.collect(), |place, reply, elapsed| {
             let Reply::Scores(scores) = reply else {
                 bail!("a scoring process answered something else");
             };
             let example = &examples[answers[place].0];
-            scored[place] = Some(ScoredRow::new(example, scores, elapsed));
+            scored[place] = Some(ScoredRow::new(example, scores, extract, elapsed));
             Ok(())
         })?;
         let scored: Option<Vec<_>> = scored.into_iter().collect();

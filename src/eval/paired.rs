@@ -4,6 +4,7 @@ use super::score::ScoredRow;
 use super::stats::{self, Share};
 use anyhow::{Result, bail};
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The comparison of one column.
@@ -24,7 +25,7 @@ pub struct Paired {
 
 /// Compares the rows of two scorings, matched by id, or by place where no row has one.
 ///
-/// Errors where one has rows that the other lacks, or other reference queries, or where no row has the column.
+/// Errors where one has rows that the other lacks, or rows that are not the same, or where no row has the column.
 pub fn compare(a: &[ScoredRow], b: &[ScoredRow], column: &str) -> Result<Paired> {
     let (a, b) = (by_name(a)?, by_name(b)?);
     if let Some(name) = a.keys().find(|name| !b.contains_key(*name)) {
@@ -37,12 +38,13 @@ pub fn compare(a: &[ScoredRow], b: &[ScoredRow], column: &str) -> Result<Paired>
     let (mut gained, mut lost) = (Vec::new(), Vec::new());
     for (name, first) in &a {
         let second = b[name];
-        if first.gold_sql != second.gold_sql {
+        if let Some(field) = difference(first, second) {
             bail!(
-                "row {name} has another gold_sql in the second file: compare scorings of the same rows"
+                "row {name} has another {field} in the second file: compare scorings of the same rows"
             );
         }
-        let (Some(x), Some(y)) = (first.verdict(column), second.verdict(column)) else {
+        let (Some(x), Some(y)) = (answer(first, name, column)?, answer(second, name, column)?)
+        else {
             continue;
         };
         n += 1;
@@ -67,6 +69,28 @@ pub fn compare(a: &[ScoredRow], b: &[ScoredRow], column: &str) -> Result<Paired>
         gained,
         lost,
     })
+}
+
+/// The field that shows two rows to be different ones, or scored against different databases. A row without id is known by
+/// nothing else.
+fn difference(a: &ScoredRow, b: &ScoredRow) -> Option<&'static str> {
+    [
+        ("gold_sql", a.gold_sql == b.gold_sql),
+        ("db", a.db == b.db),
+        ("question", a.question == b.question),
+        ("gold_error", a.scores.gold_error == b.scores.gold_error),
+    ]
+    .into_iter()
+    .find_map(|(field, same)| (!same).then_some(field))
+}
+
+/// The row's answer in a column; `None` where its mode could not score the row.
+fn answer(row: &ScoredRow, name: &str, column: &str) -> Result<Option<bool>> {
+    match row.scores.verdicts.get(column) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(answer)) => Ok(Some(*answer)),
+        Some(other) => bail!("row {name}: {column} is {other}, expected true or false"),
+    }
 }
 
 type Named<'a> = BTreeMap<String, &'a ScoredRow>;
@@ -149,5 +173,24 @@ mod tests {
         let mut other = a.clone();
         other[0].gold_sql = "h".to_owned();
         assert!(error(&a, &other, "exec_match").contains("another gold_sql"));
+        let change = |change: fn(&mut ScoredRow)| {
+            let mut other = a.clone();
+            change(&mut other[0]);
+            error(&a, &other, "exec_match")
+        };
+        assert!(change(|row| row.db = Some("y".to_owned())).contains("another db"));
+        assert!(change(|row| row.question = Some("Q".to_owned())).contains("another question"));
+        assert!(
+            change(|row| row.scores.gold_error = Some("no".to_owned()))
+                .contains("another gold_error")
+        );
+        assert!(
+            change(|row| drop(
+                row.scores
+                    .verdicts
+                    .insert("exec_match".to_owned(), 1.into())
+            ))
+            .contains("row x: exec_match is 1, expected true or false")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::example::Example;
 use super::score::{NO_ANSWER, ScoredRow};
-use crate::sql::normalize::collapse;
+use crate::sql::normalize::plain;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ fn pair(
         "" => &row.predicted_sql,
         _ => &row.scored_sql,
     };
-    if collapse(rejected) == collapse(&row.gold_sql) {
+    if plain(rejected) == plain(&row.gold_sql) {
         return Err("chosen equals rejected");
     }
     let id = match &row.id {
@@ -89,12 +89,16 @@ mod tests {
     use serde_json::{Value, json};
 
     fn of(fields: Value) -> Preferences {
+        of_mode(fields, "factory")
+    }
+
+    fn of_mode(fields: Value, mode: &str) -> Preferences {
         let mut fields = fields;
         fields["db"] = "x.db".into();
         let (example, row) = scored(
             "CREATE TABLE t(a); INSERT INTO t VALUES ('x');",
             fields,
-            &["factory"],
+            &[mode],
         );
         preferences(
             &[Example {
@@ -144,13 +148,11 @@ mod tests {
 
     #[test]
     fn rows_that_teach_nothing_are_dropped_and_counted() {
-        // Letter case inside a literal makes the row fail but not the texts differ.
-        assert_eq!(
-            dropped(
-                json!({"prompt": "P", "gold_sql": "select a from t where a = 'x'", "predicted_sql": "SELECT a FROM t WHERE a = 'X'"})
-            ),
-            ["chosen equals rejected"]
-        );
+        // A mode that runs the reply as it stands fails it, though the query in it is right.
+        let fenced = json!({"prompt": "P", "gold_sql": "select a from t", "predicted_sql": "```\nSELECT a FROM t\n```"});
+        let preferences = of_mode(fenced, "bird-ex");
+        assert!(preferences.pairs.is_empty());
+        assert_eq!(preferences.dropped, [("chosen equals rejected", 1)].into());
         assert_eq!(
             dropped(json!({"gold_sql": "select a from t", "predicted_sql": "select 2"})),
             ["without prompt"]

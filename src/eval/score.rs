@@ -6,7 +6,7 @@ use super::modes::{Execution, Mode, Texts};
 use super::session::Session;
 use super::shown::Shown;
 use crate::sql::execute::SqlError;
-use crate::sql::extract::extract;
+use crate::sql::extract::Extraction;
 use crate::sql::taxonomy::classify;
 use crate::sql::value::Row;
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,7 @@ pub struct ScoredRow {
     pub question: Option<String>,
     /// The model's whole reply.
     pub predicted_sql: String,
-    /// The query found in it; empty when there is none.
+    /// The query found in it; empty when there is none, or the reply is refused.
     pub scored_sql: String,
     /// The reference query.
     pub gold_sql: String,
@@ -143,7 +143,7 @@ pub struct ScoredRow {
 
 impl ScoredRow {
     /// Puts what scoring found beside the row.
-    pub fn new(example: &Example, scores: Scores, elapsed: Duration) -> Self {
+    pub fn new(example: &Example, scores: Scores, extract: Extraction, elapsed: Duration) -> Self {
         let text = |field| example.text(field).map(str::to_owned);
         let predicted_sql = text("predicted_sql").unwrap_or_default();
         Self {
@@ -151,7 +151,11 @@ impl ScoredRow {
             id: text("id"),
             db: text("db"),
             question: text("question"),
-            scored_sql: extract(&predicted_sql).unwrap_or_default().to_owned(),
+            scored_sql: extract
+                .find(&predicted_sql)
+                .query()
+                .unwrap_or_default()
+                .to_owned(),
             predicted_sql,
             gold_sql: text("gold_sql").unwrap_or_default(),
             scores,

@@ -2,6 +2,7 @@
 
 use crate::sql::database::Now;
 use crate::sql::execute::{Sandbox, SqlError};
+use crate::sql::extract::Extraction;
 use crate::sql::processor;
 use crate::sql::spider::Schema;
 use crate::sql::value::{Row, Value};
@@ -45,6 +46,15 @@ pub enum Event {
     Returned,
 }
 
+/// How replies and database names are read, by every mode that needs to.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Rules {
+    /// How the query is found in a reply.
+    pub extract: Extraction,
+    /// Whether links may lead out of the database folder.
+    pub follow_links: bool,
+}
+
 /// How to score.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Options {
@@ -52,6 +62,7 @@ pub struct Options {
     pub timeout: Duration,
     /// Whether spider-ts leaves DISTINCT where it is.
     pub keep_distinct: bool,
+    pub rules: Rules,
     /// The time of day that all queries see.
     pub now: Now,
     /// Most bytes that a scored row shows of a result.
@@ -72,8 +83,8 @@ impl Desk {
     /// `notify` hears of every event before it happens.
     pub fn new(folder: &Path, options: Options, notify: Box<dyn FnMut(Event)>) -> Self {
         Self {
+            sandbox: Sandbox::new(folder, options.rules.follow_links),
             options,
-            sandbox: Sandbox::new(folder),
             gold: HashMap::new(),
             held: 0,
             notify,
@@ -254,6 +265,7 @@ mod tests {
         };
         let mut options = Options {
             timeout: Duration::from_secs(60),
+            rules: Rules::default(),
             keep_distinct: false,
             now: Now::current(),
             shown: most_bytes(1),

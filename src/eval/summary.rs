@@ -5,6 +5,7 @@ use super::modes::Mode;
 use super::score::{NO_ANSWER, ScoredRow};
 use super::{clean, slices, stats};
 use crate::sql::database::Now;
+use crate::sql::extract::Extraction;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,6 +97,8 @@ fn tally(mode: &dyn Mode, slice: Option<&str>, rows: &[&ScoredRow]) -> Tally {
 pub struct Run {
     /// The time of day that all queries saw.
     pub now: Now,
+    /// How queries were found in replies.
+    pub extract: Extraction,
     /// How many rows no mode could score, by reason.
     pub dropped: BTreeMap<&'static str, usize>,
 }
@@ -123,6 +126,7 @@ pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode], run: &Run) -> Value {
     let dropped: usize = run.dropped.values().sum();
     json!({
         "now": run.now,
+        "extract": run.extract,
         "rows": rows.len(),
         "dropped_rows": {"count": dropped, "reasons": run.dropped},
         "unanswered_rows": unanswered(rows),
@@ -221,6 +225,7 @@ mod tests {
         let (examples, rows) = rows(&["select max(1)", "select 2; select 3", "No."]);
         let modes = [modes::named("public-exact").unwrap()];
         let run = Run {
+            extract: Extraction::default(),
             now: "2026-01-02T03:04:05Z".parse().unwrap(),
             dropped: [("a reason", 2), ("another", 1)].into(),
         };

@@ -3,10 +3,11 @@
 use super::example::Example;
 use super::modes;
 use super::score::ScoredRow;
-use super::session::{Desk, Options};
+use super::session::{Desk, Options, Rules};
 use super::shown::most_bytes;
 use super::worker::{Job, Reply, Task, answer};
 use crate::sql::database::Now;
+use crate::sql::extract::Extraction;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -21,7 +22,12 @@ pub fn scored(schema: &str, fields: Value, names: &[&str]) -> (Example, ScoredRo
     let Reply::Scores(scores) = reply else {
         panic!("{reply:?}");
     };
-    let row = ScoredRow::new(&example, scores, Duration::from_millis(7));
+    let row = ScoredRow::new(
+        &example,
+        scores,
+        Extraction::default(),
+        Duration::from_millis(7),
+    );
     (example, row)
 }
 
@@ -36,6 +42,7 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
     let options = Options {
         timeout: Duration::from_secs(5),
         keep_distinct: false,
+        rules: Rules::default(),
         now: Now::current(),
         shown: most_bytes(1),
     };

@@ -9,7 +9,6 @@ use super::session::{Desk, Event, Options, Query, Session};
 use super::watch::Watch;
 use crate::sql::database;
 use crate::sql::execute::SqlError;
-use crate::sql::extract::extract;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -167,10 +166,12 @@ fn say(output: &mut impl Write, message: &Message) -> Result<()> {
 /// Does what a job asks for.
 pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply {
     let predicted = job.predicted_sql.as_deref().unwrap_or_default();
+    let found = desk.options.rules.extract.find(predicted);
     let texts = Texts {
         db: job.db.as_deref().unwrap_or_default(),
         predicted,
-        scored: extract(predicted),
+        scored: found.query(),
+        refused: found.refused(),
         gold: job.gold_sql.as_deref().unwrap_or_default(),
     };
     let mut session = desk.session(&job.known, job.patience);

@@ -48,16 +48,18 @@ pub enum SqlError {
 /// inside (`instr` on a megabyte outlives a deadline by seconds), so whoever must go on puts it in a process of its own.
 pub struct Sandbox {
     folder: PathBuf,
+    follow_links: bool,
     located: BTreeMap<String, Vec<PathBuf>>,
     open: BTreeMap<(PathBuf, bool), (Connection, Draws)>,
     schemas: BTreeMap<PathBuf, Rc<Schema>>,
 }
 
 impl Sandbox {
-    /// Touches nothing yet.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
+    /// Touches nothing yet. With `follow_links`, links may lead out of the folder.
+    pub fn new(folder: impl Into<PathBuf>, follow_links: bool) -> Self {
         Self {
             folder: folder.into(),
+            follow_links,
             located: BTreeMap::new(),
             open: BTreeMap::new(),
             schemas: BTreeMap::new(),
@@ -69,7 +71,7 @@ impl Sandbox {
         if let Some(files) = self.located.get(db) {
             return Ok(files.clone());
         }
-        let files = database::locate(&self.folder, db).map_err(of_database)?;
+        let files = database::locate(&self.folder, db, self.follow_links).map_err(of_database)?;
         self.located.insert(db.to_owned(), files.clone());
         Ok(files)
     }
@@ -278,7 +280,7 @@ mod tests {
             .execute_batch(SCHEMA)
             .unwrap();
         Fixture(
-            Sandbox::new(folder),
+            Sandbox::new(folder, false),
             folder.to_owned(),
             Duration::from_millis(300),
         )
@@ -416,6 +418,47 @@ mod tests {
         assert!(sandbox.run("file.db", "SELECT random() FROM t").is_ok());
         assert_eq!(sandbox.run("file.db", sql).unwrap(), first);
         assert_eq!(sandbox.run("memory.sql", sql).unwrap(), first);
+    }
+
+    /// Values of Python's sqlite3, `python3 -c "import sqlite3; …"`, to the last digit.
+    #[test]
+    fn mathematical_functions_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sandbox = sandbox(folder.path());
+        for (sql, expected) in [
+            ("sqrt(2)", 2f64.sqrt()),
+            ("power(2, 10) + pow(2, -1)", 1024.5),
+            ("ceil(1.2) + ceiling(-1.2) + floor(-1.2)", -1.0),
+            ("ln(10)", std::f64::consts::LN_10),
+            ("log(100) + log10(1000) + log2(8) + log(2, 16)", 12.0),
+            ("mod(7, 4) + mod(-7, 4)", 0.0),
+            ("pi()", std::f64::consts::PI),
+            ("exp(1)", std::f64::consts::E),
+            (
+                "sin(0) + cos(0) + tan(0) + atan2(0, 1) + degrees(pi())",
+                181.0,
+            ),
+            (
+                "asin(0) + acos(1) + atan(0) + radians(180)",
+                std::f64::consts::PI,
+            ),
+            (
+                "sinh(0) + cosh(0) + tanh(0) + asinh(0) + acosh(1) + atanh(0)",
+                1.0,
+            ),
+            ("trunc(-1.7)", -1.0),
+        ] {
+            let rows = sandbox.run("file.db", &format!("SELECT {sql}")).unwrap();
+            assert_eq!(rows, [[Value::Real(expected)]], "{sql}");
+        }
+        let none = sandbox
+            .run("file.db", "SELECT sqrt(-1), ln(0), sqrt(NULL)")
+            .unwrap();
+        assert_eq!(none, [[Value::Null, Value::Null, Value::Null]]);
+        let integers = sandbox
+            .run("file.db", "SELECT ceil(3), floor(3), sign(-2.5)")
+            .unwrap();
+        assert_eq!(integers, [[3, 3, -1].map(Value::Integer)]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! SQL text and its execution: find it in an answer, run it in a sandbox, compare rows, name the
 //! failure, tell its shape. Imports nothing of ours and never sees a tensor.
 
+pub mod bare;
 pub mod compare;
 pub mod database;
+pub mod determined;
 pub mod execute;
 pub mod extract;
 pub mod normalize;

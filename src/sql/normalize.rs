@@ -1,6 +1,6 @@
 //! Text forms in which two queries are compared, or run.
 
-use super::tokens::tokens;
+use super::tokens::{Kind, Token, tokens};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -8,6 +8,31 @@ use std::sync::LazyLock;
 pub fn collapse(sql: &str) -> String {
     let words: Vec<_> = sql.split_whitespace().collect();
     words.join(" ").to_lowercase()
+}
+
+/// [`collapse`], but literals and quoted names stay as they are.
+pub fn plain(sql: &str) -> String {
+    let mut text = String::with_capacity(sql.len());
+    let mut from = 0;
+    let quoted = |token: &Token| matches!(token.kind, Kind::Text | Kind::Quoted);
+    for token in tokens(sql).iter().filter(|token| quoted(token)) {
+        squeeze(&sql[from..token.at], &mut text);
+        text.push_str(token.text);
+        from = token.end();
+    }
+    squeeze(&sql[from..], &mut text);
+    text.trim().to_owned()
+}
+
+/// Appends lower case with runs of white space as one space.
+fn squeeze(sql: &str, text: &mut String) {
+    for c in sql.chars() {
+        match c.is_whitespace() {
+            true if text.ends_with(' ') => {}
+            true => text.push(' '),
+            false => text.extend(c.to_lowercase()),
+        }
+    }
 }
 
 /// The `public-exact` form: the content of the first code fence if there is one, from the first word `select` to the first
@@ -84,6 +109,25 @@ mod tests {
     #[test]
     fn collapse_lowers_and_joins() {
         assert_eq!(collapse("  SELECT\n\tÀ ,  b "), "select à , b");
+    }
+
+    #[test]
+    fn plain_keeps_what_is_quoted() {
+        assert_eq!(
+            plain("SELECT  \"A  b\", [C]\tFROM t WHERE x = 'It''s  Ö' "),
+            "select \"A  b\", [C] from t where x = 'It''s  Ö'"
+        );
+        for (one, other) in [
+            (
+                "SELECT a FROM t WHERE b = 'Oslo'",
+                "SELECT a FROM t WHERE b = 'oslo'",
+            ),
+            ("SELECT 'a  b'", "SELECT 'a b'"),
+            ("SELECT `A`", "SELECT `a`"),
+        ] {
+            assert_ne!(plain(one), plain(other), "{one}");
+            assert_eq!(collapse(one), collapse(other), "{one}");
+        }
     }
 
     #[test]

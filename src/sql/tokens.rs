@@ -43,27 +43,34 @@ impl Token<'_> {
 
 /// Splits `sql` into tokens; white space and comments are dropped.
 pub fn tokens(sql: &str) -> Vec<Token<'_>> {
-    let mut found = Vec::new();
+    iterate(sql).collect()
+}
+
+/// The tokens one after another, for who stops early.
+pub fn iterate(sql: &str) -> impl Iterator<Item = Token<'_>> {
     let mut at = 0;
-    while let Some(first) = sql[at..].chars().next() {
-        let rest = &sql[at..];
-        let (kind, length) = if first.is_whitespace() {
-            (None, first.len_utf8())
-        } else if rest.starts_with("--") {
-            (None, rest.find('\n').unwrap_or(rest.len()))
-        } else if rest.starts_with("/*") {
-            (None, rest.find("*/").map_or(rest.len(), |end| end + 2))
-        } else {
-            let (kind, length) = token(rest, first);
-            (Some(kind), length)
-        };
-        if let Some(kind) = kind {
-            let text = &rest[..length];
-            found.push(Token { kind, text, at });
+    std::iter::from_fn(move || {
+        while let Some(first) = sql[at..].chars().next() {
+            let (start, rest) = (at, &sql[at..]);
+            if first.is_whitespace() {
+                at += first.len_utf8();
+            } else if rest.starts_with("--") {
+                at += rest.find('\n').unwrap_or(rest.len());
+            } else if rest.starts_with("/*") {
+                at += rest.find("*/").map_or(rest.len(), |end| end + 2);
+            } else {
+                let (kind, length) = token(rest, first);
+                at += length;
+                let text = &rest[..length];
+                return Some(Token {
+                    kind,
+                    text,
+                    at: start,
+                });
+            }
         }
-        at += length;
-    }
-    found
+        None
+    })
 }
 
 /// Kind and byte length of the token that `rest` starts with.

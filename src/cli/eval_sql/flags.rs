@@ -1,6 +1,7 @@
 //! The flags of `factory eval-sql`.
 
 use crate::cli::UsageError;
+use crate::cli::rules::RulesArgs;
 use crate::eval::example::Answers;
 use crate::eval::modes;
 use crate::eval::session::Options;
@@ -28,6 +29,8 @@ pub struct Args {
     /// [default: the predictions' folder].
     #[arg(long, value_name = "DIR")]
     pub db_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub rules: RulesArgs,
     /// Scoring semantics, several at once or separated by commas.
     #[arg(long, value_name = "MODE", value_delimiter = ',', default_value = modes::ALL[0].name(), value_parser = mode_names())]
     pub mode: Vec<String>,
@@ -110,6 +113,7 @@ impl Args {
             options: Options {
                 timeout: Duration::from_millis(self.timeout_ms),
                 keep_distinct: self.keep_distinct,
+                rules: self.rules.get(),
                 now,
                 shown: most_bytes(rows),
             },

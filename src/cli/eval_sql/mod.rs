@@ -84,7 +84,10 @@ pub fn run(args: Args) -> Result<()> {
         let row = waiting[place];
         let broken = broken.get(&row).map(SqlError::to_string);
         scores.gold_error = scores.gold_error.or(broken);
-        scored.add(row, ScoredRow::new(&examples[row], scores, elapsed))?;
+        scored.add(
+            row,
+            ScoredRow::new(&examples[row], scores, args.rules.get().extract, elapsed),
+        )?;
         done += 1;
         if let Some(progress) = &progress {
             progress.update(done, "rows".to_owned());
@@ -95,7 +98,17 @@ pub fn run(args: Args) -> Result<()> {
         progress.finish();
     }
     let (rows, journal) = scored.end()?;
-    let wrote = outputs::write(&args, &examples, &rows, &modes, &Run { now, dropped })?;
+    let wrote = outputs::write(
+        &args,
+        &examples,
+        &rows,
+        &modes,
+        &Run {
+            now,
+            dropped,
+            extract: args.rules.get().extract,
+        },
+    )?;
     if let Some(journal) = journal {
         journal.remove()?;
     }

@@ -6,7 +6,9 @@ use crate::cli::device::{DTypeArg, DeviceArg};
 use crate::cli::fields::FieldArgs;
 use crate::cli::{UsageError, heading, loras};
 use crate::data::template::Template;
+use crate::eval::session::Rules;
 use crate::model::linear::Projection;
+use crate::sql::extract::Extraction;
 use crate::training::config::{Length, OnLong, Recompute, Schedule, TrainConfig};
 use anyhow::{Result, bail};
 use candle_core::Device;
@@ -133,6 +135,12 @@ pub struct Args {
     /// Folder of the databases of --eval-data.
     #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data")]
     pub eval_db: Option<PathBuf>,
+    /// How the query is found in an answer to --eval-data [default: statement].
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", value_enum)]
+    extract: Option<Extraction>,
+    /// Let links in --eval-db lead out of it.
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data")]
+    follow_links: bool,
     /// Steps between answering --eval-data; the last step's adapter always does.
     #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub eval_every: u64,
@@ -181,6 +189,8 @@ pub struct Resolved<'a> {
     tensorboard: bool,
     eval_data: Option<&'a Path>,
     eval_db: Option<&'a Path>,
+    extract: Option<Extraction>,
+    follow_links: bool,
     eval_every: Option<u64>,
     patience: Option<u64>,
     val_data: Option<&'a Path>,
@@ -208,6 +218,14 @@ struct ResolvedAdapter {
 }
 
 impl Args {
+    /// How answers to --eval-data are read.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            extract: self.extract.unwrap_or_default(),
+            follow_links: self.follow_links,
+        }
+    }
+
     /// The training file, named by flag or by config.
     pub fn data(&self) -> Result<&Path> {
         match &self.data {
@@ -326,6 +344,8 @@ impl Args {
             tensorboard: self.tensorboard,
             eval_data: self.eval_data.as_deref(),
             eval_db: self.eval_db.as_deref(),
+            extract: self.eval_data.as_ref().map(|_| self.rules().extract),
+            follow_links: self.follow_links,
             eval_every: self.eval_data.is_some().then_some(self.eval_every),
             patience: self.patience,
             val_data: self.val_data.as_deref(),

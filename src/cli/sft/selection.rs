@@ -60,7 +60,7 @@ impl<'a> Selection<'a> {
         let (Some(data), Some(db)) = (&args.eval_data, &args.eval_db) else {
             return Ok(None);
         };
-        let gate = gates::execution(data, db, &sql_worker::command()?, TIMEOUT)?;
+        let gate = gates::execution(data, db, &sql_worker::command()?, TIMEOUT, args.rules())?;
         let lines = gate.lines();
         let asked = record::prompts(data, &lines, &args.fields.columns()?)?;
         let prompts = asked.iter().map(|asked| renderer.prompt(asked));

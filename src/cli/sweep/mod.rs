@@ -4,6 +4,7 @@ mod outcome;
 mod plot;
 
 use super::answering::{AnsweringArgs, Loaded};
+use super::rules::RulesArgs;
 use super::{UsageError, note, route, say, sql_worker};
 use crate::adapters::bank::Mixture;
 use crate::answering::rows::named;
@@ -24,6 +25,8 @@ pub struct Args {
     /// Gates (TOML): [[gate]] tables of name, data, mode, metric, min and db_dir.
     #[arg(long, value_name = "FILE")]
     gates: PathBuf,
+    #[command(flatten)]
+    rules: RulesArgs,
     #[command(flatten)]
     answering: AnsweringArgs,
     /// A point: one weight for each --lora, by comma (repeatable).
@@ -48,7 +51,12 @@ pub fn run(args: Args) -> Result<()> {
     args.answering.check()?;
     let points = args.points()?;
     let timeout = Duration::from_millis(args.timeout_ms);
-    let mut gates = gates::read(&args.gates, &sql_worker::command()?, timeout)?;
+    let mut gates = gates::read(
+        &args.gates,
+        &sql_worker::command()?,
+        timeout,
+        args.rules.get(),
+    )?;
     let out = args.out.clone().unwrap_or_else(|| {
         let stem = args.gates.file_stem().unwrap_or_default().to_string_lossy();
         default_path("sweep", &stem)

@@ -1,10 +1,10 @@
 //! The factory's own mode: the same rows from the database, and the same text.
 
-use super::{Metric, Mode, Texts, Verdict, execute, execution_fault};
-use crate::eval::session::Session;
+use super::{Execution, Metric, Mode, Texts, Verdict, execute, execution_fault};
+use crate::eval::session::{Outcome, Session};
 use crate::sql::compare::same_text;
 use crate::sql::execute::SqlError;
-use crate::sql::normalize::collapse;
+use crate::sql::normalize::plain;
 
 pub(super) struct Factory;
 
@@ -35,6 +35,22 @@ impl Mode for Factory {
     }
 
     fn score(&self, texts: &Texts, session: &mut Session) -> Verdict {
+        if let Some(statement) = texts.refused {
+            let refused = SqlError::Refused(format!(
+                "the reply has a statement that is no query: {statement}"
+            ));
+            let gold = match session.locate(texts.db) {
+                Ok(files) => session.gold(&files[0], texts.gold, false),
+                Err(error) => Outcome::new(Err(error)),
+            };
+            return Verdict {
+                passed: vec![false, false],
+                execution: Some(Execution {
+                    predicted: Outcome::new(Err(refused)),
+                    gold,
+                }),
+            };
+        }
         let Some(scored) = texts.scored else {
             return Verdict {
                 passed: vec![false, false],
@@ -47,7 +63,7 @@ impl Mode for Factory {
             _ => false,
         };
         Verdict {
-            passed: vec![same, collapse(scored) == collapse(texts.gold)],
+            passed: vec![same, plain(scored) == plain(texts.gold)],
             execution: Some(execution),
         }
     }

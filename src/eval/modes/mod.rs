@@ -45,6 +45,8 @@ pub struct Texts<'a> {
     pub predicted: &'a str,
     /// The query extracted from it, `None` when it held none.
     pub scored: Option<&'a str>,
+    /// The statement in it that is no query, for which it is refused.
+    pub refused: Option<&'a str>,
     /// The reference query.
     pub gold: &'a str,
 }

@@ -1,10 +1,10 @@
-//! What reads a model's reply: extraction, text forms, tokens, Spider's grammar, failure kinds; and comparison of results.
+//! What reads a model's reply: extraction by the former rule, text forms, tokens, Spider's grammar, failure kinds; and comparison of results.
 #![no_main]
 
 use factory::eval::clean;
 use factory::sql::compare::{same_set, same_text, same_under_permutation};
-use factory::sql::extract::extract;
-use factory::sql::normalize::{collapse, public_exact, test_suite};
+use factory::sql::extract::{Extraction, Found};
+use factory::sql::normalize::{collapse, plain, public_exact, test_suite};
 use factory::sql::shape::shape;
 use factory::sql::spider::{Schema, Table, exact_set_match};
 use factory::sql::taxonomy::classify;
@@ -28,7 +28,7 @@ fn run(data: &[u8]) -> Option<()> {
     for reply in [predicted, gold] {
         texts(reply);
     }
-    classify(extract(predicted), gold, None);
+    classify(Extraction::Statement.find(predicted).query(), gold, None);
     let schema = schema();
     for (a, b) in [(predicted, gold), (gold, predicted), (predicted, predicted)] {
         if let Ok(same) = exact_set_match(a, b, &schema) {
@@ -40,19 +40,12 @@ fn run(data: &[u8]) -> Option<()> {
 }
 
 fn texts(reply: &str) {
-    if let Some(query) = extract(reply) {
-        assert!(reply.contains(query));
-        let lower = query.to_ascii_lowercase();
-        assert!(
-            lower.starts_with("select") || lower.starts_with("with"),
-            "{query}"
-        );
-        assert_eq!(
-            extract(query),
-            Some(query),
-            "an extracted query is extracted whole"
-        );
+    if let Found::Query(query) = Extraction::FirstSelect.find(reply) {
+        assert!(reply.contains(&query));
+        let again = Extraction::FirstSelect.find(&query);
+        assert_eq!(again, Found::Query(query), "an extracted query is extracted whole");
     }
+    plain(reply);
     assert_eq!(collapse(&collapse(reply)), collapse(reply));
     public_exact(reply);
     test_suite(reply, false);

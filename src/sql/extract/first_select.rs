@@ -1,7 +1,7 @@
-//! Finds the query in a model's reply.
+//! The former rule: by substring.
 
-/// Most bytes of a reply that are looked at; SQLite takes a tenth of it.
-const MAX_REPLY: usize = 1 << 20;
+use super::MAX_REPLY;
+
 /// Longest name, and longest list of columns, of a common table expression.
 const MAX_NAME: usize = 4096;
 
@@ -9,7 +9,7 @@ const MAX_NAME: usize = 4096;
 ///
 /// It starts at the first `select`, or at a `with` before it that begins a statement. It ends with the first `;` outside a
 /// literal; without one it ends before the first blank line, answer marker or code fence.
-pub fn extract(reply: &str) -> Option<&str> {
+pub(super) fn extract(reply: &str) -> Option<&str> {
     let reply = &reply[..reply.floor_char_boundary(MAX_REPLY)];
     // ASCII lowering keeps every byte offset.
     let lower = reply.to_ascii_lowercase();
