@@ -292,7 +292,7 @@ fn rows_that_cannot_be_read_stop_or_are_counted() {
     let fixture = Fixture::new(&format!("{good}\nno JSON\n{good}\n{lacking}\n"));
     let stopped = error(1, &[&fixture.preds()]);
     assert!(
-        stopped.contains("preds.jsonl:2: not JSON") && stopped.contains("and 2 more"),
+        stopped.contains("3 rows are wrong") && stopped.contains("preds.jsonl:2: not JSON"),
         "{stopped}"
     );
     let output = eval_sql(&[&fixture.preds(), "--keep-going"]);
@@ -337,9 +337,9 @@ fn rows_without_an_answer_stop_or_count_as_failed_everywhere() {
     let fixture = Fixture::rows(&rows);
     let stopped = error(1, &[&fixture.preds()]);
     assert!(
-        stopped.contains(
-            "preds.jsonl:2: row r1: field \"predicted_sql\" is null (mode factory) (and 2 more"
-        ),
+        stopped.contains("3 rows are wrong")
+            && stopped
+                .contains("preds.jsonl:2: row r1: field \"predicted_sql\" is null (mode factory);"),
         "{stopped}"
     );
     let [out, summary, slices, prefs, labels] = [
