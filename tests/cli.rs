@@ -286,10 +286,7 @@ fn bad_rows_are_named_by_line() {
             "{\"instruction\":\"a\",\"response\":\"b\"}\nnope\n",
             ["bad.jsonl:2", "JSON"],
         ),
-        (
-            "{\"instruction\":\"a\"}\n",
-            ["bad.jsonl:1", "no answer"],
-        ),
+        ("{\"instruction\":\"a\"}\n", ["bad.jsonl:1", "no answer"]),
         (
             "{\"prompt\":\"a\",\"completion\":3}\n",
             ["bad.jsonl:1", "completion"],

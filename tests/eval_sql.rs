@@ -339,9 +339,9 @@ fn rows_without_an_answer_stop_or_count_as_failed_everywhere() {
     let fixture = Fixture::rows(&rows);
     let stopped = error(1, &[&fixture.preds()]);
     assert!(
-        stopped.contains(
-            "preds.jsonl:2: row r1: field \"predicted_sql\" is null (mode factory); "
-        ),
+        stopped.contains("3 rows are wrong")
+            && stopped
+                .contains("preds.jsonl:2: row r1: field \"predicted_sql\" is null (mode factory);"),
         "{stopped}"
     );
     let [out, summary, slices, prefs, labels] = [

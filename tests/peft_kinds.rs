@@ -34,7 +34,9 @@ fn folders_that_need_nothing_else_have_the_logits_of_peft() {
         let theirs: Vec<f32> = theirs.into_iter().flatten().collect();
         let worst = |ours: &[f32]| largest(ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()));
         let (with, without) = (worst(&logits(Some(&adapter))), worst(&logits(None)));
-        println!("{name}: largest difference of a logit {with:.1e}, of the base alone {without:.1e}");
+        println!(
+            "{name}: largest difference of a logit {with:.1e}, of the base alone {without:.1e}"
+        );
         assert!(with < 1e-4, "{name}: {with}");
         assert!(without > 0.1, "{name} changes nothing");
     }
@@ -85,13 +87,19 @@ fn what_the_config_and_the_tensors_do_not_both_say_is_refused() {
         let folder = copied("kinds/eva", &dir.path().join("a"), changes.clone());
         let said = stored::load(&folder, &base.decoder).err();
         let said = said.map_or(String::new(), |error| format!("{error:#}"));
-        assert!(said.contains(part) && said.is_empty() == part.is_empty(), "{changes}: {said}");
+        assert!(
+            said.contains(part) && said.is_empty() == part.is_empty(),
+            "{changes}: {said}"
+        );
     }
     let pissa = text(&golden("kinds/unconverted-pissa"));
     fails(
         &["adapter", "inspect", &pissa],
         1,
-        &["init_lora_weights = \"pissa\"", "path_initial_model_for_weight_conversion"],
+        &[
+            "init_lora_weights = \"pissa\"",
+            "path_initial_model_for_weight_conversion",
+        ],
     );
 }
 
@@ -109,12 +117,29 @@ fn tensors_of_two_adapters_or_of_whole_modules_are_refused_by_name() {
         safetensors::serialize_to_file(&all, None, &weights).unwrap();
         format!("{:#}", stored::read(&folder).err().unwrap())
     };
-    let second = said(&|name| Some(name.replace("lora_A.", "lora_A.other.").replace("lora_B.", "lora_B.other.")));
-    assert!(second.contains("of several adapters or models") && second.contains("adapter other"), "{second}");
+    let second = said(&|name| {
+        Some(
+            name.replace("lora_A.", "lora_A.other.")
+                .replace("lora_B.", "lora_B.other."),
+        )
+    });
+    assert!(
+        second.contains("of several adapters or models") && second.contains("adapter other"),
+        "{second}"
+    );
     let twice = said(&|name| Some(format!("_orig_mod.{name}")));
-    assert!(twice.contains("its module has such a tensor already"), "{twice}");
-    let head = said(&|name| name.contains("layers.0.self_attn.q_proj.lora_A").then(|| "base_model.model.lm_head.weight".into()));
-    assert!(head.contains("lm_head.weight: a module's own weights"), "{head}");
+    assert!(
+        twice.contains("its module has such a tensor already"),
+        "{twice}"
+    );
+    let head = said(&|name| {
+        name.contains("layers.0.self_attn.q_proj.lora_A")
+            .then(|| "base_model.model.lm_head.weight".into())
+    });
+    assert!(
+        head.contains("lm_head.weight: a module's own weights"),
+        "{head}"
+    );
 }
 
 #[test]
@@ -133,16 +158,29 @@ fn quantized_lora_files_are_read() {
     ] {
         let tensor = |rows: usize, columns: usize| {
             let values = (0..rows * columns).map(|i| (i as f32 * 0.37).sin());
-            Tensor::from_iter(values, &Device::Cpu).unwrap().reshape((rows, columns)).unwrap()
+            Tensor::from_iter(values, &Device::Cpu)
+                .unwrap()
+                .reshape((rows, columns))
+                .unwrap()
         };
         let (a, b) = (tensor(rank, width), tensor(heads, rank));
-        let quantized = [("blk.1.attn_v.weight.lora_a", &a), ("blk.1.attn_output.weight.lora_a", &a)];
+        let quantized = [
+            ("blk.1.attn_v.weight.lora_a", &a),
+            ("blk.1.attn_output.weight.lora_a", &a),
+        ];
         let mut tensors = Vec::new();
         for (name, a) in quantized {
             tensors.push((name.to_owned(), QTensor::quantize(a, dtype).unwrap()));
-            let rows = if name.contains("attn_v") { base.decoder.config.num_key_value_heads * base.decoder.config.head_dim } else { width };
+            let rows = if name.contains("attn_v") {
+                base.decoder.config.num_key_value_heads * base.decoder.config.head_dim
+            } else {
+                width
+            };
             let b = b.narrow(0, 0, rows).unwrap().contiguous().unwrap();
-            tensors.push((name.replace("lora_a", "lora_b"), QTensor::quantize(&b, dtype).unwrap()));
+            tensors.push((
+                name.replace("lora_a", "lora_b"),
+                QTensor::quantize(&b, dtype).unwrap(),
+            ));
         }
         let string = |text: &str| Value::String(text.to_owned());
         let metadata = [
@@ -152,7 +190,10 @@ fn quantized_lora_files_are_read() {
             ("adapter.lora.alpha", Value::F32(16.0)),
         ];
         let metadata: Vec<_> = metadata.iter().map(|(key, value)| (*key, value)).collect();
-        let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let tensors: Vec<_> = tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+            .collect();
         let path = dir.path().join("x.gguf");
         gguf_file::write(&mut fs::File::create(&path).unwrap(), &metadata, &tensors).unwrap();
         let adapter = stored::load(&path, &base.decoder).unwrap();
@@ -168,23 +209,54 @@ fn a_base_that_is_not_said_or_not_here_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     let ask = |lora: &Path, more: &[&str]| {
-        let args = ["generate", "--lora", lora.to_str().unwrap(), "--prompt", "x", "--max-tokens", "2"];
-        [&args[..], more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        let args = [
+            "generate",
+            "--lora",
+            lora.to_str().unwrap(),
+            "--prompt",
+            "x",
+            "--max-tokens",
+            "2",
+        ];
+        [&args[..], more]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let refused = |lora: &Path, code, parts: &[&str]| {
         let args = ask(lora, &["--device", "cpu"]);
-        fails(&args.iter().map(String::as_str).collect::<Vec<_>>(), code, parts);
+        fails(
+            &args.iter().map(String::as_str).collect::<Vec<_>>(),
+            code,
+            parts,
+        );
     };
-    let unsaid = copied("kinds/eva", &path("unsaid"), serde_json::json!({"base_model_name_or_path": null}));
+    let unsaid = copied(
+        "kinds/eva",
+        &path("unsaid"),
+        serde_json::json!({"base_model_name_or_path": null}),
+    );
     refused(&unsaid, 2, &["unsaid does not say its base", "--base"]);
     let gone = serde_json::json!({"base_model_name_or_path": "/mnt/models/gone"});
     let gone = copied("kinds/eva", &path("gone"), gone);
-    refused(&gone, 2, &["made for the base /mnt/models/gone, which is not here", "--base"]);
+    refused(
+        &gone,
+        2,
+        &[
+            "made for the base /mnt/models/gone, which is not here",
+            "--base",
+        ],
+    );
     for lora in [&unsaid, &gone] {
         let args = ask(lora, &["--base", &tiny(), "--device", "cpu"]);
         ok(&args.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    refused(&golden("tiny-llama"), 1, &["it is a base model, not an adapter: give it as --base"]);
+    refused(
+        &golden("tiny-llama"),
+        1,
+        &["it is a base model, not an adapter: give it as --base"],
+    );
     let adapter = text(&golden("kinds/eva"));
     fails(
         &["generate", "--base", &adapter, "--prompt", "x"],

@@ -171,11 +171,42 @@ fn a_merged_model_is_asked_as_its_adapter_was() {
     // A base that ends otherwise than the template.
     let changes = ["config.json", "generation_config.json"].map(|file| (file, ": 258", ": 256"));
     let base = changed_base(dir.path(), &changes);
-    let (data, chat, merged, gguf) = (path("train.jsonl"), path("chat"), path("merged"), path("lora.gguf"));
-    let args = ["sft", "--data", &data, "--base", &base, "--out", &chat, "--template", "chatml"];
-    ok(&[&args[..], &["--device", "cpu", "--batch", "6", "--steps", "80", "--lr", "0.02"]].concat());
-    ok(&["adapter", "merge", "--lora", &chat, "--dtype", "f32", "--out", &merged, "--device", "cpu"]);
-    let prompt = ["generate", "--device", "cpu", "--prompt", "count 3", "--max-tokens", "40"];
+    let (data, chat, merged, gguf) = (
+        path("train.jsonl"),
+        path("chat"),
+        path("merged"),
+        path("lora.gguf"),
+    );
+    let args = [
+        "sft",
+        "--data",
+        &data,
+        "--base",
+        &base,
+        "--out",
+        &chat,
+        "--template",
+        "chatml",
+    ];
+    ok(&[
+        &args[..],
+        &[
+            "--device", "cpu", "--batch", "6", "--steps", "80", "--lr", "0.02",
+        ],
+    ]
+    .concat());
+    ok(&[
+        "adapter", "merge", "--lora", &chat, "--dtype", "f32", "--out", &merged, "--device", "cpu",
+    ]);
+    let prompt = [
+        "generate",
+        "--device",
+        "cpu",
+        "--prompt",
+        "count 3",
+        "--max-tokens",
+        "40",
+    ];
     let ask = |more: &[&str]| ok(&[&prompt[..], more].concat());
     let answer = ask(&["--lora", &chat]);
     assert_eq!(answer.trim(), "select 3;");
@@ -186,16 +217,34 @@ fn a_merged_model_is_asked_as_its_adapter_was() {
         serde_json::from_str::<Value>(&text).unwrap()
     };
     assert_eq!(read("config.json")["eos_token_id"], 258);
-    assert_eq!(read("generation_config.json")["eos_token_id"], serde_json::json!([258, 256]));
-    let template = read("tokenizer_config.json")["chat_template"].as_str().unwrap().to_owned();
+    assert_eq!(
+        read("generation_config.json")["eos_token_id"],
+        serde_json::json!([258, 256])
+    );
+    let template = read("tokenizer_config.json")["chat_template"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(template.contains("<|im_start|>"), "{template}");
-    assert_eq!(fs::read_to_string(Path::new(&merged).join("chat_template.jinja")).unwrap(), template);
+    assert_eq!(
+        fs::read_to_string(Path::new(&merged).join("chat_template.jinja")).unwrap(),
+        template
+    );
 
     // llama.cpp's file has no place for it.
-    let out = common::factory(&["adapter", "convert", &chat, "--to", "gguf", "--out", &gguf, "--device", "cpu"]);
+    let out = common::factory(&[
+        "adapter", "convert", &chat, "--to", "gguf", "--out", &gguf, "--device", "cpu",
+    ]);
     let said = String::from_utf8(out.stderr).unwrap();
     assert!(said.contains("answer with --template chatml"), "{said}");
     let lora = ["--base", &base, "--lora", &gguf];
-    fails(&[&prompt[..], &lora].concat(), 2, &["lora.gguf", "--template plain, chatml or base"]);
-    assert_eq!(ask(&[&lora[..], &["--template", "chatml"]].concat()), answer);
+    fails(
+        &[&prompt[..], &lora].concat(),
+        2,
+        &["lora.gguf", "--template plain, chatml or base"],
+    );
+    assert_eq!(
+        ask(&[&lora[..], &["--template", "chatml"]].concat()),
+        answer
+    );
 }

@@ -68,8 +68,14 @@ mod tests {
     fn every_reader_finds_template_and_end() {
         let file = |name: &str, content: Value| (name.to_owned(), content.to_string().into_bytes());
         let mut files = BTreeMap::from([
-            file("config.json", json!({"eos_token_id": [1, 2], "hidden_size": 8})),
-            file("tokenizer_config.json", json!({"chat_template": "old", "eos_token": "</s>"})),
+            file(
+                "config.json",
+                json!({"eos_token_id": [1, 2], "hidden_size": 8}),
+            ),
+            file(
+                "tokenizer_config.json",
+                json!({"chat_template": "old", "eos_token": "</s>"}),
+            ),
             file("chat_template.json", json!({"chat_template": "old"})),
         ]);
         let asked = Asked {
@@ -79,8 +85,14 @@ mod tests {
         };
         asked.keep(&mut files).unwrap();
         let read = |name: &str| serde_json::from_slice::<Value>(&files[name]).unwrap();
-        assert_eq!(read("config.json"), json!({"eos_token_id": 7, "hidden_size": 8}));
-        assert_eq!(read("generation_config.json"), json!({"eos_token_id": [7, 1, 2]}));
+        assert_eq!(
+            read("config.json"),
+            json!({"eos_token_id": 7, "hidden_size": 8})
+        );
+        assert_eq!(
+            read("generation_config.json"),
+            json!({"eos_token_id": [7, 1, 2]})
+        );
         assert_eq!(
             read("tokenizer_config.json"),
             json!({"chat_template": "new", "eos_token": "<end>"})

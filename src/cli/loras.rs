@@ -1,8 +1,8 @@
 //! `--lora [NAME=]FOLDER [--lora-weight W]`, any number of times.
 
-use super::{UsageError, note};
 use super::one_line::plain;
 use super::sft::DEFAULT_BASE;
+use super::{UsageError, note};
 use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::stored::{self, Format};
 use crate::data::template::Template;
@@ -108,7 +108,11 @@ impl Loras {
         if let Some(template) = self.said_template()? {
             return Ok(template);
         }
-        if let Some(lora) = self.0.iter().find(|lora| Format::of(&lora.folder) == Format::Gguf) {
+        if let Some(lora) = self
+            .0
+            .iter()
+            .find(|lora| Format::of(&lora.folder) == Format::Gguf)
+        {
             let file = lora.folder.display();
             let message = format!(
                 "adapter {file} cannot say with which template it was trained, a {} has no place for it: give --template plain, chatml or base",
@@ -174,13 +178,17 @@ pub fn base_of(adapter: &Path) -> Result<String> {
 fn said_base(adapter: &Path, base: Option<String>) -> Result<String> {
     let adapter = adapter.display();
     let base = base.ok_or_else(|| {
-        UsageError(format!("adapter {adapter} does not say its base: give --base"))
+        UsageError(format!(
+            "adapter {adapter} does not say its base: give --base"
+        ))
     })?;
     match load::may_exist(&base) {
         true => Ok(base),
         false => {
             let base = plain(&base);
-            let message = format!("adapter {adapter} was made for the base {base}, which is not here: give --base");
+            let message = format!(
+                "adapter {adapter} was made for the base {base}, which is not here: give --base"
+            );
             Err(UsageError(message).into())
         }
     }

@@ -99,7 +99,9 @@ pub(super) fn count(
 fn open_folder(folder: &Path) -> Result<Source> {
     let config = folder.join("config.json");
     if !config.is_file() && folder.join("adapter_config.json").exists() {
-        bail!("it is an adapter, not a base model: give it as --lora, and as --base what it was made for");
+        bail!(
+            "it is an adapter, not a base model: give it as --lora, and as --base what it was made for"
+        );
     }
     if !config.is_file()
         && let Some(gguf) = a_gguf_file(folder)

@@ -91,7 +91,9 @@ pub fn convert(args: &Args) -> Result<()> {
                 folder.write(name, content)?;
             }
             folder.finish()?;
-            if let (Format::Mlx, Some(template @ (Template::Plain | Template::Chatml))) = (args.to, template) {
+            if let (Format::Mlx, Some(template @ (Template::Plain | Template::Chatml))) =
+                (args.to, template)
+            {
                 note(format_args!(
                     "mlx-lm asks in the base's own chat template, not in {}: a merged model has it with it (factory adapter merge)",
                     template.name()

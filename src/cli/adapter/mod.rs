@@ -8,8 +8,8 @@ mod parity;
 use super::device::DeviceArg;
 use super::loras::{self, Loras};
 use super::{UsageError, note, say};
-use crate::adapters::bank::Bank;
 use crate::adapters::asked::Asked;
+use crate::adapters::bank::Bank;
 use crate::adapters::{compose, merge, peft};
 use crate::data::template::Template;
 use crate::model::load::{self, Base};
@@ -137,7 +137,9 @@ fn compose_into(made: &Made) -> Result<()> {
 /// How the merged model is to be asked: as its adapters were trained.
 fn asked(made: &Made, tokenizer: &mut Tokenizer) -> Result<Option<(Template, Asked)>> {
     let Some(template) = made.loras.said_template()? else {
-        note("no adapter says with which template it was trained: the base's own stays in the folder");
+        note(
+            "no adapter says with which template it was trained: the base's own stays in the folder",
+        );
         return Ok(None);
     };
     let own = tokenizer.chat().templates.get("default").cloned();
