@@ -19,6 +19,7 @@ use super::jsonl::{self, Faults, Line};
 use anyhow::{Result, ensure};
 use row::Row;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Who speaks in a turn.
@@ -54,6 +55,8 @@ pub struct Turn {
     pub reasoning: Option<String>,
     /// The tools that an assistant calls, as the base's own template reads them.
     pub tool_calls: Vec<Value>,
+    /// Of what a tool returned: `name` and `tool_call_id`, as the base's own template reads them.
+    pub answers: BTreeMap<&'static str, String>,
 }
 
 impl Turn {
@@ -65,6 +68,7 @@ impl Turn {
             learned: role == Role::Assistant,
             reasoning: None,
             tool_calls: Vec::new(),
+            answers: BTreeMap::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{Role, Turn};
 use crate::data::jsonl::kind;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Keys that say whether the loss is on a message, as several programs name them.
 const WEIGHTS: [&str; 4] = ["weight", "train", "training", "loss"];
@@ -65,6 +66,12 @@ fn turn(message: &Value) -> Result<Turn> {
         Some((key, other)) => bail!("{key} must be a string, found {}", kind(other)),
     };
     let tool_calls = tool_calls(message)?;
+    let answers = answers(message)?;
+    ensure!(
+        role == Role::Tool || answers.is_empty(),
+        "{} is not read: only what a tool returned has it",
+        answers.keys().copied().collect::<Vec<_>>().join(", ")
+    );
     let assistant = role == Role::Assistant;
     ensure!(
         assistant || (reasoning.is_none() && tool_calls.is_empty()),
@@ -91,6 +98,7 @@ fn turn(message: &Value) -> Result<Turn> {
         learned: learned.unwrap_or(assistant),
         reasoning,
         tool_calls,
+        answers,
         ..Turn::new(role, content)
     })
 }
@@ -158,6 +166,19 @@ fn tool_calls(message: &Map<String, Value>) -> Result<Vec<Value>> {
         name.context("a tool call has no function name")?;
     }
     Ok(calls.clone())
+}
+
+/// Which call a message answers, and whose tool it was.
+fn answers(message: &Map<String, Value>) -> Result<BTreeMap<&'static str, String>> {
+    let mut answers = BTreeMap::new();
+    for key in ["name", "tool_call_id"] {
+        match message.get(key) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => drop(answers.insert(key, text.clone())),
+            Some(other) => bail!("{key} must be a string, found {}", kind(other)),
+        }
+    }
+    Ok(answers)
 }
 
 /// What the message says of the loss; all that it says must agree.

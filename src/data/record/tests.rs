@@ -87,12 +87,13 @@ fn what_stands_beside_a_question_counts() {
 fn thoughts_and_tools_are_kept() {
     let row = r#"{"messages":[{"role":"user","content":"q"},
         {"role":"assistant","thinking":"hm","content":null,"tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]},
-        {"role":"tool","content":"3"},{"role":"assistant","reasoning_content":"so","content":"a"}]}"#;
+        {"role":"tool","tool_call_id":"1","content":"3"},{"role":"assistant","reasoning_content":"so","content":"a"}]}"#;
     let turns = conversation(row).turns;
     let thoughts: Vec<_> = turns.iter().map(|turn| turn.reasoning.as_deref()).collect();
     assert_eq!(thoughts, [None, Some("hm"), None, Some("so")]);
     assert_eq!(turns[1].tool_calls[0]["function"]["name"], "f");
     assert_eq!((turns[1].content.as_str(), turns[2].role), ("", Role::Tool));
+    assert_eq!(turns[2].answers["tool_call_id"], "1");
     assert_eq!(asked(row).unwrap().turns, {
         let mut before = turns[..3].to_vec();
         before[1].learned = false;
@@ -150,6 +151,7 @@ fn what_would_be_dropped_is_refused_by_name() {
     for (row, expected) in [
         (format!(r#"{{{pair},"context":"c"}}"#), "\"context\" is not read, and changes what the row means: --field input=context"),
         (format!(r#"{{{chat},"context":"c"}}"#), "\"context\" is not read"),
+        (r#"{"messages":[{"role":"user","name":"Bo","content":"q"},{"role":"assistant","content":"a"}]}"#.into(), "name is not read"),
         (format!(r#"{{{pair},"system_prompt":"c"}}"#), "--field system=system_prompt"),
         (format!(r#"{{{pair},"history":[["a","b"]]}}"#), "\"history\" is not read"),
         (format!(r#"{{{pair},"images":["a.png"]}}"#), "only text is read"),

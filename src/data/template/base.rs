@@ -116,6 +116,7 @@ impl<'a> Base<'a> {
             turn.tool_calls
                 .iter()
                 .for_each(|call| strings(call, &mut texts));
+            texts.extend(turn.answers.values().map(String::as_str));
         }
         tools.iter().for_each(|tool| strings(tool, &mut texts));
         let mark = mark(texts.into_iter())?;
@@ -128,6 +129,9 @@ impl<'a> Base<'a> {
             },
             reasoning: turn.reasoning.as_deref().map(own),
             tool_calls: turn.tool_calls.iter().map(|c| mapped(c, &own)).collect(),
+            answers: (turn.answers.iter())
+                .map(|(key, text)| (*key, stranger(text)))
+                .collect(),
             ..turn.clone()
         });
         let marked = Marked {

@@ -141,6 +141,8 @@ fn message(turn: &Turn) -> Value {
         let calls: Vec<Value> = turn.tool_calls.iter().map(value).collect();
         fields.push(("tool_calls", calls.into()));
     }
+    let answers = turn.answers.iter();
+    fields.extend(answers.map(|(key, text)| (*key, Value::from(text))));
     Value::from_pairs(fields)
 }
 
