@@ -125,7 +125,7 @@ const PAIRS: [(&str, &str, &str, [u8; 5]); 35] = [
         "a literal's letter case",
         "SELECT id FROM teams WHERE name = 'Red'",
         "SELECT id FROM teams WHERE name = 'red'",
-        [0, 1, 0, 1, 0],
+        [0, 0, 0, 1, 0],
     ),
     (
         "text in double quotes",
