@@ -227,7 +227,7 @@ const PAIRS: [(&str, &str, &str, [u8; 5]); 35] = [
         "explain",
         "EXPLAIN SELECT name FROM teams",
         "SELECT name FROM teams",
-        [1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0],
     ),
     (
         "twelve columns alike",
