@@ -118,6 +118,23 @@ fn every_reply_gives_its_query() {
 }
 
 #[test]
+fn whatever_quotes_a_query_is_no_part_of_it() {
+    for (open, close) in [
+        ("\"", "\""),
+        ("'", "'"),
+        ("`", "`"),
+        ("“", "”"),
+        ("‘", "’"),
+        ("«", "»"),
+        ("**", "**"),
+        ("\\boxed{", "}"),
+    ] {
+        let found = Extraction::Statement.find(&format!("Answer: {open}{Q}{close}"));
+        assert_eq!(found.query(), Some(Q), "{open}");
+    }
+}
+
+#[test]
 fn the_former_rule_finds_fewer() {
     let right = REPLIES
         .iter()

@@ -59,6 +59,9 @@ fn the_user_s_tokens_are_text_and_special_ones_are_not() {
     assert_eq!(tokens, [4, 11, 5, 8]);
     assert_eq!(tokenizer.decode(&tokens).unwrap(), "a<|mine|>b");
     assert_eq!(tokenizer.show(&tokens).unwrap(), "a<|mine|>b</s>");
+    // Also where it has a role.
+    let tokenizer = read(&[("ggml.bos_token_id", Value::U32(11))]);
+    assert_eq!(tokenizer.decode(&tokens).unwrap(), "a<|mine|>b");
 }
 
 #[test]

@@ -147,10 +147,11 @@ fn add_tokens(inner: &mut Tokenizer, metadata: &Metadata, tokens: &[String]) -> 
     for (id, token) in tokens.iter().enumerate() {
         let kind = types.get(id).copied().unwrap_or_default();
         let added = |special| AddedToken::from(token.clone(), special).normalized(false);
-        if matches!(kind, UNKNOWN | CONTROL | UNUSED) || named.contains(&(id as u64)) {
-            special.push(added(true));
-        } else if kind == USER_DEFINED {
+        // The type counts more than a role that the file gives the token.
+        if kind == USER_DEFINED {
             users.push(added(false));
+        } else if matches!(kind, UNKNOWN | CONTROL | UNUSED) || named.contains(&(id as u64)) {
+            special.push(added(true));
         }
     }
     inner

@@ -11,8 +11,21 @@ use std::sync::LazyLock;
 const MOST: usize = 16 << 20;
 /// Most times that something is cut off behind a statement.
 const CUTS: usize = 8;
-/// What quotes a statement, and its end.
-const QUOTES: [char; 3] = ['"', '\'', '`'];
+/// What quotes a statement, and what ends it.
+const QUOTES: [(char, char); 6] = [
+    ('"', '"'),
+    ('\'', '\''),
+    ('`', '`'),
+    ('“', '”'),
+    ('‘', '’'),
+    ('«', '»'),
+];
+
+/// What ends the quotation that `opener` begins.
+fn closing(opener: char) -> Option<char> {
+    let pair = QUOTES.iter().find(|(open, _)| *open == opener)?;
+    Some(pair.1)
+}
 
 /// What is left of a reply's parsing.
 pub struct Budget(usize);
@@ -121,17 +134,22 @@ impl Place {
         let mut left = before.trim_end_matches([' ', '\t']);
         let mut opener = None;
         while let Some(last) = left.chars().next_back() {
-            let opens = QUOTES.contains(&last) || "*({".contains(last);
+            let opens = closing(last).is_some() || "*({".contains(last);
             // A bullet is no opening.
             let bullet = last == '*' && !left.ends_with("**");
             if !opens || bullet {
                 break;
             }
             opener = opener.or(Some(last));
-            left = &left[..left.len() - 1];
+            left = &left[..left.len() - last.len_utf8()];
             if last != '*' {
                 left = left.trim_end_matches([' ', '\t']);
             }
+        }
+        // Such as \boxed{…}, as answers of LaTeX are written.
+        let command = left.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        if opener == Some('{') && command.len() < left.len() {
+            left = command.strip_suffix('\\').unwrap_or(left);
         }
         let line = left.rfind('\n').map_or(0, |at| at + 1);
         let bullet = left[line..].len() < 20
@@ -147,7 +165,7 @@ impl Place {
         let rank = match (at_start, prose::is_denied(left)) {
             (true, true) if left.ends_with(':') => 2,
             (true, _) => 0,
-            _ if prose::offers(left, opener.is_some_and(|c| QUOTES.contains(&c))) => 1,
+            _ if prose::offers(left, opener.and_then(closing).is_some()) => 1,
             _ => return None,
         };
         Some(Self { rank, opener })
@@ -220,7 +238,7 @@ fn statement(rest: &str, word: &str, place: &Place) -> Option<(Statement, usize)
 /// Length of the statement that `rest` begins with, by the grammar; what follows it is cut off if it is none of it.
 fn fit(rest: &str, opener: Option<char>) -> Option<usize> {
     let whole = |end: usize| matches!(parse(&rest[..end]), Answer::Whole);
-    if let Some(quote) = opener.filter(|c| QUOTES.contains(c)) {
+    if let Some(quote) = opener.and_then(closing) {
         let near = &rest[..rest.floor_char_boundary(1 << 16)];
         let ends = [near.find(quote), near.rfind(quote)];
         let fits = |end: &usize| *end > 0 && whole(*end) && !names_nothing(&rest[..*end]);
@@ -267,7 +285,7 @@ fn closes(tail: &str, opener: Option<char>) -> bool {
             line.starts_with(')') && !after.starts_with(|c: char| c.is_alphabetic() || c == ',')
         }
         Some('{') => line.starts_with('}'),
-        Some(quote) => line.starts_with(quote),
+        Some(opener) => line.starts_with(closing(opener).unwrap_or(opener)),
         None => {
             !line.is_empty()
                 && line
