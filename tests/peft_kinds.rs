@@ -146,8 +146,9 @@ fn tensors_of_two_adapters_or_of_whole_modules_are_refused_by_name() {
 fn quantized_lora_files_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let base = base("tiny-llama");
-    let (rank, width) = (32, base.decoder.config.hidden_size);
-    let heads = base.decoder.config.num_attention_heads * base.decoder.config.head_dim;
+    let config = &base.decoder.config;
+    let (rank, width) = (32, config.hidden_size);
+    let values = config.num_key_value_heads * config.head_dim;
     for (dtype, near) in [
         (GgmlDType::F32, 0.0),
         (GgmlDType::F16, 1e-3),
@@ -163,24 +164,13 @@ fn quantized_lora_files_are_read() {
                 .reshape((rows, columns))
                 .unwrap()
         };
-        let (a, b) = (tensor(rank, width), tensor(heads, rank));
-        let quantized = [
-            ("blk.1.attn_v.weight.lora_a", &a),
-            ("blk.1.attn_output.weight.lora_a", &a),
-        ];
+        let a = tensor(rank, width);
         let mut tensors = Vec::new();
-        for (name, a) in quantized {
-            tensors.push((name.to_owned(), QTensor::quantize(a, dtype).unwrap()));
-            let rows = if name.contains("attn_v") {
-                base.decoder.config.num_key_value_heads * base.decoder.config.head_dim
-            } else {
-                width
-            };
-            let b = b.narrow(0, 0, rows).unwrap().contiguous().unwrap();
-            tensors.push((
-                name.replace("lora_a", "lora_b"),
-                QTensor::quantize(&b, dtype).unwrap(),
-            ));
+        for (module, rows) in [("blk.1.attn_v", values), ("blk.1.attn_output", width)] {
+            for (part, tensor) in [("a", &a), ("b", &tensor(rows, rank))] {
+                let name = format!("{module}.weight.lora_{part}");
+                tensors.push((name, QTensor::quantize(tensor, dtype).unwrap()));
+            }
         }
         let string = |text: &str| Value::String(text.to_owned());
         let metadata = [
