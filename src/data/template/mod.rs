@@ -163,7 +163,7 @@ impl<'a> Renderer<'a> {
         let more = beginning.strip_suffix(&own).unwrap_or(&beginning);
         (!more.is_empty()).then(|| {
             let shown: String = more.chars().take(120).collect();
-            format!("of rows without a system message chatml leaves out what the base's own chat template begins with, {shown:?}: --template base has it")
+            format!("chatml does not add what the base's own chat template puts before a first question without a system message, {shown:?}; --template base does")
         })
     }
 
