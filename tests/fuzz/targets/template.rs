@@ -2,7 +2,7 @@
 #![no_main]
 
 use anyhow::Context;
-use factory::data::record::{self, Content};
+use factory::data::record::{self, Columns, Content};
 use factory::data::template::{Renderer, Template};
 use factory::model::tokenizer::Tokenizer;
 use factory_fuzz::{folder, outcome, seed};
@@ -32,7 +32,7 @@ fn run(bytes: &[u8]) -> Option<()> {
     Template::Base.prepare(&mut tokenizer);
     let renderer = Renderer::new(Template::Base, &tokenizer).context("rows.jsonl");
     let renderer = outcome(renderer, "rows.jsonl")?;
-    for record in outcome(record::read(&path), "rows.jsonl")? {
+    for record in outcome(record::read(&path, &Columns::default()), "rows.jsonl")? {
         outcome(renderer.examples(&record.content).context("rows.jsonl"), "rows.jsonl");
         if let Content::Turns(conversation) = &record.content {
             outcome(renderer.prompt(conversation).context("rows.jsonl"), "rows.jsonl");
