@@ -286,6 +286,18 @@ fn a_broken_reference_stops_or_is_counted_and_never_a_match() {
 }
 
 #[test]
+fn a_row_names_one_database() {
+    let row = |other: &str| json!({"id": "x", "db": "s", "db_id": other, "predicted_sql": "SELECT 1", "gold_sql": "SELECT 1"});
+    let two = error(1, &[&Fixture::new(&format!("{}\n", row("t"))).preds()]);
+    assert!(
+        two.contains("preds.jsonl:1: fields \"db\" and \"db_id\""),
+        "{two}"
+    );
+    let same = error(1, &[&Fixture::new(&format!("{}\n", row("s"))).preds()]);
+    assert!(!same.contains("db_id"), "{same}");
+}
+
+#[test]
 fn rows_that_cannot_be_read_stop_or_are_counted() {
     let good = row("SELECT 1", "SELECT 1");
     let lacking = json!({"id": "x", "predicted_sql": "SELECT 1"});

@@ -135,6 +135,23 @@ fn whatever_quotes_a_query_is_no_part_of_it() {
 }
 
 #[test]
+fn a_query_begins_behind_any_script_s_colon_and_a_shell_s_prompt() {
+    for reply in ["查询：Q。", "はい。Q", "$ Q"] {
+        let found = Extraction::Statement.find(&reply.replace('Q', Q));
+        assert_eq!(found.query(), Some(Q), "{reply}");
+    }
+}
+
+#[test]
+fn a_write_under_any_key_of_json_is_refused() {
+    let reply = |more: &str| format!(r#"{{"sql": "{Q}", {more}}}"#);
+    let refused = Extraction::Statement.find(&reply(r#""setup": "DROP TABLE boat""#));
+    assert_eq!(refused.refused(), Some("DROP TABLE boat"));
+    let words = Extraction::Statement.find(&reply(r#""why": "we drop nothing""#));
+    assert_eq!(words.query(), Some(Q));
+}
+
+#[test]
 fn the_former_rule_finds_fewer() {
     let right = REPLIES
         .iter()

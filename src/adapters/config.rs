@@ -153,7 +153,8 @@ impl AdapterConfig {
         let kind = fields.get("peft_type").and_then(Value::as_str);
         ensure!(
             kind == Some("LORA"),
-            "peft_type is {kind:?}, expected \"LORA\""
+            "peft_type is {}, and only LORA is read",
+            kind.unwrap_or("missing")
         );
         let changes = |name: &str| {
             let switch = name.starts_with("use_") || name.ends_with("_config");

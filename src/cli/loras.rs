@@ -120,7 +120,15 @@ impl Loras {
             );
             return Err(UsageError(message).into());
         }
-        Ok(trained_template(Path::new(base))?.unwrap_or(Template::Plain))
+        if let Some(template) = trained_template(Path::new(base))? {
+            return Ok(template);
+        }
+        if !self.is_empty() {
+            note(
+                "no adapter says with which template it was trained: plain is used (--template names another)",
+            );
+        }
+        Ok(Template::Plain)
     }
 
     /// Makes `tokenizer` one for `template`, as the adapters were trained with it here.

@@ -161,6 +161,13 @@ fn check(
     if let (None | Some(Value::Null), Some(db)) = (fields.get("db"), fields.get("db_id")) {
         let db = db.clone();
         line.set("db", db);
+    } else if let (Some(db), Some(other)) = (fields.get("db"), fields.get("db_id"))
+        && !other.is_null()
+        && db != other
+    {
+        let place = format!("{}:{}", path.display(), line.number);
+        let error = anyhow!("{place}: fields \"db\" and \"db_id\" name two databases: keep one");
+        return Err(fault("two databases", error));
     }
     let id = line
         .fields()

@@ -79,6 +79,9 @@ pub fn convert(args: &Args) -> Result<()> {
         .refuse_above(1e-4)
         .context("the converted adapter is not the same")?;
     let template = loras::trained_template(&args.adapter)?;
+    if template.is_none() {
+        note("the adapter does not say with which template it was trained: answer with --template");
+    }
     match folder {
         Some(folder) => {
             if let Some(template) = template {
@@ -95,7 +98,7 @@ pub fn convert(args: &Args) -> Result<()> {
                 (args.to, template)
             {
                 note(format_args!(
-                    "mlx-lm asks in the base's own chat template, not in {}: a merged model has it with it (factory adapter merge)",
+                    "mlx-lm asks in the base's own chat template, not in {}: a merged model brings its own (factory adapter merge)",
                     template.name()
                 ));
             }

@@ -57,6 +57,9 @@ struct Made {
     /// Base model [default: the adapters'].
     #[arg(long)]
     base: Option<String>,
+    /// Template that the adapters were trained with [default: as they say].
+    #[arg(long, value_enum)]
+    template: Option<Template>,
     /// Rows whose prompts the result is checked with (JSONL) [default: a few texts of its own].
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -88,6 +91,14 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 impl Made {
+    /// The template: as given, else as the adapters say.
+    fn template(&self) -> Result<Option<Template>> {
+        match self.template {
+            Some(template) => Ok(Some(template)),
+            None => self.loras.said_template(),
+        }
+    }
+
     fn base(&self) -> Result<String> {
         if self.loras.is_empty() {
             let message = "give adapters: --lora A --lora-weight 0.75 --lora B";
@@ -106,7 +117,7 @@ fn compose_into(made: &Made) -> Result<()> {
     let folder = RunFolder::create(&made.out)?;
     let base = Base::load(&name, DType::F32, &made.device.open()?)?;
     let (bank, mixture) = made.loras.load(&base.decoder, &name)?;
-    let template = made.loras.said_template()?;
+    let template = made.template()?;
     let mut composed = compose::compose(&bank, &mixture, &base.decoder)?;
     composed.config.base = Some(name);
     let sum = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
@@ -136,9 +147,9 @@ fn compose_into(made: &Made) -> Result<()> {
 
 /// How the merged model is to be asked: as its adapters were trained.
 fn asked(made: &Made, tokenizer: &mut Tokenizer) -> Result<Option<(Template, Asked)>> {
-    let Some(template) = made.loras.said_template()? else {
+    let Some(template) = made.template()? else {
         note(
-            "no adapter says with which template it was trained: the base's own stays in the folder",
+            "no adapter says with which template it was trained: the base's own stays in the folder (--template names another)",
         );
         return Ok(None);
     };

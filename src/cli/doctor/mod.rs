@@ -12,7 +12,7 @@ use candle_core::{DType, Tensor};
 use side::Side;
 use std::time::Instant;
 
-/// Compares the device's operations, forward and backward pass, an optimizer step and decoding with the CPU's.
+/// Compare the device's operations, forward and backward pass, an optimizer step and decoding with the CPU's.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Device to examine.

@@ -4,8 +4,15 @@ use regex::Regex;
 use serde_json::{Deserializer, Value};
 use std::sync::LazyLock;
 
-/// The strings of the first JSON value that begins before `before`: those under keys that name a query, else all.
-pub fn strings(text: &str, before: usize) -> Option<Vec<String>> {
+/// The strings of a JSON value.
+pub struct Strings {
+    /// Those under keys that name a query, else all.
+    pub queries: Vec<String>,
+    pub all: Vec<String>,
+}
+
+/// The strings of the first JSON value that begins before `before`.
+pub fn strings(text: &str, before: usize) -> Option<Strings> {
     static START: LazyLock<Regex> = LazyLock::new(|| {
         let start = r#"\{\s*"|\[\s*[\{"]|^\s*""#;
         Regex::new(start).unwrap_or_else(|error| unreachable!("{error}"))
@@ -18,7 +25,8 @@ pub fn strings(text: &str, before: usize) -> Option<Vec<String>> {
     let value = values.next()?.ok()?;
     let (mut named, mut all) = (Vec::new(), Vec::new());
     collect(&value, false, &mut named, &mut all);
-    Some(if named.is_empty() { all } else { named })
+    let queries = if named.is_empty() { all.clone() } else { named };
+    Some(Strings { queries, all })
 }
 
 fn collect(value: &Value, is_query: bool, named: &mut Vec<String>, all: &mut Vec<String>) {

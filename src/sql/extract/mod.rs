@@ -127,10 +127,15 @@ fn statements(text: &str, budget: &mut Budget) -> Vec<Statement> {
     let Some(strings) = json::strings(text, first) else {
         return plain;
     };
-    let inside: Vec<_> = strings
-        .iter()
-        .flat_map(|string| scan::statements(string, budget))
-        .collect();
+    let mut found = |strings: &[String]| -> Vec<Statement> {
+        let strings = strings.iter();
+        strings
+            .flat_map(|string| scan::statements(string, budget))
+            .collect()
+    };
+    let mut inside = found(&strings.queries);
+    // A write is one under any key.
+    inside.extend(found(&strings.all).into_iter().filter(|found| !found.reads));
     match inside.is_empty() {
         true => plain,
         false => inside,

@@ -155,11 +155,13 @@ impl Place {
         let bullet = left[line..].len() < 20
             && left[line..]
                 .chars()
-                .all(|c| c.is_ascii_digit() || " \t>#-*+.)(".contains(c));
+                .all(|c| c.is_ascii_digit() || " \t>#-*+.)($".contains(c));
         let at_start = match left.chars().next_back() {
             None => true,
             Some(last) => {
-                bullet || "\n;:>|]=.!?→\u{feff}\u{200b}\r,\u{a0}".contains(last) && last != ','
+                bullet
+                    || "\n;:>|]=.!?→：。；！？\u{feff}\u{200b}\r,\u{a0}".contains(last)
+                        && last != ','
             }
         };
         let rank = match (at_start, prose::is_denied(left)) {
@@ -178,7 +180,7 @@ fn statement(rest: &str, word: &str, place: &Place) -> Option<(Statement, usize)
         .iter()
         .any(|verb| word.eq_ignore_ascii_case(verb));
     let of = |length: usize, reads, rank| {
-        let trim = |c: char| c.is_whitespace() || "\u{feff}\u{200b}；".contains(c);
+        let trim = |c: char| c.is_whitespace() || "\u{feff}\u{200b}；。".contains(c);
         let text = rest[..length].trim_end_matches(trim).to_owned();
         let statement = Statement {
             at: 0,
