@@ -36,13 +36,7 @@ impl Template {
     /// Lets generation end where the template's answers do; a base made for another template, or for
     /// none, has its own end alone.
     pub fn prepare(self, tokenizer: &mut Tokenizer) {
-        let end = match self {
-            Self::Plain => None,
-            Self::Chatml => tokenizer.id(chatml::IM_END),
-            // Where the template cannot be read, the renderer says so.
-            Self::Base => base::Base::new(tokenizer).ok().and_then(|base| base.end()),
-        };
-        if let Some(id) = end {
+        if let Some(id) = self.end(tokenizer) {
             tokenizer.end_with(id);
         }
     }
@@ -52,6 +46,7 @@ impl Template {
         match self {
             Self::Plain => Some(tokenizer.eos()),
             Self::Chatml => tokenizer.id(chatml::IM_END),
+            // Where the template cannot be read, the renderer says so.
             Self::Base => base::Base::new(tokenizer).ok().and_then(|base| base.end()),
         }
     }
