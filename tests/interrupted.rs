@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 
 const DEADLINE_MS: u64 = 500;
 
-/// A query that works for a while, though not for the whole deadline.
-fn work(i: usize) -> String {
-    let count = 200_000 + i;
+/// A query of so many steps; 200,000 take some 30 ms.
+fn work(count: usize) -> String {
     format!(
         "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT {count}) SELECT max(x) FROM c"
     )
@@ -76,6 +75,7 @@ fn at_work(fixture: &Fixture, child: &Child, rows: bool) -> Vec<u32> {
 
 #[test]
 fn a_run_that_is_stopped_for_a_while_is_the_same() {
+    let work = |i: usize| work(200_000 + i);
     let mut inputs: Vec<Value> = (0..4).map(|i| row(&work(i), &work(i % 2))).collect();
     inputs.insert(1, row(ENDLESS, "SELECT 1"));
     inputs.insert(2, row(STUCK, "SELECT 1"));
@@ -103,11 +103,13 @@ fn a_run_that_is_stopped_for_a_while_is_the_same() {
 
 #[test]
 fn a_worker_killed_once_costs_nobody_a_result() {
+    // More than a second of work on each side, so that a worker is at a query whenever one is looked for.
+    let work = |i: usize| work(1_500_000 + i);
     let inputs: Vec<Value> = (0..12).map(|i| row(&work(i), &work(12 + i))).collect();
     let fixture = Fixture::rows(&inputs);
-    let expected = rows(&fixture, start(&fixture, 5_000, "2"));
+    let expected = rows(&fixture, start(&fixture, 30_000, "2"));
     for at_rows in [false, true] {
-        let child = start(&fixture, 5_000, "2");
+        let child = start(&fixture, 30_000, "2");
         let workers = at_work(&fixture, &child, at_rows);
         assert!(!workers.is_empty());
         signal("-KILL", &workers[..1]);

@@ -258,48 +258,41 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.sql");
         std::fs::write(&file, "CREATE TABLE t(a);").unwrap();
-        let work = |name: &str| {
-            format!(
-                "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 400000) SELECT max(x) AS {name} FROM c"
-            )
-        };
-        let mut options = Options {
+        let options = Options {
             timeout: Duration::from_secs(60),
             rules: Rules::default(),
             keep_distinct: false,
             now: Now::current(),
             shown: most_bytes(1),
         };
-        let mut desk = Desk::new(folder.path(), options.clone(), Box::new(drop));
-        let query = Query {
-            side: Side::Predicted,
-            file: file.clone(),
-            sql: work("a"),
-            reversed: false,
-        };
-        // The second time nothing is cold.
-        desk.run(&query, options.timeout).0.unwrap();
-        let (_, used) = desk.run(&query, options.timeout);
-        options.timeout = used * 17 / 10;
-        desk.options = options;
-
+        let mut desk = Desk::new(folder.path(), options, Box::new(drop));
         let mut session = desk.session(&[], 1);
         session.locate("x").unwrap();
-        let runs =
-            |session: &mut Session, name: &str| session.predicted(&file, &work(name)).is_ok();
+        let query = |sql: &str| Query {
+            side: Side::Predicted,
+            file: file.clone(),
+            sql: sql.to_owned(),
+            reversed: false,
+        };
+        let runs = |session: &mut Session, sql: &str| session.predicted(&file, sql).is_ok();
+        session.begin_mode();
+        assert!(runs(&mut session, "SELECT 1"));
+        assert!(runs(&mut session, "SELECT 2"));
+        let kept = |sql: &str| session.predicted.contains_key(&query(sql));
+        assert!(kept("SELECT 1"));
+        assert!(!kept("SELECT 2"), "it did not have the whole deadline");
+
+        // Two queries that used more than half of it, as if they had run.
+        for sql in ["a", "b"] {
+            let ran = (Rc::new(Ok(Vec::new())), Duration::from_secs(35));
+            session.predicted.insert(query(sql), ran);
+        }
         session.begin_mode();
         assert!(runs(&mut session, "a"));
-        assert!(
-            !runs(&mut session, "b"),
-            "one deadline for all queries of a mode"
-        );
+        assert!(!runs(&mut session, "b"), "one deadline for all of a mode");
+        assert!(!runs(&mut session, "SELECT 1"), "it is used up");
         session.begin_mode();
         assert!(runs(&mut session, "b"), "another mode has its own");
-        session.begin_mode();
-        assert!(
-            runs(&mut session, "a"),
-            "what ran for another mode is there"
-        );
-        assert!(!runs(&mut session, "b"), "and is paid for");
+        assert!(!runs(&mut session, "a"), "and pays for what ran before");
     }
 }
