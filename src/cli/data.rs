@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::eval_compare::read_rows;
 use super::{UsageError, say};
+use crate::data::blend::{self, Source};
 use crate::data::{jsonl, synth};
 use crate::eval::choices::{self, MAX_CANDIDATES};
 use crate::run::files::{check_apart, check_writable, write_atomic};
@@ -30,6 +31,18 @@ enum Command {
         /// Chooses the literals, the phrasings and the rejected answers; same seed, same bytes.
         #[arg(long, default_value_t = 0)]
         seed: u64,
+    },
+    /// Put several sets into one, each as many times as it is to weigh.
+    Blend {
+        /// Rows (JSONL); repeatable.
+        #[arg(long, required = true, value_name = "FILE")]
+        source: Vec<PathBuf>,
+        /// How often the rows of a --source come: one number for each, in the same order [default: once].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        repeat: Vec<u32>,
+        /// File the rows are written to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Make candidate choices of scored rows: the reference query among wrong ones that models wrote.
     Choices {
@@ -58,6 +71,39 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             }
             say(set.summary)?;
             say(format_args!("wrote {}", out.display()))
+        }
+        Command::Blend {
+            source,
+            repeat,
+            out,
+        } => {
+            let outside = source.iter().map(PathBuf::as_path);
+            check_apart(outside, [out.as_path()]).map_err(UsageError::of)?;
+            check_writable(&out)?;
+            if !repeat.is_empty() && repeat.len() != source.len() {
+                let message = format!(
+                    "--repeat is given {} times, --source {} times: give one for each, or none",
+                    repeat.len(),
+                    source.len()
+                );
+                return Err(UsageError(message).into());
+            }
+            let repeats = repeat.into_iter().chain(std::iter::repeat(1));
+            let sources: Vec<Source> = source
+                .into_iter()
+                .zip(repeats)
+                .map(|(path, repeat)| Source {
+                    path,
+                    repeat: repeat as usize,
+                })
+                .collect();
+            let rows = blend::blend(&sources)?;
+            write_atomic(&out, &jsonl::to_bytes(&rows)?)?;
+            say(format_args!(
+                "wrote {} ({} rows)",
+                out.display(),
+                rows.len()
+            ))
         }
         Command::Choices {
             rows,

@@ -1,5 +1,6 @@
 //! Rows: reading, checking and making them.
 
+pub mod blend;
 pub mod jsonl;
 pub mod record;
 pub mod synth;
