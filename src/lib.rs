@@ -7,6 +7,8 @@ pub mod cli;
 
 pub mod answering;
 
+pub mod recipe;
+
 pub mod eval;
 pub mod training;
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
+    ("recipe", &["eval", "run", "data", "sql"]),
     (
         "answering",
         &["generation", "router", "adapters", "data", "model", "run"],

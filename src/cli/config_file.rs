@@ -51,7 +51,7 @@ pub fn parse(args: Vec<OsString>) -> Result<Cli> {
 }
 
 /// clap's error without its usage and tips, on one line.
-fn message(error: &clap::Error) -> String {
+pub fn message(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().map(str::trim);
     let lines = lines.take_while(|l| !l.starts_with("Usage:") && !l.starts_with("tip:"));

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub struct Args {
     /// Rows of `data choices` that `generate` answered.
-    #[arg(value_name = "PREDS")]
+    #[arg(id = "predictions", value_name = "PREDS")]
     preds: PathBuf,
     /// The field that holds the reply.
     #[arg(long, default_value = "predicted_sql")]

@@ -17,9 +17,11 @@ mod loras;
 mod man;
 mod model;
 mod one_line;
+mod parent;
 mod progress;
 mod route;
 mod rules;
+mod run;
 mod sft;
 mod sql_worker;
 mod sweep;
@@ -49,6 +51,7 @@ enum Command {
     EvalChoices(eval_choices::Args),
     Route(route::Args),
     Sweep(sweep::Args),
+    Run(run::Args),
     /// Make data sets.
     Data(data::Args),
     Adapter(adapter::Args),
@@ -73,6 +76,7 @@ impl Cli {
         if matches!(self.command, Command::SqlWorker) {
             return self.command.run();
         }
+        parent::watch();
         // On a pool thread, a parallel kernel starts without waking one from outside.
         rayon::scope(|_| self.command.run())
     }
@@ -89,6 +93,7 @@ impl Command {
             Command::SqlWorker => sql_worker::run(),
             Command::Route(args) => route::run(args),
             Command::Sweep(args) => sweep::run(args),
+            Command::Run(args) => run::run(args),
             Command::Data(args) => data::run(args),
             Command::Adapter(args) => adapter::run(args),
             Command::Model(args) => model::run(args),

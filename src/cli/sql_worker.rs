@@ -13,12 +13,15 @@ const MAX_MEMORY: u64 = 1 << 30;
 
 /// What starts one.
 pub fn command() -> Result<[PathBuf; 2]> {
-    // On Linux the running program itself, even if its file was replaced since.
-    let program = match Path::new("/proc/self/exe") {
-        linked if linked.exists() => linked.to_owned(),
-        _ => std::env::current_exe()?,
-    };
-    Ok([program, PathBuf::from(NAME)])
+    Ok([program()?, PathBuf::from(NAME)])
+}
+
+/// This program. On Linux the running one itself, even if its file was replaced since.
+pub fn program() -> Result<PathBuf> {
+    match Path::new("/proc/self/exe") {
+        linked if linked.exists() => Ok(linked.to_owned()),
+        _ => Ok(std::env::current_exe()?),
+    }
 }
 
 /// Answers jobs from stdin until it ends.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -66,6 +66,17 @@ pub fn generate(path: &Path, seed: u64) -> Result<SynthSet> {
     let summary = manifest.summary();
     files.insert("manifest.json".to_string(), manifest.json()?);
     Ok(SynthSet { files, summary })
+}
+
+/// The files that the specification at `path` leads to.
+///
+/// # Errors
+/// As [`generate`] has them for the specification itself.
+pub fn inputs(path: &Path) -> Result<Vec<PathBuf>> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let domains = spec::load(path)?.domains.into_iter();
+    let files = domains.flat_map(|domain| [folder.join(&domain.schema), folder.join(&domain.file)]);
+    Ok(files.collect())
 }
 
 fn file_name(path: &Path) -> String {

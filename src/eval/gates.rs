@@ -77,11 +77,7 @@ pub fn read(
     timeout: Duration,
     rules: Rules,
 ) -> Result<Vec<Gate>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let spec: Spec = toml::from_str(&text)
-        .map_err(|e| anyhow::anyhow!("{}: {}", path.display(), e.message()))?;
-    ensure!(!spec.gate.is_empty(), "{}: no [[gate]]", path.display());
+    let spec = parse(path)?;
     let mut names = BTreeSet::new();
     let mut faults = Vec::new();
     let mut gates = Vec::new();
@@ -102,6 +98,32 @@ pub fn read(
         faults.join("; ")
     );
     Ok(gates)
+}
+
+fn parse(path: &Path) -> Result<Spec> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let spec: Spec = toml::from_str(&text)
+        .map_err(|e| anyhow::anyhow!("{}: {}", path.display(), e.message()))?;
+    ensure!(!spec.gate.is_empty(), "{}: no [[gate]]", path.display());
+    Ok(spec)
+}
+
+/// The files and folders that a gates file leads to: sets of rows, and folders of databases.
+pub fn inputs(path: &Path) -> Result<Vec<PathBuf>> {
+    let of = |gate: &GateSpec| [folder_of(path).join(&gate.data), gate.db_dir(folder_of(path))];
+    let inputs: BTreeSet<PathBuf> = parse(path)?.gate.iter().flat_map(of).collect();
+    Ok(inputs.into_iter().collect())
+}
+
+impl GateSpec {
+    /// The folder of its databases, where the gates file lies in `folder`.
+    fn db_dir(&self, folder: &Path) -> PathBuf {
+        match &self.db_dir {
+            Some(dir) => folder.join(dir),
+            None => folder_of(&folder.join(&self.data)).to_owned(),
+        }
+    }
 }
 
 /// The gate that any execution accuracy on `data` passes: for who wants to know it alone.
@@ -172,10 +194,7 @@ fn open(
     faults.into_iter().for_each(|fault| named.add(fault.error));
     named.refuse()?;
     let setup = Setup {
-        db_dir: match &spec.db_dir {
-            Some(dir) => folder.join(dir),
-            None => folder_of(&data).to_owned(),
-        },
+        db_dir: spec.db_dir(folder),
         modes: vec![spec.mode],
         options: Options {
             timeout,

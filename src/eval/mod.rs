@@ -6,6 +6,7 @@ pub mod clean;
 pub mod example;
 pub mod gates;
 pub mod golds;
+pub mod judge;
 pub mod labels;
 pub mod modes;
 pub mod paired;

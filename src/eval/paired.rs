@@ -129,17 +129,10 @@ fn columns(a: &Named, b: &Named) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::eval::testing::row;
 
     fn rows(answers: &[(&str, bool)]) -> Vec<ScoredRow> {
-        let row = |(id, answer): &(&str, bool)| {
-            serde_json::from_value(json!({
-                "index": 0, "id": id, "db": null, "question": null, "predicted_sql": "", "scored_sql": "",
-                "gold_sql": "g", "exec_match": answer, "predicted_error": null, "gold_error": null,
-                "predicted_rows": null, "gold_rows": null, "failure_type": null, "elapsed_ms": 0,
-            }))
-            .unwrap()
-        };
+        let row = |(id, passed): &(&str, bool)| row(id, *passed);
         answers.iter().map(row).collect()
     }
 

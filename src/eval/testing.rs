@@ -8,7 +8,7 @@ use super::shown::most_bytes;
 use super::worker::{Job, Reply, Task, answer};
 use crate::sql::database::Now;
 use crate::sql::extract::Extraction;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A row of `fields` (line 4, place 3) scored on database `x.db` of this schema by the modes of those names.
@@ -29,6 +29,17 @@ pub fn scored(schema: &str, fields: Value, names: &[&str]) -> (Example, ScoredRo
         Duration::from_millis(7),
     );
     (example, row)
+}
+
+/// A row scored elsewhere that passes mode factory's first metric, or fails it.
+pub fn row(id: &str, passed: bool) -> ScoredRow {
+    let failure = (!passed).then_some("sql_wrong_result");
+    serde_json::from_value(json!({
+        "index": 0, "id": id, "db": null, "question": null, "predicted_sql": "", "scored_sql": "", "gold_sql": "g",
+        "exec_match": passed, "predicted_error": null, "gold_error": null, "predicted_rows": null, "gold_rows": null,
+        "failure_type": failure, "elapsed_ms": 0,
+    }))
+    .unwrap()
 }
 
 /// What a worker answers.

@@ -4,7 +4,7 @@
 use super::files::{folder_of, partial, write_atomic};
 use super::folder::{check_free, move_into_place};
 use super::tensorboard::Events;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -151,21 +151,7 @@ impl TrainingRun {
 
     /// The states, newest first, by their step.
     pub fn states(&self) -> Result<Vec<(usize, PathBuf)>> {
-        let cannot = || format!("cannot read {}", self.partial.display());
-        let mut states = Vec::new();
-        for entry in fs::read_dir(&self.partial).with_context(cannot)? {
-            let path = entry.with_context(cannot)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let step = name
-                .strip_prefix("state-")
-                .and_then(|rest| rest.strip_suffix(".safetensors"));
-            if let Some(Ok(step)) = step.map(str::parse) {
-                states.push((step, path));
-            }
-        }
-        states.sort();
-        states.reverse();
-        Ok(states)
+        states(&self.partial)
     }
 
     /// Saves the state after `step`; the oldest ones go.
@@ -250,7 +236,32 @@ impl Drop for TrainingRun {
     }
 }
 
-const LOCK: &str = ".lock";
+/// The file of a folder that is held.
+pub const LOCK: &str = ".lock";
+
+/// Whether an interrupted run that was to become `target` has a state to go on from.
+pub fn has_state(target: &Path) -> bool {
+    states(&partial(target)).is_ok_and(|states| !states.is_empty())
+}
+
+/// The states in a run's folder, newest first, by their step.
+fn states(folder: &Path) -> Result<Vec<(usize, PathBuf)>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let mut states = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let step = name
+            .strip_prefix("state-")
+            .and_then(|rest| rest.strip_suffix(".safetensors"));
+        if let Some(Ok(step)) = step.map(str::parse) {
+            states.push((step, path));
+        }
+    }
+    states.sort();
+    states.reverse();
+    Ok(states)
+}
 
 /// Adds a line of the metrics of the run in `folder`.
 fn add_event(events: &mut Events, line: &[u8], folder: &Path) -> Result<()> {
@@ -261,6 +272,11 @@ fn add_event(events: &mut Events, line: &[u8], folder: &Path) -> Result<()> {
 }
 
 fn lock(folder: &Path) -> Result<File> {
+    try_lock(folder)?.with_context(|| format!("{}: another process works here", folder.display()))
+}
+
+/// Holds `folder` for this process, and those that are handed the file, until it is closed. None where another one does.
+pub fn try_lock(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
     let cannot = || format!("cannot write {}", path.display());
     let file = OpenOptions::new()
@@ -270,8 +286,8 @@ fn lock(folder: &Path) -> Result<File> {
         .open(&path)
         .with_context(cannot)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("{}: another process works here", folder.display()),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(e).with_context(cannot),
     }
 }
@@ -294,6 +310,7 @@ mod tests {
                 .is_none()
         );
         assert!(TrainingRun::resume(&target).is_err());
+        assert!(!has_state(&target));
     }
 
     #[test]
@@ -327,6 +344,7 @@ mod tests {
             "{error}"
         );
 
+        assert!(has_state(&target));
         let mut run = TrainingRun::resume(&target).unwrap();
         let steps = run.states().unwrap().into_iter().map(|(step, _)| step);
         assert_eq!(steps.collect::<Vec<_>>(), [12, 11]);

@@ -20,10 +20,10 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub struct Args {
     /// Predictions: rows with predicted_sql, gold_sql and db, one JSON object a line.
-    #[arg(value_name = "PREDS", required_unless_present = "data")]
+    #[arg(id = "predictions", value_name = "PREDS", required_unless_present = "data")]
     pub preds: Option<PathBuf>,
     /// The same, as a flag.
-    #[arg(long, value_name = "FILE", conflicts_with = "preds")]
+    #[arg(long, value_name = "FILE", conflicts_with = "predictions")]
     pub data: Option<PathBuf>,
     /// Folder of the databases: NAME, NAME.db or NAME.sqlite; NAME.sql to build one from; or a folder NAME of a test suite
     /// [default: the predictions' folder].

@@ -1,0 +1,149 @@
+//! `factory run RECIPE.toml`: the stages of a recipe, each a command of this program, done once and kept.
+
+mod commands;
+mod show;
+
+use super::sql_worker::program;
+use super::{UsageError, interrupt, plain, say};
+use crate::recipe::document::Faults;
+use crate::recipe::estimate::{Estimate, estimates};
+use crate::recipe::execute::{self, Options, Outcome};
+use crate::recipe::plan::{self, Plan, Settings};
+use crate::recipe::process::quoted;
+use crate::recipe::state::{self, Choice, State};
+use anyhow::{Result, bail};
+use show::Show;
+use std::path::PathBuf;
+
+/// Run a recipe: its stages in their order, those that are done already left as they are.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The recipe (TOML): [vars], [stages.NAME] with a command and its flags, [runs.NAME] with gates, [matrix].
+    recipe: PathBuf,
+    /// Set a variable of the recipe; a path is then relative to the current folder (repeatable).
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Print what is done, what would run, why, and how long it may take; run nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Run this stage again, and those behind it, though they are done (repeatable).
+    #[arg(long, value_name = "STAGE")]
+    from: Vec<String>,
+    /// Run this stage alone, with what it needs that is not done (repeatable).
+    #[arg(long, value_name = "STAGE")]
+    only: Vec<String>,
+    /// Stages at once, where none needs the other.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// Folder of runs; stages lie in its folder `stages`.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs: PathBuf,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("give NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+/// Plans and runs the recipe.
+pub fn run(args: Args) -> Result<()> {
+    let settings = Settings {
+        runs: args.runs,
+        set: args.set,
+    };
+    let plan = plan::plan(&args.recipe, &settings, &commands::commands());
+    let plan = plan.map_err(|error| match error.is::<Faults>() {
+        true => UsageError::of(error),
+        false => error,
+    })?;
+    let choice = Choice {
+        from: args.from,
+        only: args.only,
+    };
+    let states = state::states(&plan, &choice)?.map_err(UsageError)?;
+    let program = program()?;
+    if args.dry_run {
+        return table(&plan, &states, &estimates(&plan, &states, &program)?);
+    }
+    interrupt::watch()?;
+    let options = Options {
+        program: &program,
+        jobs: usize::from(args.jobs),
+        stop: &interrupt::asked,
+    };
+    let chosen = states.iter().filter(|state| !matches!(state, State::LeftOut));
+    let mut show = Show::new(chosen.count());
+    let outcome = execute::execute(&plan, &states, &options, &mut |event| {
+        show.event(&event);
+        Ok(())
+    });
+    show.finish();
+    let outcome = outcome?;
+    for (stage, done) in plan.stages.iter().zip(&outcome.done) {
+        if done.is_some() {
+            say(format_args!("{}: {}", stage.name, stage.outputs["main"].display()))?;
+        }
+    }
+    let ran = outcome.ran.len();
+    let cached = outcome.done.iter().flatten().count() - ran;
+    say(format_args!("stages: {ran} ran, {cached} were done before"))?;
+    refuse(&outcome)
+}
+
+/// Errors where not everything was done.
+fn refuse(outcome: &Outcome) -> Result<()> {
+    let behind = match outcome.kept_back.is_empty() {
+        true => String::new(),
+        false => format!("; not run for it: {}", outcome.kept_back.join(", ")),
+    };
+    let failures = outcome.failures.iter().map(|failure| {
+        let said = failure.tail.iter().rev().find_map(|line| line.strip_prefix("error: "));
+        let said = said.map_or(String::new(), |said| format!(": {}", plain(said)));
+        let (stage, how) = (&failure.stage, &failure.how);
+        format!("stage {stage} failed: {how}{said} (its log: {})", failure.log.display())
+    });
+    let failures: Vec<String> = failures.collect();
+    if !failures.is_empty() {
+        bail!("{}{behind}", failures.join("; "));
+    }
+    if outcome.interrupted {
+        bail!("interrupted; what is done is kept, go on with the same command");
+    }
+    Ok(())
+}
+
+/// Prints what would be done.
+fn table(plan: &Plan, states: &[State], estimates: &[Estimate]) -> Result<()> {
+    let state = |state: &State| match state {
+        State::Cached(_) => "done".to_owned(),
+        State::GoOn => "to go on".to_owned(),
+        State::Run(why) => format!("to run: {}", plain(why)),
+        State::LeftOut => "left out".to_owned(),
+    };
+    let mut rows = vec![["stage", "state", "time", "memory", "command"].map(str::to_owned)];
+    for ((stage, own), estimate) in plan.stages.iter().zip(states).zip(estimates) {
+        let waits = matches!(own, State::GoOn | State::Run(_));
+        let known = |value: &Option<String>| match (value, waits) {
+            (Some(value), _) => format!("{value} ({})", estimate.source),
+            (None, true) => "unknown".to_owned(),
+            (None, false) => String::new(),
+        };
+        rows.push([
+            stage.name.clone(),
+            state(own),
+            known(&estimate.time),
+            known(&estimate.memory),
+            format!("factory {}", quoted(&stage.command)),
+        ]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..4).map(|column| width(column).unwrap_or(0)).collect();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+        say(format_args!("{}{}", cells.collect::<String>(), row[4]))?;
+    }
+    for run in &plan.runs {
+        say(format_args!("run {}: {} gates", run.name, run.gates.len()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! What a stage leaves when it is done: its `stage.json`.
+
+use crate::run::files::{json, write_atomic};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The file's name. It is written last: where it is, the stage is done.
+pub const FILE: &str = "stage.json";
+
+/// A stage that is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Done {
+    /// Its name in the recipe, with the matrix values it stands for: `train[rank=4]`.
+    pub stage: String,
+    /// What the outputs depend on, as one hash.
+    pub key: String,
+    /// As a person could type it.
+    pub command: Vec<String>,
+    /// The program's version.
+    pub version: String,
+    pub program_sha256: String,
+    pub inputs: Vec<Input>,
+    /// `main`, and others by the names of their flags.
+    pub outputs: BTreeMap<String, PathBuf>,
+    pub seconds: f64,
+    /// Most memory that its process had, where the system says it.
+    pub peak_rss_mb: Option<f64>,
+    /// RFC 3339.
+    pub finished: String,
+}
+
+/// A file or folder that a stage read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    pub path: PathBuf,
+    /// Of a file's bytes; of a folder's files by their names.
+    pub sha256: String,
+    /// Lines of a JSONL file that are not empty.
+    pub rows: Option<usize>,
+}
+
+impl Done {
+    /// The one in a stage's folder; none where there is none that can be read.
+    pub fn read(folder: &Path) -> Option<Self> {
+        let bytes = fs::read(folder.join(FILE)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Writes it into a stage's folder.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        write_atomic(&folder.join(FILE), &json(self)?)
+    }
+
+    /// Every one under `stages`, the oldest first.
+    pub fn all(stages: &Path) -> Result<Vec<Self>> {
+        let cannot = || format!("cannot read {}", stages.display());
+        let mut all = Vec::new();
+        if !stages.exists() {
+            return Ok(all);
+        }
+        for entry in fs::read_dir(stages).with_context(cannot)? {
+            all.extend(Self::read(&entry.with_context(cannot)?.path()));
+        }
+        all.sort_by(|a, b| (&a.finished, &a.key).cmp(&(&b.finished, &b.key)));
+        Ok(all)
+    }
+}

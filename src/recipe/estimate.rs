@@ -1,0 +1,71 @@
+//! How long a stage will take and how much memory, by what it or its like took before.
+
+use super::done::Done;
+use super::plan::{Plan, Planned};
+use super::process::PARENT;
+use super::state::State;
+use anyhow::Result;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What is known before a stage runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estimate {
+    pub time: Option<String>,
+    pub memory: Option<String>,
+    /// Where it is from.
+    pub source: &'static str,
+}
+
+/// Of the stages that are to run, by their places; nothing of the others. A training stage without history whose inputs are
+/// there is asked itself, by `program`.
+pub fn estimates(plan: &Plan, states: &[State], program: &Path) -> Result<Vec<Estimate>> {
+    let former = Done::all(&plan.folder)?;
+    let of = |(stage, state): (&Planned, &State)| match state {
+        State::Cached(_) | State::LeftOut => Estimate::default(),
+        State::GoOn | State::Run(_) => {
+            let own = former.iter().rev().find(|done| done.stage == stage.name);
+            let words = stage.words.len();
+            let same = |done: &&Done| done.command.get(1..=words) == Some(&stage.words[..]);
+            match (own, former.iter().rev().find(same)) {
+                (Some(done), _) => last(done, "last time"),
+                (None, Some(done)) => last(done, "its like, last time"),
+                (None, None) => asked(stage, program).unwrap_or_default(),
+            }
+        }
+    };
+    Ok(plan.stages.iter().zip(states).map(of).collect())
+}
+
+fn last(done: &Done, source: &'static str) -> Estimate {
+    Estimate {
+        time: Some(format!("{:.1} s", done.seconds)),
+        memory: done.peak_rss_mb.map(|mb| format!("{mb:.0} MB")),
+        source,
+    }
+}
+
+/// What `sft --dry-run` says of a stage; none of another command, or where it cannot say it.
+fn asked(stage: &Planned, program: &Path) -> Option<Estimate> {
+    let ready = stage.behind.iter().all(|path| path.exists());
+    if stage.words != ["sft"] || !ready {
+        return None;
+    }
+    let output = Command::new(program)
+        .args(&stage.command)
+        .arg("--dry-run")
+        .env(PARENT, std::process::id().to_string())
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let line = |what: &str| text.lines().find_map(|line| line.strip_prefix(what));
+    let time = line("time: ").and_then(|said| said.split(" (").next());
+    let memory = line("memory: ").and_then(|said| said.strip_suffix(" in all"));
+    Some(Estimate {
+        time: time.map(str::to_owned),
+        memory: memory.and_then(|said| said.rsplit(", ").next()).map(str::to_owned),
+        source: "sft --dry-run",
+    })
+}

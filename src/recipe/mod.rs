@@ -1,0 +1,20 @@
+//! Recipes: stages, each a command of this program in a process of its own, cached by what it depends on; and what becomes of
+//! them.
+
+mod arguments;
+pub mod commands;
+pub mod document;
+pub mod done;
+pub mod estimate;
+pub mod execute;
+pub mod file;
+mod hashes;
+mod key;
+pub mod matrix;
+mod order;
+pub mod plan;
+pub mod process;
+pub mod rungs;
+mod set;
+pub mod state;
+mod vars;
