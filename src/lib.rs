@@ -5,6 +5,9 @@
 
 pub mod cli;
 
+pub mod report;
+pub mod session;
+
 pub mod answering;
 
 pub mod recipe;

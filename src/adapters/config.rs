@@ -65,7 +65,18 @@ pub const MAX_RANK: u64 = 4096;
 /// Largest alpha, far beyond any in use: the square of a scale must stay finite as f32.
 pub const MAX_ALPHA: f64 = 1e9;
 
+impl Default for AdapterConfig {
+    fn default() -> Self {
+        Self::new(8, Self::default_alpha(8))
+    }
+}
+
 impl AdapterConfig {
+    /// The alpha of who gives a rank alone.
+    pub fn default_alpha(rank: usize) -> f64 {
+        2.0 * rank as f64
+    }
+
     /// LoRA on every projection, scaled by alpha/rank.
     pub fn new(rank: usize, alpha: f64) -> Self {
         Self {

@@ -1,4 +1,14 @@
-//! Rows to answers, kept as they come, so that an interrupted run can go on.
+//! Rows to answers: which base, which adapters with which weights, which of them a row gets. Answers are kept as they come, so
+//! that an interrupted run can go on.
 
+pub mod config;
+pub mod file;
 pub mod identity;
+pub mod loaded;
+pub mod loras;
+pub mod routing;
 pub mod rows;
+pub mod stream;
+pub mod sweep;
+pub mod trained;
+pub mod trial;

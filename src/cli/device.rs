@@ -1,16 +1,13 @@
 //! `--device`, `--dtype`, and the limits on a Metal device's memory.
 
 use super::{UsageError, note};
-#[cfg(feature = "metal")]
-use crate::model::load::Base;
+use crate::model::place::Place;
 use anyhow::Result;
 use candle_core::{DType, Device};
 use clap::ValueEnum;
-use serde::Serialize;
 
 /// Where tensors live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum DeviceArg {
     /// The best this build and machine have.
     Auto,
@@ -20,25 +17,6 @@ pub enum DeviceArg {
 }
 
 impl DeviceArg {
-    /// The flag for an open device.
-    pub fn of(device: &Device) -> Self {
-        match device {
-            Device::Cpu => Self::Cpu,
-            Device::Metal(_) => Self::Metal,
-            Device::Cuda(_) => Self::Cuda,
-        }
-    }
-
-    /// The name of the flag's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Cpu => "cpu",
-            Self::Metal => "metal",
-            Self::Cuda => "cuda",
-        }
-    }
-
     /// Opens the device; `auto` says which it took.
     pub fn open(self) -> Result<Device> {
         let unavailable = |name: &str, e: candle_core::Error| {
@@ -62,8 +40,7 @@ impl DeviceArg {
 }
 
 /// Type of the base's weights and of activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum DTypeArg {
     /// f32 on the CPU, bf16 elsewhere.
     Auto,
@@ -72,22 +49,30 @@ pub enum DTypeArg {
 }
 
 impl DTypeArg {
-    /// The flag with `auto` decided for `device`.
-    pub fn resolved(self, device: &Device) -> Self {
-        match self {
-            Self::Auto if device.is_cpu() => Self::F32,
-            Self::Auto => Self::Bf16,
-            given => given,
-        }
-    }
-
     /// The type on `device`.
-    pub fn on(self, device: &Device) -> DType {
-        match self.resolved(device) {
+    fn on(self, device: &Device) -> DType {
+        match self {
+            Self::F32 => DType::F32,
             Self::Bf16 => DType::BF16,
-            _ => DType::F32,
+            Self::Auto if device.is_cpu() => DType::F32,
+            Self::Auto => DType::BF16,
         }
     }
+}
+
+/// Opens the place that the flags name.
+pub fn place(
+    device: DeviceArg,
+    dtype: DTypeArg,
+    #[cfg(feature = "metal")] memory: &MemoryArgs,
+) -> Result<Place> {
+    let device = device.open()?;
+    Ok(Place {
+        dtype: dtype.on(&device),
+        #[cfg(feature = "metal")]
+        limits: memory.limits(&device)?,
+        device,
+    })
 }
 
 #[cfg(feature = "metal")]
@@ -118,19 +103,16 @@ pub struct MemoryArgs {
 
 #[cfg(feature = "metal")]
 impl MemoryArgs {
-    /// `base`, whose passes keep to the limits where it lies on a Metal device.
-    pub fn limit(&self, mut base: Base) -> Result<Base> {
+    /// The limits. An error of usage where `device` has none.
+    fn limits(&self, device: &Device) -> Result<native_metal::Limits> {
         let limits = native_metal::Limits {
             cache: self.metal_cache_gb,
             most: self.metal_memory_gb,
         };
-        if base.decoder.device.is_metal() {
-            let memory = native_metal::Memory::new(&base.decoder.device, limits)?;
-            base.decoder.after_block = Some(Box::new(move || memory.check()));
-        } else if limits.cache.or(limits.most).is_some() {
+        if !device.is_metal() && limits.cache.or(limits.most).is_some() {
             return Err(UsageError("--metal-… limits need --device metal".into()).into());
         }
-        Ok(base)
+        Ok(limits)
     }
 }
 

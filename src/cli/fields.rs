@@ -18,11 +18,6 @@ impl FieldArgs {
         Columns::parse(&self.given).map_err(UsageError::of)
     }
 
-    /// As given.
-    pub fn given(&self) -> &[String] {
-        &self.given
-    }
-
     /// The words of a command line that say the same.
     pub fn flags(&self) -> Vec<String> {
         let flags = self.given.iter();

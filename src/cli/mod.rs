@@ -16,7 +16,6 @@ mod interrupt;
 mod loras;
 mod man;
 mod model;
-mod one_line;
 mod parent;
 mod progress;
 mod route;
@@ -25,9 +24,11 @@ mod run;
 mod sft;
 mod sql_worker;
 mod sweep;
+mod terminal;
 
-pub use one_line::one_line;
-use one_line::plain;
+pub use crate::run::usage::UsageError;
+pub use crate::run::words::one_line;
+use crate::run::words::{plain, size};
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -122,24 +123,4 @@ fn say(line: impl std::fmt::Display) -> anyhow::Result<()> {
 /// Prints a remark on stderr; nobody reading it is no reason to stop.
 fn note(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// A mistake in how a command was called: exit code 2, where a failure is 1.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(pub String);
-
-impl UsageError {
-    /// Marks an error as one of usage.
-    pub fn of(error: anyhow::Error) -> anyhow::Error {
-        Self(format!("{error:#}")).into()
-    }
-}
-
-/// Bytes for people, as GB or MB of 1000.
-fn size(bytes: usize) -> String {
-    match bytes as f64 / 1e6 {
-        mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1e3),
-        mb => format!("{mb:.0} MB"),
-    }
 }

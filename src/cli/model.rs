@@ -1,14 +1,13 @@
 //! `factory model`: what a base is.
 
 use super::say;
-use super::sft::DEFAULT_BASE;
 use super::size;
 use crate::adapters::config::AdapterConfig;
 use crate::data::template::{Renderer, Template};
 use crate::model::config::Config;
 use crate::model::decoder;
 use crate::model::linear::Projection;
-use crate::model::load::Source;
+use crate::model::load::{DEFAULT_BASE, Source};
 use crate::model::ops::Path;
 use crate::training::memory::{self, Pass};
 use anyhow::Result;
@@ -120,9 +119,10 @@ fn inspect(base: &str) -> Result<()> {
         c.vocab_size
     ))?;
 
-    let adapter = AdapterConfig::new(8, 16.0);
+    let adapter = AdapterConfig::default();
     say(format_args!(
-        "adapter of rank 8 on every projection: {} parameters",
+        "adapter of rank {} on every projection: {} parameters",
+        adapter.rank,
         memory::adapter_parameters(c, &adapter)
     ))?;
     for (name, size_of, path) in [

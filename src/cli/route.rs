@@ -1,15 +1,14 @@
 //! `factory route`: which adapter each row should get, and fitting what decides it.
 
 use super::fields::FieldArgs;
-use super::one_line::plain;
 use super::{UsageError, say};
-use crate::data::jsonl::{self, Line};
-use crate::data::record::{self, Columns, Conversation};
+use crate::answering::routing::{self, Routing, prompt_text};
+use crate::data::jsonl;
+use crate::data::record::{self, Columns};
+use crate::router::Router;
 use crate::router::content::Content;
-use crate::router::{Decision, Router, Row, rules, settle};
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
-use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// Decide which adapter each row should get, without labels.
@@ -109,24 +108,18 @@ fn fit(adapters: &[String], columns: &Columns, out: &Path) -> Result<()> {
     say(format_args!("router: {}", out.display()))
 }
 
-/// What is asked as one text.
-pub fn prompt_text(asked: &Conversation) -> String {
-    let texts = asked.turns.iter().map(|turn| turn.content.as_str());
-    texts.collect::<Vec<_>>().join("\n")
-}
-
 fn route(how: &RouteArgs, columns: &Columns, router: &Path, data: &Path, out: &Path) -> Result<()> {
     check_apart([data, router], [out]).map_err(UsageError::of)?;
     check_writable(out)?;
-    let router = read(router)?;
+    let (router, how) = (routing::read(router)?, how.get());
     how.check(&router.routes())?;
     let (mut lines, asked) = record::read_prompts(data, columns)?;
     let decisions = how.decide(&router, data, &lines, &asked)?;
     for (line, decision) in lines.iter_mut().zip(&decisions) {
-        annotate(line, decision);
+        routing::annotate(line, decision);
     }
     write_atomic(out, &jsonl::to_bytes(&lines)?)?;
-    say(summary(&decisions))?;
+    say(routing::summary(&decisions))?;
     say(format_args!(
         "wrote {} ({} rows)",
         out.display(),
@@ -134,41 +127,15 @@ fn route(how: &RouteArgs, columns: &Columns, router: &Path, data: &Path, out: &P
     ))
 }
 
-/// Reads a router's file.
-pub fn read(path: &Path) -> Result<Router> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
-    Router::from_json(&bytes).with_context(|| path.display().to_string())
-}
-
-/// Adds a decision to its row.
-pub fn annotate(line: &mut Line, decision: &Decision) {
-    line.set("_route", decision.route.clone());
-    line.set("_route_reason", decision.reason.clone());
-    line.set("_route_confidence", decision.confidence);
-}
-
-/// `routes: public=64 synthetic=49 abstained=1 (n=114)`
-pub fn summary(decisions: &[Decision]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for decision in decisions {
-        *counts
-            .entry(decision.route.as_deref().unwrap_or(""))
-            .or_insert(0) += 1;
-    }
-    let abstained = counts.remove("").unwrap_or(0);
-    let counts: String = counts
-        .iter()
-        .map(|(route, count)| format!("{}={count} ", plain(route)))
-        .collect();
-    format!(
-        "routes: {counts}abstained={abstained} (n={})",
-        decisions.len()
-    )
-}
-
 impl RouteArgs {
-    fn min_confidence(&self) -> f64 {
-        self.min_confidence.unwrap_or(0.5)
+    /// What they say.
+    pub fn get(&self) -> Routing {
+        let defaults = Routing::default();
+        Routing {
+            default_route: self.default_route.clone(),
+            min_confidence: self.min_confidence.unwrap_or(defaults.min_confidence),
+            trust_route_field: self.trust_route_field.clone(),
+        }
     }
 
     /// The words of a command line that say the same.
@@ -201,63 +168,5 @@ impl RouteArgs {
             .into_iter()
             .filter_map(|(flag, value)| Some((flag, value?)));
         given.collect()
-    }
-
-    /// Errors unless the flags fit routes of these names.
-    pub fn check(&self, routes: &[&str]) -> Result<()> {
-        let least = self.min_confidence();
-        if !(0.0..=1.0).contains(&least) {
-            let message = format!("--min-confidence {least} is not from 0 to 1");
-            return Err(UsageError(message).into());
-        }
-        match &self.default_route {
-            Some(default) if !routes.contains(&default.as_str()) => {
-                let message = format!("--default-route {default} is none of {}", routes.join(", "));
-                Err(UsageError(message).into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// One decision for each of the rows of `path`, which ask for `asked`.
-    pub fn decide(
-        &self,
-        router: &Router,
-        path: &Path,
-        lines: &[Line],
-        asked: &[Conversation],
-    ) -> Result<Vec<Decision>> {
-        let routes = router.routes();
-        let of_line = |(line, asked): (&Line, &Conversation)| {
-            if let Some(field) = &self.trust_route_field {
-                let route = line.str(path, field)?;
-                if !routes.contains(&route) {
-                    let place = format!("{}:{}", path.display(), line.number);
-                    bail!(
-                        "{place}: field {field:?} says {route:?}, which is none of {}",
-                        routes.join(", ")
-                    );
-                }
-                return Ok(Decision {
-                    route: Some(route.to_owned()),
-                    reason: format!("field {field}, trusted"),
-                    confidence: 1.0,
-                });
-            }
-            for field in rules::FIELDS {
-                line.value(path, field)?;
-            }
-            let row = Row {
-                prompt: &prompt_text(asked),
-                fields: line.fields(),
-            };
-            let decision = router.decide(&row);
-            Ok(settle(
-                decision,
-                self.min_confidence(),
-                self.default_route.as_deref(),
-            ))
-        };
-        lines.iter().zip(asked).map(of_line).collect()
     }
 }

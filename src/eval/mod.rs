@@ -20,6 +20,7 @@ pub mod shown;
 pub mod slices;
 pub mod stats;
 pub mod summary;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 pub mod watch;

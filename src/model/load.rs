@@ -11,6 +11,9 @@ use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+/// The base when none is named.
+pub const DEFAULT_BASE: &str = "Qwen/Qwen3-0.6B";
+
 /// A base model.
 pub struct Base {
     pub decoder: Decoder,

@@ -20,6 +20,7 @@ pub mod load;
 pub mod memory;
 pub mod mismatch;
 pub mod ops;
+pub mod place;
 mod portable;
 pub mod rope;
 pub mod tokenizer;

@@ -1,7 +1,10 @@
-//! Files and run folders; nothing else writes them.
+//! Files and run folders, which nothing else writes; and what work says to people.
 
 pub mod files;
 pub mod folder;
 pub mod journal;
+pub mod observer;
 mod tensorboard;
 pub mod training_run;
+pub mod usage;
+pub mod words;

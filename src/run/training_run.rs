@@ -10,7 +10,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-const METRICS: &str = "metrics.jsonl";
+/// The file of a run's metrics, a line a step.
+pub const METRICS: &str = "metrics.jsonl";
 /// The best adapter so far, while a run goes on: this and the step behind which it was, so that each state has its own.
 const BEST: &str = "best-";
 /// States that are kept: the newest, and one more should that be damaged.

@@ -2,8 +2,9 @@
 
 use super::parity;
 use crate::adapters::stored::{self, Format};
+use crate::answering::trained;
 use crate::cli::device::DeviceArg;
-use crate::cli::{UsageError, loras, note, say};
+use crate::cli::{UsageError, note, say};
 use crate::data::template::Template;
 use crate::model::load::Base;
 use crate::run::files::{check_writable, write_atomic};
@@ -44,7 +45,7 @@ pub fn convert(args: &Args) -> Result<()> {
     }
     let base = match &args.base {
         Some(base) => base.clone(),
-        None => loras::base_of(&args.adapter)?,
+        None => trained::base_of(&args.adapter)?,
     };
     let texts = parity::texts(args.data.as_deref())?;
     // Known before the base is loaded: where it cannot be written.
@@ -78,15 +79,15 @@ pub fn convert(args: &Args) -> Result<()> {
     difference
         .refuse_above(1e-4)
         .context("the converted adapter is not the same")?;
-    let template = loras::trained_template(&args.adapter)?;
+    let template = trained::template(&args.adapter)?;
     if template.is_none() {
         note("the adapter does not say with which template it was trained: answer with --template");
     }
     match folder {
         Some(folder) => {
             if let Some(template) = template {
-                let text = loras::chat_template(&args.adapter)?;
-                for (name, content) in loras::template_files(template, text) {
+                let text = trained::chat_template(&args.adapter)?;
+                for (name, content) in trained::template_files(template, text) {
                     folder.write(name, &content)?;
                 }
             }

@@ -3,10 +3,10 @@
 use crate::adapters::config::AdapterConfig;
 use crate::adapters::measure;
 use crate::adapters::stored::{self, Stored};
-use crate::cli::one_line::plain;
 use crate::cli::say;
 use crate::model::linear::{Projection, Site};
 use crate::model::mismatch::ranges;
+use crate::run::words::plain;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -6,11 +6,14 @@ mod inspect;
 mod parity;
 
 use super::device::DeviceArg;
-use super::loras::{self, Loras};
+use super::loras::LoraArgs;
+use super::terminal::Terminal;
 use super::{UsageError, note, say};
 use crate::adapters::asked::Asked;
 use crate::adapters::bank::Bank;
 use crate::adapters::{compose, merge, peft};
+use crate::answering::loras::Loras;
+use crate::answering::trained;
 use crate::data::template::Template;
 use crate::model::load::{self, Base};
 use crate::model::tokenizer::Tokenizer;
@@ -53,7 +56,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Made {
     #[command(flatten)]
-    loras: Loras,
+    loras: LoraArgs,
     /// Base model [default: the adapters'].
     #[arg(long)]
     base: Option<String>,
@@ -91,22 +94,26 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 impl Made {
+    fn loras(&self) -> &Loras {
+        &self.loras.0
+    }
+
     /// The template: as given, else as the adapters say.
     fn template(&self) -> Result<Option<Template>> {
         match self.template {
             Some(template) => Ok(Some(template)),
-            None => self.loras.said_template(),
+            None => self.loras().said_template(),
         }
     }
 
     fn base(&self) -> Result<String> {
-        if self.loras.is_empty() {
+        if self.loras().is_empty() {
             let message = "give adapters: --lora A --lora-weight 0.75 --lora B";
             return Err(UsageError(message.into()).into());
         }
         match &self.base {
             Some(base) => Ok(base.clone()),
-            None => self.loras.base(),
+            None => self.loras().base(),
         }
     }
 }
@@ -116,7 +123,9 @@ fn compose_into(made: &Made) -> Result<()> {
     let texts = parity::texts(made.data.as_deref())?;
     let folder = RunFolder::create(&made.out)?;
     let base = Base::load(&name, DType::F32, &made.device.open()?)?;
-    let (bank, mixture) = made.loras.load(&base.decoder, &name)?;
+    let (bank, mixture) = made
+        .loras()
+        .load(&base.decoder, &name, &Terminal::default())?;
     let template = made.template()?;
     let mut composed = compose::compose(&bank, &mixture, &base.decoder)?;
     composed.config.base = Some(name);
@@ -127,7 +136,7 @@ fn compose_into(made: &Made) -> Result<()> {
         .refuse_above(1e-4)
         .context("the composed adapter is not the sum of its parts")?;
     if let Some(template) = template {
-        for (name, content) in loras::template_files(template, made.loras.chat_template()?) {
+        for (name, content) in trained::template_files(template, made.loras().chat_template()?) {
             folder.write(name, &content)?;
         }
     }
@@ -154,7 +163,8 @@ fn asked(made: &Made, tokenizer: &mut Tokenizer) -> Result<Option<(Template, Ask
         return Ok(None);
     };
     let own = tokenizer.chat().templates.get("default").cloned();
-    made.loras.prepare(template, tokenizer)?;
+    made.loras()
+        .prepare(template, tokenizer, &Terminal::default())?;
     let text = template.jinja(tokenizer)?;
     let end = template.end(tokenizer);
     let asked = Asked {
@@ -178,14 +188,16 @@ fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
     let folder = RunFolder::create(&made.out)?;
     let device = made.device.open()?;
     let mut base = Base::load(&name, DType::F32, &device)?;
-    let (bank, mixture) = made.loras.load(&base.decoder, &name)?;
+    let (bank, mixture) = made
+        .loras()
+        .load(&base.decoder, &name, &Terminal::default())?;
     let asked = asked(made, &mut base.tokenizer)?;
     let apart = parity::logits(&base, &texts, |rows| bank.rows(vec![(rows, &mixture)]))?;
     drop(base);
     let mut files = merge::files(&source, &bank, &mixture, dtype)?;
     if let Some((template, asked)) = &asked {
         asked.keep(&mut files)?;
-        for (name, content) in loras::template_files(*template, None) {
+        for (name, content) in trained::template_files(*template, None) {
             files.insert(name.to_owned(), content);
         }
     }

@@ -1,6 +1,6 @@
 //! Whether two forms of an adapter are the same: every logit of real prompts.
 
-use crate::cli::route::prompt_text;
+use crate::answering::routing::prompt_text;
 use crate::data::record::{self, Columns};
 use crate::model::batch::Batch;
 use crate::model::linear::Delta;

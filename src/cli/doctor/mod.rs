@@ -7,6 +7,7 @@ mod side;
 
 use super::device::DeviceArg;
 use super::say;
+use crate::model::place;
 use anyhow::{Result, bail};
 use candle_core::{DType, Tensor};
 use side::Side;
@@ -40,7 +41,7 @@ pub fn run(args: Args) -> Result<()> {
         std::env::consts::ARCH,
         candle_core::utils::get_num_threads()
     ))?;
-    let name = DeviceArg::of(&device).name();
+    let name = place::name(&device);
     say(format_args!(
         "{name}: {:.0} GFLOP/s f32 product (512x1024x1024)",
         side::product_rate(&device)?

@@ -2,22 +2,22 @@
 
 use crate::adapters::config::{AdapterConfig, MAX_ALPHA, MAX_RANK};
 use crate::adapters::pattern::Patterns;
-use crate::cli::device::{DTypeArg, DeviceArg};
+use crate::cli::device::{self, DTypeArg, DeviceArg};
 use crate::cli::fields::FieldArgs;
-use crate::cli::{UsageError, heading, loras};
+use crate::cli::{UsageError, heading, sql_worker};
 use crate::data::template::Template;
 use crate::eval::session::Rules;
 use crate::model::linear::Projection;
+use crate::model::place::Place;
+use crate::run::folder::default_path;
+use crate::run::training_run::TrainingRun;
+use crate::session::config::{Config, SftConfig};
+use crate::session::selection;
 use crate::sql::extract::Extraction;
 use crate::training::config::{Length, OnLong, Recompute, Schedule, TrainConfig};
 use anyhow::{Result, bail};
-use candle_core::Device;
 use serde::Serialize;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
-
-/// The base model when none is named.
-pub const DEFAULT_BASE: &str = "Qwen/Qwen3-0.6B";
 
 /// Flags of `factory sft`.
 #[derive(Debug, clap::Args)]
@@ -30,9 +30,9 @@ pub struct Args {
     base: Option<String>,
     /// Folder the adapter is written to [default: runs/<date>-sft-<data name>].
     #[arg(long)]
-    pub out: Option<PathBuf>,
+    out: Option<PathBuf>,
     /// Rank of the adapter.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=MAX_RANK))]
+    #[arg(long, default_value_t = AdapterConfig::default().rank as u64, value_parser = clap::value_parser!(u64).range(1..=MAX_RANK))]
     rank: u64,
     /// The adapter's output is scaled by alpha/rank [default: 2 × rank].
     #[arg(long)]
@@ -60,9 +60,9 @@ pub struct Args {
     seed: u64,
     /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
-    pub device: DeviceArg,
+    device: DeviceArg,
     #[command(flatten)]
-    pub fields: FieldArgs,
+    fields: FieldArgs,
     /// What to do with a longer row; an answer is never cut.
     #[arg(help_heading = heading::DATA, long, value_enum, default_value_t = TrainConfig::default().on_long)]
     on_long: OnLong,
@@ -77,12 +77,12 @@ pub struct Args {
     no_share_prefix: bool,
     /// Adapter folder to go on from instead of a fresh adapter; its settings stay.
     #[arg(help_heading = heading::ADAPTER, long, conflicts_with_all = ["rank", "alpha", "dora", "rslora", "dropout", "target_modules", "rank_pattern", "alpha_pattern"])]
-    pub init: Option<PathBuf>,
+    init: Option<PathBuf>,
     /// Scale by alpha/√rank (rsLoRA).
     #[arg(help_heading = heading::ADAPTER, long)]
     rslora: bool,
     /// Share of a module's inputs that the adapter does not see in training.
-    #[arg(help_heading = heading::ADAPTER, long, default_value_t = 0.0)]
+    #[arg(help_heading = heading::ADAPTER, long, default_value_t = AdapterConfig::default().dropout)]
     dropout: f64,
     /// Projections to adapt, by comma: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj [default: all].
     #[arg(help_heading = heading::ADAPTER, long, value_delimiter = ',', value_parser = projection)]
@@ -119,22 +119,22 @@ pub struct Args {
     recompute: Recompute,
     /// Type of the base's weights and activations; adapters, softmax and loss are f32.
     #[arg(help_heading = heading::MEMORY, long, value_enum, default_value_t = DTypeArg::Auto)]
-    pub dtype: DTypeArg,
+    dtype: DTypeArg,
     #[cfg(feature = "metal")]
     #[command(flatten)]
-    pub memory: crate::cli::device::MemoryArgs,
+    memory: crate::cli::device::MemoryArgs,
     /// Rows whose loss is measured during training (JSONL).
     #[arg(help_heading = heading::EVALUATION, long)]
-    pub val_data: Option<PathBuf>,
+    val_data: Option<PathBuf>,
     /// Steps between measurements of the validation loss [default: a tenth of the run].
     #[arg(help_heading = heading::EVALUATION, long, requires = "val_data")]
     val_every: Option<usize>,
     /// Rows that the adapter answers during training (JSONL with gold_sql and db); the one with the best execution accuracy is kept.
     #[arg(help_heading = heading::EVALUATION, long, requires = "eval_db")]
-    pub eval_data: Option<PathBuf>,
+    eval_data: Option<PathBuf>,
     /// Folder of the databases of --eval-data.
     #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data")]
-    pub eval_db: Option<PathBuf>,
+    eval_db: Option<PathBuf>,
     /// How the query is found in an answer to --eval-data [default: statement].
     #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", value_enum)]
     extract: Option<Extraction>,
@@ -142,18 +142,18 @@ pub struct Args {
     #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data")]
     follow_links: bool,
     /// Steps between answering --eval-data; the last step's adapter always does.
-    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    pub eval_every: u64,
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", default_value_t = selection::EVERY, value_parser = clap::value_parser!(u64).range(1..))]
+    eval_every: u64,
     /// Stop after so many evaluations without a better one.
     #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", value_parser = clap::value_parser!(u64).range(1..))]
-    pub patience: Option<u64>,
+    patience: Option<u64>,
     /// Settings (TOML) by the names of these flags; a value given here wins over the file's, and a switch
     /// that the file turns on stays on.
     #[arg(help_heading = heading::OUTPUT, long)]
     config: Option<PathBuf>,
     /// Go on with the interrupted run that was to become this folder, with its settings, as if it had never stopped.
     #[arg(help_heading = heading::OUTPUT, long, value_name = "OUT", conflicts_with_all = ["config", "out", "inspect_batch"])]
-    pub resume: Option<PathBuf>,
+    resume: Option<PathBuf>,
     /// Print how much memory and time the run will need, and stop; a few of its steps are run for that.
     #[arg(help_heading = heading::OUTPUT, long, conflicts_with_all = ["resume", "inspect_batch"])]
     pub dry_run: bool,
@@ -165,10 +165,10 @@ pub struct Args {
     save_every: Option<usize>,
     /// Steps between states that --resume goes on from [default: one a minute].
     #[arg(help_heading = heading::OUTPUT, long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub checkpoint_every: Option<u64>,
+    checkpoint_every: Option<u64>,
     /// Also write the metrics as a TensorBoard event file into the run's folder.
     #[arg(help_heading = heading::OUTPUT, long)]
-    pub tensorboard: bool,
+    tensorboard: bool,
 }
 
 fn projection(name: &str) -> Result<Projection, String> {
@@ -178,83 +178,80 @@ fn projection(name: &str) -> Result<Projection, String> {
     })
 }
 
-/// The run's settings as `--config` reads them, written into its folder: what was given, what was opened,
-/// and the defaults.
-#[derive(Serialize)]
-pub struct Resolved<'a> {
-    data: &'a Path,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    field: &'a [String],
-    checkpoint_every: Option<u64>,
-    tensorboard: bool,
-    eval_data: Option<&'a Path>,
-    eval_db: Option<&'a Path>,
-    extract: Option<Extraction>,
-    follow_links: bool,
-    eval_every: Option<u64>,
-    patience: Option<u64>,
-    val_data: Option<&'a Path>,
-    base: Option<String>,
-    template: Template,
-    init: Option<&'a Path>,
-    device: DeviceArg,
-    dtype: DTypeArg,
-    #[serde(flatten)]
-    train: &'a TrainConfig,
-    #[serde(flatten)]
-    adapter: Option<ResolvedAdapter>,
-}
-
-#[derive(Serialize)]
-struct ResolvedAdapter {
-    rank: usize,
-    alpha: f64,
-    dora: bool,
-    rslora: bool,
-    dropout: f64,
-    target_modules: Vec<&'static str>,
-    rank_pattern: Value,
-    alpha_pattern: Value,
-}
-
 impl Args {
-    /// How answers to --eval-data are read.
-    pub fn rules(&self) -> Rules {
-        Rules {
-            extract: self.extract.unwrap_or_default(),
-            follow_links: self.follow_links,
-        }
+    /// What is trained.
+    pub fn config(&self) -> Result<SftConfig> {
+        let (train, adapter) = (self.train_config()?, self.adapter_config()?);
+        Ok(SftConfig {
+            data: self.data()?.to_owned(),
+            val_data: self.val_data.clone(),
+            columns: self.fields.columns()?,
+            base: self.base.clone(),
+            template: self.template,
+            init: self.init.clone(),
+            adapter,
+            train,
+        })
+    }
+
+    /// How the run on `data` is kept and measured.
+    pub fn run(&self, data: &Path) -> Result<Config> {
+        let out = self.resume.as_ref().or(self.out.as_ref());
+        let out = out.cloned().unwrap_or_else(|| {
+            let stem = data.file_stem().unwrap_or_default().to_string_lossy();
+            default_path("sft", &stem)
+        });
+        Ok(Config {
+            out,
+            resume: self.resume.is_some(),
+            checkpoint_every: self.checkpoint_every,
+            tensorboard: self.tensorboard,
+            selection: self.selection()?,
+        })
+    }
+
+    /// How adapters are measured on the way.
+    fn selection(&self) -> Result<Option<selection::Config>> {
+        let (Some(data), Some(db)) = (&self.eval_data, &self.eval_db) else {
+            return Ok(None);
+        };
+        Ok(Some(selection::Config {
+            data: data.clone(),
+            db: db.clone(),
+            columns: self.fields.columns()?,
+            rules: Rules {
+                extract: self.extract.unwrap_or_default(),
+                follow_links: self.follow_links,
+            },
+            every: self.eval_every,
+            patience: self.patience,
+            worker: sql_worker::command()?,
+        }))
+    }
+
+    /// Where to run.
+    pub fn place(&self) -> Result<Place> {
+        device::place(
+            self.device,
+            self.dtype,
+            #[cfg(feature = "metal")]
+            &self.memory,
+        )
     }
 
     /// The training file, named by flag or by config.
-    pub fn data(&self) -> Result<&Path> {
-        match &self.data {
-            Some(data) => Ok(data),
-            None => usage("the training rows are not named: give --data, or data in --config"),
+    fn data(&self) -> Result<&Path> {
+        if let Some(data) = &self.data {
+            return Ok(data);
         }
+        if let Some(out) = &self.resume {
+            // Where there is no such run, that is what is wrong.
+            TrainingRun::resume(out)?;
+        }
+        usage("the training rows are not named: give --data, or data in --config")
     }
 
-    /// The base: as given, else what the adapter to go on from was made for.
-    pub fn base(&self) -> Result<String> {
-        let made_for = match (&self.base, &self.init) {
-            (Some(base), _) => Some(base.clone()),
-            (None, Some(init)) => Some(loras::base_of(init)?),
-            (None, None) => None,
-        };
-        Ok(made_for.unwrap_or_else(|| DEFAULT_BASE.to_owned()))
-    }
-
-    /// The template: as given, else that of the adapter to go on from.
-    pub fn template(&self) -> Result<Template> {
-        let trained = match (self.template, &self.init) {
-            (Some(template), _) => Some(template),
-            (None, Some(init)) => loras::trained_template(init)?,
-            (None, None) => None,
-        };
-        Ok(trained.unwrap_or(Template::Plain))
-    }
-
-    pub fn train_config(&self) -> Result<TrainConfig> {
+    fn train_config(&self) -> Result<TrainConfig> {
         let defaults = TrainConfig::default();
         let config = TrainConfig {
             length: match (self.steps, self.epochs) {
@@ -284,9 +281,9 @@ impl Args {
         Ok(config)
     }
 
-    pub fn adapter_config(&self) -> Result<AdapterConfig> {
+    fn adapter_config(&self) -> Result<AdapterConfig> {
         let rank = self.rank as usize;
-        let alpha = self.alpha.unwrap_or(2.0 * rank as f64);
+        let alpha = self.alpha.unwrap_or(AdapterConfig::default_alpha(rank));
         if alpha.is_nan() || alpha.abs() > MAX_ALPHA {
             return usage(&format!("--alpha must be a number of at most {MAX_ALPHA}"));
         }
@@ -314,49 +311,6 @@ impl Args {
             targets,
             ..AdapterConfig::new(rank, alpha)
         })
-    }
-
-    /// What the run of `template` on `device` is.
-    pub fn resolved<'a>(
-        &'a self,
-        data: &'a Path,
-        template: Template,
-        device: &Device,
-        adapter: &AdapterConfig,
-        train: &'a TrainConfig,
-    ) -> Resolved<'a> {
-        let base = adapter.base.clone();
-        // What --init names holds these settings.
-        let adapter = self.init.is_none().then(|| ResolvedAdapter {
-            rank: adapter.rank,
-            alpha: adapter.alpha,
-            dora: adapter.dora,
-            rslora: adapter.rslora,
-            dropout: adapter.dropout,
-            target_modules: adapter.targets.iter().map(|t| t.name()).collect(),
-            rank_pattern: adapter.rank_pattern.to_json(),
-            alpha_pattern: adapter.alpha_pattern.to_json(),
-        });
-        Resolved {
-            data,
-            field: self.fields.given(),
-            checkpoint_every: self.checkpoint_every,
-            tensorboard: self.tensorboard,
-            eval_data: self.eval_data.as_deref(),
-            eval_db: self.eval_db.as_deref(),
-            extract: self.eval_data.as_ref().map(|_| self.rules().extract),
-            follow_links: self.follow_links,
-            eval_every: self.eval_data.is_some().then_some(self.eval_every),
-            patience: self.patience,
-            val_data: self.val_data.as_deref(),
-            base,
-            template,
-            init: self.init.as_deref(),
-            device: DeviceArg::of(device),
-            dtype: self.dtype.resolved(device),
-            train,
-            adapter,
-        }
     }
 }
 

@@ -1,22 +1,21 @@
 //! `--inspect-batch`: what the trainer would see.
 
-use crate::adapters::config::AdapterConfig;
 use crate::cli::say;
 use crate::model::tokenizer::Tokenizer;
+use crate::session::sft::Seen;
 use crate::training::batching::steps;
 use crate::training::config::TrainConfig;
 use crate::training::packing::pack;
-use crate::training::sft::{Encoded, Example};
+use crate::training::sft::Example;
 use anyhow::Result;
 
 /// Prints the first `batches` batches: every segment's rows, its tokens, and which of them the loss is on.
-pub fn print(
-    encoded: &Encoded,
-    config: &TrainConfig,
-    adapter: &AdapterConfig,
-    tokenizer: &Tokenizer,
-    batches: usize,
-) -> Result<()> {
+pub fn print(seen: &Seen, config: &TrainConfig, batches: usize) -> Result<()> {
+    let Seen {
+        encoded,
+        adapter,
+        tokenizer,
+    } = seen;
     let steps = steps(&encoded.examples, config);
     let all = steps.flat_map(|rows| {
         let batches = rows.chunks(config.batch).map(<[usize]>::to_vec);

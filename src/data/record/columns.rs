@@ -32,6 +32,11 @@ impl Columns {
         Ok(Self(columns))
     }
 
+    /// The texts that [`Self::parse`] read.
+    pub fn texts(&self) -> Vec<String> {
+        self.0.iter().map(|(f, c)| format!("{f}={c}")).collect()
+    }
+
     /// The column that `field` is read from; `None` where that one stands for another field.
     pub fn of<'a>(&'a self, field: &'a str) -> Option<&'a str> {
         if let Some((_, column)) = self.0.iter().find(|(f, _)| *f == field) {

@@ -1,15 +1,13 @@
 //! What a sweep found: a table, a verdict, files.
 
-use crate::cli::answering::AnsweringArgs;
+use super::gates::{Gate, pareto};
+use super::score::ScoredRow;
+use super::stats::Share;
 use crate::data::jsonl;
-use crate::eval::gates::{Gate, pareto};
-use crate::eval::score::ScoredRow;
-use crate::eval::stats::Share;
 use crate::run::files::json;
 use crate::run::folder::RunFolder;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
-use std::path::Path;
 
 /// Longest name of a folder made of weights, in bytes; file systems take 255.
 const MAX_FOLDER: usize = 100;
@@ -20,35 +18,29 @@ pub struct Point {
     /// Of each adapter; `None` is routing.
     pub weights: Option<Vec<f64>>,
     /// What makes `factory generate` answer as it does.
-    flags: String,
+    pub flags: String,
 }
 
 impl Point {
-    pub fn mixture(answering: &AnsweringArgs, weights: Vec<f64>) -> Self {
-        let loras = &answering.loras;
-        let names = loras.names();
+    /// Adapters of these names with `weights`.
+    pub fn mixture(names: &[&str], weights: Vec<f64>, flags: String) -> Self {
         let parts = names.iter().zip(&weights);
         let parts: Vec<_> = parts
             .map(|(name, weight)| format!("{name} {}", short(*weight)))
             .collect();
         Self {
             name: parts.join(" + "),
-            flags: shell(&[loras.flags(&weights), answering.fields.flags()].concat()),
             weights: Some(weights),
+            flags,
         }
     }
 
-    /// Routing by the file `router`.
-    pub fn routed(answering: &AnsweringArgs, router: &Path) -> Self {
-        let loras = &answering.loras;
-        let mut flags = vec!["--route".to_owned(), router.display().to_string()];
-        flags.extend(answering.routing.flags());
-        flags.extend(answering.fields.flags());
-        flags.extend(loras.flags(&vec![1.0; loras.names().len()]));
+    /// Each row the adapter that a router gives it.
+    pub fn routed(flags: String) -> Self {
         Self {
             name: "routed".to_owned(),
             weights: None,
-            flags: shell(&flags),
+            flags,
         }
     }
 
@@ -69,13 +61,6 @@ impl Point {
     }
 }
 
-/// The words as a shell reads them.
-fn shell(words: &[String]) -> String {
-    let words = words.iter().map(String::as_str);
-    // Only a NUL byte cannot be quoted, and no command line has one.
-    shlex::try_join(words).unwrap_or_default()
-}
-
 /// A weight to three decimals at most.
 fn short(weight: f64) -> String {
     let rounded = (weight * 1000.0).round() / 1000.0;
@@ -86,10 +71,12 @@ fn short(weight: f64) -> String {
 pub struct Measured(Vec<Vec<ScoredRow>>);
 
 impl Measured {
+    /// Nothing yet, of so many gates.
     pub fn new(gates: usize) -> Self {
         Self(vec![Vec::new(); gates])
     }
 
+    /// Takes scored rows of a gate.
     pub fn add(&mut self, gate: usize, rows: Vec<ScoredRow>) {
         self.0[gate].extend(rows);
         self.0[gate].sort_by_key(|row| row.index);
@@ -134,6 +121,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What was measured of each point.
     pub fn of(points: Vec<Point>, measured: Vec<Measured>, gates: &[Gate]) -> Self {
         let mut found: Vec<Found> = points
             .into_iter()

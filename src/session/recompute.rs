@@ -1,9 +1,10 @@
 //! `--recompute auto`: whether the memory that is free holds the activations of the largest batch.
 
 use crate::adapters::config::AdapterConfig;
-use crate::cli::{note, size};
 use crate::model::decoder::Decoder;
 use crate::model::memory::{SHARE, free};
+use crate::run::observer::Observer;
+use crate::run::words::size;
 use crate::training::config::{Recompute, TrainConfig};
 use crate::training::memory::{self, Pass};
 use crate::training::sft::Example;
@@ -15,6 +16,7 @@ pub fn decide(
     adapter: &AdapterConfig,
     examples: &[Example],
     train: &TrainConfig,
+    observer: &dyn Observer,
 ) -> bool {
     match train.recompute {
         Recompute::On => true,
@@ -24,7 +26,7 @@ pub fn decide(
             let (needed, free) = (largest(decoder, adapter, examples, train), free());
             let recompute = needed as f64 > SHARE * free as f64;
             if recompute {
-                note(format_args!(
+                observer.note(format_args!(
                     "activations are computed again in backward: keeping them may need {}, {} is free (--recompute off keeps them)",
                     size(needed),
                     size(free)

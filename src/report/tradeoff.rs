@@ -1,7 +1,7 @@
 //! A sweep as a picture: a line for each gate over the points, its minimum dashed, the Pareto set filled.
 
-use super::outcome::{Found, Outcome};
 use crate::eval::gates::Gate;
+use crate::eval::sweep::{Found, Outcome};
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};

@@ -1,26 +1,43 @@
-//! `--eval-data`: the adapter that answers best is the one that is kept.
+//! Rows that adapters answer during a run: the adapter that answers best is the one that is kept.
 
-use super::Args;
-use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::lora::Adapter;
-use crate::answering::rows::{named, too_long};
-use crate::cli::{note, sql_worker};
+use crate::answering::rows::named;
+use crate::answering::trial;
 use crate::data::jsonl::Line;
-use crate::data::record;
+use crate::data::record::Columns;
 use crate::data::template::Renderer;
 use crate::eval::gates::{self, Gate};
-use crate::generation::engine::{Adapters, Engine};
-use crate::generation::sampler::SamplerConfig;
-use crate::generation::stop::StopConfig;
+use crate::eval::session::Rules;
 use crate::model::load::Base;
-use anyhow::{Result, ensure};
+use crate::run::observer::Observer;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Rows answered at once.
-const BATCH: usize = 16;
 /// Deadline of a query.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Steps between evaluations, unless they are given.
+pub const EVERY: u64 = 50;
+
+/// How adapters are measured.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Rows with a prompt, `gold_sql` and `db` (JSONL).
+    pub data: PathBuf,
+    /// Folder of their databases.
+    pub db: PathBuf,
+    /// Which column of a row is its prompt.
+    pub columns: Columns,
+    pub rules: Rules,
+    /// Steps between evaluations; the last step's adapter is always measured.
+    pub every: u64,
+    /// Evaluations without a better one after which the run stops.
+    pub patience: Option<u64>,
+    /// What starts a scoring process.
+    pub worker: [PathBuf; 2],
+}
 
 /// What was found so far; a part of the run's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,30 +66,42 @@ impl Best {
 
 /// The rows that adapters are measured on.
 pub struct Selection<'a> {
+    config: &'a Config,
     base: &'a Base,
+    observer: &'a dyn Observer,
     gate: Gate,
     prompts: Vec<Vec<u32>>,
 }
 
 impl<'a> Selection<'a> {
-    /// Reads the rows, if there are any, and checks their reference queries.
-    pub fn open(args: &Args, base: &'a Base, renderer: &Renderer) -> Result<Option<Self>> {
-        let (Some(data), Some(db)) = (&args.eval_data, &args.eval_db) else {
-            return Ok(None);
-        };
-        let gate = gates::execution(data, db, &sql_worker::command()?, TIMEOUT, args.rules())?;
+    /// Reads the rows and checks their reference queries.
+    pub fn open(
+        config: &'a Config,
+        base: &'a Base,
+        renderer: &Renderer,
+        observer: &'a dyn Observer,
+    ) -> Result<Self> {
+        let Config { data, db, .. } = config;
+        let gate = gates::execution(data, db, &config.worker, TIMEOUT, config.rules)?;
         let lines = gate.lines();
-        let asked = record::prompts(data, &lines, &args.fields.columns()?)?;
-        let prompts = asked.iter().map(|asked| renderer.prompt(asked));
-        let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
-        let config = &base.decoder.config;
-        let long = too_long(data, &lines, &prompts, &StopConfig::default(), config);
-        ensure!(long.is_empty(), "{}", named(&long));
-        Ok(Some(Self {
+        let prompts = trial::prompts(base, renderer, data, &lines, &config.columns)?;
+        Ok(Self {
+            config,
             base,
+            observer,
             gate,
             prompts,
-        }))
+        })
+    }
+
+    /// Whether the adapter after `step` of `total` is measured.
+    pub fn measures(&self, step: usize, total: usize) -> bool {
+        step == total || (step as u64).is_multiple_of(self.config.every)
+    }
+
+    /// Whether a run that found this goes on in vain.
+    pub fn gives_up(&self, best: &Best) -> bool {
+        self.config.patience.is_some_and(|most| best.since >= most)
     }
 
     /// What is asked, and what is right.
@@ -84,43 +113,23 @@ impl<'a> Selection<'a> {
 
     /// The execution accuracy of the base under `adapter`.
     pub fn measure(&mut self, adapter: &Adapter) -> Result<f64> {
-        let mut adapter = adapter.clone();
-        adapter.end_training(&self.base.decoder)?;
-        let bank = Bank::new(vec![Member {
-            name: String::new(),
-            adapter,
-        }])?;
-        let engine = Engine {
-            decoder: &self.base.decoder,
-            tokenizer: &self.base.tokenizer,
-            adapters: Some(Adapters {
-                bank: &bank,
-                mixtures: vec![Mixture::only(0)],
-                choice: Vec::new(),
-            }),
-            sampler: SamplerConfig::default(),
-            stop: StopConfig::default(),
-            batch: BATCH,
-            // So few short answers take little beside what training holds.
-            memory: usize::MAX,
-        };
-        let answers = engine.generate(&self.prompts)?;
+        let answers = trial::answers(self.base, adapter, &self.prompts)?;
         let without = answers.iter().enumerate();
-        let without = without.filter(|(_, answer)| answer.text.is_none());
+        let without = without.filter(|(_, answer)| answer.is_none());
         let places: Vec<String> = without
             .map(|(row, _)| self.gate.examples[row].place(&self.gate.data))
             .collect();
         if !places.is_empty() {
-            note(format_args!(
+            self.observer.note(format_args!(
                 "warning: no answer, and so not right, for logits that are no numbers: {}",
                 named(&places)
             ));
         }
         let answers = answers.into_iter().enumerate();
-        let answers = answers.map(|(row, answer)| (row, answer.text.unwrap_or_default()));
+        let answers = answers.map(|(row, answer)| (row, answer.unwrap_or_default()));
         let rows = self.gate.score(&answers.collect::<Vec<_>>())?;
         let share = self.gate.share(&rows);
-        note(format_args!(
+        self.observer.note(format_args!(
             "execution accuracy {:.3} ({}/{})",
             share.value, share.passed, share.n
         ));

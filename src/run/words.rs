@@ -1,4 +1,4 @@
-//! An error as the one line that is printed.
+//! Words for people: an error as one line, text out of files, sizes.
 
 /// Most characters printed of an error: a hostile file must not fill the screen with its names.
 const MOST: usize = 3000;
@@ -31,6 +31,14 @@ pub fn plain(text: &str) -> String {
         printed.push('…');
     }
     printed
+}
+
+/// Bytes for people, as GB or MB of 1000.
+pub fn size(bytes: usize) -> String {
+    match bytes as f64 / 1e6 {
+        mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1e3),
+        mb => format!("{mb:.0} MB"),
+    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use crate::generation::engine::{Engine, Event};
 use anyhow::{Context, Result};
-use std::io::Write;
 
-/// Prints the answer to `prompt`.
-pub fn answer(engine: &Engine, prompt: Vec<u32>) -> Result<()> {
-    let mut printed = String::new();
-    let mut out = std::io::stdout();
+/// Answers `prompt`; `show` gets the answer piece by piece.
+pub fn answer(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    mut show: impl FnMut(&str) -> Result<()>,
+) -> Result<()> {
+    let mut shown = String::new();
     // A stop text must not be shown in part: this much is held back.
     let held = engine.stop.stop.iter().map(String::len).max().unwrap_or(0);
     engine.answer(&[prompt], &[0], |event| {
@@ -22,14 +24,12 @@ pub fn answer(engine: &Engine, prompt: Vec<u32>) -> Result<()> {
             }
             Event::Done { answer, .. } => {
                 let text = answer.text;
-                let text = text.context("no answer: the model's logits are no numbers")?;
-                format!("{text}\n")
+                text.context("no answer: the model's logits are no numbers")?
             }
         };
-        if let Some(new) = text.strip_prefix(&printed) {
-            write!(out, "{new}")?;
-            out.flush()?;
-            printed = text;
+        if let Some(new) = text.strip_prefix(&shown) {
+            show(new)?;
+            shown = text;
         }
         Ok(())
     })

@@ -1,0 +1,216 @@
+//! The rows of a file to a file of answered rows.
+
+use super::config::Config;
+use super::loaded::Loaded;
+use super::rows::{Row, Rows, TIE, counts, named};
+use super::{identity, routing};
+use crate::data::jsonl::{self, Line};
+use crate::data::record;
+use crate::generation::engine::Engine;
+use crate::generation::sampler::SamplerConfig;
+use crate::generation::sequence::Finish;
+use crate::model::place::Place;
+use crate::run::files::{check_apart, check_writable, is_device, partial, write_atomic};
+use crate::run::observer::Observer;
+use crate::run::usage::UsageError;
+use anyhow::{Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The field that says how an answer ended.
+pub const FINISH: &str = "_finish";
+
+/// The field of the answer, unless another is named.
+pub const OUT_FIELD: &str = "predicted_sql";
+
+/// Which rows are answered, and what is written.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Rows with a prompt (JSONL).
+    pub data: PathBuf,
+    /// The answered rows. Until all are answered they are kept beside it.
+    pub out: PathBuf,
+    /// Field the answer is written to.
+    pub out_field: String,
+    /// Whether [`FINISH`] is written.
+    pub finish: bool,
+    /// Whether to go on with an interrupted run of the same job.
+    pub resume: bool,
+    pub sampler: SamplerConfig,
+}
+
+/// What became of a job whose rows are written.
+#[derive(Debug)]
+pub struct Answered {
+    rows: usize,
+    /// `file:line` of rows that the model has no answer to.
+    broken: Vec<String>,
+}
+
+impl Answered {
+    /// Errors where rows have no answer because the model is broken there.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.broken.is_empty(),
+            "{} of {} rows have no answer, the model's logits are no numbers there: {}",
+            self.broken.len(),
+            self.rows,
+            named(&self.broken)
+        );
+        Ok(())
+    }
+}
+
+impl Job {
+    /// Refuses what is a mistake whatever is answered.
+    pub fn check(&self) -> Result<()> {
+        self.sampler.check().map_err(UsageError::of)?;
+        if self.finish && self.out_field == FINISH {
+            let message = format!("--out-field {FINISH} is where --finish writes: give another");
+            return Err(UsageError(message).into());
+        }
+        Ok(())
+    }
+
+    /// Answers the rows as `config` says, at `place`.
+    pub fn run(&self, config: &Config, place: &Place, observer: &dyn Observer) -> Result<Answered> {
+        let (data, out) = (self.data.as_path(), self.out.as_path());
+        let journal = self.journal()?;
+        let outputs = || [Some(out), journal.as_deref()].into_iter().flatten();
+        check_apart([data], outputs()).map_err(UsageError::of)?;
+        let (mut lines, turns) = record::read_prompts(data, &config.columns)?;
+        for output in outputs() {
+            check_writable(output)?;
+        }
+        let loaded = Loaded::load(config, place, observer)?;
+        let prompts = loaded.prompts(data, &lines, &turns, observer)?;
+        let (adapters, decisions) = match loaded.router(config)? {
+            None => (loaded.mixed(loaded.mixture.clone()), Vec::new()),
+            Some(router) => {
+                let decisions = config.routing.decide(&router, data, &lines, &turns)?;
+                observer.note(format_args!("{}", routing::summary(&decisions)));
+                (Some(loaded.routed(&decisions)), decisions)
+            }
+        };
+        let engine = loaded.engine(adapters, self.sampler.clone());
+        let mut rows = match &journal {
+            None => Rows::unkept(lines.len()),
+            Some(journal) => {
+                let identity = identity::of(&engine, &lines, &prompts)?;
+                Rows::kept(lines.len(), journal, &identity, self.resume)?
+            }
+        };
+        let answered = loaded
+            .check_memory(&engine, &prompts, observer)
+            .and_then(|()| complete(&mut rows, &engine, &prompts, observer));
+        if let Err(error) = answered {
+            return Err(stopped(error, rows, journal.as_deref()));
+        }
+        for (line, decision) in lines.iter_mut().zip(&decisions) {
+            routing::annotate(line, decision);
+        }
+        for (place, row) in rows.answered() {
+            let line = &mut lines[place];
+            line.set(&self.out_field, row.text.clone());
+            // What a former answer left there would be wrong.
+            if self.finish || line.fields().contains_key(FINISH) {
+                line.set(FINISH, row.finish.name());
+            }
+        }
+        let written = jsonl::to_bytes(&lines).and_then(|bytes| write_atomic(out, &bytes));
+        if let Err(error) = written {
+            return Err(stopped(error, rows, journal.as_deref()));
+        }
+        let broken = places(data, &lines, &rows, Finish::Error);
+        rows.end()?;
+        Ok(Answered {
+            rows: lines.len(),
+            broken,
+        })
+    }
+
+    /// The file that grows beside `out`; none beside a device.
+    fn journal(&self) -> Result<Option<PathBuf>> {
+        match (is_device(&self.out), self.resume) {
+            (false, _) => Ok(Some(partial(&self.out))),
+            (true, false) => Ok(None),
+            (true, true) => {
+                let out = self.out.display();
+                let message = format!("--resume needs an --out that is a file, not {out}");
+                Err(UsageError(message).into())
+            }
+        }
+    }
+}
+
+/// Answers what waits, and says how it went.
+fn complete(
+    rows: &mut Rows,
+    engine: &Engine,
+    prompts: &[Vec<u32>],
+    observer: &dyn Observer,
+) -> Result<()> {
+    let before = rows.done();
+    if before > 0 {
+        observer.note(format_args!("going on after {before} rows"));
+    }
+    observer.begin(prompts.len(), "rows")?;
+    let start = Instant::now();
+    let (mut done, mut generated) = (before, 0);
+    let answered = rows.answer(engine, prompts, |row| {
+        if let Some(row) = row {
+            done += 1;
+            generated += row.tokens;
+            let rate = generated as f64 / start.elapsed().as_secs_f64();
+            observer.done(done, format!("{rate:.0} tokens/s"));
+        }
+        match observer.stops() {
+            true => bail!("interrupted"),
+            false => Ok(()),
+        }
+    });
+    observer.end();
+    answered?;
+    let seconds = start.elapsed().as_secs_f64();
+    let all = || rows.answered().map(|(_, row)| row);
+    observer.note(format_args!(
+        "{done} rows ({}), {} tokens, {:.1} rows/s, {:.0} tokens/s; {} rows had a tie (two best logits within {TIE})",
+        counts(all()),
+        all().map(|row| row.tokens).sum::<usize>(),
+        (done - before) as f64 / seconds,
+        generated as f64 / seconds,
+        all().filter(|row| row.tie).count()
+    ));
+    let without = |row: &&Row| row.finish == Finish::TooLong;
+    match all().filter(without).count() {
+        0 => {}
+        skipped => observer.note(format_args!(
+            "skipped as too long, without an answer (null): {skipped}"
+        )),
+    }
+    Ok(())
+}
+
+/// `file:line` of the rows that ended so.
+fn places(data: &Path, lines: &[Line], rows: &Rows, finish: Finish) -> Vec<String> {
+    let ended = rows.answered().filter(|(_, row)| row.finish == finish);
+    let place = |(at, _): (usize, _)| format!("{}:{}", data.display(), lines[at].number);
+    ended.map(place).collect()
+}
+
+/// `error`, and how to go on where rows are kept.
+fn stopped(error: anyhow::Error, rows: Rows, journal: Option<&Path>) -> anyhow::Error {
+    let done = rows.done();
+    match journal {
+        Some(journal) if done > 0 => error.context(format!(
+            "stopped; {done} of {} rows are kept in {}, go on with the same command and --resume",
+            done + rows.waiting().len(),
+            journal.display()
+        )),
+        _ => {
+            // Nothing is in it, and the first error is the one to report.
+            let _ = rows.end();
+            error
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A base with its adapters, ready to answer.
+
+use super::config::{Config, OnLong};
+use super::rows::{named, too_long};
+use super::{routing, trained};
+use crate::adapters::bank::{Bank, Mixture};
+use crate::data::jsonl;
+use crate::data::record::Conversation;
+use crate::data::template::{Renderer, Template};
+use crate::generation::engine::{Adapters, Engine};
+use crate::generation::sampler::SamplerConfig;
+use crate::generation::stop::StopConfig;
+use crate::model::load::Base;
+use crate::model::memory;
+use crate::model::place::Place;
+use crate::router::{self, Decision, Router};
+use crate::run::observer::Observer;
+use crate::run::words::size;
+use anyhow::{Context, Result, bail, ensure};
+use std::path::Path;
+
+/// A base with its adapters.
+pub struct Loaded {
+    pub base: Base,
+    pub bank: Bank,
+    /// The adapters with their weights.
+    pub mixture: Mixture,
+    template: Template,
+    stop: StopConfig,
+    on_long: OnLong,
+    batch: usize,
+    /// Bytes that answering may take.
+    memory: usize,
+}
+
+impl Loaded {
+    /// Loads at `place` what `config` names.
+    pub fn load(config: &Config, place: &Place, observer: &dyn Observer) -> Result<Self> {
+        let loras = &config.loras;
+        let name = match &config.base {
+            Some(base) => base.clone(),
+            None => loras.base()?,
+        };
+        let mut base = place.load(&name)?;
+        let template = match config.template {
+            Some(template) => {
+                template.prepare(&mut base.tokenizer);
+                template
+            }
+            None => {
+                let template = loras.template(&name, observer)?;
+                loras.prepare(template, &mut base.tokenizer, observer)?;
+                template
+            }
+        };
+        if loras.is_empty() {
+            trained::remark(&Renderer::new(template, &base.tokenizer)?, observer);
+        }
+        let (bank, mixture) = loras.load(&base.decoder, &name, observer)?;
+        Ok(Self {
+            base,
+            bank,
+            mixture,
+            template,
+            stop: config.stop.clone(),
+            on_long: config.on_long,
+            batch: config.batch,
+            memory: match place.device.is_cpu() {
+                true => (memory::SHARE * memory::free() as f64) as usize,
+                // Its own allocator says when it is full.
+                false => usize::MAX,
+            },
+        })
+    }
+
+    /// The router of `config`, held against the adapters that are there.
+    pub fn router(&self, config: &Config) -> Result<Option<Router>> {
+        let Some(file) = &config.route else {
+            return Ok(None);
+        };
+        let router = routing::read(file)?;
+        let members = self.bank.members();
+        let names: Vec<&str> = members.iter().map(|m| m.name.as_str()).collect();
+        router::check_known(&router, &names)?;
+        config.routing.check(&names)?;
+        Ok(Some(router))
+    }
+
+    /// What answers prompts, changed by `adapters`.
+    pub fn engine<'a>(
+        &'a self,
+        adapters: Option<Adapters<'a>>,
+        sampler: SamplerConfig,
+    ) -> Engine<'a> {
+        Engine {
+            decoder: &self.base.decoder,
+            tokenizer: &self.base.tokenizer,
+            adapters,
+            sampler,
+            stop: self.stop.clone(),
+            batch: self.batch,
+            memory: self.memory,
+        }
+    }
+
+    /// The tokens of the prompts of a file's rows.
+    pub fn prompts(
+        &self,
+        path: &Path,
+        lines: &[jsonl::Line],
+        turns: &[Conversation],
+        observer: &dyn Observer,
+    ) -> Result<Vec<Vec<u32>>> {
+        let renderer = self.renderer()?;
+        let prompts = lines.iter().zip(turns).map(|(line, turns)| {
+            let prompt = renderer.prompt(turns).and_then(filled);
+            prompt.with_context(|| format!("{}:{}", path.display(), line.number))
+        });
+        let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
+        let config = &self.base.decoder.config;
+        let long = too_long(path, lines, &prompts, &self.stop, config);
+        if !long.is_empty() && self.on_long == OnLong::Error {
+            bail!("{} (--on-long skip leaves such rows out)", named(&long));
+        }
+        for fault in &long {
+            observer.note(format_args!("skipped: {fault}"));
+        }
+        Ok(prompts)
+    }
+
+    /// The tokens of one prompt.
+    pub fn prompt(&self, turns: &Conversation) -> Result<Vec<u32>> {
+        let prompt = self.renderer()?.prompt(turns).and_then(filled)?;
+        match self.stop.too_long(prompt.len(), &self.base.decoder.config) {
+            Some(reason) => bail!(reason),
+            None => Ok(prompt),
+        }
+    }
+
+    /// Says where fewer rows than asked for fit in memory at once. Errors where not one does.
+    pub fn check_memory(
+        &self,
+        engine: &Engine,
+        prompts: &[Vec<u32>],
+        observer: &dyn Observer,
+    ) -> Result<()> {
+        let all: Vec<usize> = (0..prompts.len()).collect();
+        let Some(need) = engine.need(prompts, &all) else {
+            return Ok(());
+        };
+        let rows = need.rows(self.memory)?;
+        if rows < self.batch.min(prompts.len()) {
+            observer.note(format_args!(
+                "answering {rows} of {} rows at once: each may take {} for the keys and values of {} tokens, and {} can be had (a lower --max-tokens makes room for more)",
+                self.batch.min(prompts.len()),
+                size(need.row),
+                need.positions,
+                size(self.memory)
+            ));
+        }
+        Ok(())
+    }
+
+    fn renderer(&self) -> Result<Renderer<'_>> {
+        Renderer::new(self.template, &self.base.tokenizer)
+    }
+
+    /// One mixture for all prompts; the base alone where there are no adapters.
+    pub fn mixed(&self, mixture: Mixture) -> Option<Adapters<'_>> {
+        (!mixture.0.is_empty()).then(|| Adapters {
+            bank: &self.bank,
+            mixtures: vec![mixture],
+            choice: Vec::new(),
+        })
+    }
+
+    /// Each prompt the adapter of its decision, with that adapter's weight; none where the router abstained.
+    pub fn routed(&self, decisions: &[Decision]) -> Adapters<'_> {
+        let mut mixtures = vec![Mixture::default()];
+        let alone = self.mixture.0.iter().map(|part| Mixture(vec![*part]));
+        mixtures.extend(alone);
+        let place = |decision: &Decision| {
+            let route = decision.route.as_ref()?;
+            let members = self.bank.members();
+            members.iter().position(|member| member.name == *route)
+        };
+        Adapters {
+            bank: &self.bank,
+            mixtures,
+            choice: decisions
+                .iter()
+                .map(|decision| place(decision).map_or(0, |member| member + 1))
+                .collect(),
+        }
+    }
+}
+
+fn filled(prompt: Vec<u32>) -> Result<Vec<u32>> {
+    ensure!(!prompt.is_empty(), "the prompt has no tokens");
+    Ok(prompt)
+}

@@ -1,0 +1,100 @@
+//! `factory generate`: prompts to answers.
+
+use super::answering::AnsweringArgs;
+use super::terminal::Terminal;
+use super::{UsageError, say};
+use crate::answering::config::Config;
+use crate::answering::file::{Job, OUT_FIELD};
+use crate::answering::loaded::Loaded;
+use crate::answering::stream;
+use crate::data::record;
+use crate::generation::sampler::SamplerConfig;
+use anyhow::Result;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Flags of `factory generate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Rows with a prompt (JSONL): `prompt` or `instruction`, `messages` or `conversations`.
+    #[arg(long, required_unless_present = "prompt", requires = "out")]
+    data: Option<PathBuf>,
+    /// One prompt; the answer is streamed to the terminal.
+    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume"])]
+    prompt: Option<String>,
+    /// File the answered rows are written to, in the order of the data. Until all are answered they are kept in OUT.partial.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    answering: AnsweringArgs,
+    /// Field the answer is written to.
+    #[arg(long, default_value = OUT_FIELD)]
+    out_field: String,
+    /// Write how each answer ended to the field _finish: stop, stop_text, length (cut at --max-tokens), too_long or error.
+    #[arg(long)]
+    finish: bool,
+    /// Go on with an interrupted run of the same command, from OUT.partial.
+    #[arg(long)]
+    resume: bool,
+    /// 0 is greedy.
+    #[arg(long, default_value_t = SamplerConfig::default().temperature)]
+    temperature: f64,
+    /// Sample from the smallest set of tokens with this probability.
+    #[arg(long, default_value_t = SamplerConfig::default().top_p)]
+    top_p: f64,
+    /// Seed of the sampling; a row's draws do not depend on its neighbours.
+    #[arg(long, default_value_t = SamplerConfig::default().seed)]
+    seed: u64,
+}
+
+/// Answers the prompts.
+pub fn run(args: Args) -> Result<()> {
+    let sampler = SamplerConfig {
+        temperature: args.temperature,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
+    match (args.prompt, args.data, args.out) {
+        (Some(prompt), _, _) => {
+            sampler.check().map_err(UsageError::of)?;
+            let config = args.answering.config()?;
+            answer(prompt, &config, &args.answering, sampler)
+        }
+        (None, Some(data), Some(out)) => {
+            let job = Job {
+                data,
+                out,
+                out_field: args.out_field,
+                finish: args.finish,
+                resume: args.resume,
+                sampler,
+            };
+            job.check()?;
+            let config = args.answering.config()?;
+            let place = args.answering.place()?;
+            let answered = job.run(&config, &place, &Terminal::default())?;
+            say(format_args!("predictions: {}", job.out.display()))?;
+            answered.check()
+        }
+        // clap requires --prompt, or --data with --out.
+        _ => Err(UsageError("give --prompt, or --data and --out".into()).into()),
+    }
+}
+
+/// Shows the answer to one prompt as it comes.
+fn answer(
+    prompt: String,
+    config: &Config,
+    args: &AnsweringArgs,
+    sampler: SamplerConfig,
+) -> Result<()> {
+    let loaded = Loaded::load(config, &args.place()?, &Terminal::default())?;
+    let adapters = loaded.mixed(loaded.mixture.clone());
+    let prompt = loaded.prompt(&record::user(prompt))?;
+    let mut out = std::io::stdout();
+    stream::answer(&loaded.engine(adapters, sampler), prompt, |piece| {
+        write!(out, "{piece}")?;
+        Ok(out.flush()?)
+    })?;
+    Ok(writeln!(out)?)
+}

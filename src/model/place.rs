@@ -1,0 +1,44 @@
+//! Where a base is loaded to.
+
+use super::load::Base;
+use anyhow::Result;
+use candle_core::{DType, Device};
+
+/// An open device, the type that weights and activations have there, and limits.
+pub struct Place {
+    pub device: Device,
+    /// f32, or bf16 on the portable path.
+    pub dtype: DType,
+    /// On a Metal device's memory.
+    #[cfg(feature = "metal")]
+    pub limits: native_metal::Limits,
+}
+
+impl Place {
+    /// Loads `base` here; see [`Base::load`].
+    pub fn load(&self, base: &str) -> Result<Base> {
+        let base = Base::load(base, self.dtype, &self.device)?;
+        #[cfg(feature = "metal")]
+        let base = self.limited(base)?;
+        Ok(base)
+    }
+
+    /// `base`, whose passes keep to the limits where it lies on a Metal device.
+    #[cfg(feature = "metal")]
+    fn limited(&self, mut base: Base) -> Result<Base> {
+        if self.device.is_metal() {
+            let memory = native_metal::Memory::new(&self.device, self.limits)?;
+            base.decoder.after_block = Some(Box::new(move || memory.check()));
+        }
+        Ok(base)
+    }
+}
+
+/// What a device is called: `cpu`, `metal` or `cuda`.
+pub fn name(device: &Device) -> &'static str {
+    match device {
+        Device::Cpu => "cpu",
+        Device::Metal(_) => "metal",
+        Device::Cuda(_) => "cuda",
+    }
+}

@@ -1,0 +1,4 @@
+//! What people look at.
+
+pub mod curve;
+pub mod tradeoff;

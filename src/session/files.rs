@@ -1,0 +1,28 @@
+//! The files of an adapter that a run leaves.
+
+use crate::adapters::lora::Adapter;
+use crate::adapters::peft;
+use crate::answering::trained::CHAT_TEMPLATE;
+use anyhow::Result;
+
+/// The run's settings in its folder.
+pub const SETTINGS: &str = "config.toml";
+
+/// What lies beside every adapter of the run.
+pub struct Files<'a> {
+    /// The run's settings.
+    pub settings: &'a str,
+    /// The base's own chat template, where rows were shown by it.
+    pub chat_template: Option<&'a str>,
+}
+
+impl Files<'_> {
+    /// The files of an adapter's folder.
+    pub fn of(&self, adapter: &Adapter) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let mut files = vec![(SETTINGS, self.settings.as_bytes().to_vec())];
+        let text = self.chat_template;
+        files.extend(text.map(|text| (CHAT_TEMPLATE, text.as_bytes().to_vec())));
+        files.extend(peft::files(adapter)?);
+        Ok(files)
+    }
+}

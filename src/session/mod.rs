@@ -1,0 +1,13 @@
+//! A training run from its first step, or its next, to its folder: states to go on from, metrics, the adapter that answers best,
+//! and how it ends when it cannot go on.
+
+pub mod config;
+mod course;
+pub mod estimate;
+mod files;
+mod recompute;
+pub mod run;
+pub mod selection;
+mod settings;
+pub mod sft;
+mod state;

@@ -1,0 +1,178 @@
+//! A run from its first step, or its next, until its folder is filled.
+
+use super::config::Config;
+use super::course::Course;
+use super::files::{Files, SETTINGS};
+use super::selection::Selection;
+use super::state::{self, Notes, States};
+use crate::adapters::lora::Adapter;
+use crate::data::template::Renderer;
+use crate::model::load::Base;
+use crate::run::observer::Observer;
+use crate::run::training_run::{METRICS, TrainingRun};
+use crate::training::config::TrainConfig;
+use crate::training::optim::Optimizer;
+use crate::training::sft::{Encoded, Example};
+use crate::training::trainer::{self, Diverged};
+use anyhow::Result;
+use std::path::Path;
+use std::time::Instant;
+
+/// Draws the losses out of a run's metrics, as SVG.
+pub type Draw<'a> = &'a dyn Fn(&Path) -> Result<String>;
+
+/// What a run is made of.
+pub struct Session<'a> {
+    /// What is trained, as its command is called.
+    pub objective: &'static str,
+    pub config: &'a Config,
+    pub base: &'a Base,
+    pub renderer: &'a Renderer<'a>,
+    pub encoded: &'a Encoded,
+    pub validation: Option<&'a [Example]>,
+    pub train: &'a TrainConfig,
+    /// The resolved settings, as the run's folder has them.
+    pub settings: String,
+    pub observer: &'a dyn Observer,
+    pub draw: Draw<'a>,
+}
+
+impl Session<'_> {
+    /// Trains `adapter` and fills `folder`.
+    pub fn run(&self, adapter: &mut Adapter, folder: &mut TrainingRun) -> Result<()> {
+        let (decoder, examples) = (&self.base.decoder, &self.encoded.examples);
+        let selection = self.config.selection.as_ref().map(|config| {
+            let renderer = self.renderer;
+            Selection::open(config, self.base, renderer, self.observer)
+        });
+        let selection = selection.transpose()?;
+        let identity = state::identity(
+            &self.settings,
+            adapter,
+            selection.as_ref(),
+            examples,
+            decoder,
+        );
+        let states = States {
+            identity: identity?,
+            train: self.train,
+            decoder,
+        };
+        let mut optimizer = Optimizer::new(decoder.path, self.train.weight_decay);
+        let notes = match self.config.resume {
+            true => states.restore(folder, adapter, &mut optimizer, self.observer)?,
+            false => Notes::default(),
+        };
+        if self.config.tensorboard {
+            folder.tensorboard()?;
+        }
+        folder.write(SETTINGS, self.settings.as_bytes())?;
+        let total = self.train.total_steps(examples.len());
+        let tokens: usize = examples.iter().map(Example::len).sum();
+        self.observer.note(format_args!(
+            "{} rows, {tokens} tokens, {total} steps",
+            examples.len()
+        ));
+        self.observer.begin(total, "steps")?;
+        let files = Files {
+            settings: &self.settings,
+            chat_template: self.renderer.chat_template(),
+        };
+        let mut course = Course {
+            config: self.config,
+            train: self.train,
+            files: &files,
+            states: &states,
+            selection,
+            folder,
+            observer: self.observer,
+            total,
+            before: notes.elapsed_s,
+            saved: Instant::now(),
+            notes,
+            seen: 0,
+            spared: 0,
+        };
+        let trained = trainer::train(
+            decoder,
+            adapter,
+            &mut optimizer,
+            examples,
+            self.validation,
+            self.train,
+            |m, adapter, optimizer| course.after(m, adapter, optimizer),
+        );
+        self.observer.end();
+        let Course {
+            notes,
+            seen,
+            spared,
+            ..
+        } = course;
+        if spared > 0 {
+            self.observer.note(format_args!(
+                "shared prefixes spared {:.0}% of the tokens",
+                100.0 * spared as f64 / seen as f64
+            ));
+        }
+        let diverged = trained.as_ref().err().and_then(|e| e.downcast_ref());
+        if let Some(diverged) = diverged {
+            self.note_rows(diverged);
+        }
+        let again = diverged.is_some();
+        trained
+            .and_then(|()| self.fill(folder, &files, adapter, &notes))
+            .map_err(|error| self.stopped(error, folder, again))
+    }
+
+    /// Says which rows a run diverged on.
+    fn note_rows(&self, Diverged { step, rows, .. }: &Diverged) {
+        let places: Vec<&str> = rows.iter().map(|&row| &*self.encoded.places[row]).collect();
+        self.observer.note(format_args!(
+            "the rows of step {step}: {}",
+            places.join(", ")
+        ));
+    }
+
+    /// Writes what a run leaves that came to its end: the last adapter or the best, and the curve of its losses.
+    fn fill(
+        &self,
+        folder: &mut TrainingRun,
+        files: &Files,
+        adapter: &Adapter,
+        notes: &Notes,
+    ) -> Result<()> {
+        for (name, content) in files.of(adapter)? {
+            folder.write(name, &content)?;
+        }
+        let curve = (self.draw)(&folder.path().join(METRICS))?;
+        folder.write("loss.svg", curve.as_bytes())?;
+        match notes.best.found {
+            Some((step, accuracy)) => {
+                self.observer.note(format_args!(
+                    "kept the adapter after step {step}: execution accuracy {accuracy:.3}"
+                ));
+                folder.take_best(step)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// `error`, and how to go on where states are kept; `again` where the run would come to the same error.
+    fn stopped(&self, error: anyhow::Error, folder: &TrainingRun, again: bool) -> anyhow::Error {
+        match folder.states() {
+            Ok(states) if !states.is_empty() && again => error.context(format!(
+                "stopped; the last good state is {}, from which it diverges again: remove {} and start with other settings",
+                states[0].1.display(),
+                folder.path().display()
+            )),
+            Ok(states) if !states.is_empty() => error.context(format!(
+                "stopped; the state after step {} is kept, go on with: factory {} --resume {}",
+                states[0].0,
+                self.objective,
+                self.config.out.display()
+            )),
+            _ => error,
+        }
+    }
+}
