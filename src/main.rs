@@ -1,6 +1,6 @@
 //! Parse, run, print the one error, exit.
 
-use factory::cli::{Cli, UsageError, one_line};
+use factory::cli::{Cli, GateFailed, UsageError, one_line};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -10,12 +10,16 @@ fn main() -> ExitCode {
         // The reader of our output has seen enough, as in `factory … | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            let (kind, code) = if error.is::<UsageError>() {
+                ("error: ", ExitCode::from(2))
+            } else if error.is::<GateFailed>() {
+                ("", ExitCode::from(3))
+            } else {
+                ("error: ", ExitCode::FAILURE)
+            };
             // Nobody may be reading; the exit code still says it.
-            let _ = writeln!(std::io::stderr(), "error: {}", one_line(&error));
-            match error.is::<UsageError>() {
-                true => ExitCode::from(2),
-                false => ExitCode::FAILURE,
-            }
+            let _ = writeln!(std::io::stderr(), "{kind}{}", one_line(&error));
+            code
         }
     }
 }

@@ -190,6 +190,9 @@ fn a_proxy_spares_what_it_rules_out() {
         "2",
     ];
     let out = factory(&refs(&sweep(&dir, "out", &flags)));
+    // Nothing is good enough, and everything is written.
+    assert_eq!(out.status.code(), Some(3));
+    assert!(dir.path().join("out/1+0/a.rows.jsonl").exists());
     let (said, notes) = (
         String::from_utf8(out.stdout).unwrap(),
         String::from_utf8(out.stderr).unwrap(),
@@ -205,8 +208,44 @@ fn a_proxy_spares_what_it_rules_out() {
     );
     assert!(said.contains("no point passes every gate"), "{said}");
     // Weights may be longer than a folder's name.
-    ok(&refs(&sweep(&dir, "long", &["--weights", "1e-300,1"])));
+    let long = sweep(&dir, "long", &["--weights", "1e-300,1"]);
+    assert_eq!(factory(&refs(&long)).status.code(), Some(3));
     assert!(dir.path().join("long/point-1/a.rows.jsonl").exists());
+}
+
+#[test]
+fn gates_may_be_held_against_the_base_alone() {
+    let dir = workplace();
+    let path = dir.path().join("gates.toml");
+    let file = GATES.replacen("min = 0.9", "margin = 50", 1).replacen(
+        "min = 0.9",
+        "max_drop = 0\nrole = \"regression\"",
+        1,
+    );
+    fs::write(&path, file).unwrap();
+    fails(
+        &refs(&sweep(&dir, "out", &["--weights", "1,0"])),
+        2,
+        &["gate a: margin and max_drop are held against the base alone: add --weights 0,0"],
+    );
+    let points = ["--weights", "1,0", "--weights", "0,0", "--limit", "1"];
+    let said = ok(&refs(&sweep(&dir, "out", &points)));
+    for part in [
+        "| point | a: exact_match (baseline + 50 points) | b: exact_match (baseline - 0 points) | |",
+        "| lora 1 + dora 0 | 1.000 (4/4) | 0.000 (0/4) | Pareto, passes |",
+        // It is measured on all rows, though another point beats it.
+        "| lora 0 + dora 0 | 0.000 (0/4) ✗ | 0.000 (0/4) |  |",
+        "best that passes every gate: lora 1 + dora 0 (least margin 0.000)",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let found: Value =
+        serde_json::from_slice(&fs::read(dir.path().join("out/sweep.json")).unwrap()).unwrap();
+    let gates = json!([
+        {"name": "a", "metric": "exact_match", "min": null, "margin": 50.0},
+        {"name": "b", "metric": "exact_match", "min": null, "max_drop": 0.0},
+    ]);
+    assert_eq!(found["gates"], gates);
 }
 
 #[test]
@@ -282,6 +321,8 @@ fn a_row_that_is_too_long_is_named_or_counts_as_wrong() {
         1,
         &["rows.jsonl:9: the prompt has 601 tokens", "--on-long skip"],
     );
-    let said = ok(&refs(&once(&["--on-long", "skip"])));
+    let out = factory(&refs(&once(&["--on-long", "skip"])));
+    assert_eq!(out.status.code(), Some(3));
+    let said = String::from_utf8(out.stdout).unwrap();
     assert!(said.contains("0.800 (4/5)"), "{said}");
 }

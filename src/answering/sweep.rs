@@ -7,7 +7,7 @@ use super::rows::named;
 use crate::adapters::bank::Mixture;
 use crate::data::record;
 use crate::eval::gates::{Gate, pareto};
-use crate::eval::sweep::{Measured, Outcome, Point};
+use crate::eval::sweep::{Measured, Outcome, Point, baseline};
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::{Answer, Finish};
 use crate::router::Decision;
@@ -58,7 +58,11 @@ impl Sweep<'_> {
         let rest: Vec<Vec<usize>> = (0..gates.len()).map(rest).collect();
         if rest.iter().any(|rows| !rows.is_empty()) {
             let values: Vec<_> = measured.iter().map(|found| found.values(gates)).collect();
-            let front = pareto(&values);
+            let mut front = pareto(&values);
+            if gates.iter().any(|gate| gate.spec.needs_baseline()) {
+                // Gates compare the others with it.
+                baseline(&points).into_iter().for_each(|base| front[base] = true);
+            }
             self.observer.note(format_args!(
                 "{} of {} points go on to all rows",
                 front.iter().filter(|on| **on).count(),
@@ -73,7 +77,7 @@ impl Sweep<'_> {
                 self.answer(point, &rest, &sets, gates, found)?;
             }
         }
-        Ok(Outcome::of(points, measured, gates))
+        Outcome::of(points, measured, gates)
     }
 
     fn sets(&self, gates: &[Gate]) -> Result<Vec<Set>> {
@@ -92,7 +96,7 @@ impl Sweep<'_> {
             if router.is_some() {
                 self.observer.note(format_args!(
                     "{}: {}",
-                    gate.name,
+                    gate.spec.name,
                     routing::summary(&decisions)
                 ));
             }
@@ -148,7 +152,7 @@ impl Sweep<'_> {
                 self.observer.note(format_args!(
                 "warning: {}: {}: no answer, and so not right, for logits that are no numbers: {}",
                 point.name,
-                gate.name,
+                gate.spec.name,
                 named(&broken)
             ));
             }

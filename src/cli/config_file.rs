@@ -2,6 +2,7 @@
 //! before the ones given, so that one parser knows names, types and conflicts. `--resume OUT` reads those of the run.
 
 use super::{Cli, UsageError};
+use crate::data::nearest::nearest;
 use crate::run::files::partial;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::parser::ValueSource;
@@ -9,9 +10,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use toml::Value;
-
-/// Least similarity (Jaro) of a key to a flag for a "did you mean".
-const SIMILAR: f64 = 0.7;
 
 /// Parses the command line together with the file its `--config` names. Mistakes of the command
 /// line alone are reported by clap, which ends the program.
@@ -99,12 +97,8 @@ fn known<'a>(command: &'a Command, key: &str) -> Result<&'a Arg> {
     if let Some((_, arg)) = longs().find(|(long, _)| *long == name) {
         return Ok(arg);
     }
-    let near = longs()
-        .map(|(long, _)| (strsim::jaro(long, &name), long))
-        .filter(|(score, _)| *score >= SIMILAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match near {
-        Some((_, long)) => bail!(
+    match nearest(&name, longs().map(|(long, _)| long)) {
+        Some(long) => bail!(
             "unknown key {key}; did you mean {}?",
             long.replace('-', "_")
         ),

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::eval_compare::read_rows;
 use super::{UsageError, say};
 use crate::data::blend::{self, Source};
 use crate::data::{jsonl, synth};
 use crate::eval::choices::{self, MAX_CANDIDATES};
+use crate::eval::score;
 use crate::run::files::{check_apart, check_writable, write_atomic};
 
 /// Flags of `factory data`.
@@ -116,7 +116,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             check_writable(&out)?;
             let files: Vec<_> = rows
                 .iter()
-                .map(|path| read_rows(path))
+                .map(|path| score::read(path))
                 .collect::<Result<_, _>>()?;
             let choices = choices::build(&files, usize::from(candidates), seed)?;
             write_atomic(&out, &jsonl::to_bytes(&choices.rows)?)?;

@@ -1,13 +1,12 @@
 //! `factory eval-compare`: two scorings of the same rows, row against row.
 
 use super::{UsageError, plain, say};
-use crate::data::jsonl;
 use crate::eval::paired::{Paired, compare};
-use crate::eval::score::ScoredRow;
+use crate::eval::score;
 use crate::eval::stats::Share;
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Compare two scorings of the same rows: paired difference, exact McNemar p, the rows that flipped.
 #[derive(clap::Args)]
@@ -35,18 +34,14 @@ pub fn run(args: Args) -> Result<()> {
         check_apart([args.a.as_path(), &args.b], [out.as_path()]).map_err(UsageError::of)?;
         check_writable(out)?;
     }
-    let (a, b) = (read_rows(&args.a)?, read_rows(&args.b)?);
+    let (a, b) = (score::read(&args.a)?, score::read(&args.b)?);
     let paired = compare(&a, &b, &args.column)
         .with_context(|| format!("{} and {}", args.a.display(), args.b.display()))?;
     let Paired { column, p, .. } = &paired;
     say(format_args!("a: {column}={}", shown(&paired.a)))?;
     say(format_args!("b: {column}={}", shown(&paired.b)))?;
     let flips = format!("gained={} lost={}", paired.gained.len(), paired.lost.len());
-    let p = if *p < 1e-4 {
-        format!("{p:.1e}")
-    } else {
-        format!("{p:.4}")
-    };
+    let p = shown_p(*p);
     say(format_args!(
         "difference={:+.3} p={p} {flips} (exact McNemar)",
         paired.difference
@@ -70,18 +65,15 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// A chance, with as many digits as say something.
+pub fn shown_p(p: f64) -> String {
+    match p < 1e-4 {
+        true => format!("{p:.1e}"),
+        false => format!("{p:.4}"),
+    }
+}
+
 fn shown(share: &Share) -> String {
     let [low, high] = share.wilson95;
     format!("{:.3} [{low:.3}, {high:.3}] (n={})", share.value, share.n)
-}
-
-/// The rows of a file that `eval-sql --out` wrote.
-pub fn read_rows(path: &Path) -> Result<Vec<ScoredRow>> {
-    let lines = jsonl::read_own(path)?;
-    let row = |line: jsonl::Line| {
-        let number = line.number;
-        let row = serde_json::from_value(line.into_fields().into());
-        row.with_context(|| format!("{}:{number}: no row of `eval-sql --out`", path.display()))
-    };
-    lines.into_iter().map(row).collect()
 }

@@ -11,6 +11,7 @@ mod eval_choices;
 mod eval_compare;
 mod eval_sql;
 mod fields;
+mod gate;
 mod generate;
 mod interrupt;
 mod loras;
@@ -26,7 +27,7 @@ mod sql_worker;
 mod sweep;
 mod terminal;
 
-pub use crate::run::usage::UsageError;
+pub use crate::run::usage::{GateFailed, UsageError};
 pub use crate::run::words::one_line;
 use crate::run::words::{plain, size};
 
@@ -50,6 +51,7 @@ enum Command {
     EvalSql(eval_sql::Args),
     EvalCompare(eval_compare::Args),
     EvalChoices(eval_choices::Args),
+    Gate(gate::Args),
     Route(route::Args),
     Sweep(sweep::Args),
     Run(run::Args),
@@ -91,6 +93,7 @@ impl Command {
             Command::EvalSql(args) => eval_sql::run(args),
             Command::EvalCompare(args) => eval_compare::run(args),
             Command::EvalChoices(args) => eval_choices::run(args),
+            Command::Gate(args) => gate::run(args),
             Command::SqlWorker => sql_worker::run(),
             Command::Route(args) => route::run(args),
             Command::Sweep(args) => sweep::run(args),

@@ -3,11 +3,11 @@
 use super::answering::AnsweringArgs;
 use super::rules::RulesArgs;
 use super::terminal::Terminal;
-use super::{UsageError, say, sql_worker};
+use super::{GateFailed, UsageError, say, sql_worker};
 use crate::answering::loaded::Loaded;
 use crate::answering::sweep::Sweep;
 use crate::eval::gates;
-use crate::eval::sweep::Point;
+use crate::eval::sweep::{NONE, Point, baseline};
 use crate::report::tradeoff;
 use crate::run::folder::{RunFolder, default_path};
 use anyhow::{Result, ensure};
@@ -15,9 +15,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Measure weighted mixtures of adapters, and routing between them, on gates.
+///
+/// Exits with 3 where no point passes every gate; everything is written all the same.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Gates (TOML): [[gate]] tables of name, data, mode, metric, min and db_dir.
+    /// Gates (TOML): [[gate]] tables of name, data, where, db_dir, mode, metric, min, margin and max_drop.
+    ///
+    /// `data` are rows to ask, of which `where` = { field = "text" } keeps some, and `db_dir` their databases. The metric must be `min`
+    /// (0 to 1) at least, or `margin` points above the base alone, or `max_drop` points below it at most; the base alone is the point
+    /// whose weights are all 0. What only `factory gate` reads (candidate, baseline, role) changes nothing here.
     #[arg(long, value_name = "FILE")]
     gates: PathBuf,
     #[command(flatten)]
@@ -52,6 +58,15 @@ pub fn run(args: Args) -> Result<()> {
         timeout,
         args.rules.get(),
     )?;
+    let gate = gates.iter().find(|gate| gate.spec.needs_baseline());
+    if let (None, Some(gate)) = (baseline(&points), gate) {
+        let zeros = vec!["0"; args.answering.loras.0.names().len()].join(",");
+        let name = &gate.spec.name;
+        let message = format!(
+            "gate {name}: margin and max_drop are held against the base alone: add --weights {zeros}"
+        );
+        return Err(UsageError(message).into());
+    }
     let out = args.out.clone().unwrap_or_else(|| {
         let stem = args.gates.file_stem().unwrap_or_default().to_string_lossy();
         default_path("sweep", &stem)
@@ -71,8 +86,10 @@ pub fn run(args: Args) -> Result<()> {
     folder.write("plot.svg", tradeoff::svg(&outcome, &gates)?.as_bytes())?;
     folder.finish()?;
     say(outcome.table(&gates).trim_end())?;
-    say(outcome.verdict(&gates))?;
-    say(format_args!("wrote {}", out.display()))
+    say(outcome.verdict())?;
+    say(format_args!("wrote {}", out.display()))?;
+    ensure!(outcome.passes(), GateFailed(NONE.to_owned()));
+    Ok(())
 }
 
 impl Args {

@@ -2,6 +2,7 @@
 
 pub mod blend;
 pub mod jsonl;
+pub mod nearest;
 pub mod record;
 pub mod synth;
 pub mod template;

@@ -1,64 +1,32 @@
-//! Gates: a set of rows, a metric, and the least that a model must reach on it.
+//! Gates of a sweep: a set of rows that adapters are asked, a metric, and what a model must reach on it.
+
+pub mod file;
 
 use super::example::{self, Answers, Example, Reading};
 use super::golds::Golds;
-use super::modes::{self, Mode};
+use super::judge::{GateSpec, Role};
+use super::modes;
 use super::pool::Pool;
 use super::score::ScoredRow;
 use super::session::{Options, Rules};
 use super::shown::most_bytes;
 use super::stats::{Share, share};
+use super::subset::{self, Only};
 use super::worker::{Reply, Setup};
 use crate::data::jsonl::{Faults, Line};
 use crate::run::files::folder_of;
 use crate::sql::database::Now;
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A gates file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Spec {
-    #[serde(default)]
-    gate: Vec<GateSpec>,
-}
-
-/// One gate as its file has it. Paths are relative to the file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GateSpec {
-    name: String,
-    /// Rows with a prompt, `gold_sql` and what the mode needs.
-    data: PathBuf,
-    /// Fields and the texts that they have in the gate's rows [default: all rows].
-    #[serde(default, rename = "where")]
-    only: BTreeMap<String, String>,
-    #[serde(default = "default_mode")]
-    mode: String,
-    /// One of the mode's [default: its first].
-    metric: Option<String>,
-    /// The least mean that passes, 0 to 1.
-    min: f64,
-    /// The databases [default: the data's folder].
-    db_dir: Option<PathBuf>,
-}
-
-fn default_mode() -> String {
-    modes::ALL[0].name().to_owned()
-}
-
 /// One gate, ready to score answers.
 pub struct Gate {
-    pub name: String,
+    /// What is asked of them.
+    pub spec: GateSpec,
     pub data: PathBuf,
-    /// The metric's name.
-    pub metric: &'static str,
-    pub min: f64,
     /// Its rows.
     pub examples: Vec<Example>,
     /// The metric's column in a scored row.
@@ -77,53 +45,23 @@ pub fn read(
     timeout: Duration,
     rules: Rules,
 ) -> Result<Vec<Gate>> {
-    let spec = parse(path)?;
-    let mut names = BTreeSet::new();
-    let mut faults = Vec::new();
-    let mut gates = Vec::new();
-    for gate in spec.gate {
-        let name = gate.name.clone();
-        if !names.insert(name.clone()) {
-            faults.push(format!("gate {name}: the name is there twice"));
-        }
-        match open(gate, folder_of(path), command, timeout, rules) {
-            Ok(gate) => gates.push(gate),
-            Err(error) => faults.push(format!("gate {name}: {error:#}")),
-        }
-    }
-    ensure!(
-        faults.is_empty(),
-        "{}: {}",
-        path.display(),
-        faults.join("; ")
-    );
-    Ok(gates)
+    file::each(path, |table, first| {
+        let spec = table.spec(first)?;
+        let data = table
+            .data
+            .context("give data, the rows that the adapters are asked")?;
+        open(spec, data, table.db_dir, command, timeout, rules)
+    })
 }
 
-fn parse(path: &Path) -> Result<Spec> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let spec: Spec = toml::from_str(&text)
-        .map_err(|e| anyhow::anyhow!("{}: {}", path.display(), e.message()))?;
-    ensure!(!spec.gate.is_empty(), "{}: no [[gate]]", path.display());
-    Ok(spec)
-}
-
-/// The files and folders that a gates file leads to: sets of rows, and folders of databases.
+/// The files and folders that a sweep reads by a gates file: sets of rows, and folders of databases.
 pub fn inputs(path: &Path) -> Result<Vec<PathBuf>> {
-    let of = |gate: &GateSpec| [folder_of(path).join(&gate.data), gate.db_dir(folder_of(path))];
-    let inputs: BTreeSet<PathBuf> = parse(path)?.gate.iter().flat_map(of).collect();
-    Ok(inputs.into_iter().collect())
-}
-
-impl GateSpec {
-    /// The folder of its databases, where the gates file lies in `folder`.
-    fn db_dir(&self, folder: &Path) -> PathBuf {
-        match &self.db_dir {
-            Some(dir) => folder.join(dir),
-            None => folder_of(&folder.join(&self.data)).to_owned(),
-        }
-    }
+    let of = |table: file::Table, _| {
+        let dir = table.data.as_deref().map(folder_of).map(Path::to_owned);
+        Ok([table.data, table.db_dir.or(dir)])
+    };
+    let inputs = file::each(path, of)?.into_iter().flatten().flatten();
+    Ok(BTreeSet::from_iter(inputs).into_iter().collect())
 }
 
 /// The gate that any execution accuracy on `data` passes: for who wants to know it alone.
@@ -134,54 +72,32 @@ pub fn execution(
     timeout: Duration,
     rules: Rules,
 ) -> Result<Gate> {
+    let mode = modes::ALL[0];
     let spec = GateSpec {
         name: "execution".to_owned(),
-        data: data.to_owned(),
-        only: BTreeMap::new(),
-        mode: default_mode(),
-        metric: None,
-        min: 0.0,
-        db_dir: Some(db_dir.to_owned()),
+        mode: mode.name().to_owned(),
+        metric: mode.metrics()[0].mean.to_owned(),
+        min: Some(0.0),
+        margin: None,
+        max_drop: None,
+        role: Role::Primary,
+        only: Only::new(),
     };
-    open(spec, Path::new(""), command, timeout, rules)
+    let db_dir = Some(db_dir.to_owned());
+    open(spec, data.to_owned(), db_dir, command, timeout, rules)
 }
 
 fn open(
     spec: GateSpec,
-    folder: &Path,
+    data: PathBuf,
+    db_dir: Option<PathBuf>,
     command: &[PathBuf],
     timeout: Duration,
     rules: Rules,
 ) -> Result<Gate> {
-    ensure!(
-        spec.name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-            && spec.name.starts_with(|c: char| c.is_ascii_alphanumeric()),
-        "a name is letters, digits, - _ ."
-    );
-    ensure!(
-        (0.0..=1.0).contains(&spec.min),
-        "min is {}, expected 0 to 1",
-        spec.min
-    );
-    let Some(mode) = modes::ALL.iter().find(|mode| mode.name() == spec.mode) else {
-        let known: Vec<_> = modes::ALL.iter().map(|mode| mode.name()).collect();
-        bail!("mode {:?} is none of {}", spec.mode, known.join(", "));
-    };
-    let wanted = spec.metric.as_deref().unwrap_or(mode.metrics()[0].mean);
-    let Some(metric) = mode.metrics().iter().find(|metric| metric.mean == wanted) else {
-        let known: Vec<_> = mode.metrics().iter().map(|metric| metric.mean).collect();
-        bail!("metric {wanted:?} is none of {}", known.join(", "));
-    };
-    let data = folder.join(&spec.data);
-    let mode: &dyn Mode = *mode;
-    let keep = |row: &Map<String, Value>| {
-        let is = |(field, text): (&String, &String)| {
-            row.get(field).and_then(Value::as_str) == Some(text.as_str())
-        };
-        spec.only.iter().all(is)
-    };
+    let metric = spec.check()?;
+    let mode = modes::named(&spec.mode).context("a mode that was checked")?;
+    let keep = |row: &Map<String, Value>| subset::has(&spec.only, row);
     let Reading {
         examples, faults, ..
     } = example::read(&data, &[mode], Answers::Ignored, keep)?;
@@ -194,8 +110,8 @@ fn open(
     faults.into_iter().for_each(|fault| named.add(fault.error));
     named.refuse()?;
     let setup = Setup {
-        db_dir: spec.db_dir(folder),
-        modes: vec![spec.mode],
+        db_dir: db_dir.unwrap_or_else(|| folder_of(&data).to_owned()),
+        modes: vec![spec.mode.clone()],
         options: Options {
             timeout,
             keep_distinct: false,
@@ -212,11 +128,9 @@ fn open(
         bail!("{place}: gold_sql gave no rows: {error}");
     }
     Ok(Gate {
-        name: spec.name,
+        spec,
         data,
-        metric: metric.mean,
         column: metric.column,
-        min: spec.min,
         examples,
         golds,
         pool,
@@ -260,11 +174,6 @@ impl Gate {
             .iter()
             .filter(|row| row.verdict(self.column) == Some(true));
         share(passed.count(), rows.len())
-    }
-
-    /// Whether a value passes.
-    pub fn passes(&self, share: &Share) -> bool {
-        share.value >= self.min
     }
 }
 

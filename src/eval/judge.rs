@@ -6,7 +6,7 @@ use super::modes::{self, Metric, Mode};
 use super::paired;
 use super::score::ScoredRow;
 use super::stats::{Share, share};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -125,12 +125,19 @@ pub fn judge(
     candidate: &[ScoredRow],
     baseline: Option<&[ScoredRow]>,
 ) -> Result<Verdict> {
+    verdict(spec, candidate, baseline).map_err(|error| spec.named(error))
+}
+
+fn verdict(
+    spec: &GateSpec,
+    candidate: &[ScoredRow],
+    baseline: Option<&[ScoredRow]>,
+) -> Result<Verdict> {
     let metric = spec.check()?;
     spec.check_baseline(baseline.is_some())?;
     let Some(found) = measured(candidate, metric.column) else {
         bail!(
-            "gate {}: no row of the candidate has \"{}\": score it with --mode {}",
-            spec.name,
+            "no row of the candidate has \"{}\": score it with --mode {}",
             metric.column,
             spec.mode
         );
@@ -159,42 +166,41 @@ impl GateSpec {
         self.check_numbers()?;
         if let Some(min) = self.min {
             let fine = (0.0..=1.0).contains(&min);
-            ensure!(fine, "gate {}: min is {min}, expected 0 to 1", self.name);
+            ensure!(fine, "min is {min}, expected 0 to 1");
         }
         metric(&self.mode, &self.metric)
     }
 
     /// What holds for every gate, whatever it measures.
-    fn check_numbers(&self) -> Result<()> {
+    pub(super) fn check_numbers(&self) -> Result<()> {
         let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         ensure!(
             self.name.chars().all(fine)
                 && self.name.starts_with(|c: char| c.is_ascii_alphanumeric()),
-            "gate {:?}: a name is letters, digits, - _ .",
-            self.name
+            "a name is letters, digits, - _ ."
         );
         let asked = [
             ("min", self.min),
             ("margin", self.margin),
             ("max_drop", self.max_drop),
         ];
-        for (key, value) in asked
+        let mut given = asked
             .iter()
-            .filter_map(|(key, value)| Some((key, (*value)?)))
-        {
-            let fine = value.is_finite() && (value >= 0.0 || *key == "min");
-            ensure!(
-                fine,
-                "gate {}: {key} is {value}, expected a number of 0 or more",
-                self.name
-            );
-        }
+            .filter_map(|(key, value)| Some((key, (*value)?)));
         ensure!(
-            asked.iter().any(|(_, value)| value.is_some()),
-            "gate {}: give one or more of min, margin and max_drop",
-            self.name
+            given.clone().next().is_some(),
+            "give one or more of min, margin and max_drop"
         );
-        Ok(())
+        given.try_for_each(|(key, value)| {
+            let fine = value.is_finite() && (value >= 0.0 || *key == "min");
+            ensure!(fine, "{key} is {value}, expected a number of 0 or more");
+            Ok(())
+        })
+    }
+
+    /// An error that says which gate it is about.
+    fn named(&self, error: anyhow::Error) -> anyhow::Error {
+        anyhow!("gate {}: {error:#}", self.name)
     }
 
     /// Whether a condition is held against a baseline.
@@ -205,8 +211,7 @@ impl GateSpec {
     fn check_baseline(&self, given: bool) -> Result<()> {
         ensure!(
             given || !self.needs_baseline(),
-            "gate {}: {} needs a baseline",
-            self.name,
+            "{} needs a baseline",
             if self.margin.is_some() {
                 "margin"
             } else {
@@ -407,7 +412,7 @@ mod tests {
             error(|g| g.mode = "facto".to_owned()).contains("mode \"facto\" is none of factory")
         );
         assert!(error(|g| g.metric = "f1".to_owned()).contains("metric \"f1\" is none of"));
-        assert!(error(|g| g.name = "a/b".to_owned()).contains("a name is letters"));
+        assert!(error(|g| g.name = "a/b".to_owned()).contains("gate a/b: a name is letters"));
     }
 
     #[test]

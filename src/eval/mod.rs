@@ -19,6 +19,7 @@ pub mod session;
 pub mod shown;
 pub mod slices;
 pub mod stats;
+pub mod subset;
 pub mod summary;
 pub mod sweep;
 #[cfg(test)]

@@ -5,12 +5,15 @@ use super::example::Example;
 use super::modes::{Execution, Mode, Texts};
 use super::session::Session;
 use super::shown::Shown;
+use crate::data::jsonl;
 use crate::sql::execute::SqlError;
 use crate::sql::extract::Extraction;
 use crate::sql::taxonomy::classify;
 use crate::sql::value::Row;
+use anyhow::{Context, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::path::Path;
 use std::time::Duration;
 
 /// The kind of failure of a row that the model gave no answer to.
@@ -172,6 +175,17 @@ impl ScoredRow {
     pub fn verdict(&self, column: &str) -> Option<bool> {
         self.scores.verdicts.get(column).and_then(Value::as_bool)
     }
+}
+
+/// The rows of a file that `eval-sql --out` wrote.
+pub fn read(path: &Path) -> Result<Vec<ScoredRow>, Error> {
+    let lines = jsonl::read_own(path)?;
+    let row = |line: jsonl::Line| {
+        let number = line.number;
+        let row = serde_json::from_value(line.into_fields().into());
+        row.with_context(|| format!("{}:{number}: no row of `eval-sql --out`", path.display()))
+    };
+    lines.into_iter().map(row).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a sweep found: a table, a verdict, files.
 
 use super::gates::{Gate, pareto};
+use super::judge::{Condition, GateSpec, Verdict, judge};
 use super::score::ScoredRow;
 use super::stats::Share;
 use crate::data::jsonl;
@@ -11,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 /// Longest name of a folder made of weights, in bytes; file systems take 255.
 const MAX_FOLDER: usize = 100;
+/// The verdict where no point is good enough.
+pub const NONE: &str = "no point passes every gate";
 
 /// What is measured: a mixture, or each row the adapter that the router gives it.
 pub struct Point {
@@ -19,6 +22,14 @@ pub struct Point {
     pub weights: Option<Vec<f64>>,
     /// What makes `factory generate` answer as it does.
     pub flags: String,
+}
+
+/// The point that is the base alone, which gates compare with.
+pub fn baseline(points: &[Point]) -> Option<usize> {
+    let none = |weights: &Vec<f64>| weights.iter().all(|weight| *weight == 0.0);
+    points
+        .iter()
+        .position(|point| point.weights.as_ref().is_some_and(none))
 }
 
 impl Point {
@@ -97,7 +108,7 @@ impl Measured {
         let parts = gates.iter().zip(self.shares(gates)).map(|(gate, share)| {
             format!(
                 "{} {:.3} ({}/{})",
-                gate.name, share.value, share.passed, share.n
+                gate.spec.name, share.value, share.passed, share.n
             )
         });
         parts.collect::<Vec<_>>().join(", ")
@@ -108,6 +119,8 @@ impl Measured {
 pub struct Found {
     pub point: Point,
     pub shares: Vec<Share>,
+    /// What each gate says.
+    verdicts: Vec<Verdict>,
     /// Whether all rows were measured.
     pub whole: bool,
     /// Whether no other whole one beats it.
@@ -121,82 +134,100 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What was measured of each point.
-    pub fn of(points: Vec<Point>, measured: Vec<Measured>, gates: &[Gate]) -> Self {
-        let mut found: Vec<Found> = points
-            .into_iter()
-            .zip(measured)
-            .map(|(point, rows)| Found {
+    /// What was measured of each point. Errors where a gate needs the base's point, and there is none.
+    pub fn of(points: Vec<Point>, measured: Vec<Measured>, gates: &[Gate]) -> Result<Self> {
+        let base = baseline(&points);
+        let verdicts = |rows: &Measured| -> Result<Vec<Verdict>> {
+            let judged = gates.iter().zip(&rows.0).enumerate();
+            let judged = judged.map(|(at, (gate, rows))| {
+                let base = base.map(|base| &measured[base].0[at][..]);
+                judge(&gate.spec, rows, base)
+            });
+            judged.collect()
+        };
+        let verdicts: Vec<_> = measured.iter().map(verdicts).collect::<Result<_>>()?;
+        let mut found = Vec::new();
+        for ((point, rows), verdicts) in points.into_iter().zip(measured).zip(verdicts) {
+            let mut pairs = rows.0.iter().zip(gates);
+            found.push(Found {
                 point,
                 shares: rows.shares(gates),
-                whole: rows
-                    .0
-                    .iter()
-                    .zip(gates)
-                    .all(|(rows, gate)| rows.len() == gate.examples.len()),
+                verdicts,
+                whole: pairs.all(|(rows, gate)| rows.len() == gate.examples.len()),
                 front: false,
                 rows,
-            })
-            .collect();
+            });
+        }
         let mut whole: Vec<&mut Found> = found.iter_mut().filter(|found| found.whole).collect();
         let values = |found: &&mut Found| found.shares.iter().map(|share| share.value).collect();
         let front = pareto(&whole.iter().map(values).collect::<Vec<_>>());
         for (found, front) in whole.iter_mut().zip(front) {
             found.front = front;
         }
-        Self { found }
+        Ok(Self { found })
+    }
+
+    /// What a gate asks, as every point's verdict has it.
+    fn asked(&self, gate: usize) -> &[Condition] {
+        let first = self.found.first();
+        first.map_or(&[], |found| &found.verdicts[gate].conditions)
+    }
+
+    /// The share that is just enough for a gate.
+    pub fn least(&self, gate: usize) -> Option<f64> {
+        let wanted = self.asked(gate).iter().filter_map(|asked| asked.wanted);
+        wanted.max_by(f64::total_cmp)
+    }
+
+    /// Whether a point passes every gate.
+    pub fn passes(&self) -> bool {
+        self.best().is_some()
     }
 
     /// The whole point that passes all gates with the largest least margin; the first of equals.
-    fn best(&self, gates: &[Gate]) -> Option<(&Found, f64)> {
-        let margin = |found: &Found| {
-            let margins = found.shares.iter().zip(gates);
-            let margins = margins.map(|(share, gate)| share.value - gate.min);
-            margins.fold(f64::INFINITY, f64::min)
-        };
+    fn best(&self) -> Option<(&Found, f64)> {
         let mut best: Option<(&Found, f64)> = None;
-        for found in self
-            .found
-            .iter()
-            .filter(|found| found.whole && found.passes(gates))
-        {
-            if best.is_none_or(|(_, least)| margin(found) > least) {
-                best = Some((found, margin(found)));
+        for found in self.found.iter().filter(|found| found.passes()) {
+            let margin = found.margin();
+            if best.is_none_or(|(_, least)| margin > least) {
+                best = Some((found, margin));
             }
         }
         best
     }
 
     /// In words: which point to take.
-    pub fn verdict(&self, gates: &[Gate]) -> String {
-        match self.best(gates) {
+    pub fn verdict(&self) -> String {
+        match self.best() {
             Some((found, margin)) => format!(
                 "best that passes every gate: {} (least margin {margin:.3})\nto answer with it: factory generate {}",
                 found.point.name, found.point.flags
             ),
-            None => "no point passes every gate".to_owned(),
+            None => NONE.to_owned(),
         }
     }
 
     /// A Markdown table, a line for each point.
     pub fn table(&self, gates: &[Gate]) -> String {
         let mut text = "| point |".to_owned();
-        for gate in gates {
-            text += &format!(" {}: {} (min {}) |", gate.name, gate.metric, gate.min);
+        for (at, gate) in gates.iter().enumerate() {
+            let asked: Vec<_> = self.asked(at).iter().map(|asked| &*asked.what).collect();
+            let (name, metric) = (&gate.spec.name, &gate.spec.metric);
+            text += &format!(" {name}: {metric} ({}) |", asked.join(", "));
         }
         text += " |\n|---|";
         text += &"---|".repeat(gates.len() + 1);
         text.push('\n');
         for found in &self.found {
             text += &format!("| {} |", found.point.name);
-            for (gate, share) in gates.iter().zip(&found.shares) {
-                let mark = if gate.passes(share) { "" } else { " ✗" };
+            for (verdict, share) in found.verdicts.iter().zip(&found.shares) {
+                let mark = if verdict.passed { "" } else { " ✗" };
                 text += &format!(" {:.3} ({}/{}){mark} |", share.value, share.passed, share.n);
             }
             let mut remarks = Vec::new();
             remarks.extend((!found.whole).then_some("proxy only"));
             remarks.extend(found.front.then_some("Pareto"));
-            remarks.extend((found.whole && found.passes(gates)).then_some("passes"));
+            remarks.extend(found.passes().then_some("passes"));
             text += &format!(" {} |\n", remarks.join(", "));
         }
         text
@@ -204,17 +235,32 @@ impl Outcome {
 
     /// Writes the table, all numbers as JSON, and the scored rows of every point.
     pub fn write(&self, folder: &RunFolder, gates: &[Gate]) -> Result<()> {
-        let mut text = format!("{}\n{}\n", self.table(gates), self.verdict(gates));
+        let mut text = format!("{}\n{}\n", self.table(gates), self.verdict());
         text += "\nEach point is `factory generate` with these flags:\n\n";
         for found in &self.found {
             text += &format!("- {}: `{}`\n", found.point.name, found.point.flags);
         }
         folder.write("table.md", text.as_bytes())?;
-        let of_gate =
-            |gate: &Gate| json!({"name": gate.name, "metric": gate.metric, "min": gate.min});
+        let of_gate = |gate: &Gate| {
+            let GateSpec {
+                name,
+                metric,
+                min,
+                margin,
+                max_drop,
+                ..
+            } = &gate.spec;
+            let mut said = json!({"name": name, "metric": metric, "min": min});
+            for (key, points) in [("margin", margin), ("max_drop", max_drop)] {
+                if let Some(points) = points {
+                    said[key] = json!(points);
+                }
+            }
+            said
+        };
         let of_point = |found: &Found| {
             let shares = gates.iter().zip(&found.shares);
-            let shares = shares.map(|(gate, share)| (gate.name.clone(), json!(share)));
+            let shares = shares.map(|(gate, share)| (gate.spec.name.clone(), json!(share)));
             json!({
                 "name": found.point.name,
                 "weights": found.point.weights,
@@ -222,18 +268,18 @@ impl Outcome {
                 "gates": Value::Object(shares.collect::<Map<_, _>>()),
                 "whole": found.whole,
                 "pareto": found.front,
-                "passes": found.whole && found.passes(gates),
+                "passes": found.passes(),
             })
         };
         let all = json!({
             "gates": gates.iter().map(of_gate).collect::<Vec<_>>(),
             "points": self.found.iter().map(of_point).collect::<Vec<_>>(),
-            "best": self.best(gates).map(|(found, _)| &found.point.name),
+            "best": self.best().map(|(found, _)| &found.point.name),
         });
         folder.write("sweep.json", &json(&all)?)?;
         for (i, found) in self.found.iter().enumerate() {
             for (gate, rows) in gates.iter().zip(&found.rows.0) {
-                let name = format!("{}/{}.rows.jsonl", found.point.folder(i), gate.name);
+                let name = format!("{}/{}.rows.jsonl", found.point.folder(i), gate.spec.name);
                 folder.write(&name, &jsonl::to_bytes(rows)?)?;
             }
         }
@@ -242,10 +288,17 @@ impl Outcome {
 }
 
 impl Found {
-    fn passes(&self, gates: &[Gate]) -> bool {
-        gates
-            .iter()
-            .zip(&self.shares)
-            .all(|(gate, share)| gate.passes(share))
+    /// Only a point that was measured on all rows passes.
+    fn passes(&self) -> bool {
+        self.whole && self.verdicts.iter().all(|verdict| verdict.passed)
+    }
+
+    /// How far it is above what is just enough, where that is least.
+    fn margin(&self) -> f64 {
+        let margins = self.verdicts.iter().flat_map(|verdict| {
+            let wanted = verdict.conditions.iter().filter_map(|asked| asked.wanted);
+            wanted.map(|wanted| verdict.value - wanted)
+        });
+        margins.fold(f64::INFINITY, f64::min)
     }
 }

@@ -45,7 +45,7 @@ fn draw(text: &mut String, outcome: &Outcome, gates: &[Gate]) -> Drawn {
             .enumerate()
             .map(|(i, found)| (i as f64, found.shares[at].value, found.front))
             .collect();
-        let label = format!("{}: {}", gate.name, gate.metric);
+        let label = format!("{}: {}", gate.spec.name, gate.spec.metric);
         // Points between which a weight moves to another adapter; the base and routing stand alone.
         let mut first = 0;
         for run in outcome.found.chunk_by(|a, b| sum(a) == sum(b)) {
@@ -61,8 +61,10 @@ fn draw(text: &mut String, outcome: &Outcome, gates: &[Gate]) -> Drawn {
             }
             first += run.len();
         }
-        let least = [(-0.5, gate.min), (last + 0.5, gate.min)];
-        chart.draw_series(DashedLineSeries::new(least, 6, 4, color.stroke_width(1)))?;
+        if let Some(least) = outcome.least(at) {
+            let line = [(-0.5, least), (last + 0.5, least)];
+            chart.draw_series(DashedLineSeries::new(line, 6, 4, color.stroke_width(1)))?;
+        }
         chart.draw_series(points.into_iter().map(|(x, y, front)| {
             let style = match front {
                 true => color.filled(),

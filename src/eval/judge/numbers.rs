@@ -13,12 +13,15 @@ pub const MODE: &str = "summary";
 ///
 /// Errors where the candidate has no such number, or a condition needs a baseline and there is none.
 pub fn judge(spec: &GateSpec, candidate: &Value, baseline: Option<&Value>) -> Result<Verdict> {
+    verdict(spec, candidate, baseline).map_err(|error| spec.named(error))
+}
+
+fn verdict(spec: &GateSpec, candidate: &Value, baseline: Option<&Value>) -> Result<Verdict> {
     spec.check_numbers()?;
     spec.check_baseline(baseline.is_some())?;
     let Some(found) = at(candidate, &spec.metric) else {
         bail!(
-            "gate {}: the candidate's summary has no number at \"{}\": {}",
-            spec.name,
+            "the candidate's summary has no number at \"{}\": {}",
             spec.metric,
             known(candidate, &spec.metric)
         );
