@@ -15,6 +15,7 @@ import transformers
 from golden_adapters import ADAPTERS, make_adapter
 from golden_chatml import conversations
 from golden_compose import mixed_logits
+from golden_geometry import geometry
 from golden_gguf import blocks
 from golden_kinds import make_kinds
 from golden_models import TINY, load, make_model, sampled_logits, tiny_logits
@@ -42,6 +43,7 @@ def main():
     kinds = make_kinds(a.out / "kinds", a.out / "tiny-llama", TINY_PROMPTS[0])
     write(a.out / "kinds" / "logits.json", ["torch", "transformers", "peft"], {"kinds": kinds})
     write(a.out / "mixtures.json", ["torch", "transformers", "peft"], {"mixtures": mixed_logits(a.out, TINY_PROMPTS[0])})
+    write(a.out / "geometry.json", ["torch", "transformers", "peft", "numpy"], {"adapters": geometry(a.out)})
     write(a.out / "variants.json", ["torch", "transformers", "peft"], {"variants": variants(a.out)})
     write(a.out / "gguf_types.json", ["gguf", "numpy"], {"types": blocks()})
     write(a.out / "spaces.json", ["tokenizers"], {"tokenizers": spaces()})

@@ -5,6 +5,7 @@ pub mod bank;
 pub mod compose;
 pub mod config;
 mod dropout;
+pub mod geometry;
 mod llama_cpp;
 pub mod lora;
 pub mod measure;

@@ -18,6 +18,7 @@ pub mod score;
 pub mod session;
 pub mod shown;
 pub mod slices;
+pub mod spread;
 pub mod stats;
 pub mod subset;
 pub mod summary;

@@ -86,10 +86,10 @@ mod tests {
         (unnamed.id, unnamed.index) = (None, 1);
         let placed = of(vec![unnamed.clone()], &set, &kind("b")).unwrap();
         assert_eq!(placed.len(), 1);
-        let error = |rows, only| of(rows, &set, only).unwrap_err().to_string();
-        assert!(error(scored(), &kind("c")).contains("no row is as `where` wants"));
-        assert!(error(vec![row("w", true)], &kind("a")).contains("no row has the id \"w\""));
+        let error = |rows, only: Only| of(rows, &set, &only).unwrap_err().to_string();
+        assert!(error(scored(), kind("c")).contains("no row is as `where` wants"));
+        assert!(error(vec![row("w", true)], kind("a")).contains("no row has the id \"w\""));
         unnamed.index = 3;
-        assert!(error(vec![unnamed], &kind("a")).contains("there is no row 4"));
+        assert!(error(vec![unnamed], kind("a")).contains("there is no row 4"));
     }
 }

@@ -32,10 +32,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Say what an adapter is: format, kind, projections, how much it changes.
-    Inspect {
-        /// A folder of PEFT's or mlx-lm's, or a .gguf file.
-        adapter: PathBuf,
-    },
+    Inspect(inspect::Args),
     /// Say how far two adapters are apart, by projection, and with --base on prompts.
     Diff(diff::Args),
     /// Write an adapter in another format: PEFT, mlx-lm or llama.cpp.
@@ -85,7 +82,7 @@ enum StoredType {
 /// Runs the command.
 pub fn run(args: Args) -> Result<()> {
     match args.command {
-        Command::Inspect { adapter } => inspect::inspect(&adapter),
+        Command::Inspect(args) => inspect::inspect(&args),
         Command::Diff(args) => diff::diff(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Compose(made) => compose_into(&made),

@@ -1,0 +1,385 @@
+//! A matrix of runs: for each setting its mean over seeds with its spread, and a paired test against the first setting.
+
+use super::score::ScoredRow;
+use super::stats;
+use anyhow::{Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Resamples of an interval.
+const RESAMPLES: usize = 2_000;
+
+/// One cell of a matrix.
+pub struct Cell<'a> {
+    /// What this cell's run was given, by the variable's name.
+    pub variables: BTreeMap<String, String>,
+    /// Its scored rows.
+    pub rows: &'a [ScoredRow],
+}
+
+/// The table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The column of the scored rows.
+    pub column: String,
+    /// The variable whose values are repetitions of a setting.
+    pub seed: String,
+    /// By setting, in the order in which each first occurs.
+    pub groups: Vec<Group>,
+}
+
+/// One setting over its seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The variables but the seed.
+    pub variables: BTreeMap<String, String>,
+    /// The seeds with the share of each.
+    pub values: BTreeMap<String, f64>,
+    /// How many seeds.
+    pub seeds: usize,
+    pub mean: f64,
+    /// Of a sample, divided by seeds − 1; none for one seed.
+    pub standard_deviation: Option<f64>,
+    pub min: f64,
+    pub max: f64,
+    /// Against the first setting; none for itself, and where they share no seed or their rows are not the same.
+    pub against_first: Option<Against>,
+}
+
+/// One setting against another over the seeds that both have and all rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Against {
+    /// The mean over rows and seeds of this − the first.
+    pub difference: f64,
+    /// Exact paired randomization test over rows (Fisher 1935): the chance of a difference at least as large if each row's difference,
+    /// taken over all seeds, were as likely to have the other sign. With one seed this is McNemar's exact p. The rows, and not the
+    /// seeds, are drawn: it is about these runs.
+    pub p: f64,
+    /// 95% of the difference when both rows and seeds are drawn again (Owen 2007, the pigeonhole bootstrap): it is about other seeds too.
+    pub interval: [f64; 2],
+    /// Seeds that both have.
+    pub seeds: usize,
+    pub rows: usize,
+}
+
+/// The table of the cells' shares in `column`. Cells that differ only in the variable `seed` are one setting; without that
+/// variable every cell is its own.
+///
+/// Errors where two cells have the same variables, or a cell has no row with the column.
+pub fn spread(cells: &[Cell], seed: &str, column: &str) -> Result<Spread> {
+    let mut groups: Vec<(BTreeMap<String, String>, Seeds)> = Vec::new();
+    for cell in cells {
+        let mut variables = cell.variables.clone();
+        let own = variables.remove(seed).unwrap_or_default();
+        let rows = answers(cell.rows, column);
+        ensure!(
+            !rows.is_empty(),
+            "{}: no row has \"{column}\"",
+            shown(&cell.variables)
+        );
+        let at = match groups.iter().position(|(known, _)| *known == variables) {
+            Some(at) => at,
+            None => {
+                groups.push((variables, Seeds::new()));
+                groups.len() - 1
+            }
+        };
+        let before = groups[at].1.insert(own, rows);
+        ensure!(
+            before.is_none(),
+            "{}: two cells have these variables",
+            shown(&cell.variables)
+        );
+    }
+    let first = groups.first().map(|(_, seeds)| seeds.clone());
+    let group = |(at, (variables, seeds)): (usize, (_, Seeds))| {
+        let against = first.as_ref().filter(|_| at > 0);
+        Group {
+            against_first: against.and_then(|first| against_first(first, &seeds)),
+            ..measured(variables, &seeds)
+        }
+    };
+    Ok(Spread {
+        column: column.to_owned(),
+        seed: seed.to_owned(),
+        groups: groups.into_iter().enumerate().map(group).collect(),
+    })
+}
+
+/// What rows answer, by their name.
+type Answers = BTreeMap<String, bool>;
+/// A setting's, by seed.
+type Seeds = BTreeMap<String, Answers>;
+
+fn answers(rows: &[ScoredRow], column: &str) -> Answers {
+    let named = |row: &ScoredRow| {
+        let name = match &row.id {
+            Some(id) => id.clone(),
+            None => format!("#{}", row.index),
+        };
+        Some((name, row.verdict(column)?))
+    };
+    rows.iter().filter_map(named).collect()
+}
+
+fn shown(variables: &BTreeMap<String, String>) -> String {
+    let parts = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+fn measured(variables: BTreeMap<String, String>, seeds: &Seeds) -> Group {
+    let share = |answers: &Answers| {
+        let passed = answers.values().filter(|yes| **yes).count();
+        stats::share(passed, answers.len()).value
+    };
+    let values: BTreeMap<String, f64> = seeds
+        .iter()
+        .map(|(seed, answers)| (seed.clone(), share(answers)))
+        .collect();
+    let all = || values.values().copied();
+    let n = values.len() as f64;
+    let mean = all().sum::<f64>() / n;
+    let squares: f64 = all().map(|value| (value - mean).powi(2)).sum();
+    Group {
+        variables,
+        seeds: values.len(),
+        mean,
+        standard_deviation: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
+        min: all().fold(f64::INFINITY, f64::min),
+        max: all().fold(f64::NEG_INFINITY, f64::max),
+        values,
+        against_first: None,
+    }
+}
+
+fn against_first(first: &Seeds, other: &Seeds) -> Option<Against> {
+    // By row, by seed: what the row gained or lost.
+    let mut table: Vec<Vec<i64>> = Vec::new();
+    let mut names: Option<Vec<&String>> = None;
+    for (seed, before) in first {
+        let Some(after) = other.get(seed) else {
+            continue;
+        };
+        let here: Vec<&String> = before.keys().collect();
+        if !after.keys().eq(before.keys()) || names.as_ref().is_some_and(|known| *known != here) {
+            return None;
+        }
+        names = Some(here);
+        table.resize(before.len(), Vec::new());
+        for (row, (a, b)) in table.iter_mut().zip(before.values().zip(after.values())) {
+            row.push(i64::from(*b) - i64::from(*a));
+        }
+    }
+    let seeds = table.first()?.len();
+    let sums: Vec<i64> = table.iter().map(|row| row.iter().sum()).collect();
+    let cells = (table.len() * seeds) as f64;
+    Some(Against {
+        difference: sums.iter().sum::<i64>() as f64 / cells,
+        p: randomization(&sums, seeds),
+        interval: interval(&table, seeds),
+        seeds,
+        rows: table.len(),
+    })
+}
+
+/// The chance that the sum of `sums`, none larger than `most`, is at least as far from 0 when each has its sign by a fair coin. The
+/// distribution is computed whole: sums of one size flip as a binomial does.
+fn randomization(sums: &[i64], most: usize) -> f64 {
+    let observed = sums.iter().sum::<i64>().unsigned_abs() as usize;
+    // Of sums from -reach to reach, by their chance.
+    let (mut chances, mut reach) = (vec![1.0], 0);
+    for size in 1..=most {
+        let count = sums
+            .iter()
+            .filter(|sum| sum.unsigned_abs() as usize == size)
+            .count();
+        if count == 0 {
+            continue;
+        }
+        let wider = reach + size * count;
+        let mut next = vec![0.0; 2 * wider + 1];
+        for (plus, chance) in coins(count).into_iter().enumerate() {
+            // The lowest sum has every sign minus.
+            let shift = 2 * size * plus;
+            for (at, old) in chances.iter().enumerate() {
+                next[at + shift] += chance * old;
+            }
+        }
+        (chances, reach) = (next, wider);
+    }
+    let far = |at: &usize| at.abs_diff(reach) >= observed;
+    let tail = (0..chances.len()).filter(far).map(|at| chances[at]);
+    tail.sum::<f64>().min(1.0)
+}
+
+/// The chances of 0 to `count` heads.
+fn coins(count: usize) -> Vec<f64> {
+    let mut logs = vec![0.0; count + 1];
+    for heads in 1..=count {
+        logs[heads] = logs[heads - 1] + ((count - heads + 1) as f64 / heads as f64).ln();
+    }
+    let all = count as f64 * std::f64::consts::LN_2;
+    logs.into_iter().map(|log: f64| (log - all).exp()).collect()
+}
+
+fn interval(table: &[Vec<i64>], seeds: usize) -> [f64; 2] {
+    let mut random = StdRng::seed_from_u64(0);
+    let mut draw = |count: usize| -> Vec<i64> {
+        let mut times = vec![0; count];
+        (0..count).for_each(|_| times[random.random_range(0..count)] += 1);
+        times
+    };
+    let cells = (table.len() * seeds) as f64;
+    let mut found: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let (rows, columns) = (draw(table.len()), draw(seeds));
+            let row = |row: &Vec<i64>| {
+                row.iter()
+                    .zip(&columns)
+                    .map(|(d, times)| d * times)
+                    .sum::<i64>()
+            };
+            let sum: i64 = table
+                .iter()
+                .zip(rows)
+                .map(|(r, times)| times * row(r))
+                .sum();
+            sum as f64 / cells
+        })
+        .collect();
+    found.sort_by(f64::total_cmp);
+    [RESAMPLES / 40, RESAMPLES - 1 - RESAMPLES / 40].map(|at| found[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::testing::row;
+
+    fn rows(answers: &str) -> Vec<ScoredRow> {
+        let named = answers.chars().enumerate();
+        named
+            .map(|(i, c)| row(&format!("r{i}"), c == '1'))
+            .collect()
+    }
+
+    fn table(cells: &[(&str, &str, &str)]) -> Result<Spread> {
+        let scored: Vec<_> = cells.iter().map(|(_, _, answers)| rows(answers)).collect();
+        let cells = cells
+            .iter()
+            .zip(&scored)
+            .map(|((rank, seed, _), rows)| Cell {
+                variables: [("rank", rank), ("seed", seed)]
+                    .map(|(name, value)| (name.to_owned(), value.to_string()))
+                    .into(),
+                rows,
+            });
+        spread(&cells.collect::<Vec<_>>(), "seed", "exec_match")
+    }
+
+    #[test]
+    fn seeds_are_one_setting() {
+        let found = table(&[
+            ("1", "0", "1100"),
+            ("8", "0", "1110"),
+            ("1", "1", "1000"),
+            ("8", "1", "1111"),
+        ])
+        .unwrap();
+        let [one, eight] = &found.groups[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            (one.mean, one.min, one.max, one.seeds),
+            (0.375, 0.25, 0.5, 2)
+        );
+        assert!((one.standard_deviation.unwrap() - 0.17677669529663687).abs() < 1e-12);
+        assert_eq!(
+            eight.variables,
+            [("rank".to_owned(), "8".to_owned())].into()
+        );
+        assert_eq!(eight.values["1"], 1.0);
+        assert_eq!(one.against_first, None);
+        let against = eight.against_first.unwrap();
+        assert_eq!(
+            (against.difference, against.seeds, against.rows),
+            (0.5, 2, 4)
+        );
+        // Of the rows' sums 0, 1, 2 and 1 all eight sign patterns but one and its mirror are less far from 0.
+        assert_eq!(against.p, 0.25);
+        assert!(against.interval[0] <= 0.5 && against.interval[1] >= 0.5);
+        assert_eq!(
+            found,
+            table(&[
+                ("1", "0", "1100"),
+                ("8", "0", "1110"),
+                ("1", "1", "1000"),
+                ("8", "1", "1111"),
+            ])
+            .unwrap()
+        );
+    }
+
+    #[test]
+    fn with_one_seed_it_is_mcnemar() {
+        for (gained, lost) in [(10, 2), (1, 0), (5, 5), (40, 61), (0, 0)] {
+            let mut sums = vec![1; gained];
+            sums.extend(vec![-1; lost]);
+            sums.extend([0, 0]);
+            let p = randomization(&sums, 1);
+            let expected = stats::mcnemar_exact(gained, lost);
+            assert!(
+                (p - expected).abs() < 1e-9,
+                "{gained} {lost}: {p} {expected}"
+            );
+        }
+    }
+
+    /// Against all sign patterns, counted one by one.
+    #[test]
+    fn the_distribution_is_that_of_all_signs() {
+        for sums in [vec![3, -1, 2, 2, 0, 1, -3], vec![1, 1, 1, 2], vec![-2, 3]] {
+            let observed = sums.iter().sum::<i64>().abs();
+            let patterns = 1u32 << sums.len();
+            let far = (0..patterns).filter(|pattern| {
+                let signed = sums.iter().enumerate();
+                let sum: i64 = signed
+                    .map(|(i, s)| if pattern >> i & 1 == 1 { *s } else { -s })
+                    .sum();
+                sum.abs() >= observed
+            });
+            let expected = far.count() as f64 / f64::from(patterns);
+            let p = randomization(&sums, 3);
+            assert!((p - expected).abs() < 1e-12, "{sums:?}: {p} {expected}");
+        }
+    }
+
+    #[test]
+    fn an_interval_widens_with_the_seeds() {
+        // Every row gains with one seed and loses with the other: rows alone would be sure of 0.
+        let table = vec![vec![1, -1]; 50];
+        let [low, high] = interval(&table, 2);
+        assert_eq!([low, high], [-1.0, 1.0]);
+        assert_eq!(interval(&vec![vec![1, 1]; 50], 2), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_a_table_is_said() {
+        let error = |cells: &[(&str, &str, &str)]| table(cells).unwrap_err().to_string();
+        assert!(error(&[("1", "0", "1"), ("1", "0", "1")]).contains("rank=1 seed=0: two cells"));
+        assert!(error(&[("1", "0", "")]).contains("no row has \"exec_match\""));
+        // Other rows or other seeds: no test.
+        let apart = table(&[("1", "0", "10"), ("8", "0", "101"), ("9", "1", "10")]).unwrap();
+        assert!(
+            apart
+                .groups
+                .iter()
+                .all(|group| group.against_first.is_none())
+        );
+        assert!(table(&[]).unwrap().groups.is_empty());
+    }
+}
