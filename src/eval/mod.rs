@@ -23,6 +23,7 @@ pub mod stats;
 pub mod subset;
 pub mod summary;
 pub mod sweep;
+pub mod targeted;
 #[cfg(test)]
 mod testing;
 pub mod watch;

@@ -27,7 +27,7 @@ pub fn slices(example: &Example, row: &ScoredRow) -> Vec<String> {
 }
 
 /// What a query does.
-fn features(sql: &str) -> impl Iterator<Item = &'static str> {
+pub(super) fn features(sql: &str) -> impl Iterator<Item = &'static str> {
     let words = tokens(sql);
     let has = |word: &str| words.iter().any(|token| token.is(word));
     let follows = |first: &str, second: &str| {

@@ -11,6 +11,7 @@ pub mod file;
 mod hashes;
 mod key;
 pub mod matrix;
+pub mod next;
 mod order;
 pub mod plan;
 pub mod process;
