@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Subcommand;
 
-use super::{UsageError, say};
+use super::{UsageError, plain, say};
 use crate::data::blend::{self, Source};
 use crate::data::{jsonl, synth};
 use crate::eval::choices::{self, MAX_CANDIDATES};
 use crate::eval::score;
-use crate::run::files::{check_apart, check_writable, write_atomic};
+use crate::eval::targeted::{self, Request};
+use crate::run::files::{check_apart, check_writable, json, write_atomic};
 
 /// Flags of `factory data`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +45,31 @@ enum Command {
         /// File the rows are written to.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+    },
+    /// Choose training rows for what a model gets wrong: each kind of failure in its proportion, no held-out row.
+    ///
+    /// A manifest beside the output (OUT with the ending .manifest.json) says of each row for which failed row it was chosen, and why:
+    /// the same shape of query, the same clauses, the same curriculum, the clause that the failure is about, or the same domain.
+    Target {
+        /// Rows that `eval-sql --out` wrote; the failed ones are targeted. No row that asks one of their questions or has one of their
+        /// reference queries is chosen.
+        #[arg(long, value_name = "FILE")]
+        rows: PathBuf,
+        /// Training rows to choose from (JSONL).
+        #[arg(long, value_name = "FILE")]
+        pool: PathBuf,
+        /// How many rows to choose; fewer where no others have anything in common with a failed row.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        count: u32,
+        /// File the rows are written to, as they stand in the pool.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Rows whose prompts must not be chosen (repeatable); also what domain and curriculum the scored rows of the same id have.
+        #[arg(long, value_name = "FILE")]
+        heldout: Vec<PathBuf>,
+        /// Decides between rows that are as good; same seed, same bytes.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
     },
     /// Make candidate choices of scored rows: the reference query among wrong ones that models wrote.
     Choices {
@@ -104,6 +131,64 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 out.display(),
                 rows.len()
             ))
+        }
+        Command::Target {
+            rows,
+            pool,
+            count,
+            out,
+            heldout,
+            seed,
+        } => {
+            let manifest = out.with_extension("manifest.json");
+            let inputs = [&rows, &pool].into_iter().chain(&heldout);
+            let outputs = [out.as_path(), &manifest];
+            check_apart(inputs.map(PathBuf::as_path), outputs).map_err(UsageError::of)?;
+            outputs.into_iter().try_for_each(check_writable)?;
+            let targeted = targeted::choose(&Request {
+                rows: &score::read(&rows)?,
+                pool: &pool,
+                heldout: &heldout,
+                count: count as usize,
+                seed,
+            })?;
+            let found = &targeted.manifest;
+            if found.failures.is_empty() {
+                bail!(
+                    "{}: no row failed, so there is nothing to target",
+                    rows.display()
+                );
+            }
+            if found.rows.is_empty() {
+                bail!(
+                    "{}: no row may be chosen: of {} rows {} are like a held-out row, {} have no query, {} are repeated, and the others \
+                     have nothing in common with a failed row",
+                    pool.display(),
+                    found.pool_rows,
+                    found.held_out,
+                    found.without_query,
+                    found.repeated
+                );
+            }
+            write_atomic(&out, &jsonl::to_bytes(&targeted.lines)?)?;
+            write_atomic(&manifest, &json(found)?)?;
+            for kind in &found.failures {
+                say(format_args!(
+                    "{}: {} failed, {} of {} rows",
+                    plain(&kind.failure_type),
+                    kind.failed,
+                    kind.chosen,
+                    kind.wanted
+                ))?;
+            }
+            say(format_args!(
+                "wrote {} ({} of {} rows wanted; held out {})",
+                out.display(),
+                found.chosen,
+                found.wanted,
+                found.held_out
+            ))?;
+            say(format_args!("wrote {}", manifest.display()))
         }
         Command::Choices {
             rows,
