@@ -1,6 +1,6 @@
 //! `factory data`: make data sets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -10,6 +10,7 @@ use crate::data::blend::{self, Source};
 use crate::data::{jsonl, synth};
 use crate::eval::choices::{self, MAX_CANDIDATES};
 use crate::eval::score;
+use crate::eval::selection;
 use crate::eval::targeted::{self, Request};
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 
@@ -85,7 +86,23 @@ enum Command {
         /// Orders the candidates; same seed, same bytes.
         #[arg(long, default_value_t = 0)]
         seed: u64,
+        /// How they are written: to be answered by a letter, or by the id of a candidate.
+        #[arg(long, value_enum, default_value_t, requires_if("selection", "data"))]
+        format: Format,
+        /// The set that was scored, for its prompts, with --format selection.
+        #[arg(long, value_name = "FILE")]
+        data: Option<PathBuf>,
     },
+}
+
+/// How candidate choices are written.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// A prompt that lists the candidates, and the right one's letter: training rows
+    #[default]
+    Letters,
+    /// The prompt, and the candidates as objects with ids, sources and slices (task sql_candidate_selection)
+    Selection,
 }
 
 /// Runs the chosen subcommand.
@@ -195,25 +212,48 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             out,
             candidates,
             seed,
+            format,
+            data,
         } => {
-            check_apart(rows.iter().map(PathBuf::as_path), [out.as_path()])
-                .map_err(UsageError::of)?;
+            if let (Format::Letters, Some(_)) = (format, &data) {
+                let message = "--data is read with --format selection alone";
+                return Err(UsageError(message.to_owned()).into());
+            }
+            let inputs = rows.iter().chain(&data).map(PathBuf::as_path);
+            check_apart(inputs, [out.as_path()]).map_err(UsageError::of)?;
             check_writable(&out)?;
             let files: Vec<_> = rows
                 .iter()
                 .map(|path| score::read(path))
                 .collect::<Result<_, _>>()?;
-            let choices = choices::build(&files, usize::from(candidates), seed)?;
-            write_atomic(&out, &jsonl::to_bytes(&choices.rows)?)?;
-            let dropped = choices.dropped.iter();
+            let most = usize::from(candidates);
+            let (content, count, dropped) = match &data {
+                None => {
+                    let made = choices::build(&files, most, seed)?;
+                    (jsonl::to_bytes(&made.rows)?, made.rows.len(), made.dropped)
+                }
+                Some(set) => {
+                    let stems = rows.iter().map(|path| stem(path));
+                    let scorings: Vec<_> = stems.zip(files).collect();
+                    let made = selection::build(&scorings, &selection::asked(set)?, most, seed)?;
+                    (jsonl::to_bytes(&made.rows)?, made.rows.len(), made.dropped)
+                }
+            };
+            write_atomic(&out, &content)?;
+            let dropped = dropped.iter();
             let dropped: String = dropped
                 .map(|(reason, count)| format!("; dropped {count}: {reason}"))
                 .collect();
             say(format_args!(
-                "wrote {} ({} choices{dropped})",
-                out.display(),
-                choices.rows.len()
+                "wrote {} ({count} choices{dropped})",
+                out.display()
             ))
         }
     }
+}
+
+/// What a scoring is called: its file's name up to the first dot.
+fn stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.split('.').next().unwrap_or_default().to_owned()
 }

@@ -2,17 +2,20 @@
 
 use super::{UsageError, say};
 use crate::data::jsonl;
-use crate::eval::choices;
+use crate::eval::{choices, selection};
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// Score answers to candidate choices (rows of `data choices` with a reply).
+/// Score answers to candidate choices: rows of `data choices` with a reply, or ids chosen of `data choices --format selection`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Rows of `data choices` that `generate` answered.
+    /// Rows of `data choices` that `generate` answered; with --choices, rows of id and selected_id or selected_index.
     #[arg(id = "predictions", value_name = "PREDS")]
     preds: PathBuf,
+    /// What `data choices --format selection` wrote, to which the rows are answers.
+    #[arg(long, value_name = "FILE", conflicts_with = "field")]
+    choices: Option<PathBuf>,
     /// The field that holds the reply.
     #[arg(long, default_value = "predicted_sql")]
     field: String,
@@ -27,11 +30,19 @@ pub struct Args {
 /// Scores and prints the summary line.
 pub fn run(args: Args) -> Result<()> {
     let outputs = || [&args.out, &args.summary_out].into_iter().flatten();
-    check_apart([args.preds.as_path()], outputs().map(PathBuf::as_path)).map_err(UsageError::of)?;
+    let inputs = [&args.preds].into_iter().chain(&args.choices);
+    check_apart(
+        inputs.map(PathBuf::as_path),
+        outputs().map(PathBuf::as_path),
+    )
+    .map_err(UsageError::of)?;
     for output in outputs() {
         check_writable(output)?;
     }
-    let report = choices::score(&args.preds, &args.field)?;
+    let report = match &args.choices {
+        Some(choices) => selection::score(choices, &args.preds)?,
+        None => choices::score(&args.preds, &args.field)?,
+    };
     let accuracy = &report.accuracy;
     say(format_args!(
         "choices: accuracy={:.3} chance={:.3} no_choice={} (n={})",

@@ -6,7 +6,7 @@ use crate::data::jsonl::{self, Line};
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Most candidates: the letters.
@@ -35,35 +35,51 @@ pub struct Choices {
 /// One choice for each row that some file failed: the reference query among at most `most` − 1 different failed queries of all
 /// files, in an order that `seed` and the row decide. Errors where rows of one name have other questions or references.
 pub fn build(files: &[Vec<ScoredRow>], most: usize, seed: u64) -> Result<Choices> {
-    let mut wrong: BTreeMap<String, Vec<&ScoredRow>> = BTreeMap::new();
-    for row in files.iter().flatten() {
-        let same = wrong.entry(name(row)).or_default();
-        if let Some(first) = same.first() {
-            ensure!(
-                (&first.gold_sql, &first.question) == (&row.gold_sql, &row.question),
-                "row {} has another gold_sql or question in one of the files: give scorings of the same rows",
-                name(row)
-            );
-        }
-        same.push(row);
-    }
+    let files: Vec<&[ScoredRow]> = files.iter().map(Vec::as_slice).collect();
     let mut choices = Choices::default();
-    let mut seen = BTreeSet::new();
-    for row in files.iter().flatten() {
-        if seen.insert(name(row)) {
-            match choice(&wrong[&name(row)], most, seed) {
-                Ok(choice) => choices.rows.push(choice),
-                Err(reason) => *choices.dropped.entry(reason).or_insert(0) += 1,
-            }
+    for (_, rows) in by_name(&files)? {
+        let rows: Vec<&ScoredRow> = rows.into_iter().map(|(_, row)| row).collect();
+        match choice(&rows, most, seed) {
+            Ok(choice) => choices.rows.push(choice),
+            Err(reason) => *choices.dropped.entry(reason).or_insert(0) += 1,
         }
     }
     Ok(choices)
 }
 
+/// A row's name with what several files say of it, each by its place.
+type ByName<'a> = Vec<(String, Vec<(usize, &'a ScoredRow)>)>;
+
+/// Every row as the files scored it, in the order in which each first occurs. Errors where rows of one name are not the same.
+pub(super) fn by_name<'a>(files: &[&'a [ScoredRow]]) -> Result<ByName<'a>> {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut found: ByName = Vec::new();
+    for (file, rows) in files.iter().enumerate() {
+        for row in *rows {
+            let name = name(row);
+            let at = *places.entry(name.clone()).or_insert(found.len());
+            if at == found.len() {
+                found.push((name, vec![(file, row)]));
+                continue;
+            }
+            let first = found[at].1[0].1;
+            ensure!(
+                (&first.gold_sql, &first.question) == (&row.gold_sql, &row.question),
+                "row {name} has another gold_sql or question in one of the files: give scorings of the same rows"
+            );
+            found[at].1.push((file, row));
+        }
+    }
+    Ok(found)
+}
+
 fn name(row: &ScoredRow) -> String {
-    row.id
-        .clone()
-        .unwrap_or_else(|| format!("row-{}", row.index))
+    named(row.id.as_deref(), row.index)
+}
+
+/// What a row is called: its id, or its place.
+pub(super) fn named(id: Option<&str>, index: usize) -> String {
+    id.map_or_else(|| format!("row-{index}"), str::to_owned)
 }
 
 /// `rows` are one row as several files scored it, at least one.
@@ -111,7 +127,7 @@ fn choice(rows: &[&ScoredRow], most: usize, seed: u64) -> Result<Choice, &'stati
     })
 }
 
-fn one_line(sql: &str) -> String {
+pub(super) fn one_line(sql: &str) -> String {
     let sql = sql.trim().trim_end_matches(';');
     sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -216,6 +232,7 @@ mod tests {
     use super::*;
     use crate::eval::testing::scored;
     use serde_json::json;
+    use std::collections::BTreeSet;
 
     fn row(id: &str, predicted: &str) -> ScoredRow {
         let fields = json!({"id": id, "db": "x.db", "question": "Which?", "gold_sql": "select a from t;", "predicted_sql": predicted});

@@ -151,10 +151,8 @@ fn check(
         line.set("predicted_sql", "");
     }
     // Many data sets number their rows.
-    if let Some(id @ Value::Number(_)) = line.fields().get("id") {
-        // A long number is no double.
-        let text = line.raw("id").map_or_else(|| id.to_string(), str::to_owned);
-        line.set("id", text);
+    if let (Some(Value::Number(_)), Some(id)) = (line.fields().get("id"), line.id()) {
+        line.set("id", id);
     }
     // Spider's and BIRD's name for it.
     let fields = line.fields();

@@ -15,6 +15,7 @@ pub mod prefs;
 pub mod process;
 pub mod review;
 pub mod score;
+pub mod selection;
 pub mod session;
 pub mod shown;
 pub mod slices;

@@ -34,12 +34,7 @@ pub fn of(rows: Vec<ScoredRow>, set: &Path, only: &Only) -> Result<Vec<ScoredRow
         };
         let kept = has(only, line.fields());
         by_place.push(kept);
-        let id = match line.fields().get("id") {
-            Some(Value::String(id)) => Some(id.clone()),
-            Some(Value::Number(_)) => line.raw("id").map(str::to_owned),
-            _ => None,
-        };
-        by_id.extend(id.map(|id| (id, kept)));
+        by_id.extend(line.id().map(|id| (id, kept)));
         Ok(())
     })?;
     let mut left = Vec::new();

@@ -68,6 +68,18 @@ impl Line {
         self.fields
     }
 
+    /// The row's name, which many data sets give as a number.
+    pub fn id(&self) -> Option<String> {
+        match self.fields.get("id")? {
+            Value::String(id) => Some(id.clone()),
+            // A long number is no double.
+            id @ Value::Number(_) => {
+                Some(self.raw("id").map_or_else(|| id.to_string(), str::to_owned))
+            }
+            _ => None,
+        }
+    }
+
     /// Gives a field another value, in its place, or behind the others where the row lacks it.
     pub fn set(&mut self, field: &str, value: impl Into<Value>) {
         self.repeated.remove(field);

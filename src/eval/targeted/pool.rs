@@ -69,7 +69,7 @@ impl Held {
             let (lines, asked) = record::read_prompts(path, &Columns::default())?;
             held.prompts.extend(asked.iter().map(prompt));
             for line in lines {
-                if let Some(id) = id(&line) {
+                if let Some(id) = line.id() {
                     held.known.insert(id, known(&line));
                 }
             }
@@ -111,7 +111,7 @@ impl Pool {
             } else {
                 let Known { curriculum, domain } = known(&line);
                 pool.rows.push(Row {
-                    id: id(&line),
+                    id: line.id(),
                     shape: shape(&sql),
                     clauses: features(&sql).collect(),
                     curriculum,
@@ -174,14 +174,5 @@ fn known(line: &Line) -> Known {
     Known {
         curriculum: text("curriculum"),
         domain: text("domain"),
-    }
-}
-
-/// A row's name, which may be a number.
-fn id(line: &Line) -> Option<String> {
-    match line.fields().get("id")? {
-        serde_json::Value::String(id) => Some(id.clone()),
-        serde_json::Value::Number(_) => line.raw("id").map(str::to_owned),
-        _ => None,
     }
 }
