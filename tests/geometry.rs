@@ -81,7 +81,11 @@ fn it_is_a_table_too() {
     let adapter = text(&golden("tiny-llama-lora"));
     let args = ["adapter", "inspect", &adapter, "--geometry"];
     let said = ok(&args);
-    for part in ["norm of the s·B·A: ", "q_proj     2 ", "layers.1.mlp.down_proj"] {
+    for part in [
+        "norm of the s·B·A: ",
+        "q_proj     2 ",
+        "layers.1.mlp.down_proj",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let alone = factory(&["adapter", "inspect", &adapter, "--json"]);

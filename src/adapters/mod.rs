@@ -17,3 +17,4 @@ pub mod peft;
 mod place;
 mod selection;
 pub mod stored;
+mod symmetric;

@@ -61,7 +61,9 @@ impl Sweep<'_> {
             let mut front = pareto(&values);
             if gates.iter().any(|gate| gate.spec.needs_baseline()) {
                 // Gates compare the others with it.
-                baseline(&points).into_iter().for_each(|base| front[base] = true);
+                baseline(&points)
+                    .into_iter()
+                    .for_each(|base| front[base] = true);
             }
             self.observer.note(format_args!(
                 "{} of {} points go on to all rows",

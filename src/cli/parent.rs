@@ -5,7 +5,10 @@ use crate::recipe::process::PARENT;
 /// Ends this process soon after the one that started it as a stage.
 pub fn watch() {
     #[cfg(unix)]
-    if let Some(parent) = std::env::var(PARENT).ok().and_then(|id| id.parse::<u32>().ok()) {
+    if let Some(parent) = std::env::var(PARENT)
+        .ok()
+        .and_then(|id| id.parse::<u32>().ok())
+    {
         // What this process starts itself is no stage.
         std::thread::spawn(move || {
             while std::os::unix::process::parent_id() == parent {

@@ -53,13 +53,19 @@ impl Arguments {
 
     /// The words of a flag.
     pub fn words(&self, flag: &str) -> impl Iterator<Item = &Word> {
-        let own = self.all.iter().filter(move |argument| argument.flag == flag);
+        let own = self
+            .all
+            .iter()
+            .filter(move |argument| argument.flag == flag);
         own.filter_map(|argument| argument.word.as_ref())
     }
 
     /// Every value, of flags and beside them.
     pub fn all_words(&self) -> impl Iterator<Item = &Word> {
-        let told = self.all.iter().filter_map(|argument| argument.word.as_ref());
+        let told = self
+            .all
+            .iter()
+            .filter_map(|argument| argument.word.as_ref());
         told.chain(&self.beside)
     }
 }
@@ -84,7 +90,9 @@ pub fn read(
     for entry in &stage.flags {
         match command.flag(&entry.key) {
             Ok(flag) if given.iter().any(|(other, ..)| other.name == flag.name) => {
-                reading.faults.add(entry.line, format!("{} is there twice", flag.name));
+                reading
+                    .faults
+                    .add(entry.line, format!("{} is there twice", flag.name));
             }
             Ok(flag) => {
                 let words = reading.values(flag, entry, &mut arguments);
@@ -123,7 +131,9 @@ pub fn read(
             arguments.all.push(argument(flag, word.clone()));
             for (other, _, values) in &behind {
                 let value = values.get(at).cloned();
-                arguments.all.extend(value.map(|value| argument(other, value)));
+                arguments
+                    .all
+                    .extend(value.map(|value| argument(other, value)));
             }
         }
     }
@@ -132,7 +142,9 @@ pub fn read(
             continue;
         };
         let asked = arguments.outputs.iter().any(|(name, _)| *name == flag.name);
-        let hindered = given.iter().any(|(other, ..)| flag.conflicts.contains(&other.name));
+        let hindered = given
+            .iter()
+            .any(|(other, ..)| flag.conflicts.contains(&other.name));
         if always && !asked && !hindered {
             arguments.outputs.push((flag.name.clone(), file));
         }
@@ -187,7 +199,8 @@ impl Reading<'_> {
                 Some(true) => vec![None],
                 Some(false) => Vec::new(),
                 None => {
-                    self.faults.add(line, format!("{key} must be true or false"));
+                    self.faults
+                        .add(line, format!("{key} must be true or false"));
                     Vec::new()
                 }
             };
@@ -225,7 +238,10 @@ impl Reading<'_> {
                 entries.into_iter().filter_map(named).collect()
             }
             Filled::Switch(on) => {
-                self.faults.add(value.line, format!("{key} is {on}, expected text or a number"));
+                self.faults.add(
+                    value.line,
+                    format!("{key} is {on}, expected text or a number"),
+                );
                 return Vec::new();
             }
         };
@@ -235,7 +251,10 @@ impl Reading<'_> {
             _ => texts.len(),
         };
         if texts.len() != expected {
-            self.faults.add(value.line, format!("{key} holds a list or a table in a list"));
+            self.faults.add(
+                value.line,
+                format!("{key} holds a list or a table in a list"),
+            );
         }
         let word = |(prefix, text)| Some(self.word(prefix, text, role, key, value.line));
         texts.into_iter().map(word).collect()
@@ -267,7 +286,8 @@ impl Reading<'_> {
             return plain;
         }
         if !path.exists() {
-            self.faults.add(line, format!("{key}: {} is not there", path.display()));
+            self.faults
+                .add(line, format!("{key}: {} is not there", path.display()));
         }
         word.text = Text::plain(path.to_string_lossy());
         word.path = Some(path);
@@ -298,11 +318,16 @@ impl Reading<'_> {
                 None if word.text.unknown => {}
                 None => self.faults.add(
                     stage.line,
-                    format!("stage {} needs {flag}: what it reads lies in another stage's folder", stage.name),
+                    format!(
+                        "stage {} needs {flag}: what it reads lies in another stage's folder",
+                        stage.name
+                    ),
                 ),
             }
         }
-        arguments.beside.extend(folders.into_iter().map(read_beside));
+        arguments
+            .beside
+            .extend(folders.into_iter().map(read_beside));
     }
 
     /// Adds what the files that flags name lead to.
@@ -316,12 +341,15 @@ impl Reading<'_> {
             };
             match (self.commands.beside)(&command, &argument.flag, path) {
                 Ok(paths) => found.extend(paths),
-                Err(error) => self.faults.add(line, format!("{}: {error:#}", argument.flag)),
+                Err(error) => self
+                    .faults
+                    .add(line, format!("{}: {error:#}", argument.flag)),
             }
         }
         for path in &found {
             if !path.exists() {
-                self.faults.add(line, format!("{} is not there", path.display()));
+                self.faults
+                    .add(line, format!("{} is not there", path.display()));
             }
         }
         arguments.beside.extend(found.into_iter().map(read_beside));
@@ -398,7 +426,10 @@ pub fn after(stage: &Stage) -> Vec<(String, usize)> {
     values
         .map(|value| {
             let text = value.scalar().unwrap_or_default();
-            let text = text.trim_start_matches('{').trim_end_matches('}').to_owned();
+            let text = text
+                .trim_start_matches('{')
+                .trim_end_matches('}')
+                .to_owned();
             (text, value.line)
         })
         .collect()

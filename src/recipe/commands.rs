@@ -133,6 +133,9 @@ impl Command {
     /// The names of what it can write beside its main output.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         let writes = |flag: &&Flag| matches!(flag.role, Role::Writes(..));
-        self.flags.iter().filter(writes).map(|flag| flag.name.as_str())
+        self.flags
+            .iter()
+            .filter(writes)
+            .map(|flag| flag.name.as_str())
     }
 }

@@ -1,5 +1,6 @@
 //! TOML whose values know their lines, and what is wrong with a file, line by line.
 
+use crate::data::nearest;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -167,16 +168,11 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Least similarity (Jaro) of two names for a "did you mean".
-const SIMILAR: f64 = 0.7;
-
 /// `; did you mean x?`, where one of `known` is like `name`; else the first of `known`.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let near = known.iter().map(|k| (strsim::jaro(k, name), *k));
-    let near = near.filter(|(score, _)| *score >= SIMILAR);
-    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((_, near)) => format!("; did you mean {near}?"),
+    match nearest::nearest(name, known.iter().copied()) {
+        Some(near) => format!("; did you mean {near}?"),
         None if known.is_empty() => "; there is none".to_owned(),
         None => format!("; known: {}", known.join(", ")),
     }

@@ -65,7 +65,9 @@ fn asked(stage: &Planned, program: &Path) -> Option<Estimate> {
     let memory = line("memory: ").and_then(|said| said.strip_suffix(" in all"));
     Some(Estimate {
         time: time.map(str::to_owned),
-        memory: memory.and_then(|said| said.rsplit(", ").next()).map(str::to_owned),
+        memory: memory
+            .and_then(|said| said.rsplit(", ").next())
+            .map(str::to_owned),
         source: "sft --dry-run",
     })
 }

@@ -39,7 +39,10 @@ pub enum Event<'a> {
     /// It is done from an earlier time.
     Cached(&'a Planned, &'a Done),
     /// It begins, or goes on where it was interrupted.
-    Started { stage: &'a Planned, resumed: bool },
+    Started {
+        stage: &'a Planned,
+        resumed: bool,
+    },
     /// It said something.
     Said(&'a Planned, String),
     Done(&'a Planned, &'a Done),
@@ -184,10 +187,16 @@ impl Work<'_> {
             if needs(at).iter().any(|need| self.failed.contains(need)) {
                 self.waiting.remove(&at);
                 self.failed.insert(at);
-                self.outcome.kept_back.push(self.plan.stages[at].name.clone());
+                self.outcome
+                    .kept_back
+                    .push(self.plan.stages[at].name.clone());
             }
         }
-        let ready = |at: &usize| needs(*at).iter().all(|need| self.outcome.done[*need].is_some());
+        let ready = |at: &usize| {
+            needs(*at)
+                .iter()
+                .all(|need| self.outcome.done[*need].is_some())
+        };
         let at = self.waiting.iter().copied().find(ready)?;
         self.waiting.remove(&at);
         Some(at)
@@ -286,7 +295,10 @@ impl Work<'_> {
         let text = process.log.text();
         if process.resumed && code.is_some() && refused(&text) {
             clear(&stage.folder)?;
-            on(Event::Said(stage, "it cannot go on: it begins anew".to_owned()))?;
+            on(Event::Said(
+                stage,
+                "it cannot go on: it begins anew".to_owned(),
+            ))?;
             drop(lock);
             return self.start(at, false, on);
         }
@@ -375,7 +387,10 @@ fn clear(folder: &Path) -> Result<()> {
     }
     // What says that the stage is done goes first.
     paths.sort_by_key(|path| !path.ends_with(super::done::FILE));
-    for path in paths.into_iter().filter(|path| !path.ends_with(training_run::LOCK)) {
+    for path in paths
+        .into_iter()
+        .filter(|path| !path.ends_with(training_run::LOCK))
+    {
         let removed = match path.is_dir() {
             true => fs::remove_dir_all(&path),
             false => fs::remove_file(&path),

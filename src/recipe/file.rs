@@ -188,7 +188,10 @@ fn axis(entry: Entry, faults: &mut Faults) -> Axis {
     let values = match entry.value.kind {
         Kind::List(values) if !values.is_empty() => values,
         _ => {
-            faults.add(entry.line, format!("{name} of [matrix] is no list of values"));
+            faults.add(
+                entry.line,
+                format!("{name} of [matrix] is no list of values"),
+            );
             Vec::new()
         }
     };
@@ -274,7 +277,10 @@ fn fields(
             }
             None => {
                 let near = nearest(&entry.key, known.iter().copied());
-                faults.add(entry.line, format!("{what}: unknown key {}{near}", entry.key));
+                faults.add(
+                    entry.line,
+                    format!("{what}: unknown key {}{near}", entry.key),
+                );
             }
         }
     }
@@ -315,7 +321,10 @@ fn check_name(name: &str, line: usize, faults: &mut Faults) {
 fn check_word(name: &str, what: &str, line: usize, faults: &mut Faults) {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     if !(name.chars().all(fine) && name.starts_with(|c: char| c.is_ascii_alphanumeric())) {
-        faults.add(line, format!("{name:?}: the name of {what} is letters, digits, - _"));
+        faults.add(
+            line,
+            format!("{name:?}: the name of {what} is letters, digits, - _"),
+        );
     }
 }
 

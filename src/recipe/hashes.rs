@@ -78,7 +78,8 @@ impl Hashes {
             return self.file(path, &meta).with_context(cannot);
         }
         let mut files = Vec::new();
-        self.list(path, Path::new(""), 0, &mut files).with_context(cannot)?;
+        self.list(path, Path::new(""), 0, &mut files)
+            .with_context(cannot)?;
         let mut hash = Sha256::new();
         for (name, path) in files {
             let meta = fs::metadata(&path)?;
@@ -139,7 +140,9 @@ impl Hashes {
             return Ok(known.hashed.clone());
         }
         let hashed = read(path)?;
-        let settled = meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SETTLED));
+        let settled = meta
+            .modified()
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SETTLED));
         if settled && state(&fs::metadata(path)?) == (size, modified, inode) {
             let hashed = hashed.clone();
             let known = Known {
@@ -231,7 +234,8 @@ mod tests {
         let write = |byte: u8, age: u64| {
             fs::write(&path, vec![byte; LARGE as usize]).unwrap();
             let file = File::options().write(true).open(&path).unwrap();
-            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age))
+                .unwrap();
         };
         write(1, 60);
         let mut hashes = Hashes::open(dir.path());

@@ -49,7 +49,11 @@ pub fn of(
     let beside: Vec<Value> = beside.collect::<Result<_>>()?;
     // The order of different flags says nothing; that of one flag's values does.
     flags.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut outputs: Vec<&str> = arguments.outputs.iter().map(|(flag, _)| flag.as_str()).collect();
+    let mut outputs: Vec<&str> = arguments
+        .outputs
+        .iter()
+        .map(|(flag, _)| flag.as_str())
+        .collect();
     outputs.sort();
     let all = json!({
         "version": VERSION,

@@ -29,7 +29,10 @@ impl Cell {
 /// A name as that of a folder: `train-rank-4-seed-1`.
 pub fn safe(name: &str) -> String {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let safe: String = name.chars().map(|c| if fine(c) { c } else { '-' }).collect();
+    let safe: String = name
+        .chars()
+        .map(|c| if fine(c) { c } else { '-' })
+        .collect();
     safe.trim_end_matches('-').chars().take(120).collect()
 }
 

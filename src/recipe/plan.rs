@@ -104,7 +104,10 @@ pub fn plan(path: &Path, settings: &Settings, commands: &Commands) -> Result<Pla
     let set = set::take(&mut recipe, &settings.set, &mut faults);
     let combinations = combinations(&recipe.matrix);
     let folder = recipe.folder();
-    let cells: Vec<Cell> = combinations.iter().map(|cell| as_cell(&recipe, cell)).collect();
+    let cells: Vec<Cell> = combinations
+        .iter()
+        .map(|cell| as_cell(&recipe, cell))
+        .collect();
     let mut scopes = Vec::new();
     for cell in &combinations {
         scopes.push(Scope::new(&recipe, &set, cell, &mut faults));
@@ -180,7 +183,10 @@ pub fn plan(path: &Path, settings: &Settings, commands: &Commands) -> Result<Pla
         let planned = planned(draft, &drafts, &stages, &stages_folder, &mut hashes)?;
         stages.push(planned);
     }
-    let runs = runs.into_iter().map(|run| run.finish(&drafts, &stages)).collect();
+    let runs = runs
+        .into_iter()
+        .map(|run| run.finish(&drafts, &stages))
+        .collect();
     if stages_folder.exists() {
         hashes.save()?;
     }
@@ -265,7 +271,11 @@ impl Plan {
 fn as_cell(recipe: &Recipe, values: &BTreeMap<String, Value>) -> Cell {
     let value = |name: &str| values.get(name).and_then(Value::scalar);
     let named = recipe.matrix.iter().map(|axis| &axis.name);
-    Cell(named.map(|n| (n.clone(), value(n).unwrap_or_default())).collect())
+    Cell(
+        named
+            .map(|n| (n.clone(), value(n).unwrap_or_default()))
+            .collect(),
+    )
 }
 
 fn known_commands<'a>(
@@ -324,7 +334,9 @@ fn check(
     if let Err(fault) = (commands.check)(&words) {
         let named = stage.flags.iter().find(|flag| {
             let spelled = format!("--{} ", flag.key.replace('_', "-"));
-            format!("{fault} ").replace(['\'', '<', '='], " ").contains(&spelled)
+            format!("{fault} ")
+                .replace(['\'', '<', '='], " ")
+                .contains(&spelled)
         });
         let at = named.map_or(stage.line, |flag| flag.value.line);
         faults.add(at, format!("stage {}: {fault}", stage.name));
@@ -340,18 +352,27 @@ fn line(
 ) -> Vec<String> {
     let mut words = command.words.clone();
     let mut push = |spelled: &Option<String>, value: Option<String>| match (spelled, value) {
-        (Some(flag), Some(value)) if value.starts_with('-') => words.push(format!("{flag}={value}")),
+        (Some(flag), Some(value)) if value.starts_with('-') => {
+            words.push(format!("{flag}={value}"))
+        }
         (flag, value) => words.extend(flag.clone().into_iter().chain(value)),
     };
     for argument in &arguments.all {
         let value = argument.word.as_ref().map(|word| text(word, stage));
         push(&argument.spelled, value);
     }
-    let main = command.main.flag.iter().map(|flag| (flag, main_file(command, arguments)));
+    let main = command
+        .main
+        .flag
+        .iter()
+        .map(|flag| (flag, main_file(command, arguments)));
     let others = arguments.outputs.iter().map(|(flag, file)| (flag, *file));
     for (flag, file) in main.chain(others) {
         let spelled = format!("--{}", flag.replace('_', "-"));
-        push(&Some(spelled), Some(output(file).to_string_lossy().into_owned()));
+        push(
+            &Some(spelled),
+            Some(output(file).to_string_lossy().into_owned()),
+        );
     }
     words
 }
@@ -396,7 +417,10 @@ fn check_outputs(recipe: &Recipe, drafts: &Drafts, faults: &mut Faults) {
                     true => format!("{{{name}}} is not written: set {output} = true in {stage}"),
                     false => {
                         let near = nearest(&output, draft.command.outputs());
-                        format!("{{{name}}}: {} writes no {output}{near}", draft.command.name())
+                        format!(
+                            "{{{name}}}: {} writes no {output}{near}",
+                            draft.command.name()
+                        )
                     }
                 };
                 faults.add(value.line, fault);

@@ -50,7 +50,9 @@ impl Running {
         let mut log = log.open(&path).with_context(cannot)?;
         let words = words(stage, resumed);
         let mut command = Command::new(program);
-        command.args(&words).env(PARENT, std::process::id().to_string());
+        command
+            .args(&words)
+            .env(PARENT, std::process::id().to_string());
         // A Ctrl-C is for the program that runs the recipe: it asks each process once.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -71,7 +73,11 @@ impl Running {
             at,
             resumed,
             begun: Instant::now(),
-            log: Log { path, start, seen: start },
+            log: Log {
+                path,
+                start,
+                seen: start,
+            },
             child,
         })
     }
@@ -139,7 +145,11 @@ fn wait(child: &mut Child) -> Result<Option<End>> {
         ended if ended < 0 => Err(std::io::Error::last_os_error().into()),
         _ => {
             // Bytes on Apple's systems, KiB elsewhere.
-            let unit = if cfg!(target_vendor = "apple") { 1.0 } else { 1024.0 };
+            let unit = if cfg!(target_vendor = "apple") {
+                1.0
+            } else {
+                1024.0
+            };
             Ok(Some(End {
                 status: ExitStatus::from_raw(status),
                 peak_rss_mb: Some(usage.ru_maxrss as f64 * unit / 1e6),
@@ -173,7 +183,10 @@ impl Log {
             return None;
         }
         self.seen = length;
-        self.text().lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+        self.text()
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .map(str::to_owned)
     }
 
     /// The end of what this process wrote.
@@ -193,7 +206,10 @@ impl Log {
     /// Its last lines.
     pub fn tail(&self) -> Vec<String> {
         let text = self.text();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
         let from = lines.len().saturating_sub(LINES);
         lines[from..].iter().map(|line| line.to_string()).collect()
     }

@@ -100,7 +100,10 @@ pub(super) fn drafts(context: &Context, faults: &mut Faults) -> Vec<Drafted> {
             true => drop(parents.insert(&run.name, vec![parent])),
             false => {
                 let near = nearest(&parent, lines.iter().map(|(name, _)| *name));
-                faults.add(value.line, format!("parent: no run is called {parent:?}{near}"));
+                faults.add(
+                    value.line,
+                    format!("parent: no run is called {parent:?}{near}"),
+                );
             }
         }
     }
@@ -181,7 +184,8 @@ impl Reading<'_, '_> {
         let field = |key: &str| run.fields.get(key);
         let target = field("target").map(|value| self.text(value, "target"));
         if target.is_none() {
-            self.faults.add(run.line, format!("run {} has no target", run.name));
+            self.faults
+                .add(run.line, format!("run {} has no target", run.name));
         }
         let training = field("training").and_then(|v| self.stage(v, "training", &["sft"]));
         let artifact = field("artifact").map(|value| self.stage(value, "artifact", &MAKERS));
@@ -190,7 +194,8 @@ impl Reading<'_, '_> {
             Some(value) => match &value.kind {
                 Kind::Switch(on) => *on,
                 _ => {
-                    self.faults.add(value.line, "allow_overlap must be true or false");
+                    self.faults
+                        .add(value.line, "allow_overlap must be true or false");
                     false
                 }
             },
@@ -200,14 +205,19 @@ impl Reading<'_, '_> {
             let Some(planned) = self.gate(gate, at == 0) else {
                 continue;
             };
-            if gates.iter().any(|other| other.spec.name == planned.spec.name) {
+            if gates
+                .iter()
+                .any(|other| other.spec.name == planned.spec.name)
+            {
                 let name = &planned.spec.name;
-                self.faults.add(gate.line, format!("two gates are called {name}"));
+                self.faults
+                    .add(gate.line, format!("two gates are called {name}"));
             }
             gates.push(planned);
         }
         if run.gates.is_empty() {
-            self.faults.add(run.line, format!("run {} has no gates", run.name));
+            self.faults
+                .add(run.line, format!("run {} has no gates", run.name));
         }
         let place = (self.context.commands, self.scope, self.context.folder);
         let heldout = match field("heldout") {
@@ -219,7 +229,10 @@ impl Reading<'_, '_> {
             }
         };
         if heldout.is_empty() && !run.gates.is_empty() {
-            let fault = format!("run {} needs heldout: no candidate's answers say it", run.name);
+            let fault = format!(
+                "run {} needs heldout: no candidate's answers say it",
+                run.name
+            );
             self.faults.add(run.line, fault);
         }
         Drafted {
@@ -315,7 +328,8 @@ impl Reading<'_, '_> {
         let known = |name: &str| metrics.iter().any(|m| m.mean == name || m.column == name);
         if !metrics.is_empty() && !known(&metric) {
             let near = nearest(&metric, metrics.iter().map(|metric| metric.mean));
-            self.faults.add(line, format!("mode {mode} has no metric {metric}{near}"));
+            self.faults
+                .add(line, format!("mode {mode} has no metric {metric}{near}"));
             return None;
         }
         let spec = GateSpec {
@@ -351,7 +365,9 @@ impl Reading<'_, '_> {
     /// The `generate` stage whose answers a stage scores.
     fn answers(&self, scored: usize) -> Option<usize> {
         let draft = self.draft(scored);
-        let words = PREDICTIONS.iter().flat_map(|flag| draft.arguments.words(flag));
+        let words = PREDICTIONS
+            .iter()
+            .flat_map(|flag| draft.arguments.words(flag));
         let mut stages = words.filter_map(|word| word.text.as_stage());
         let at = self.context.drafts.find(stages.next()?, self.cell)?;
         (self.draft(at).command.name() == "generate").then_some(at)
@@ -372,13 +388,17 @@ impl Reading<'_, '_> {
             }
         };
         let Some(name) = name else {
-            self.faults.add(value.line, format!("{what} must be the name of a stage"));
+            self.faults
+                .add(value.line, format!("{what} must be the name of a stage"));
             return None;
         };
         let stages = &self.context.recipe.stages;
         if !stages.iter().any(|stage| stage.name == name) {
             let near = nearest(&name, stages.iter().map(|stage| stage.name.as_str()));
-            self.faults.add(value.line, format!("{what}: no stage is called {name:?}{near}"));
+            self.faults.add(
+                value.line,
+                format!("{what}: no stage is called {name:?}{near}"),
+            );
             return None;
         }
         // One whose command is not known, or in a circle, is not there.
@@ -405,7 +425,8 @@ impl Reading<'_, '_> {
         };
         text.unwrap_or_else(|| {
             let found = value.what();
-            self.faults.add(value.line, format!("{what} is {found}, expected text"));
+            self.faults
+                .add(value.line, format!("{what} is {found}, expected text"));
             String::new()
         })
     }
@@ -414,11 +435,15 @@ impl Reading<'_, '_> {
     fn only(&mut self, value: &Value) -> BTreeMap<String, String> {
         match &value.kind {
             Kind::Table(entries) => {
-                let text = |e: &super::document::Entry| (e.key.clone(), self.text(&e.value, &e.key));
+                let text =
+                    |e: &super::document::Entry| (e.key.clone(), self.text(&e.value, &e.key));
                 entries.iter().map(text).collect()
             }
             _ => {
-                self.faults.add(value.line, "where must be a table of fields and their texts");
+                self.faults.add(
+                    value.line,
+                    "where must be a table of fields and their texts",
+                );
                 BTreeMap::new()
             }
         }

@@ -21,7 +21,10 @@ pub fn take(
                 let names = recipe.variables.iter().map(|v| v.name.as_str());
                 let axes = recipe.matrix.iter().map(|axis| axis.name.as_str());
                 let near = nearest(name, names.chain(axes));
-                faults.add(0, format!("--set {name}: the recipe has no such variable{near}"));
+                faults.add(
+                    0,
+                    format!("--set {name}: the recipe has no such variable{near}"),
+                );
                 continue;
             }
         };

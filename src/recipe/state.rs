@@ -99,7 +99,10 @@ fn why(plan: &Plan, stage: &Planned, states: &[State], former: &[Done]) -> Strin
     if stage.folder.exists() {
         return "not finished".to_owned();
     }
-    let behind = stage.needs.iter().find(|need| !matches!(states[**need], State::Cached(_)));
+    let behind = stage
+        .needs
+        .iter()
+        .find(|need| !matches!(states[**need], State::Cached(_)));
     let Some(last) = former.iter().rev().find(|done| done.stage == stage.name) else {
         return "new".to_owned();
     };

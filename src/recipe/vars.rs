@@ -25,9 +25,13 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
             rest = &from[2..];
             continue;
         }
-        let name = from.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let name = from
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'));
         let Some((name, after)) = name else {
-            return Err(format!("{text:?} has a brace without its other one; {{{{ and }}}} are braces themselves"));
+            return Err(format!(
+                "{text:?} has a brace without its other one; {{{{ and }}}} are braces themselves"
+            ));
         };
         if !plain.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
@@ -57,7 +61,10 @@ pub struct Text {
 pub enum Part {
     Text(String),
     /// A file that a stage writes: its flag, none for the main one.
-    Stage { name: String, output: Option<String> },
+    Stage {
+        name: String,
+        output: Option<String>,
+    },
 }
 
 impl Text {
@@ -204,7 +211,9 @@ impl Scope {
     /// The variables' values.
     pub fn values(&self) -> BTreeMap<&str, &Value> {
         let known = self.variables.iter();
-        known.map(|(name, known)| (name.as_str(), &known.value)).collect()
+        known
+            .map(|(name, known)| (name.as_str(), &known.value))
+            .collect()
     }
 }
 
@@ -292,13 +301,16 @@ impl<'a> Reader<'a> {
             self.axes.extend(known.axes.iter().cloned());
             to.unknown |= known.unknown;
             // A path begins a text, or stands behind the equals sign of NAME=PATH.
-            let begins = to.parts.last().is_none_or(
-                |before| matches!(before, Part::Text(text) if text.ends_with('=')),
-            );
+            let begins = to
+                .parts
+                .last()
+                .is_none_or(|before| matches!(before, Part::Text(text) if text.ends_with('=')));
             to.given |= known.given && begins;
             let Some(value) = known.value.scalar() else {
                 let what = known.value.what();
-                return Err(format!("{{{name}}} is {what} and cannot be a part of a text"));
+                return Err(format!(
+                    "{{{name}}} is {what} and cannot be a part of a text"
+                ));
             };
             to.parts.push(Part::Text(value));
             return Ok(());

@@ -20,7 +20,11 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub struct Args {
     /// Predictions: rows with predicted_sql, gold_sql and db, one JSON object a line.
-    #[arg(id = "predictions", value_name = "PREDS", required_unless_present = "data")]
+    #[arg(
+        id = "predictions",
+        value_name = "PREDS",
+        required_unless_present = "data"
+    )]
     pub preds: Option<PathBuf>,
     /// The same, as a flag.
     #[arg(long, value_name = "FILE", conflicts_with = "predictions")]

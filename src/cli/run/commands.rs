@@ -14,16 +14,19 @@ use std::path::{Path, PathBuf};
 
 /// Commands that write something, with the flag of their main output and its name in a stage's folder. One without a flag prints
 /// it.
-const STAGES: [(&str, Option<&str>, &str); 15] = [
+const STAGES: [(&str, Option<&str>, &str); 18] = [
     ("sft", Some("out"), "adapter"),
     ("generate", Some("out"), "predictions.jsonl"),
     ("eval-sql", Some("out"), "rows.jsonl"),
     ("eval-compare", Some("out"), "comparison.json"),
     ("eval-choices", Some("out"), "rows.jsonl"),
+    ("gate", Some("out"), "verdicts.json"),
     ("route", Some("routes_out"), "routed.jsonl"),
     ("route fit", Some("out"), "router.json"),
     ("sweep", Some("out"), "sweep"),
     ("data synth", Some("out"), "set"),
+    ("data blend", Some("out"), "rows.jsonl"),
+    ("data target", Some("out"), "rows.jsonl"),
     ("data choices", Some("out"), "choices.jsonl"),
     ("adapter inspect", None, "inspect.txt"),
     ("adapter diff", None, "diff.txt"),
@@ -135,13 +138,16 @@ fn role(arg: &Arg) -> Role {
 
 fn check(words: &[String]) -> Result<(), String> {
     let line = std::iter::once("factory").chain(words.iter().map(String::as_str));
-    Cli::try_parse_from(line).map(drop).map_err(|error| message(&error))
+    Cli::try_parse_from(line)
+        .map(drop)
+        .map_err(|error| message(&error))
 }
 
 /// What a file that a flag names leads to.
 fn beside(command: &str, flag: &str, path: &Path) -> Result<Vec<PathBuf>> {
     match (command, flag) {
         ("sweep", "gates") => gates::inputs(path),
+        ("gate", "gates") => gates::file::scorings(path),
         ("data synth", "spec") => synth::inputs(path),
         ("route fit", _) => Ok(Vec::new()),
         (_, "lora" | "adapter" | "init" | "one" | "other") => {
@@ -158,10 +164,20 @@ mod tests {
     use super::*;
 
     /// Commands that write nothing, or not what a stage could leave.
-    const OTHERS: [&str; 6] = ["model inspect", "doctor", "completions", "man", "run", "sql-worker"];
+    const OTHERS: [&str; 6] = [
+        "model inspect",
+        "doctor",
+        "completions",
+        "man",
+        "run",
+        "sql-worker",
+    ];
 
     fn leaves(command: &clap::Command, words: &str, all: &mut Vec<String>) {
-        let inner: Vec<_> = command.get_subcommands().filter(|c| c.get_name() != "help").collect();
+        let inner: Vec<_> = command
+            .get_subcommands()
+            .filter(|c| c.get_name() != "help")
+            .collect();
         for command in &inner {
             let words = format!("{words} {}", command.get_name());
             leaves(command, words.trim(), all);

@@ -71,7 +71,9 @@ pub fn run(args: Args) -> Result<()> {
         jobs: usize::from(args.jobs),
         stop: &interrupt::asked,
     };
-    let chosen = states.iter().filter(|state| !matches!(state, State::LeftOut));
+    let chosen = states
+        .iter()
+        .filter(|state| !matches!(state, State::LeftOut));
     let mut show = Show::new(chosen.count());
     let outcome = execute::execute(&plan, &states, &options, &mut |event| {
         show.event(&event);
@@ -81,7 +83,11 @@ pub fn run(args: Args) -> Result<()> {
     let outcome = outcome?;
     for (stage, done) in plan.stages.iter().zip(&outcome.done) {
         if done.is_some() {
-            say(format_args!("{}: {}", stage.name, stage.outputs["main"].display()))?;
+            say(format_args!(
+                "{}: {}",
+                stage.name,
+                stage.outputs["main"].display()
+            ))?;
         }
     }
     let ran = outcome.ran.len();
@@ -97,10 +103,17 @@ fn refuse(outcome: &Outcome) -> Result<()> {
         false => format!("; not run for it: {}", outcome.kept_back.join(", ")),
     };
     let failures = outcome.failures.iter().map(|failure| {
-        let said = failure.tail.iter().rev().find_map(|line| line.strip_prefix("error: "));
+        let said = failure
+            .tail
+            .iter()
+            .rev()
+            .find_map(|line| line.strip_prefix("error: "));
         let said = said.map_or(String::new(), |said| format!(": {}", plain(said)));
         let (stage, how) = (&failure.stage, &failure.how);
-        format!("stage {stage} failed: {how}{said} (its log: {})", failure.log.display())
+        format!(
+            "stage {stage} failed: {how}{said} (its log: {})",
+            failure.log.display()
+        )
     });
     let failures: Vec<String> = failures.collect();
     if !failures.is_empty() {
@@ -139,7 +152,10 @@ fn table(plan: &Plan, states: &[State], estimates: &[Estimate]) -> Result<()> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..4).map(|column| width(column).unwrap_or(0)).collect();
     for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}  "));
         say(format_args!("{}{}", cells.collect::<String>(), row[4]))?;
     }
     for run in &plan.runs {

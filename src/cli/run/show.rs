@@ -55,7 +55,8 @@ impl Show {
                         style(&bar, "{spinner} {prefix}  {wide_msg}  {elapsed}");
                         bar.set_prefix(stage.name.clone());
                         bar.enable_steady_tick(Duration::from_millis(200));
-                        self.stages.insert(stage.name.clone(), (Some(bar), Instant::now()));
+                        self.stages
+                            .insert(stage.name.clone(), (Some(bar), Instant::now()));
                     }
                 }
                 let entry = self.stages.entry(stage.name.clone());
@@ -75,7 +76,10 @@ impl Show {
             Event::Done(stage, done) => {
                 let memory = done.peak_rss_mb.map(|mb| format!(", at most {mb:.0} MB"));
                 let memory = memory.unwrap_or_default();
-                self.ended(&stage.name, &format!("done in {:.1} s{memory}", done.seconds));
+                self.ended(
+                    &stage.name,
+                    &format!("done in {:.1} s{memory}", done.seconds),
+                );
             }
             Event::Failed(stage, failure) => {
                 self.ended(&stage.name, &format!("failed: {}", plain(&failure.how)));

@@ -82,6 +82,13 @@ pub fn each<T>(path: &Path, mut meaning: impl FnMut(Table, bool) -> Result<T>) -
     Ok(gates)
 }
 
+/// The files that `factory gate` reads by a gates file: scorings, and sets whose rows have the fields of `where`.
+pub fn scorings(path: &Path) -> Result<Vec<PathBuf>> {
+    let of = |table: Table, _| Ok([table.candidate, table.baseline, table.data]);
+    let files = each(path, of)?.into_iter().flatten().flatten();
+    Ok(BTreeSet::from_iter(files).into_iter().collect())
+}
+
 /// The [[gate]] tables, at least one.
 fn tables(path: &Path) -> Result<Vec<toml::Table>> {
     let text =
