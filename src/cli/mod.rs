@@ -22,6 +22,7 @@ mod progress;
 mod route;
 mod rules;
 mod run;
+mod runs;
 mod sft;
 mod sql_worker;
 mod sweep;
@@ -57,6 +58,7 @@ enum Command {
     Run(run::Args),
     /// Make data sets.
     Data(data::Args),
+    Runs(runs::Args),
     Adapter(adapter::Args),
     Model(model::Args),
     Doctor(doctor::Args),
@@ -99,6 +101,7 @@ impl Command {
             Command::Sweep(args) => sweep::run(args),
             Command::Run(args) => run::run(args),
             Command::Data(args) => data::run(args),
+            Command::Runs(args) => runs::run(args),
             Command::Adapter(args) => adapter::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),
