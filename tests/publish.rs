@@ -46,13 +46,24 @@ fn a_sound_run_passes_from_anywhere() {
 
 #[test]
 fn a_missing_file_is_refused() {
-    for (file, optional) in [("slice-metrics.json", false), ("report.md", false), ("artifact.json", false), ("cost.json", true)] {
+    for (file, optional) in [
+        ("slice-metrics.json", false),
+        ("report.md", false),
+        ("artifact.json", false),
+        ("cost.json", true),
+    ] {
         let said = faults(|folder| {
             fs::remove_file(folder.join(file)).unwrap();
             // So that there is a fault, whatever is missing.
-            change(folder, "decision.json", |record| record["reason"] = json!(""));
+            change(folder, "decision.json", |record| {
+                record["reason"] = json!("")
+            });
         });
-        assert_eq!(said.contains(&format!("{file} is missing\n")), !optional, "{said}");
+        assert_eq!(
+            said.contains(&format!("{file} is missing\n")),
+            !optional,
+            "{said}"
+        );
     }
 }
 

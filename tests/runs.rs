@@ -142,6 +142,65 @@ fn a_run_folder_holds_what_its_stages_say() {
 }
 
 #[test]
+fn a_route_says_how_it_is_served_and_what_its_adapters_learned_from() {
+    let fixture = Fixture::new();
+    let mut evidence = fixture.evidence();
+    let train = fixture.text("train.jsonl");
+    fs::create_dir_all(fixture.path("stages/router")).unwrap();
+    fs::write(fixture.path("stages/router/router.json"), "{}").unwrap();
+    let mut router = fixture.trained();
+    router.stage = "router".to_owned();
+    router.key = "key-router".to_owned();
+    let command = [
+        "factory",
+        "route",
+        "fit",
+        "--adapter",
+        &format!("vases={train}"),
+        "--out",
+        "router.json",
+    ];
+    router.command = command.map(str::to_owned).to_vec();
+    router.outputs = [("main".to_owned(), fixture.path("stages/router/router.json"))].into();
+    evidence.training = None;
+    evidence.artifact = Some(router);
+    evidence.behind = vec![fixture.trained()];
+    for gate in &mut evidence.gates {
+        let serving = [
+            "--route",
+            "router.json",
+            "--lora",
+            "vases=adapter",
+            "--default-route=vases",
+        ];
+        let answers = gate.answers.as_mut().unwrap();
+        answers.command.extend(serving.map(str::to_owned));
+    }
+    let (folder, _) = fixture.run(&evidence);
+    let artifact = json_of(&folder, "artifact.json");
+    assert_eq!(
+        (&artifact["kind"], &artifact["format"]),
+        (&json!("router"), &json!("router"))
+    );
+    assert_eq!(
+        artifact["routing_constraint"],
+        "--lora vases=adapter --route router.json --default-route vases"
+    );
+    assert_eq!(artifact["package_dir"], fixture.text("stages/router"));
+    let config = json_of(&folder, "config.json");
+    assert_eq!(
+        (&config["base_model"]["id"], &config["candidate"]["method"]),
+        (&json!("some/base"), &json!("route fit"))
+    );
+    assert_eq!(json_of(&folder, "dataset.json")["counts"]["train_rows"], 9);
+    assert_eq!(json_of(&folder, "cost.json")["training_time_seconds"], 5.0);
+    let stages = fs::read_to_string(folder.join("stages.jsonl")).unwrap();
+    assert_eq!(stages.lines().count(), 6, "{stages}");
+    let (code, said, _) = runs(&fixture, &["publish-check", folder.to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
 fn assembling_again_gives_the_same_bytes() {
     let fixture = Fixture::new();
     let evidence = fixture.evidence();
@@ -511,7 +570,7 @@ fn a_dead_process_holds_no_run() {
         name: evidence.name.clone(),
         keys: [String::from("a")].into(),
     };
-    let Place::Begun(live) = place(&plan, &fixture.path("runs"), None).unwrap() else {
+    let Place::Begun(live) = place(&plan, &fixture.path("runs"), None, None).unwrap() else {
         panic!("nothing was there");
     };
     let folder = live.folder().to_owned();
@@ -530,12 +589,12 @@ fn a_dead_process_holds_no_run() {
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    assert!(held() && place(&plan, &fixture.path("runs"), None).is_err());
+    assert!(held() && place(&plan, &fixture.path("runs"), None, None).is_err());
     holder.kill().unwrap();
     holder.wait().unwrap();
     assert!(!held());
     assert!(matches!(
-        place(&plan, &fixture.path("runs"), None).unwrap(),
+        place(&plan, &fixture.path("runs"), None, None).unwrap(),
         Place::GoOn(_)
     ));
 }

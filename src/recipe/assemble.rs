@@ -292,7 +292,7 @@ fn write_training(evidence: &Evidence, folder: &Path) -> Result<()> {
 }
 
 fn cost(evidence: &Evidence) -> Cost {
-    let training = evidence.training.as_ref();
+    let learned = evidence.learned();
     let measured = evidence.gates.iter().flat_map(|gate| {
         [
             gate.answers.as_ref(),
@@ -303,9 +303,13 @@ fn cost(evidence: &Evidence) -> Cost {
     });
     let mut seen = BTreeSet::new();
     let measured = measured.flatten().filter(|done| seen.insert(&done.key));
+    let trained = |what: &str| (!learned.is_empty()).then(|| what.to_owned());
+    let stages: Vec<&str> = learned.iter().map(|done| done.stage.as_str()).collect();
     Cost {
-        training_time_seconds: training.map(|done| done.seconds),
-        training_cost_usd_note: training.map(|_| "missing: not measured".to_owned()),
+        training_time_seconds: (!learned.is_empty())
+            .then(|| learned.iter().map(|done| done.seconds).sum()),
+        training_time_seconds_note: trained(&stages.join(", ")),
+        training_cost_usd_note: trained("missing: not measured"),
         eval_time_seconds: Some(measured.map(|done| done.seconds).sum()),
         eval_time_seconds_note: Some("answers and scorings of candidate and baseline".to_owned()),
         ..Cost::default()

@@ -31,10 +31,13 @@ pub struct Data {
 /// Reads the files of a run's training and held-out rows. Errors where they share rows and may not, and where a file is not
 /// the one that its stage read.
 pub fn of(evidence: &Evidence) -> Result<Data> {
-    let made = evidence.training.as_ref().or(evidence.artifact.as_ref());
-    let mut sources = Vec::new();
-    for (kind, path) in made.into_iter().flat_map(read_by) {
-        sources.push(source(kind, &path)?);
+    let learned = evidence.learned();
+    let mut sources: Vec<Source> = Vec::new();
+    for (kind, path) in learned.iter().flat_map(|done| read_by(done)) {
+        let known = |source: &Source| source.kind == kind && source.path == path;
+        if !sources.iter().any(known) {
+            sources.push(source(kind, &path)?);
+        }
     }
     for path in &evidence.heldout {
         sources.push(source(HELDOUT, path)?);
@@ -56,7 +59,11 @@ pub fn of(evidence: &Evidence) -> Result<Data> {
     let counts = Counts {
         train_rows: rows(TRAIN),
         heldout_rows: rows(HELDOUT),
-        dropped_rows: made.and_then(Done::log).map_or(0, |log| dropped(&log)),
+        dropped_rows: learned
+            .iter()
+            .filter_map(|done| done.log())
+            .map(|log| dropped(&log))
+            .sum(),
     };
     let [trained, held] = overlap.repeated;
     let processing = Processing {
@@ -135,7 +142,7 @@ fn unchanged(stage: &Done, sources: &[Source]) -> Result<()> {
 
 /// What the training and held-out files among the sources share.
 pub fn shared(evidence: &Evidence, sources: &[Source]) -> Result<Overlap> {
-    let made = evidence.training.as_ref().or(evidence.artifact.as_ref());
+    let learned = evidence.learned();
     let rows = |kind: &str, columns: &dyn Fn(&Path) -> Result<Columns>| -> Result<Vec<Rows>> {
         let of_kind = sources.iter().filter(|source| source.kind == kind);
         let rows = of_kind.map(|source| {
@@ -147,27 +154,23 @@ pub fn shared(evidence: &Evidence, sources: &[Source]) -> Result<Overlap> {
         });
         rows.collect()
     };
-    let trained =
-        |_: &Path| Columns::parse(&made.map_or(Vec::new(), |done| done.values("--field")));
-    let answers = || {
-        evidence
-            .gates
-            .iter()
-            .filter_map(|gate| gate.answers.as_ref())
-    };
-    let asked = |path: &Path| {
-        let reads = |done: &&Done| {
-            done.values("--data")
-                .iter()
-                .any(|data| Path::new(data) == path)
-        };
-        Columns::parse(
-            &answers()
-                .find(reads)
-                .map_or(Vec::new(), |done| done.values("--field")),
-        )
-    };
+    let answers = evidence
+        .gates
+        .iter()
+        .filter_map(|gate| gate.answers.as_ref());
+    let asked = |path: &Path| columns(answers.clone(), path);
+    let trained = |path: &Path| columns(learned.iter().copied(), path);
     overlap::find(&rows(TRAIN, &trained)?, &rows(HELDOUT, &asked)?)
+}
+
+/// How the columns of a file are called, by the first of the stages that reads it.
+pub fn columns<'a>(stages: impl IntoIterator<Item = &'a Done>, path: &Path) -> Result<Columns> {
+    let reads = |done: &&Done| read_by(done).iter().any(|(_, read)| read == path);
+    let fields = stages
+        .into_iter()
+        .find(reads)
+        .map_or(Vec::new(), |done| done.values("--field"));
+    Columns::parse(&fields)
 }
 
 /// Rows that training left out, as it says.

@@ -32,6 +32,9 @@ pub struct Evidence {
     pub training: Option<Done>,
     /// What would be shipped.
     pub artifact: Option<Done>,
+    /// Other stages that the artifact is made of: the trainings of the adapters that are composed, or routed between.
+    #[serde(default)]
+    pub behind: Vec<Done>,
     pub heldout: Vec<PathBuf>,
     /// Whether rows may be in training and held-out data.
     pub allow_overlap: bool,
@@ -65,13 +68,19 @@ impl Evidence {
                 Some(&gate.candidate),
             ]
         });
-        let all = [self.training.as_ref(), self.artifact.as_ref()]
-            .into_iter()
-            .chain(gates);
+        let made = [self.training.as_ref(), self.artifact.as_ref()];
+        let behind = self.behind.iter().map(Some);
+        let all = behind.chain(made).chain(gates);
         let mut seen = BTreeSet::new();
         all.flatten()
             .filter(|done| seen.insert(&done.key))
             .collect()
+    }
+
+    /// Every stage that learned from rows, once.
+    pub fn learned(&self) -> Vec<&Done> {
+        let learned = |done: &&Done| matches!(&done.name()[..], "sft" | "route fit");
+        self.stages().into_iter().filter(learned).collect()
     }
 
     /// The gate that decides what the run is for.
@@ -111,10 +120,16 @@ pub enum Place {
     Begun(Live),
 }
 
-/// Finds or begins the folder of the run that is planned, in the folder `runs`. `parent` is the one that the recipe names.
+/// Finds or begins the folder of the run that is planned, in the folder `runs`. `parent` is the one that the recipe names,
+/// `command` what goes on with the run.
 ///
 /// Errors where another process works on the last run of this name.
-pub fn place(plan: &Plan, runs: &Path, parent: Option<&str>) -> Result<Place> {
+pub fn place(
+    plan: &Plan,
+    runs: &Path,
+    parent: Option<&str>,
+    command: Option<&str>,
+) -> Result<Place> {
     let former = former(&plan.name, runs)?;
     let same = former
         .iter()
@@ -135,6 +150,7 @@ pub fn place(plan: &Plan, runs: &Path, parent: Option<&str>) -> Result<Place> {
         &fresh(&plan.name, runs)?,
         plan,
         parent.or(last_id.as_deref()),
+        command,
     )?;
     if let Some(mut last) = last {
         last.succeeded_by(&live.status().run_id)?;
@@ -188,10 +204,18 @@ pub fn folders(runs: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// `runs/<date>-<name>`, numbered from 2 when taken.
+/// `runs/<date>-<name>`, numbered from 2 when taken; what a shell would read otherwise is a dash.
 fn fresh(name: &str, runs: &Path) -> Result<PathBuf> {
     let date = OffsetDateTime::now_utc().date();
-    let base = format!("{date}-{name}");
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let name: String = name.chars().map(plain).collect();
+    let base = format!("{date}-{}", name.trim_end_matches('-'));
     let numbered = (2..1000).map(|number| format!("{base}-{number}"));
     let mut names = std::iter::once(base.clone()).chain(numbered);
     match names.find(|name| is_free(&runs.join(name))) {
@@ -345,7 +369,7 @@ mod tests {
     fn a_run_is_done_goes_on_or_begins_with_the_last_as_parent() {
         let root = tempfile::tempdir().unwrap();
         let runs = root.path().join("runs");
-        let of = |keys: &[&str]| place(&plan(keys), &runs, None);
+        let of = |keys: &[&str]| place(&plan(keys), &runs, None, None);
         let Place::Begun(first) = of(&["a", "b"]).unwrap() else {
             panic!("nothing was there");
         };
@@ -394,7 +418,7 @@ mod tests {
             Ok(Place::Begun(live)) => live,
             other => panic!("{other:?}"),
         };
-        let mut first = begun(place(&plan(&["a"]), runs, Some("base")));
+        let mut first = begun(place(&plan(&["a"]), runs, Some("base"), None));
         assert_eq!(first.status().parent_run_id.as_deref(), Some("base"));
         first.fail("test", "stage-failed", "no").unwrap();
         let first_id = first.status().run_id.clone();
@@ -402,9 +426,16 @@ mod tests {
         let half = fresh("small", runs).unwrap();
         fs::create_dir(&half).unwrap();
         records::write(&half, PLAN, &plan(&["x"])).unwrap();
-        let second = begun(place(&plan(&["a"]), runs, None));
+        let second = begun(place(&plan(&["a"]), runs, None, None));
         assert_eq!(second.folder(), half);
         assert_eq!(second.status().parent_run_id, Some(first_id));
+    }
+
+    #[test]
+    fn a_folder_has_a_plain_name() {
+        let root = tempfile::tempdir().unwrap();
+        let name = run_id(&fresh("own[seed=1]", root.path()).unwrap()).unwrap();
+        assert!(name.ends_with("-own-seed-1"), "{name}");
     }
 
     #[test]

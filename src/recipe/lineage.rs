@@ -30,7 +30,11 @@ pub fn base_model(evidence: &Evidence) -> Result<BaseModel> {
         evidence.artifact.as_ref(),
         answers,
     ];
-    let stages: Vec<&Done> = stages.into_iter().flatten().collect();
+    let stages: Vec<&Done> = stages
+        .into_iter()
+        .flatten()
+        .chain(&evidence.behind)
+        .collect();
     let flag = |name: &str| stages.iter().find_map(|done| done.values(name).pop());
     let named = stages.iter().find_map(|done| {
         let config = adapter_config(done.main().ok()?)?;

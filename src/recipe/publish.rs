@@ -8,9 +8,8 @@ use super::records::{self, Choice, Confidence, Evaluation, Slice};
 use super::rescore;
 use super::rows;
 use super::status::Phase;
-use super::validate::Records;
+use super::validate::{Records, Wanted};
 use crate::data::jsonl;
-use crate::data::record::Columns;
 use crate::eval::judge::{Verdict, judge, metric};
 use crate::eval::score::ScoredRow;
 use crate::eval::worker::Setup;
@@ -57,7 +56,12 @@ pub fn check(folder: &Path, check: &Check) -> Result<Vec<String>> {
             folder.display()
         );
     }
-    let mut records = Records::read(folder, check.report_only);
+    let wanted = if check.report_only {
+        Wanted::Report
+    } else {
+        Wanted::Whole
+    };
+    let mut records = Records::read(folder, wanted);
     let mut faults = std::mem::take(&mut records.faults);
     let records = &records;
     if let Some(status) = records
@@ -349,30 +353,10 @@ fn leaks(folder: &Path, records: &Records, evidence: &Evidence, faults: &mut Vec
             }
         }
     }
-    let answers = evidence
-        .gates
-        .iter()
-        .filter_map(|gate| gate.answers.as_ref());
-    let made = evidence
-        .training
-        .iter()
-        .chain(&evidence.artifact)
-        .chain(answers);
-    let fields = |path: &Path| {
-        let mut made = made.clone();
-        let reads = |done: &&Done| {
-            done.values("--data")
-                .iter()
-                .any(|data| Path::new(data) == path)
-        };
-        Columns::parse(
-            &made
-                .find(reads)
-                .map_or(Vec::new(), |done| done.values("--field")),
-        )
-    };
+    let stages = evidence.stages();
     for source in records.dataset.iter().flat_map(|dataset| &dataset.sources) {
-        let added = fields(&source.path).and_then(|columns| texts.add_file(&source.path, &columns));
+        let columns = dataset::columns(stages.iter().copied(), &source.path);
+        let added = columns.and_then(|columns| texts.add_file(&source.path, &columns));
         if let Err(error) = added {
             faults.push(format!(
                 "dataset.json: the texts of {} cannot be looked for: {error:#}",

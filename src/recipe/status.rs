@@ -193,11 +193,12 @@ pub struct Live {
 }
 
 impl Live {
-    /// Begins a run in a folder that does not exist yet, or is as an interrupted beginning left it.
+    /// Begins a run in a folder that does not exist yet, or is as an interrupted beginning left it. `command` goes on with it.
     pub fn begin(
         folder: &Path,
         plan: &super::evidence::Plan,
         parent: Option<&str>,
+        command: Option<&str>,
     ) -> Result<Self> {
         ensure!(
             super::evidence::is_free(folder),
@@ -214,11 +215,7 @@ impl Live {
             revision: 1,
             phase: Created,
             updated_at: now(),
-            last_transition: Transition {
-                source: "factory run".to_owned(),
-                command: None,
-                reason: None,
-            },
+            last_transition: transition("factory run", command, None),
             parent_run_id: parent.map(str::to_owned),
             successor_run_id: None,
             failure: None,
@@ -360,6 +357,7 @@ mod tests {
             &folder.join("2026-01-02-x"),
             &Plan::default(),
             Some("2026-01-01-x"),
+            None,
         )
         .unwrap()
     }

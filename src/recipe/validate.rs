@@ -32,29 +32,37 @@ pub struct Records {
     pub faults: Vec<String>,
 }
 
+/// Which files must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All but the optional ones.
+    Whole,
+    /// The same, but for the artifact.
+    Report,
+    /// None: the run is not whole yet.
+    Any,
+}
+
 impl Records {
-    /// Reads everything. A run that is decided needs every file but the optional ones; `report_only` allows that there is no
-    /// artifact.
-    pub fn read(folder: &Path, report_only: bool) -> Self {
+    /// Reads everything.
+    pub fn read(folder: &Path, wanted: Wanted) -> Self {
         let mut records = Self::default();
         let faults = &mut records.faults;
-        records.config = needed(folder, CONFIG, faults);
-        records.dataset = needed(folder, DATASET, faults);
-        records.baseline = needed(folder, BASELINE, faults);
-        records.candidate = needed(folder, CANDIDATE, faults);
-        records.slices = needed(folder, SLICES, faults);
-        records.provenance = needed(folder, PROVENANCE, faults);
-        records.artifact = match report_only {
-            true => optional(folder, ARTIFACT, faults),
-            false => needed(folder, ARTIFACT, faults),
-        };
-        records.decision = needed(folder, DECISION, faults);
-        records.evidence = needed(folder, EVIDENCE, faults);
-        records.verdicts = needed(folder, GATES, faults);
-        records.validity = optional(folder, VALIDITY, faults);
-        optional::<Cost>(folder, COST, faults);
+        let needed = wanted != Wanted::Any;
+        records.config = record(folder, CONFIG, needed, faults);
+        records.dataset = record(folder, DATASET, needed, faults);
+        records.baseline = record(folder, BASELINE, needed, faults);
+        records.candidate = record(folder, CANDIDATE, needed, faults);
+        records.slices = record(folder, SLICES, needed, faults);
+        records.provenance = record(folder, PROVENANCE, needed, faults);
+        records.artifact = record(folder, ARTIFACT, wanted == Wanted::Whole, faults);
+        records.decision = record(folder, DECISION, needed, faults);
+        records.evidence = record(folder, EVIDENCE, needed, faults);
+        records.verdicts = record(folder, GATES, needed, faults);
+        records.validity = record(folder, VALIDITY, false, faults);
+        record::<Cost>(folder, COST, false, faults);
         for name in TEXTS {
-            if !folder.join(name).exists() {
+            if needed && !folder.join(name).exists() {
                 faults.push(missing(name));
             }
         }
@@ -68,31 +76,29 @@ impl Records {
     }
 }
 
-/// What is wrong with the formats of a run, a line each. Of a live run only the status is looked at.
+/// What is wrong with the formats of a run, a line each. Only a run that is decided needs to be whole.
 pub fn faults(folder: &Path) -> Result<Vec<String>> {
-    let status = Status::read(folder)?;
-    if status.phase != Phase::Decided {
-        return Ok(Vec::new());
-    }
-    let report_only = !folder.join(ARTIFACT).exists();
-    Ok(Records::read(folder, report_only).faults)
+    let wanted = match Status::read(folder)?.phase {
+        Phase::Decided if folder.join(ARTIFACT).exists() => Wanted::Whole,
+        Phase::Decided => Wanted::Report,
+        _ => Wanted::Any,
+    };
+    Ok(Records::read(folder, wanted).faults)
 }
 
-fn needed<T: DeserializeOwned>(folder: &Path, name: &str, faults: &mut Vec<String>) -> Option<T> {
-    match folder.join(name).exists() {
-        true => noted(read(folder, name), faults),
-        false => {
-            faults.push(missing(name));
-            None
-        }
+fn record<T: DeserializeOwned>(
+    folder: &Path,
+    name: &str,
+    needed: bool,
+    faults: &mut Vec<String>,
+) -> Option<T> {
+    if folder.join(name).exists() {
+        return noted(read(folder, name), faults);
     }
-}
-
-fn optional<T: DeserializeOwned>(folder: &Path, name: &str, faults: &mut Vec<String>) -> Option<T> {
-    match folder.join(name).exists() {
-        true => noted(read(folder, name), faults),
-        false => None,
+    if needed {
+        faults.push(missing(name));
     }
+    None
 }
 
 fn missing(name: &str) -> String {

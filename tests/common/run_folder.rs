@@ -266,6 +266,7 @@ impl Fixture {
             recipe: "name = \"vases\"\n".to_owned(),
             training: Some(self.trained()),
             artifact: Some(self.trained()),
+            behind: Vec::new(),
             heldout: vec![self.path("dev.jsonl")],
             allow_overlap: false,
             gates: vec![self.gate(own, "good"), self.gate(second, "good")],
@@ -282,7 +283,7 @@ impl Fixture {
                 .map(|done| done.key.clone())
                 .collect(),
         };
-        match place(&plan, &self.path("runs"), None).unwrap() {
+        match place(&plan, &self.path("runs"), None, None).unwrap() {
             Place::Begun(live) => live,
             other => panic!("{other:?}"),
         }
