@@ -4,7 +4,8 @@
 mod run_folder;
 
 use factory::recipe::assemble::assemble;
-use factory::recipe::evidence::{Place, Plan, place};
+use factory::recipe::identity::Identity;
+use factory::recipe::place::{Place, place};
 use factory::recipe::status::{Live, Phase};
 use run_folder::{Fixture, change, json_of, runs};
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ fn a_run_folder_holds_what_its_stages_say() {
         "evidence.json",
         "gates.json",
         "metrics.jsonl",
-        "plan.json",
+        "identity.json",
         "provenance.json",
         "recipe.toml",
         "report.md",
@@ -234,7 +235,7 @@ fn rows_in_both_sets_are_refused_unless_allowed() {
     assert!(error.starts_with(&named), "{error}");
     assert_eq!(
         names(live.folder()),
-        [".lock", "plan.json", "run-status.json"],
+        [".lock", "identity.json", "run-status.json"],
         "nothing is half-written"
     );
     evidence.allow_overlap = true;
@@ -566,11 +567,11 @@ fn phases_are_advanced_by_hand_at_a_revision() {
 fn a_dead_process_holds_no_run() {
     let fixture = Fixture::new();
     let evidence = fixture.evidence();
-    let plan = Plan {
+    let identity = Identity {
         name: evidence.name.clone(),
         keys: [String::from("a")].into(),
     };
-    let Place::Begun(live) = place(&plan, &fixture.path("runs"), None, None).unwrap() else {
+    let Place::Begun(live) = place(&identity, &fixture.path("runs"), None, None).unwrap() else {
         panic!("nothing was there");
     };
     let folder = live.folder().to_owned();
@@ -589,12 +590,12 @@ fn a_dead_process_holds_no_run() {
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    assert!(held() && place(&plan, &fixture.path("runs"), None, None).is_err());
+    assert!(held() && place(&identity, &fixture.path("runs"), None, None).is_err());
     holder.kill().unwrap();
     holder.wait().unwrap();
     assert!(!held());
     assert!(matches!(
-        place(&plan, &fixture.path("runs"), None, None).unwrap(),
+        place(&identity, &fixture.path("runs"), None, None).unwrap(),
         Place::GoOn(_)
     ));
 }

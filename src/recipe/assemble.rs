@@ -2,7 +2,9 @@
 
 use super::dataset;
 use super::evaluation::{self, Side};
-use super::evidence::{Evidence, GateEvidence, line, run_id};
+use super::evidence::{Evidence, GateEvidence};
+use super::identity::run_id;
+use super::process::quoted;
 use super::records::{
     self, Commands, Config, Cost, DataFile, EvalPlan, Evaluation, Provenance, Slices, Threshold,
 };
@@ -76,7 +78,7 @@ pub fn assemble(evidence: &Evidence, folder: &Path) -> Result<Vec<Verdict>> {
     let made = Provenance {
         schema_version: 1,
         renderer: records::program(),
-        renderer_command: line(&evidence.command),
+        renderer_command: quoted(&evidence.command),
         git: provenance::git(),
         commands: Commands {
             baseline: baseline.command,

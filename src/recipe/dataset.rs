@@ -1,8 +1,9 @@
 //! `dataset.json` and `eval-validity.json`: the files that a run learned from and was measured on.
 
 use super::done::Done;
-use super::evidence::{Evidence, line};
+use super::evidence::Evidence;
 use super::overlap::{self, Overlap, Rows};
+use super::process::quoted;
 use super::records::{Counts, Dataset, FrozenEval, OverlapCheck, Processing, Source, Validity};
 use crate::data::hex;
 use crate::data::jsonl;
@@ -247,7 +248,7 @@ pub fn publish_check(folder: &Path, with_artifact: bool) -> String {
     if !with_artifact {
         words.push("--allow-report-only".to_owned());
     }
-    line(&words)
+    quoted(&words)
 }
 
 /// Errors where the hash of a file is another than the one that is recorded; `path` is looked for in `folder` too.

@@ -1,9 +1,9 @@
 //! What to do with a candidate: proposed from the verdicts on its gates by the rules below, or decided by a person.
 
+use super::clock::now;
 use super::evidence::Evidence;
 use super::records::{self, Artifact, Choice, Confidence, Decision, Overruled};
 use super::rows;
-use super::status::now;
 use crate::eval::judge::{Role, Verdict};
 use crate::eval::summary::failures;
 use anyhow::{Context, Result, ensure};

@@ -1,6 +1,6 @@
 //! What a stage leaves when it is done: its `stage.json`.
 
-use crate::run::files::{json, write_atomic};
+use crate::run::files::{folder_of, json, write_atomic};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -68,5 +68,92 @@ impl Done {
         }
         all.sort_by(|a, b| (&a.finished, &a.key).cmp(&(&b.finished, &b.key)));
         Ok(all)
+    }
+
+    /// The folder that the stage worked in: it holds the outputs, and `log`.
+    pub fn folder(&self) -> Result<&Path> {
+        Ok(folder_of(self.main()?))
+    }
+
+    /// The main output.
+    pub fn main(&self) -> Result<&Path> {
+        let main = self.outputs.get("main").map(PathBuf::as_path);
+        main.with_context(|| format!("stage {}: it has no output \"main\"", self.stage))
+    }
+
+    /// What it said, if that is still there.
+    pub fn log(&self) -> Option<String> {
+        let bytes = fs::read(self.folder().ok()?.join("log")).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The values that the command gives a flag, in their order.
+    pub fn values(&self, flag: &str) -> Vec<String> {
+        let with = format!("{flag}=");
+        let mut values = Vec::new();
+        let mut words = self.command.iter();
+        while let Some(word) = words.next() {
+            if let Some(value) = word.strip_prefix(&with) {
+                values.push(value.to_owned());
+            } else if word == flag {
+                values.extend(words.next().cloned());
+            }
+        }
+        values
+    }
+
+    /// The command's own name: `sft`, `route fit`.
+    pub fn name(&self) -> String {
+        let words: Vec<&str> = self.command.iter().skip(1).map(String::as_str).collect();
+        match words[..] {
+            [
+                group @ ("adapter" | "data" | "model" | "route"),
+                command,
+                ..,
+            ] if !command.starts_with('-') => {
+                format!("{group} {command}")
+            }
+            [command, ..] => command.to_owned(),
+            [] => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_a_command_are_found() {
+        let done = Done {
+            stage: "s".to_owned(),
+            key: "k".to_owned(),
+            command: [
+                "factory",
+                "route",
+                "fit",
+                "--adapter",
+                "a=x y",
+                "--adapter=b=z",
+                "--out",
+                "o",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            version: String::new(),
+            program_sha256: String::new(),
+            inputs: Vec::new(),
+            outputs: [(
+                "main".to_owned(),
+                PathBuf::from("runs/stages/s-k/router.json"),
+            )]
+            .into(),
+            seconds: 0.0,
+            peak_rss_mb: None,
+            finished: String::new(),
+        };
+        assert_eq!(done.values("--adapter"), ["a=x y", "b=z"]);
+        assert_eq!(done.name(), "route fit");
+        assert_eq!(done.folder().unwrap(), Path::new("runs/stages/s-k"));
     }
 }

@@ -1,6 +1,7 @@
 //! `eval-baseline.json` and `eval-candidate.json`: one side of the primary gate, with what its stages measured beside the score.
 
 use super::done::Done;
+use super::process::quoted;
 use super::records::Evaluation;
 use crate::eval::judge::{Measured, Verdict};
 use regex::Regex;
@@ -86,7 +87,10 @@ fn suite(verdict: &Verdict) -> String {
 
 /// The commands that give a score, as one line of a shell.
 pub fn command(answers: Option<&Done>, scored: &Done) -> String {
-    let both = answers.into_iter().chain([scored]).map(Done::line);
+    let both = answers
+        .into_iter()
+        .chain([scored])
+        .map(|done| quoted(&done.command));
     both.collect::<Vec<_>>().join(" && ")
 }
 

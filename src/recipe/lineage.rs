@@ -2,6 +2,7 @@
 
 use super::done::Done;
 use super::evidence::Evidence;
+use super::process::quoted;
 use super::records::{Artifact, BaseModel, Candidate};
 use anyhow::Result;
 use serde_json::Value;
@@ -70,7 +71,7 @@ pub fn candidate(evidence: &Evidence) -> Candidate {
     Candidate {
         method,
         adapter_format: of.map(|done| format(done).to_owned()),
-        training_command: evidence.training.as_ref().map(Done::line),
+        training_command: evidence.training.as_ref().map(|done| quoted(&done.command)),
     }
 }
 

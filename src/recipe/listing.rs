@@ -1,7 +1,8 @@
 //! What a run is in a few facts, for a table of runs.
 
-use super::evidence::{folders, run_id};
+use super::identity::run_id;
 use super::lock;
+use super::place::folders;
 use super::records::{self, Choice, Decision};
 use super::status::{Phase, Status};
 use crate::eval::judge::{Role, Verdict};

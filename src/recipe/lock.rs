@@ -67,7 +67,7 @@ impl Lock {
         let owner = Owner {
             pid: std::process::id(),
             host: System::host_name().unwrap_or_else(|| "this host".to_owned()),
-            since: super::status::now(),
+            since: super::clock::now(),
         };
         let mut line = serde_json::to_vec(&owner)?;
         line.push(b'\n');

@@ -3,6 +3,7 @@
 
 mod arguments;
 pub mod assemble;
+pub mod clock;
 pub mod commands;
 pub mod compare;
 pub mod dataset;
@@ -15,6 +16,7 @@ pub mod evidence;
 pub mod execute;
 pub mod file;
 mod hashes;
+pub mod identity;
 mod key;
 pub mod leaks;
 mod lineage;
@@ -24,6 +26,7 @@ pub mod matrix;
 pub mod next;
 mod order;
 pub mod overlap;
+pub mod place;
 pub mod plan;
 pub mod process;
 mod provenance;

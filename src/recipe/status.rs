@@ -1,5 +1,7 @@
 //! A run's lifecycle, `run-status.json`: its phase, how it came there, and what may follow.
 
+use super::clock::{age, now};
+use super::identity::{self, Identity};
 use super::lock::Lock;
 use super::records::{self, Decision};
 use crate::run::files::{json, write_atomic};
@@ -9,8 +11,6 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// The file.
 pub const FILE: &str = "run-status.json";
@@ -172,18 +172,6 @@ impl Status {
     }
 }
 
-/// The present second, as RFC 3339 writes it.
-pub fn now() -> String {
-    crate::sql::database::Now::current().to_string()
-}
-
-/// How long ago a time was.
-pub fn age(time: &str) -> Result<time::Duration> {
-    let then = OffsetDateTime::parse(time, &Rfc3339)
-        .with_context(|| format!("{time:?} is no time such as 2026-01-02T03:04:05Z"))?;
-    Ok(OffsetDateTime::now_utc() - then)
-}
-
 /// A run that this process works on: its lock is held until this is dropped.
 #[derive(Debug)]
 pub struct Live {
@@ -196,22 +184,22 @@ impl Live {
     /// Begins a run in a folder that does not exist yet, or is as an interrupted beginning left it. `command` goes on with it.
     pub fn begin(
         folder: &Path,
-        plan: &super::evidence::Plan,
+        identity: &Identity,
         parent: Option<&str>,
         command: Option<&str>,
     ) -> Result<Self> {
         ensure!(
-            super::evidence::is_free(folder),
+            identity::is_free(folder),
             "{} exists: a run begins in a folder of its own",
             folder.display()
         );
         let cannot = || format!("cannot write {}", folder.display());
         fs::create_dir_all(folder).with_context(cannot)?;
         let lock = Lock::take(folder)?;
-        records::write(folder, super::evidence::PLAN, plan)?;
+        records::write(folder, identity::FILE, identity)?;
         let status = Status {
             schema_version: SCHEMA,
-            run_id: super::evidence::run_id(folder)?,
+            run_id: identity::run_id(folder)?,
             revision: 1,
             phase: Created,
             updated_at: now(),
@@ -349,13 +337,12 @@ fn transition(source: &str, command: Option<&str>, reason: Option<&str>) -> Tran
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::evidence::Plan;
     use serde_json::json;
 
     fn begin(folder: &Path) -> Live {
         Live::begin(
             &folder.join("2026-01-02-x"),
-            &Plan::default(),
+            &Identity::default(),
             Some("2026-01-01-x"),
             None,
         )

@@ -5,7 +5,9 @@ use factory::eval::judge::{GateSpec, Role};
 use factory::recipe::assemble::assemble;
 use factory::recipe::decision::decide;
 use factory::recipe::done::{Done, Input};
-use factory::recipe::evidence::{Evidence, GateEvidence, Place, Plan, place};
+use factory::recipe::evidence::{Evidence, GateEvidence};
+use factory::recipe::identity::Identity;
+use factory::recipe::place::{Place, place};
 use factory::recipe::records::Decision;
 use factory::recipe::status::{Live, Phase};
 use rusqlite::Connection;
@@ -275,7 +277,7 @@ impl Fixture {
 
     /// Begins the run that this evidence is of.
     pub fn begin(&self, evidence: &Evidence) -> Live {
-        let plan = Plan {
+        let identity = Identity {
             name: evidence.name.clone(),
             keys: evidence
                 .stages()
@@ -283,7 +285,7 @@ impl Fixture {
                 .map(|done| done.key.clone())
                 .collect(),
         };
-        match place(&plan, &self.path("runs"), None, None).unwrap() {
+        match place(&identity, &self.path("runs"), None, None).unwrap() {
             Place::Begun(live) => live,
             other => panic!("{other:?}"),
         }

@@ -164,12 +164,20 @@ mod tests {
     use super::*;
 
     /// Commands that write nothing, or not what a stage could leave.
-    const OTHERS: [&str; 6] = [
+    const OTHERS: [&str; 14] = [
         "model inspect",
         "doctor",
         "completions",
         "man",
         "run",
+        "runs list",
+        "runs show",
+        "runs validate",
+        "runs publish-check",
+        "runs compare",
+        "runs decide",
+        "runs reconcile",
+        "runs advance",
         "sql-worker",
     ];
 

@@ -3,7 +3,7 @@
 use super::Runs;
 use crate::cli::{UsageError, note, plain, say};
 use crate::recipe::decision::{Overruling, overrule};
-use crate::recipe::evidence::line;
+use crate::recipe::process::quoted;
 use crate::recipe::records::Choice;
 use crate::recipe::status::{Live, Phase};
 use anyhow::{Result, bail};
@@ -68,7 +68,7 @@ pub fn run(args: &Args, runs: &Runs) -> Result<()> {
         "--decision",
         &decision.decision.to_string(),
     ];
-    live.overruled(&line(&words.map(str::to_owned)), &args.reason)?;
+    live.overruled(&quoted(&words.map(str::to_owned)), &args.reason)?;
     if args.decision == Choice::Ship {
         for blocker in &decision.blocked_by {
             note(plain(&format!("publish-check will not pass it: {blocker}")));

@@ -2,8 +2,8 @@
 
 use super::{Runs, shown};
 use crate::cli::{plain, say};
+use crate::recipe::clock::age;
 use crate::recipe::listing::{self, Listed, State};
-use crate::recipe::status::age;
 use crate::run::files::json;
 use anyhow::Result;
 use std::io::Write;

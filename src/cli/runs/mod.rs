@@ -8,7 +8,7 @@ mod list;
 mod reconcile;
 mod show;
 
-use crate::recipe::evidence;
+use crate::recipe::place;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ struct Runs(PathBuf);
 
 impl Runs {
     fn find(&self, run: &Path) -> Result<PathBuf> {
-        evidence::find(run, &self.0)
+        place::find(run, &self.0)
     }
 }
 
