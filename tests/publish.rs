@@ -122,7 +122,7 @@ fn ship_over_a_red_gate_is_refused() {
     assert_eq!(code, 0);
     has(
         &warned,
-        "publish-check will not pass it: gate own: execution_accuracy 0.833, min 0.9 is 0.900",
+        "publish-check will not pass it: gate own: execution_accuracy 0.833, wanted min 0.9",
     );
     let (code, said, _) = runs(&fixture, &["publish-check", folder]);
     assert_eq!(code, 1);

@@ -168,22 +168,24 @@ pub fn propose(verdicts: &[Verdict], facts: &Facts) -> Decision {
     decision
 }
 
-/// `gate own: execution_accuracy 0.640, wanted at least 0.860`
+/// `gate own: execution_accuracy 0.640, wanted min 0.86 and baseline + 3 points (0.700)`
 fn blocker(verdict: &Verdict) -> String {
     let missed = verdict
         .conditions
         .iter()
         .filter(|condition| !condition.passed);
     let missed = missed.map(|condition| match condition.wanted {
-        Some(wanted) => format!("{} is {wanted:.3}", condition.what),
-        None => condition.what.clone(),
+        // A minimum names its number itself.
+        Some(wanted) if condition.what.starts_with("baseline") => {
+            format!("{} ({wanted:.3})", condition.what)
+        }
+        _ => condition.what.clone(),
     });
+    let missed: Vec<_> = missed.collect();
+    let (name, metric, value) = (&verdict.name, &verdict.metric, verdict.value);
     format!(
-        "gate {}: {} {:.3}, {}",
-        verdict.name,
-        verdict.metric,
-        verdict.value,
-        missed.collect::<Vec<_>>().join(", ")
+        "gate {name}: {metric} {value:.3}, wanted {}",
+        missed.join(" and ")
     )
 }
 
@@ -433,7 +435,7 @@ mod tests {
         let decision = propose(&[verdict(Role::Primary, 18, Some(1), false)], &facts());
         assert_eq!(
             decision.reason,
-            "it is better, and not enough: gate own: execution_accuracy 0.450, min 0.5 is 0.500"
+            "it is better, and not enough: gate own: execution_accuracy 0.450, wanted min 0.5"
         );
         assert_eq!(
             decision.lesson.unwrap(),

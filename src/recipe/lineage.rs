@@ -78,7 +78,11 @@ pub fn candidate(evidence: &Evidence) -> Candidate {
 /// `dora r8 alpha 16`
 fn method(config: &Value) -> String {
     let is = |field: &str| config.get(field).and_then(Value::as_bool) == Some(true);
-    let number = |field: &str| config.get(field).map_or("?".to_owned(), Value::to_string);
+    // A whole number is written as one.
+    let number = |field: &str| {
+        let number = config.get(field).and_then(Value::as_f64);
+        number.map_or("?".to_owned(), |number| number.to_string())
+    };
     let kind = match (is("use_dora"), is("use_rslora")) {
         (true, _) => "dora",
         (_, true) => "rslora",

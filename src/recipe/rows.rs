@@ -2,10 +2,10 @@
 
 use super::done::Done;
 use super::evidence::GateEvidence;
-use crate::data::jsonl::{self, Line};
 use crate::eval::example::{self, Answers, Example};
 use crate::eval::modes::{self, Mode};
-use crate::eval::score::ScoredRow;
+use crate::eval::score::{self, ScoredRow};
+use crate::eval::subset::{self, Only};
 use crate::sql::database::Now;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
@@ -32,21 +32,12 @@ pub fn baseline(gate: &GateEvidence) -> Result<Option<Scoring>> {
     scored.with_context(|| format!("gate {}, baseline", gate.gate.name))
 }
 
-fn scoring(
-    done: &Done,
-    answers: Option<&Done>,
-    only: &BTreeMap<String, String>,
-) -> Result<Scoring> {
-    let mut scored = read(done.main()?)?;
+fn scoring(done: &Done, answers: Option<&Done>, only: &Only) -> Result<Scoring> {
+    let mut scored = score::read(done.main()?)?;
     let asked = predictions(done, answers)?;
     let modes = modes_of(&scored);
     let modes: Vec<&dyn Mode> = modes.iter().map(|mode| *mode as &dyn Mode).collect();
-    let keep = |row: &Map<String, Value>| {
-        let is = |(field, text): (&String, &String)| {
-            row.get(field).and_then(Value::as_str) == Some(text)
-        };
-        only.iter().all(is)
-    };
+    let keep = |row: &Map<String, Value>| subset::has(only, row);
     // Rows that nothing could score are in none of the scored rows either.
     let examples = example::read(&asked, &modes, Answers::Missed, keep)?.examples;
     ensure!(
@@ -95,16 +86,6 @@ fn predictions(done: &Done, answers: Option<&Done>) -> Result<PathBuf> {
     }
 }
 
-/// The rows of a file that `eval-sql --out` wrote.
-pub fn read(path: &Path) -> Result<Vec<ScoredRow>> {
-    let row = |line: Line| {
-        let number = line.number;
-        let row = serde_json::from_value(line.into_fields().into());
-        row.with_context(|| format!("{}:{number}: no row of `eval-sql --out`", path.display()))
-    };
-    jsonl::read_own(path)?.into_iter().map(row).collect()
-}
-
 /// The modes that scored rows, by the columns that they have.
 pub fn modes_of(rows: &[ScoredRow]) -> Vec<&'static dyn Mode> {
     let Some(first) = rows.first() else {
@@ -132,7 +113,7 @@ pub fn file(gate: &str, side: &str) -> PathBuf {
 pub fn of_run(folder: &Path, gate: &str, side: &str) -> Result<Option<Vec<ScoredRow>>> {
     let path = folder.join(file(gate, side));
     match fs::exists(&path).unwrap_or(false) {
-        true => read(&path).map(Some),
+        true => score::read(&path).map(Some),
         false => Ok(None),
     }
 }
