@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a file that holds no rows.
-const MOST: u64 = 16 << 20;
+const MOST: u64 = 64 << 20;
 
 /// A file that the report would have shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]

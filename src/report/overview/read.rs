@@ -1,6 +1,6 @@
 //! An overview's parts from run folders and recipes.
 
-use super::{Reference, Rung};
+use super::shape::{Reference, Rung};
 use crate::report::fact::word;
 use crate::report::folder::Folder;
 use crate::report::made;

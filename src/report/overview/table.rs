@@ -1,6 +1,6 @@
 //! A matrix as a table: a line for each setting.
 
-use super::Matrix;
+use super::shape::Matrix;
 use crate::eval::spread::Group;
 use crate::report::gates::percent;
 use crate::report::say;

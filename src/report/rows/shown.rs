@@ -1,6 +1,6 @@
 //! A row as the page shows it, in as many characters as there is room for.
 
-use super::{Outcome, Pair};
+use super::pair::{Outcome, Pair, name};
 use crate::eval::score::ScoredRow;
 use crate::eval::shown::Shown;
 use crate::report::say::short;
@@ -119,7 +119,7 @@ impl Row {
         Self {
             at,
             gate: pair.gate.clone(),
-            name: short(&super::name(row), 120),
+            name: short(&name(row), 120),
             outcome: pair.outcome,
             compared: pair.baseline.is_some(),
             failure: pair.failure(),
