@@ -45,7 +45,7 @@ impl Folder {
                 "gates.json"
             ]
             .iter()
-            .any(|name| has(&name)),
+            .any(has),
             "{} is no run folder: it has neither config.json nor run-status.json",
             path.display()
         );
