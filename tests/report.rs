@@ -82,6 +82,7 @@ fn the_page_says_the_verdict_first_and_then_why() {
         "missing</span><small>it was not measured",
         "not-applicable</span><small>a baseline has none",
         "skipped</span><small>an own machine",
+        "0.910 <span class=\"tag state\">historical</span><small>large &lt;b&gt;, 2026-01-02",
     ] {
         assert!(compare.contains(text), "{text}: {compare}");
     }
@@ -403,7 +404,7 @@ fn several_runs_make_one_table() {
     assert!(section(&page, "commands").contains("factory sft --rank 8"));
     let text = overview_markdown(&overview).unwrap();
     for part in [
-        "| second | Retry with other data | 0.750 (30/40; 0.410 to 0.830), +12.5 points | 0.750 ✗ (30/40; 0.410 to 0.830), +12.5 points | 0.500 kept, 0.860 own | small.gguf + train/adapter",
+        "| second | Retry with other data | 0.750 (30/40; 0.410 to 0.830), +12.5 points | 0.750 ✗ (30/40; 0.410 to 0.830), +12.5 points | 0.860 own, 0.500 kept | small.gguf + train/adapter",
         "| rank | own | stable rank |\n|---|---|---|\n| 4 | 0.550 ± 0.071 | 1.8 |\n| \\<8\\> | 0.725 ± 0.035 (+17.5 points \\[+5.0, +30.0\\], p \\< 0.0001) |  |\n",
     ] {
         assert!(text.contains(part), "{part}\n{text}");

@@ -15,6 +15,9 @@ pub struct Line {
     pub change: Option<String>,
 }
 
+/// Most suites of a frontier model that are shown.
+const MOST: usize = 20;
+
 type Show = fn(f64) -> String;
 
 /// By eval-baseline.json and eval-candidate.json, which may be null.
@@ -74,6 +77,29 @@ pub fn compare(baseline: &Value, candidate: &Value) -> Vec<Line> {
             change: None,
         },
     ]
+}
+
+/// What another, much larger model reached on each suite, by eval-validity.json, which may be null.
+pub fn frontier(validity: &Value) -> Vec<(String, Fact)> {
+    let frontier = &validity["frontier"];
+    let said = [&frontier["model"], &frontier["date"]]
+        .into_iter()
+        .filter_map(word);
+    let said = said.collect::<Vec<_>>().join(", ");
+    let suites = frontier["by_suite"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .take(MOST);
+    let suite = |(suite, value): (&String, &Value)| {
+        let fact = Fact {
+            value: Some(say::value(value.as_f64()?)),
+            state: State::Historical,
+            note: Some(said.clone()),
+        };
+        Some((suite.clone(), fact))
+    };
+    suites.filter_map(suite).collect()
 }
 
 /// A field, with what the record's notes say of it: `latency_ms: derived from …`.

@@ -1,6 +1,6 @@
 //! All that a report of a run shows.
 
-use super::compare::{Line, compare};
+use super::compare::{Line, compare, frontier};
 use super::data::Data;
 use super::decision::Decision;
 use super::fact::{Fact, word};
@@ -32,6 +32,7 @@ pub struct Report {
     pub gates: Vec<Gate>,
     pub lines: Vec<Line>,
     pub costs: Vec<(&'static str, Fact)>,
+    pub frontier: Vec<(String, Fact)>,
     pub training: Training,
     pub failures: Vec<Failures>,
     pub slices: Slices,
@@ -94,6 +95,7 @@ impl Report {
             gates: verdicts.iter().map(Gate::of).collect(),
             lines: compare(&baseline, &candidate),
             costs: made::costs(&cost, &stages),
+            frontier: frontier(&validity),
             training,
             failures: failures.collect(),
             slices,

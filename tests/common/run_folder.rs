@@ -187,7 +187,7 @@ pub fn fill(folder: &Path, n: usize) {
         folder,
         "eval-validity.json",
         &json!({
-            "frontier": null, "frozen_eval": {"id": "dev", "rows": n, "sha256": "cd".repeat(32), "note": ""},
+            "frontier": {"model": "large <b>", "command": "ask", "date": "2026-01-02", "by_suite": {"own": 0.91}}, "frozen_eval": {"id": "dev", "rows": n, "sha256": "cd".repeat(32), "note": ""},
             "overlap_check": {"result": "no-overlap", "command": "factory run", "note": "by the prompt"}, "known_limitations": ["few rows"],
         }),
     );

@@ -65,7 +65,11 @@ impl<'a> Page<'a> {
             };
             let reference = |reference: &'a Reference| {
                 let values = reference.values.get(&rung.name).into_iter().flatten();
+                let mut values: Vec<_> = values.collect();
+                // As the columns stand.
+                values.sort_by_key(|(gate, _)| gates.iter().position(|name| name == gate));
                 values
+                    .into_iter()
                     .map(|(gate, value)| (gate.as_str(), say::value(*value)))
                     .collect()
             };
