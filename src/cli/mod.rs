@@ -19,6 +19,7 @@ mod man;
 mod model;
 mod parent;
 mod progress;
+mod report;
 mod route;
 mod rules;
 mod run;
@@ -56,6 +57,7 @@ enum Command {
     Route(route::Args),
     Sweep(sweep::Args),
     Run(run::Args),
+    Report(report::Args),
     /// Make data sets.
     Data(data::Args),
     Runs(runs::Args),
@@ -100,6 +102,7 @@ impl Command {
             Command::Route(args) => route::run(args),
             Command::Sweep(args) => sweep::run(args),
             Command::Run(args) => run::run(args),
+            Command::Report(args) => report::run(args),
             Command::Data(args) => data::run(args),
             Command::Runs(args) => runs::run(args),
             Command::Adapter(args) => adapter::run(args),

@@ -9,6 +9,8 @@ use std::path::Path;
 const SIZE: (u32, u32) = (900, 420);
 /// Steps that the smooth line averages over: a fortieth of the run.
 const SMOOTH: usize = 40;
+/// About as many points as a line has: the picture has no more pixels, and a page with it stays small.
+const POINTS: usize = 1_000;
 
 #[derive(Deserialize)]
 struct Line {
@@ -51,10 +53,12 @@ fn draw(svg: &mut String, lines: &[Line]) -> Result<(), Box<dyn std::error::Erro
         .x_label_formatter(&|step| format!("{step:.0}"))
         .y_desc("mean negative log-probability")
         .draw()?;
-    let each = lines.iter().map(|line| (line.step as f64, line.loss));
+    let stride = lines.len().div_ceil(POINTS).max(1);
+    let each = lines.iter().step_by(stride);
+    let each = each.map(|line| (line.step as f64, line.loss));
     chart.draw_series(LineSeries::new(each, BLUE.mix(0.25)))?;
     let width = (lines.len() / SMOOTH).max(1);
-    let smooth = lines.windows(width).map(|window| {
+    let smooth = lines.windows(width).step_by(stride).map(|window| {
         let mean = window.iter().map(|line| line.loss).sum::<f64>() / width as f64;
         (window[width - 1].step as f64, mean)
     });
@@ -63,10 +67,12 @@ fn draw(svg: &mut String, lines: &[Line]) -> Result<(), Box<dyn std::error::Erro
         .draw_series(LineSeries::new(smooth, BLUE.stroke_width(2)))?
         .label(label)
         .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], BLUE.stroke_width(2)));
-    let validation: Vec<_> = lines
+    let mut validation: Vec<_> = lines
         .iter()
         .filter_map(|line| Some((line.step as f64, line.val_loss?)))
         .collect();
+    let stride = validation.len().div_ceil(POINTS).max(1);
+    validation = validation.into_iter().step_by(stride).collect();
     if !validation.is_empty() {
         chart
             .draw_series(LineSeries::new(validation, RED.stroke_width(2)).point_size(3))?
@@ -81,4 +87,26 @@ fn draw(svg: &mut String, lines: &[Line]) -> Result<(), Box<dyn std::error::Erro
         .draw()?;
     root.present()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_makes_no_larger_picture() {
+        let line = |step| Line {
+            step,
+            loss: 1.0 / step as f64,
+            val_loss: Some(0.5),
+        };
+        let size = |steps| {
+            let mut svg = String::new();
+            draw(&mut svg, &(1..=steps).map(line).collect::<Vec<_>>()).unwrap();
+            svg.len()
+        };
+        let (short, long) = (size(1_000), size(100_000));
+        assert!(short > 2 * size(100), "points are drawn");
+        assert!(long < short + short / 4, "{short} {long}");
+    }
 }
