@@ -432,6 +432,51 @@ fn failures_become_choices_that_can_be_scored() {
 }
 
 #[test]
+fn choices_may_be_selections_with_ids_and_sources() {
+    let fixture = mixed();
+    let [rows, choices, answers] =
+        ["base.rows.jsonl", "choices.jsonl", "answers.jsonl"].map(|name| fixture.path(name));
+    stdout(&[&fixture.preds(), "--out", &rows]);
+    let set = fixture.path("set.jsonl");
+    let ids = read_rows(&rows).into_iter().map(|row| row["id"].clone());
+    let asked = ids.map(|id| json!({"id": id, "prompt": format!("{id}?"), "domain": "shop"}));
+    fs::write(
+        &set,
+        asked.map(|row| format!("{row}\n")).collect::<String>(),
+    )
+    .unwrap();
+    let make = |more: &[&str]| {
+        let args = ["data", "choices", "--rows", &rows, "--out", &choices];
+        factory(&[&args[..], more].concat())
+    };
+    let (code, text, message) = make(&["--format", "selection", "--data", &set]);
+    assert_eq!(code, Some(0), "{message}");
+    assert!(
+        text.contains("(2 choices; dropped 2: without a wrong query)"),
+        "{text}"
+    );
+    let made = read_rows(&choices);
+    assert_eq!(made[0]["task"], "sql_candidate_selection");
+    assert_eq!(made[0]["domain"], "shop");
+    let sources = made[0]["choices"].as_array().unwrap().iter();
+    let mut sources: Vec<_> = sources
+        .map(|choice| choice["source"].as_str().unwrap())
+        .collect();
+    sources.sort_unstable();
+    assert_eq!(sources, ["base", "gold"]);
+    let right = json!({"id": made[0]["id"], "selected_id": made[0]["answer_id"]});
+    fs::write(&answers, right.to_string()).unwrap();
+    let (code, text, _) = factory(&["eval-choices", &answers, "--choices", &choices]);
+    assert_eq!(code, Some(0));
+    assert!(
+        text.starts_with("choices: accuracy=0.500 chance=0.500 no_choice=1 (n=2)\n"),
+        "{text}"
+    );
+    assert_eq!(make(&["--format", "selection"]).0, Some(2));
+    assert_eq!(make(&["--data", &set]).0, Some(2));
+}
+
+#[test]
 fn databases_that_cannot_be_read_are_named() {
     let fixture = Fixture::rows(&[row("SELECT 1", "SELECT name FROM items")]);
     let whole = fs::read(fixture.path("shop.db")).unwrap();

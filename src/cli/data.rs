@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Subcommand;
 
+use super::fields::FieldArgs;
 use super::{UsageError, plain, say};
 use crate::data::blend::{self, Source};
 use crate::data::{jsonl, synth};
@@ -71,6 +72,8 @@ enum Command {
         /// Decides between rows that are as good; same seed, same bytes.
         #[arg(long, default_value_t = 0)]
         seed: u64,
+        #[command(flatten)]
+        fields: FieldArgs,
     },
     /// Make candidate choices of scored rows: the reference query among wrong ones that models wrote.
     Choices {
@@ -156,6 +159,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             out,
             heldout,
             seed,
+            fields,
         } => {
             let manifest = out.with_extension("manifest.json");
             let inputs = [&rows, &pool].into_iter().chain(&heldout);
@@ -164,8 +168,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             outputs.into_iter().try_for_each(check_writable)?;
             let targeted = targeted::choose(&Request {
                 rows: &score::read(&rows)?,
-                pool: &pool,
+                asked: &[],
                 heldout: &heldout,
+                pool: &pool,
+                columns: &fields.columns()?,
                 count: count as usize,
                 seed,
             })?;

@@ -3,7 +3,7 @@
 use super::{UsageError, plain, say};
 use crate::eval::paired::{Paired, compare};
 use crate::eval::score;
-use crate::eval::stats::Share;
+use crate::eval::stats::{Share, shown_p};
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
@@ -63,14 +63,6 @@ pub fn run(args: Args) -> Result<()> {
         say(format_args!("wrote {}", out.display()))?;
     }
     Ok(())
-}
-
-/// A chance, with as many digits as say something.
-pub fn shown_p(p: f64) -> String {
-    match p < 1e-4 {
-        true => format!("{p:.1e}"),
-        false => format!("{p:.4}"),
-    }
 }
 
 fn shown(share: &Share) -> String {

@@ -1,11 +1,11 @@
 //! `factory gate`: scored candidates against minima and baselines.
 
-use super::eval_compare::shown_p;
 use super::{GateFailed, UsageError, plain, say};
 use crate::eval::gates::file::{self, Table, is_summary};
 use crate::eval::judge::{self, GateSpec, Verdict, numbers};
 use crate::eval::paired;
 use crate::eval::score;
+use crate::eval::stats::shown_p;
 use crate::eval::subset;
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::{Context, Result, ensure};

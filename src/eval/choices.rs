@@ -73,12 +73,13 @@ pub(super) fn by_name<'a>(files: &[&'a [ScoredRow]]) -> Result<ByName<'a>> {
     Ok(found)
 }
 
-fn name(row: &ScoredRow) -> String {
+/// What a scored row is called: its id, or its place.
+pub fn name(row: &ScoredRow) -> String {
     named(row.id.as_deref(), row.index)
 }
 
 /// What a row is called: its id, or its place.
-pub(super) fn named(id: Option<&str>, index: usize) -> String {
+pub fn named(id: Option<&str>, index: usize) -> String {
     id.map_or_else(|| format!("row-{index}"), str::to_owned)
 }
 

@@ -106,6 +106,48 @@ pub fn spread(cells: &[Cell], seed: &str, column: &str) -> Result<Spread> {
     })
 }
 
+impl Spread {
+    /// A Markdown table, a line for each setting.
+    pub fn table(&self) -> String {
+        let names = self.groups.first().map(|group| group.variables.keys());
+        let names: Vec<_> = names.into_iter().flatten().map(String::as_str).collect();
+        let heads = [
+            &names[..],
+            &["mean", "sd", "least to most", "n", "difference [95%]", "p"],
+        ];
+        let heads = heads.concat();
+        let mut text = format!(
+            "| {} |\n|{}\n",
+            heads.join(" | "),
+            "---|".repeat(heads.len())
+        );
+        for group in &self.groups {
+            let mut cells: Vec<String> = group.variables.values().cloned().collect();
+            let sd = group.standard_deviation;
+            cells.extend([
+                format!("{:.3}", group.mean),
+                sd.map_or("-".to_owned(), |sd| format!("{sd:.3}")),
+                format!("{:.3} to {:.3}", group.min, group.max),
+                group.seeds.to_string(),
+            ]);
+            cells.extend(match &group.against_first {
+                None => ["-".to_owned(), "-".to_owned()],
+                Some(Against {
+                    difference,
+                    p,
+                    interval: [low, high],
+                    ..
+                }) => [
+                    format!("{difference:+.3} [{low:+.3}, {high:+.3}]"),
+                    stats::shown_p(*p),
+                ],
+            });
+            text += &format!("| {} |\n", cells.join(" | "));
+        }
+        text
+    }
+}
+
 /// What rows answer, by their name.
 type Answers = BTreeMap<String, bool>;
 /// A setting's, by seed.
@@ -241,6 +283,21 @@ mod tests {
         // Of the rows' sums 0, 1, 2 and 1 all eight sign patterns but one and its mirror are less far from 0.
         assert_eq!(against.p, 0.25);
         assert!(against.interval[0] <= 0.5 && against.interval[1] >= 0.5);
+        let text = found.table();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "| rank | mean | sd | least to most | n | difference [95%] | p |"
+        );
+        assert_eq!(
+            lines[2],
+            "| 1 | 0.375 | 0.177 | 0.250 to 0.500 | 2 | - | - |"
+        );
+        assert!(
+            lines[3].starts_with("| 8 | 0.875 | 0.177 | 0.750 to 1.000 | 2 | +0.500 [")
+                && lines[3].ends_with("| 0.2500 |"),
+            "{text}"
+        );
         assert_eq!(
             found,
             table(&[

@@ -45,6 +45,14 @@ pub fn mcnemar_exact(gained: usize, lost: usize) -> f64 {
     }
 }
 
+/// A chance, with as many digits as say something.
+pub fn shown_p(p: f64) -> String {
+    match p < 1e-4 {
+        true => format!("{p:.1e}"),
+        false => format!("{p:.4}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,13 @@
 
 mod pool;
 
+use super::choices::named;
+use super::example::Example;
 use super::score::ScoredRow;
 use super::slices::features;
 use super::summary::failures;
 use crate::data::jsonl::Line;
+use crate::data::record::Columns;
 use crate::sql::shape::shape;
 use anyhow::Result;
 use pool::{Held, Pool, Row};
@@ -18,10 +21,14 @@ use std::path::{Path, PathBuf};
 pub struct Request<'a> {
     /// Scored rows; the failed ones are targeted.
     pub rows: &'a [ScoredRow],
+    /// The scored rows as they were asked, where they are at hand: their prompts are not chosen, and their domain and curriculum count.
+    pub asked: &'a [Example],
+    /// Files of which the same holds: their prompts are not chosen, and they say what the scored rows of the same id are.
+    pub heldout: &'a [PathBuf],
     /// Training rows with a question and an answer.
     pub pool: &'a Path,
-    /// Files whose prompts must not be chosen. Their rows also say what domain and curriculum the scored rows of the same id have.
-    pub heldout: &'a [PathBuf],
+    /// How the pool's columns are called.
+    pub columns: &'a Columns,
     /// How many rows are wanted.
     pub count: usize,
     /// Decides between rows that are as good; same seed, same rows.
@@ -95,14 +102,14 @@ pub enum Why {
 ///
 /// Errors where a file cannot be read, or a row of the pool means nothing to training.
 pub fn choose(request: &Request) -> Result<Targeted> {
-    let held = Held::read(request.rows, request.heldout)?;
+    let held = Held::read(request)?;
     let Pool {
         rows: pool,
         all,
         held_out,
         without_query,
         repeated,
-    } = Pool::read(request.pool, &held, request.seed)?;
+    } = Pool::read(request, &held)?;
     let kinds = failures(request.rows);
     let wanted = quotas(&kinds, request.count);
     let mut used = vec![false; pool.len()];
@@ -179,10 +186,7 @@ struct Need {
 
 impl Need {
     fn of(row: &ScoredRow, kind: &str, held: &Held) -> Self {
-        let id = match &row.id {
-            Some(id) => id.clone(),
-            None => format!("row-{}", row.index),
-        };
+        let id = named(row.id.as_deref(), row.index);
         let known = held.known.get(&id).cloned().unwrap_or_default();
         Self {
             kind: kind.to_owned(),

@@ -94,7 +94,11 @@ fn tables(path: &Path) -> Result<Vec<toml::Table>> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let wrong = |what: &dyn std::fmt::Display| anyhow!("{}: {what}", path.display());
-    let mut file: toml::Table = toml::from_str(&text).map_err(|e| wrong(&e.message()))?;
+    let mut file: toml::Table = toml::from_str(&text).map_err(|e| {
+        let before = e.span().map_or(0, |span| span.start);
+        let line = text[..before].matches('\n').count() + 1;
+        anyhow!("{}:{line}: {}", path.display(), e.message())
+    })?;
     let gates = file.remove("gate");
     if let Some(key) = file.keys().next() {
         return Err(wrong(&format!(
@@ -219,6 +223,7 @@ mod tests {
         assert!(error("[[gates]]\nname = \"a\"").contains("unknown field `gates`"));
         assert!(error("").contains("no [[gate]]"));
         assert!(error("gate = 1").contains("gate: invalid type"));
+        assert!(error("[[gate]]\nname = \n").contains("gates.toml:2: "));
         let summary = "[[gate]]\nname = \"a\"\ncandidate = \"s.json\"\nmin = 1.5\n";
         assert!(error(summary).contains("a summary has no rows: give metric"));
     }

@@ -1,16 +1,17 @@
 //! The rows that may be chosen, and those that must not.
 
+use super::Request;
 use crate::data::jsonl::{self, Line};
 use crate::data::record::{self, Columns, Content, Conversation, Role};
-use crate::eval::score::ScoredRow;
+use crate::eval::choices::named;
 use crate::eval::slices::features;
 use crate::sql::extract::Extraction;
 use crate::sql::normalize::{collapse, plain};
 use crate::sql::shape::shape;
 use anyhow::Result;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 /// Fewest words of a question that may be looked for within a prompt: shorter ones stand in many.
 const LEAST_WORDS: usize = 3;
@@ -53,8 +54,9 @@ pub struct Known {
 }
 
 impl Held {
-    /// The scored rows, by their questions and reference queries, and the prompts of some files.
-    pub fn read(rows: &[ScoredRow], files: &[PathBuf]) -> Result<Self> {
+    /// The scored rows, by their questions, prompts and reference queries, and the prompts of files.
+    pub fn read(request: &Request) -> Result<Self> {
+        let rows = request.rows;
         let questions = rows.iter().filter_map(|row| row.question.as_deref());
         let questions = questions.map(collapse);
         let mut held = Self {
@@ -65,13 +67,17 @@ impl Held {
             prompts: BTreeSet::new(),
             known: BTreeMap::new(),
         };
-        for path in files {
+        for example in request.asked {
+            held.prompts.extend(example.text("prompt").map(collapse));
+            let name = named(example.text("id"), example.index);
+            held.known.insert(name, known(&example.fields));
+        }
+        for path in request.heldout {
             let (lines, asked) = record::read_prompts(path, &Columns::default())?;
             held.prompts.extend(asked.iter().map(prompt));
-            for line in lines {
-                if let Some(id) = line.id() {
-                    held.known.insert(id, known(&line));
-                }
+            for (index, line) in lines.iter().enumerate() {
+                let name = named(line.id().as_deref(), index);
+                held.known.insert(name, known(line.fields()));
             }
         }
         Ok(held)
@@ -88,9 +94,10 @@ impl Held {
 }
 
 impl Pool {
-    pub fn read(path: &Path, held: &Held, seed: u64) -> Result<Self> {
-        let lines = jsonl::read(path)?;
-        let records = record::read(path, &Columns::default())?;
+    pub fn read(request: &Request, held: &Held) -> Result<Self> {
+        let seed = request.seed;
+        let lines = jsonl::read(request.pool)?;
+        let records = record::read(request.pool, request.columns)?;
         let mut pool = Self {
             rows: Vec::new(),
             all: lines.len(),
@@ -109,7 +116,7 @@ impl Pool {
             } else if !seen.insert((prompt, query(&sql))) {
                 pool.repeated += 1;
             } else {
-                let Known { curriculum, domain } = known(&line);
+                let Known { curriculum, domain } = known(line.fields());
                 pool.rows.push(Row {
                     id: line.id(),
                     shape: shape(&sql),
@@ -166,9 +173,9 @@ fn holds(text: &str, part: &str) -> bool {
     })
 }
 
-fn known(line: &Line) -> Known {
+fn known(fields: &Map<String, Value>) -> Known {
     let text = |field: &str| {
-        let value = line.fields().get(field)?;
+        let value = fields.get(field)?;
         value.as_str().map(str::to_owned)
     };
     Known {

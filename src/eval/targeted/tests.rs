@@ -29,7 +29,9 @@ fn chosen(folder: &TempDir, rows: &[ScoredRow], count: usize, seed: u64) -> Targ
     let request = Request {
         rows,
         pool: &pool,
+        asked: &[],
         heldout: &heldout,
+        columns: &Columns::default(),
         count,
         seed,
     };
