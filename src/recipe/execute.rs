@@ -20,7 +20,7 @@ use time::format_description::well_known::Rfc3339;
 /// The exit code of a command whose gate fails: it did its work, and that is its result.
 const RED: i32 = 3;
 /// How long a process that was killed may take to be gone.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The first and the longest pause between two looks at the processes.
 const PAUSES: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(100)];
 
