@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{golden, text, tiny};
+use common::{golden, tiny};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -396,7 +396,7 @@ after = ["more"]
         link.display(),
         errors(&output)
     );
-    let said = errors(&output);
+    let said = errors(&output).replace('\'', "");
     let line = "--lora a=../linked/tiny-llama-lora --lora-weight 0.5 --lora b=../linked/tiny-llama-dora --lora-weight=-0.25 --data ../dev.jsonl";
     assert!(said.contains(line), "{said}");
 }
@@ -567,6 +567,8 @@ fn every_fault_of_a_recipe_is_named_before_anything_runs() {
     }
     place.write("r.toml", "name = \n");
     assert!(place.fails(2, &[]).contains("r.toml:1: "));
+    fs::remove_file(place.path("r.toml")).unwrap();
+    assert!(place.fails(1, &[]).contains("cannot read r.toml"));
 
     // The command line.
     place.write("r.toml", RECIPE);
@@ -673,13 +675,4 @@ fn a_full_disk_is_named_and_leaves_no_stage_half_done() {
     let folder = place.stage("runs", "train");
     assert!(!folder.join("stage.json").exists() && !folder.join("adapter").exists());
     assert_eq!(place.ran(&["--only", "train"]), ["train"]);
-}
-
-#[test]
-fn a_recipe_says_where_its_text_is() {
-    let place = Place::new(RECIPE);
-    fs::remove_file(place.path("r.toml")).unwrap();
-    let line = place.fails(1, &[]);
-    assert!(line.contains("cannot read r.toml"), "{line}");
-    assert!(text(&place.path("")).len() > 1);
 }
