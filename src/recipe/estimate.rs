@@ -1,7 +1,8 @@
 //! How long a stage will take and how much memory, by what it or its like took before.
 
 use super::done::Done;
-use super::plan::{Plan, Planned};
+use super::plan::Plan;
+use super::planned::Planned;
 use super::process::PARENT;
 use super::state::State;
 use anyhow::Result;

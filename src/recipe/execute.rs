@@ -3,7 +3,8 @@
 use super::done::{Done, Input};
 use super::hashes::Hashes;
 use super::key::VERSION;
-use super::plan::{Plan, Planned};
+use super::plan::Plan;
+use super::planned::Planned;
 use super::process::{End, Running, printed};
 use super::state::{self, State};
 use crate::run::files::write_atomic;

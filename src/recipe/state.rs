@@ -3,7 +3,8 @@
 use super::commands::Resume;
 use super::done::Done;
 use super::key::VERSION;
-use super::plan::{Plan, Planned};
+use super::plan::Plan;
+use super::planned::Planned;
 use crate::run::files::partial;
 use crate::run::training_run;
 use anyhow::Result;

@@ -85,7 +85,7 @@ pub fn commands() -> Commands {
     Commands {
         all: described.collect(),
         check,
-        is_id: load::may_exist,
+        is_id: |base| !Path::new(base).exists() && load::may_exist(base),
         beside,
     }
 }
