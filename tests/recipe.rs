@@ -552,8 +552,9 @@ fn every_fault_of_a_recipe_is_named_before_anything_runs() {
         );
     }
     // Together, with the lines.
+    let circle = ("b = \"{scored}\"", "b = \"{compared}\"\ncolunm = \"x\"", "");
     let mut recipe = RECIPE.to_owned();
-    for (from, to, _) in [edits[0], edits[6], edits[19]] {
+    for (from, to, _) in [edits[0], edits[6], edits[19], circle] {
         recipe = recipe.replacen(from, to, 1);
     }
     place.write("r.toml", &recipe);
@@ -561,7 +562,9 @@ fn every_fault_of_a_recipe_is_named_before_anything_runs() {
     for fault in [
         "r.toml:8: data: trian",
         "r.toml:11: factory sft has no bacth",
-        "r.toml:49: mode factory has no metric exact",
+        "r.toml:37: a circle: compared -> compared",
+        "r.toml:40: factory eval-compare has no colunm; did you mean column?",
+        "r.toml:50: mode factory has no metric exact",
     ] {
         assert!(line.contains(fault), "{fault:?} in {line}");
     }

@@ -64,7 +64,10 @@ pub fn make<'a>(making: &Making<'a>, faults: &mut Faults) -> Drafts<'a> {
         all: Vec::new(),
         axes: BTreeMap::new(),
     };
-    for stage in sorted.into_iter().map(|at| &recipe.stages[at]) {
+    // Those in a circle, or behind one, are looked at for their own faults alone.
+    let rest = (0..recipe.stages.len()).filter(|at| !sorted.contains(at));
+    for at in sorted.iter().copied().chain(rest) {
+        let stage = &recipe.stages[at];
         let Some(command) = known.get(&*stage.name) else {
             // Those behind it still find something there.
             drafts.axes.insert(&stage.name, BTreeSet::new());
@@ -82,6 +85,9 @@ pub fn make<'a>(making: &Making<'a>, faults: &mut Faults) -> Drafts<'a> {
         let Some(mut first) = (!cells.is_empty()).then(|| read(0)) else {
             continue;
         };
+        if !sorted.contains(&at) {
+            continue;
+        }
         let mut axes = std::mem::take(&mut first.axes);
         let own = needs.get(&*stage.name).map_or(&[][..], Vec::as_slice);
         for need in own {

@@ -103,12 +103,11 @@ pub fn execute(
                 on(Event::Cached(&plan.stages[at], done))?;
                 work.outcome.done[at] = Some(*done.clone());
             }
-            State::GoOn | State::Run(_) => drop(work.waiting.insert(at)),
+            State::GoOn | State::Run(_) | State::Again => drop(work.waiting.insert(at)),
             State::LeftOut => {}
         }
     }
-    let again = |at: &usize| matches!(&states[*at], State::Run(why) if why == "--from");
-    let again: BTreeSet<usize> = (0..states.len()).filter(again).collect();
+    let again = |at: usize| matches!(states[at], State::Again);
     let mut running: Vec<(Running, File)> = Vec::new();
     let (mut stopped, mut pause) = (None, PAUSES[0]);
     loop {
@@ -121,7 +120,7 @@ pub fn execute(
             while stopped.is_none() && running.len() < options.jobs {
                 let Some(at) = work.next() else { break };
                 moved = true;
-                running.extend(work.start(at, again.contains(&at), on)?);
+                running.extend(work.start(at, again(at), on)?);
             }
             let mut at = 0;
             while at < running.len() {

@@ -82,7 +82,8 @@ pub fn plan(path: &Path, settings: &Settings, commands: &Commands) -> Result<Pla
         .map(|run| run.finish(&drafts, &stages))
         .collect();
     if stages_folder.exists() {
-        hashes.save()?;
+        // They only save time.
+        let _ = hashes.save();
     }
     let values = values(&scopes);
     let variables = recipe.matrix.iter().map(|axis| axis.name.clone()).collect();

@@ -25,6 +25,8 @@ pub struct PlannedRun {
     pub owner_goal: Option<String>,
     pub training: Option<usize>,
     pub artifact: Option<usize>,
+    /// Other stages that learned from rows and that the artifact or a candidate rests on.
+    pub behind: Vec<usize>,
     pub heldout: Vec<PathBuf>,
     /// The run that it follows, by its place among the plan's runs.
     pub parent: Option<usize>,
@@ -72,6 +74,18 @@ impl Drafted {
         let mut seen = BTreeSet::new();
         heldout.retain(|path| seen.insert(path.clone()));
         run.heldout = heldout;
+        let mut before: BTreeSet<usize> = run.gates.iter().map(|gate| gate.candidate).collect();
+        before.extend(run.artifact);
+        for (at, stage) in stages.iter().enumerate().rev() {
+            if before.contains(&at) {
+                before.extend(&stage.needs);
+            }
+        }
+        let learned = |at: &usize| {
+            LEARNING.contains(&&*stages[*at].words.join(" "))
+                && ![run.training, run.artifact].contains(&Some(*at))
+        };
+        run.behind = before.into_iter().filter(learned).collect();
         run
     }
 }
@@ -243,6 +257,7 @@ impl Reading<'_, '_> {
                 owner_goal: field("owner_goal").map(|value| self.text(value, "owner_goal")),
                 training,
                 artifact: artifact.unwrap_or(training),
+                behind: Vec::new(),
                 heldout: Vec::new(),
                 parent: None,
                 allow_overlap,
@@ -470,6 +485,9 @@ const MAKERS: [&str; 5] = [
     "adapter merge",
     "adapter convert",
 ];
+
+/// Commands that learn from rows.
+const LEARNING: [&str; 2] = ["sft", "route fit"];
 
 /// The names of what eval-sql scores.
 const PREDICTIONS: [&str; 2] = ["predictions", "data"];

@@ -19,6 +19,8 @@ pub enum State {
     GoOn,
     /// It runs from its beginning, because of this.
     Run(String),
+    /// It runs from its beginning though it is done, as was asked.
+    Again,
     /// Nothing: neither chosen nor needed.
     LeftOut,
 }
@@ -51,7 +53,7 @@ pub fn states(plan: &Plan, choice: &Choice) -> Result<Result<Vec<State>, String>
     for (at, stage) in plan.stages.iter().enumerate() {
         let state = match (done(stage), again.contains(&at)) {
             (Some(done), false) => State::Cached(Box::new(done)),
-            (Some(_), true) => State::Run("--from".to_owned()),
+            (Some(_), true) => State::Again,
             (None, _) if goes_on(stage) => State::GoOn,
             (None, _) => State::Run(why(plan, stage, &states, &former)),
         };

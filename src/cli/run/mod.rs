@@ -131,11 +131,12 @@ fn table(plan: &Plan, states: &[State], estimates: &[Estimate]) -> Result<()> {
         State::Cached(_) => "done".to_owned(),
         State::GoOn => "to go on".to_owned(),
         State::Run(why) => format!("to run: {}", plain(why)),
+        State::Again => "to run: --from".to_owned(),
         State::LeftOut => "left out".to_owned(),
     };
     let mut rows = vec![["stage", "state", "time", "memory", "command"].map(str::to_owned)];
     for ((stage, own), estimate) in plan.stages.iter().zip(states).zip(estimates) {
-        let waits = matches!(own, State::GoOn | State::Run(_));
+        let waits = matches!(own, State::GoOn | State::Run(_) | State::Again);
         let known = |value: &Option<String>| match (value, waits) {
             (Some(value), _) => format!("{value} ({})", estimate.source),
             (None, true) => "unknown".to_owned(),
@@ -181,8 +182,12 @@ data = "rows.jsonl"
 seed = "{seed}"
 [stages.answers]
 command = "generate"
-lora = "{train}"
+lora = ["{train}", "more={more}"]
 data = "rows.jsonl"
+[stages.more]
+command = "sft"
+data = "rows.jsonl"
+lr = 1e-3
 [stages.scored]
 command = "eval-sql"
 predictions = "{answers}"
@@ -245,6 +250,8 @@ seed = [3, 4]
         let name = |at: Option<usize>| at.map(|at| &*plan.stages[at].name);
         assert_eq!(name(later.training), Some("train[seed=4]"));
         assert_eq!(later.artifact, later.training);
+        let behind = later.behind.iter().map(|at| name(Some(*at)));
+        assert_eq!(behind.collect::<Vec<_>>(), [Some("more")]);
         let [right, exact] = &later.gates[..] else {
             panic!("{later:?}")
         };
@@ -291,12 +298,16 @@ seed = [3, 4]
             .collect();
         let three = [
             "answers[seed=3]",
+            "more",
             "other",
             "scored[seed=3]",
             "train[seed=3]",
         ];
         assert_eq!(stages[0], three);
-        assert_eq!(stages[1], ["answers[seed=4]", "other", "train[seed=4]"]);
+        assert_eq!(
+            stages[1],
+            ["answers[seed=4]", "more", "other", "train[seed=4]"]
+        );
         assert_eq!(cells.cells[1].0.name("x"), "x[seed=4]");
     }
 }
