@@ -562,8 +562,8 @@ fn every_fault_of_a_recipe_is_named_before_anything_runs() {
     for fault in [
         "r.toml:8: data: trian",
         "r.toml:11: factory sft has no bacth",
-        "r.toml:37: a circle: compared -> compared",
-        "r.toml:40: factory eval-compare has no colunm; did you mean column?",
+        "r.toml:34: a circle: compared -> compared",
+        "r.toml:38: factory eval-compare has no colunm; did you mean column?",
         "r.toml:50: mode factory has no metric exact",
     ] {
         assert!(line.contains(fault), "{fault:?} in {line}");

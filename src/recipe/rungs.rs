@@ -240,7 +240,7 @@ impl Reading<'_, '_> {
                 data.cloned().collect()
             }
         };
-        if heldout.is_empty() && !run.gates.is_empty() {
+        if heldout.is_empty() && !gates.is_empty() {
             let fault = format!(
                 "run {} needs heldout: no candidate's answers say it",
                 run.name
