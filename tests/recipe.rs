@@ -1,155 +1,14 @@
-//! `factory run`: what runs, what is kept, what is refused before anything runs.
+//! `factory run`: what runs, what is kept, what is told of it.
 
 mod common;
+#[path = "common/place.rs"]
+mod place;
 
 use common::{golden, tiny};
+use place::{Place, RECIPE, began, errors};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
-
-const RECIPE: &str = r#"
-name = "tickets"
-[vars]
-base = { help = "the model to begin with" }
-steps = 6
-[stages.train]
-command = "sft"
-data = "train.jsonl"
-base = "{base}"
-steps = "{steps}"
-batch = 2
-device = "cpu"
-[stages.answers]
-command = "generate"
-lora = "{train}"
-data = "dev.jsonl"
-max-tokens = 8
-device = "cpu"
-[stages.scored]
-command = "eval-sql"
-predictions = "{answers}"
-db_dir = "db"
-prefs_out = true
-[stages.base-answers]
-command = "generate"
-base = "{base}"
-data = "dev.jsonl"
-max_tokens = 8
-device = "cpu"
-[stages.base-scored]
-command = "eval-sql"
-predictions = "{base-answers}"
-db_dir = "db"
-[stages.compared]
-command = "eval-compare"
-a = "{base-scored}"
-b = "{scored}"
-[stages.shown]
-command = "adapter inspect"
-adapter = "{train}"
-[runs.first]
-target = "tickets, {steps} steps"
-training = "train"
-[[runs.first.gates]]
-name = "all"
-candidate = "scored"
-baseline = "base-scored"
-margin = 3
-"#;
-
-/// A folder with a recipe, its rows and its database.
-struct Place(TempDir);
-
-impl Place {
-    fn new(recipe: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let place = Self(dir);
-        let rows = |row: &dyn Fn(usize) -> String| (0..6).map(row).collect::<String>();
-        let train =
-            |i| format!("{{\"instruction\":\"ticket {i}\",\"response\":\"select {i};\"}}\n");
-        let dev = |i| {
-            format!(
-                "{{\"id\":\"t{i}\",\"prompt\":\"ticket {i}\",\"gold_sql\":\"select {i};\",\"db\":\"desk\"}}\n"
-            )
-        };
-        place.write("train.jsonl", &rows(&train));
-        place.write("dev.jsonl", &rows(&dev));
-        fs::create_dir(place.path("db")).unwrap();
-        place.write("db/desk.sql", "CREATE TABLE tickets (id INTEGER);");
-        place.write("r.toml", recipe);
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_factory"));
-        command
-            .current_dir(self.0.path())
-            .env("HF_HUB_OFFLINE", "1")
-            .args(["run", "r.toml", "--set"])
-            .arg(format!("base={}", tiny()))
-            .args(args);
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Runs, and says which stages began, sorted.
-    fn ran(&self, args: &[&str]) -> Vec<String> {
-        let output = self.run(args);
-        assert!(output.status.success(), "{}", errors(&output));
-        began(&output)
-    }
-
-    /// The one error line of a run that must fail with `code`.
-    fn fails(&self, code: i32, args: &[&str]) -> String {
-        let output = self.run(args);
-        let errors = errors(&output);
-        assert_eq!(output.status.code(), Some(code), "{errors}");
-        let line = errors.lines().find(|line| line.starts_with("error: "));
-        line.unwrap_or_else(|| panic!("no error: {errors}"))
-            .to_owned()
-    }
-
-    /// The folder of a stage.
-    fn stage(&self, runs: &str, stage: &str) -> PathBuf {
-        let entries = fs::read_dir(self.path(runs).join("stages")).unwrap();
-        let paths = entries.map(|entry| entry.unwrap().path());
-        let named = |path: &PathBuf| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            name.rsplit_once('-').is_some_and(|(name, _)| name == stage)
-        };
-        let mut found: Vec<_> = paths.filter(named).collect();
-        assert_eq!(found.len(), 1, "{stage}: {found:?}");
-        found.remove(0)
-    }
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn began(output: &Output) -> Vec<String> {
-    let errors = errors(output);
-    let stage = |line: &str| {
-        let (stage, rest) = line.split_once(": ")?;
-        let begins = rest.starts_with("begins: ") || rest.starts_with("goes on: ");
-        begins.then(|| stage.to_owned())
-    };
-    let mut stages: Vec<String> = errors.lines().filter_map(stage).collect();
-    stages.sort();
-    stages
-}
+use std::path::Path;
+use std::process::Command;
 
 fn json(path: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -402,205 +261,6 @@ after = ["more"]
 }
 
 #[test]
-fn every_fault_of_a_recipe_is_named_before_anything_runs() {
-    let edits = [
-        (
-            "batch = 2",
-            "bacth = 2",
-            "factory sft has no bacth; did you mean batch?",
-        ),
-        (
-            "steps = \"{steps}\"",
-            "steps = \"{stesp}\"",
-            "{stesp} is no variable or stage; did you mean steps?",
-        ),
-        (
-            "steps = \"{steps}\"",
-            "steps = \"few\"",
-            "invalid value 'few' for '--steps",
-        ),
-        (
-            "steps = \"{steps}\"",
-            "rank = [1, 2]",
-            "rank takes one value",
-        ),
-        (
-            "steps = \"{steps}\"",
-            "epochs = 1\nsteps = 2",
-            "cannot be used with",
-        ),
-        (
-            "data = \"train.jsonl\"",
-            "",
-            "required arguments were not provided: --data",
-        ),
-        (
-            "data = \"train.jsonl\"",
-            "data = \"trian.jsonl\"",
-            "data: trian.jsonl is not there",
-        ),
-        (
-            "data = \"train.jsonl\"",
-            "data = \"train.jsonl\"\nout = \"x\"",
-            "out is given by the program",
-        ),
-        (
-            "data = \"train.jsonl\"",
-            "data = \"train.jsonl\"\nresume = \"x\"",
-            "resume has no place in a recipe",
-        ),
-        (
-            "data = \"train.jsonl\"",
-            "data = \"{scored}\"",
-            "a circle: train -> scored -> answers -> train",
-        ),
-        (
-            "command = \"sft\"",
-            "command = \"stf\"",
-            "\"stf\" is no command that writes something; did you mean sft?",
-        ),
-        (
-            "command = \"sft\"",
-            "command = \"sft\"\nafter = \"tarin\"",
-            "no stage is called \"tarin\"; did you mean train?",
-        ),
-        (
-            "command = \"sft\"",
-            "command = \"sft\"\ndora = 1",
-            "dora must be true or false",
-        ),
-        (
-            "prefs_out = true",
-            "prefs_out = \"x\"",
-            "prefs_out must be true or false",
-        ),
-        (
-            "b = \"{scored}\"",
-            "b = \"{scored.clean_out}\"",
-            "set clean_out = true in scored",
-        ),
-        (
-            "b = \"{scored}\"",
-            "b = \"{scored.rows}\"",
-            "eval-sql writes no rows",
-        ),
-        (
-            "db_dir = \"db\"\nprefs",
-            "prefs",
-            "stage scored needs db_dir",
-        ),
-        (
-            "training = \"train\"",
-            "training = \"answers\"",
-            "training: stage answers is generate, expected sft",
-        ),
-        (
-            "candidate = \"scored\"",
-            "candidate = \"answers\"",
-            "candidate: stage answers is generate, expected eval-sql",
-        ),
-        (
-            "margin = 3",
-            "margin = 3\nmetric = \"exact\"",
-            "mode factory has no metric exact; did you mean exact_match?",
-        ),
-        (
-            "margin = 3",
-            "margin = 3\nmode = \"spider-ts\"",
-            "mode spider-ts is none that stage scored scores",
-        ),
-        (
-            "margin = 3",
-            "",
-            "give one or more of min, margin and max_drop",
-        ),
-        (
-            "margin = 3",
-            "margin = 3\nmin = 2",
-            "min is 2, expected 0 to 1",
-        ),
-        (
-            "margin = 3",
-            "margin = 3\nrole = \"main\"",
-            "expected primary or regression",
-        ),
-        (
-            "baseline = \"base-scored\"",
-            "",
-            "margin and max_drop need a baseline",
-        ),
-        (
-            "target",
-            "traget",
-            "unknown key traget; did you mean target?",
-        ),
-        (
-            "target",
-            "parent = \"none\"\ntarget",
-            "no run is called \"none\"",
-        ),
-    ];
-    let place = Place::new(RECIPE);
-    for (from, to, fault) in edits {
-        let recipe = RECIPE.replacen(from, to, 1);
-        assert_ne!(recipe, RECIPE, "{from}");
-        place.write("r.toml", &recipe);
-        let line = place.fails(2, &[]);
-        assert!(
-            line.contains("r.toml:") && line.contains(fault),
-            "{fault:?} in {line}"
-        );
-    }
-    // Together, with the lines.
-    let circle = ("b = \"{scored}\"", "b = \"{compared}\"\ncolunm = \"x\"", "");
-    let mut recipe = RECIPE.to_owned();
-    for (from, to, _) in [edits[0], edits[6], edits[19], circle] {
-        recipe = recipe.replacen(from, to, 1);
-    }
-    place.write("r.toml", &recipe);
-    let line = place.fails(2, &[]);
-    for fault in [
-        "r.toml:8: data: trian",
-        "r.toml:11: factory sft has no bacth",
-        "r.toml:34: a circle: compared -> compared",
-        "r.toml:38: factory eval-compare has no colunm; did you mean column?",
-        "r.toml:50: mode factory has no metric exact",
-    ] {
-        assert!(line.contains(fault), "{fault:?} in {line}");
-    }
-    place.write("r.toml", "name = \n");
-    assert!(place.fails(2, &[]).contains("r.toml:1: "));
-    fs::remove_file(place.path("r.toml")).unwrap();
-    assert!(place.fails(1, &[]).contains("cannot read r.toml"));
-
-    // The command line.
-    place.write("r.toml", RECIPE);
-    let unset = Command::new(env!("CARGO_BIN_EXE_factory"))
-        .current_dir(place.0.path())
-        .args(["run", "r.toml"])
-        .output()
-        .unwrap();
-    let said = errors(&unset);
-    assert_eq!(unset.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("variable base is not set: give --set base=… (the model to begin with)"),
-        "{said}"
-    );
-    let line = place.fails(2, &["--set", "setps=3"]);
-    assert!(line.contains("did you mean steps?"), "{line}");
-    let line = place.fails(2, &["--set", "steps=many"]);
-    assert!(line.contains("expected a number"), "{line}");
-    let line = place.fails(2, &["--from", "trian"]);
-    assert!(
-        line.contains("no stage is called trian; did you mean train?"),
-        "{line}"
-    );
-    let line = place.fails(1, &["--runs", "train.jsonl"]);
-    assert!(line.contains("train.jsonl"), "{line}");
-    assert!(!place.path("runs").exists(), "something ran");
-}
-
-#[test]
 fn a_stage_that_fails_is_told_with_its_log_and_others_finish() {
     let place = Place::new(RECIPE);
     place.write("train.jsonl", "{\"instruction\":\"x\",\"response\":3}\n");
@@ -624,6 +284,22 @@ fn a_stage_that_fails_is_told_with_its_log_and_others_finish() {
     assert!(log.starts_with("$ factory sft --data train.jsonl"), "{log}");
     // It is begun anew, and the others are kept.
     assert_eq!(began(&place.run(&[])), ["train"]);
+}
+
+#[test]
+fn a_gate_that_is_red_is_a_result() {
+    let recipe = "[stages.judged]\ncommand = \"gate\"\ncandidate = \"{scored}\"\nmin = 1\n";
+    let place = Place::new(&(RECIPE.to_owned() + recipe));
+    assert_eq!(
+        place.ran(&["--only", "judged"]),
+        ["answers", "judged", "scored", "train"]
+    );
+    let verdicts = json(&place.stage("runs", "judged").join("verdicts.json"));
+    assert!(
+        verdicts.to_string().contains("\"passed\":false"),
+        "{verdicts}"
+    );
+    assert_eq!(place.ran(&["--only", "judged"]), [""; 0]);
 }
 
 #[test]

@@ -21,9 +21,13 @@ use tempfile::TempDir;
 fn workplace(steps: usize) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let row = |i: usize| {
-        format!(
-            "{{\"id\":\"q{i}\",\"prompt\":\"lamp {i}\",\"response\":\"select {i};\",\"gold_sql\":\"select {i};\",\"db\":\"shed\"}}\n"
-        )
+        let slow = format!(
+            "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT {}) SELECT max(x) FROM c",
+            20_000 + i
+        );
+        let row = serde_json::json!({"id": format!("q{i}"), "prompt": format!("lamp {i}"), "response": format!("select {i};"),
+            "predicted_sql": slow, "gold_sql": format!("select {i};"), "db": "shed"});
+        row.to_string() + "\n"
     };
     fs::write(
         dir.path().join("few.jsonl"),
@@ -63,7 +67,8 @@ batch = 4
 device = "cpu"
 [stages.scored]
 command = "eval-sql"
-predictions = "{{answers}}"
+predictions = "rows.jsonl"
+after = "answers"
 db_dir = "db"
 workers = 1
 "#,
