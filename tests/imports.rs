@@ -46,7 +46,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
 const TOP: &str = "cli";
 
 /// Rooms without a circle of files.
-const IN_LAYERS: [&str; 3] = ["answering", "session", "report"];
+const IN_LAYERS: [&str; 4] = ["recipe", "answering", "session", "report"];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -211,6 +211,7 @@ mod tests {
         assert!(said.starts_with("r.toml:1: "), "{said}");
         assert!(said.ends_with("; r.toml:9: late"), "{said}");
         assert_eq!(nearest("rnak", ["data", "rank"]), "; did you mean rank?");
+        assert_eq!(nearest("stf", ["sft"]), "; did you mean sft?");
         assert_eq!(nearest("zz", ["data", "rank"]), "; known: data, rank");
     }
 }

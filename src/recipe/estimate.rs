@@ -1,7 +1,8 @@
 //! How long a stage will take and how much memory, by what it or its like took before.
 
 use super::done::Done;
-use super::plan::{Plan, Planned};
+use super::plan::Plan;
+use super::planned::Planned;
 use super::process::PARENT;
 use super::state::State;
 use anyhow::Result;
@@ -23,7 +24,7 @@ pub fn estimates(plan: &Plan, states: &[State], program: &Path) -> Result<Vec<Es
     let former = Done::all(&plan.folder)?;
     let of = |(stage, state): (&Planned, &State)| match state {
         State::Cached(_) | State::LeftOut => Estimate::default(),
-        State::GoOn | State::Run(_) => {
+        State::GoOn | State::Run(_) | State::Again => {
             let own = former.iter().rev().find(|done| done.stage == stage.name);
             let words = stage.words.len();
             let same = |done: &&Done| done.command.get(1..=words) == Some(&stage.words[..]);

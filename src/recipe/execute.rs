@@ -3,7 +3,8 @@
 use super::done::{Done, Input};
 use super::hashes::Hashes;
 use super::key::VERSION;
-use super::plan::{Plan, Planned};
+use super::plan::Plan;
+use super::planned::Planned;
 use super::process::{End, Running, printed};
 use super::state::{self, State};
 use crate::run::files::write_atomic;
@@ -20,7 +21,7 @@ use time::format_description::well_known::Rfc3339;
 /// The exit code of a command whose gate fails: it did its work, and that is its result.
 const RED: i32 = 3;
 /// How long a process that was killed may take to be gone.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The first and the longest pause between two looks at the processes.
 const PAUSES: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(100)];
 
@@ -102,12 +103,11 @@ pub fn execute(
                 on(Event::Cached(&plan.stages[at], done))?;
                 work.outcome.done[at] = Some(*done.clone());
             }
-            State::GoOn | State::Run(_) => drop(work.waiting.insert(at)),
+            State::GoOn | State::Run(_) | State::Again => drop(work.waiting.insert(at)),
             State::LeftOut => {}
         }
     }
-    let again = |at: &usize| matches!(&states[*at], State::Run(why) if why == "--from");
-    let again: BTreeSet<usize> = (0..states.len()).filter(again).collect();
+    let again = |at: usize| matches!(states[at], State::Again);
     let mut running: Vec<(Running, File)> = Vec::new();
     let (mut stopped, mut pause) = (None, PAUSES[0]);
     loop {
@@ -120,7 +120,7 @@ pub fn execute(
             while stopped.is_none() && running.len() < options.jobs {
                 let Some(at) = work.next() else { break };
                 moved = true;
-                running.extend(work.start(at, again.contains(&at), on)?);
+                running.extend(work.start(at, again(at), on)?);
             }
             let mut at = 0;
             while at < running.len() {

@@ -1,7 +1,7 @@
 //! Hashes of what stages read. Those of large files are remembered, by what the system says of the file.
 
 use crate::data::hex;
-use crate::run::files::{json, write_atomic};
+use crate::run::files::{folder_of, json, write_atomic};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,8 +30,8 @@ pub struct Hashed {
 /// What was hashed before.
 pub struct Hashes {
     file: PathBuf,
-    /// The stages' own folder, which is no input though it lie in one.
-    stages: Option<PathBuf>,
+    /// The folder of runs, which is no input though it lie in one.
+    runs: Option<PathBuf>,
     known: BTreeMap<String, Known>,
     changed: bool,
 }
@@ -50,7 +50,7 @@ impl Hashes {
         let file = stages.join(".hashes.json");
         let kept = fs::read(&file).ok();
         Self {
-            stages: stages.canonicalize().ok(),
+            runs: folder_of(stages).canonicalize().ok(),
             // It only saves time: one that cannot be read is made again.
             known: kept
                 .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -113,7 +113,7 @@ impl Hashes {
             }
             let (path, name) = (folder.join(&file), name.join(&file));
             match fs::metadata(&path)?.is_dir() {
-                true if path.canonicalize().ok() == self.stages => {}
+                true if path.canonicalize().ok() == self.runs => {}
                 true => self.list(&path, &name, depth + 1, files)?,
                 false => files.push((name, path)),
             }
@@ -127,7 +127,11 @@ impl Hashes {
         if meta.len() < LARGE {
             return read(path);
         }
-        let key = path.canonicalize()?.to_string_lossy().into_owned();
+        // Such as the running program, whose file was replaced.
+        let Ok(real) = path.canonicalize() else {
+            return read(path);
+        };
+        let key = real.to_string_lossy().into_owned();
         let state = |meta: &Metadata| {
             let modified = meta.modified().ok();
             let modified = modified.and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
@@ -204,12 +208,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         fs::create_dir_all(path("in/sub")).unwrap();
-        fs::create_dir_all(path("in/stages")).unwrap();
+        fs::create_dir_all(path("in/runs/stages")).unwrap();
         fs::write(path("in/sub/a.jsonl"), "{}\n\n {} ").unwrap();
-        let mut hashes = Hashes::open(&path("in/stages"));
+        let mut hashes = Hashes::open(&path("in/runs/stages"));
         let first = hashes.of(&path("in")).unwrap();
-        // Neither a stage's own files nor hidden ones are inputs.
-        fs::write(path("in/stages/x"), "1").unwrap();
+        // Neither what runs leave nor hidden files are inputs.
+        fs::write(path("in/runs/x"), "1").unwrap();
         fs::write(path("in/.x"), "1").unwrap();
         assert_eq!(hashes.of(&path("in")).unwrap(), first);
         fs::rename(path("in/sub/a.jsonl"), path("in/sub/b.jsonl")).unwrap();
@@ -223,7 +227,9 @@ mod tests {
     fn a_circle_of_links_ends() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(dir.path(), dir.path().join("again")).unwrap();
-        let error = Hashes::open(Path::new("none")).of(dir.path()).unwrap_err();
+        let error = Hashes::open(Path::new("none/stages"))
+            .of(dir.path())
+            .unwrap_err();
         assert!(format!("{error:#}").contains("too deep"), "{error:#}");
     }
 
@@ -250,7 +256,7 @@ mod tests {
         write(3, 0);
         again.of(&path).unwrap();
         write(4, 0);
-        let mut fresh = Hashes::open(Path::new("none"));
+        let mut fresh = Hashes::open(Path::new("none/stages"));
         assert_eq!(again.of(&path).unwrap(), fresh.of(&path).unwrap());
     }
 }

@@ -1,6 +1,6 @@
 //! One stage's process: started, listened to, stopped, and how it ended.
 
-use super::plan::Planned;
+use super::planned::Planned;
 use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -1,17 +1,17 @@
 //! The runs of a recipe made out: which stages each is judged by, for each combination of the matrix that it depends on.
 
 use super::arguments::{self, Word};
-use super::commands::Commands;
 use super::document::{Faults, Kind, Value, nearest};
-use super::file::{Gate, Recipe, Run};
+use super::draft::{Draft, Drafts, Making};
+use super::file::{Gate, Run};
 use super::matrix::Cell;
 use super::order;
-use super::plan::{Draft, Drafts, Planned};
+use super::planned::Planned;
 use super::vars::{Filled, Part, Reader, Scope};
 use crate::eval::judge::{GateSpec, Role};
 use crate::eval::modes;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A run for one combination of what it depends on. Stages are named by their places in the plan.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct PlannedRun {
     pub owner_goal: Option<String>,
     pub training: Option<usize>,
     pub artifact: Option<usize>,
+    /// Other stages that learned from rows and that the artifact or a candidate rests on.
+    pub behind: Vec<usize>,
     pub heldout: Vec<PathBuf>,
     /// The run that it follows, by its place among the plan's runs.
     pub parent: Option<usize>,
@@ -43,18 +45,8 @@ pub struct PlannedGate {
     pub base_answers: Option<usize>,
 }
 
-/// What runs are made out of.
-pub(super) struct Context<'a> {
-    pub recipe: &'a Recipe,
-    pub commands: &'a Commands,
-    pub scopes: &'a [Scope],
-    pub cells: &'a [Cell],
-    pub drafts: &'a Drafts<'a>,
-    pub folder: &'a Path,
-}
-
 /// A run whose files are not all known yet.
-pub(super) struct Drafted {
+pub struct Drafted {
     run: PlannedRun,
     heldout: Vec<Word>,
 }
@@ -82,13 +74,25 @@ impl Drafted {
         let mut seen = BTreeSet::new();
         heldout.retain(|path| seen.insert(path.clone()));
         run.heldout = heldout;
+        let mut before: BTreeSet<usize> = run.gates.iter().map(|gate| gate.candidate).collect();
+        before.extend(run.artifact);
+        for (at, stage) in stages.iter().enumerate().rev() {
+            if before.contains(&at) {
+                before.extend(&stage.needs);
+            }
+        }
+        let learned = |at: &usize| {
+            LEARNING.contains(&&*stages[*at].words.join(" "))
+                && ![run.training, run.artifact].contains(&Some(*at))
+        };
+        run.behind = before.into_iter().filter(learned).collect();
         run
     }
 }
 
 /// Makes out all runs, each behind its parent.
-pub(super) fn drafts(context: &Context, faults: &mut Faults) -> Vec<Drafted> {
-    let runs = &context.recipe.runs;
+pub fn drafts(making: &Making, drafts: &Drafts, faults: &mut Faults) -> Vec<Drafted> {
+    let runs = &making.recipe.runs;
     let lines: Vec<(&str, usize)> = runs.iter().map(|run| (&*run.name, run.line)).collect();
     let mut parents: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for run in runs {
@@ -111,16 +115,17 @@ pub(super) fn drafts(context: &Context, faults: &mut Faults) -> Vec<Drafted> {
     for at in order::sorted(&lines, &parents, faults) {
         let run = &runs[at];
         let parent = parents.get(&*run.name).map(|parent| parent[0].as_str());
-        let axes = axes(run, context, parent, &all);
+        let axes = axes(run, making, drafts, parent, &all);
         let mut seen: Vec<Cell> = Vec::new();
-        for (scope, cell) in context.scopes.iter().zip(context.cells) {
+        for (scope, cell) in making.scopes.iter().zip(making.cells) {
             let cell = cell.of(&axes);
             if seen.contains(&cell) {
                 continue;
             }
             seen.push(cell.clone());
             let mut reading = Reading {
-                context,
+                making,
+                drafts,
                 scope,
                 cell: &cell,
                 faults,
@@ -138,9 +143,15 @@ pub(super) fn drafts(context: &Context, faults: &mut Faults) -> Vec<Drafted> {
 }
 
 /// The variables of the matrix that a run depends on.
-fn axes(run: &Run, context: &Context, parent: Option<&str>, all: &[Drafted]) -> BTreeSet<String> {
+fn axes(
+    run: &Run,
+    making: &Making,
+    drafts: &Drafts,
+    parent: Option<&str>,
+    all: &[Drafted],
+) -> BTreeSet<String> {
     let mut axes = BTreeSet::new();
-    let Some(scope) = context.scopes.first() else {
+    let Some(scope) = making.scopes.first() else {
         return axes;
     };
     let mut reader = Reader::new(scope, "a run");
@@ -151,7 +162,7 @@ fn axes(run: &Run, context: &Context, parent: Option<&str>, all: &[Drafted]) -> 
             continue;
         };
         let mut add = |stage: &str| {
-            axes.extend(context.drafts.axes.get(stage).cloned().unwrap_or_default());
+            axes.extend(drafts.axes.get(stage).cloned().unwrap_or_default());
         };
         let Filled::Text(text) = filled else {
             continue;
@@ -173,7 +184,8 @@ fn axes(run: &Run, context: &Context, parent: Option<&str>, all: &[Drafted]) -> 
 }
 
 struct Reading<'a, 'f> {
-    context: &'a Context<'a>,
+    making: &'a Making<'a>,
+    drafts: &'a Drafts<'a>,
     scope: &'a Scope,
     cell: &'a Cell,
     faults: &'f mut Faults,
@@ -219,7 +231,7 @@ impl Reading<'_, '_> {
             self.faults
                 .add(run.line, format!("run {} has no gates", run.name));
         }
-        let place = (self.context.commands, self.scope, self.context.folder);
+        let place = (self.making.commands, self.scope, self.making.folder);
         let heldout = match field("heldout") {
             Some(value) => arguments::paths(value, "heldout", place, self.faults),
             None => {
@@ -228,7 +240,7 @@ impl Reading<'_, '_> {
                 data.cloned().collect()
             }
         };
-        if heldout.is_empty() && !run.gates.is_empty() {
+        if heldout.is_empty() && !gates.is_empty() {
             let fault = format!(
                 "run {} needs heldout: no candidate's answers say it",
                 run.name
@@ -245,6 +257,7 @@ impl Reading<'_, '_> {
                 owner_goal: field("owner_goal").map(|value| self.text(value, "owner_goal")),
                 training,
                 artifact: artifact.unwrap_or(training),
+                behind: Vec::new(),
                 heldout: Vec::new(),
                 parent: None,
                 allow_overlap,
@@ -293,45 +306,9 @@ impl Reading<'_, '_> {
             },
         };
         let only = field("where").map_or(BTreeMap::new(), |value| self.only(value));
-        let (mode, metric) = (field("mode"), field("metric"));
         let candidate = candidate?;
         let baseline = baseline.map_or(Some(None), |stage| stage.map(Some))?;
-        let scored = |at: usize| {
-            let given = self.draft(at).arguments.values("mode");
-            let modes = given.iter().flat_map(|modes| modes.split(','));
-            let modes: Vec<String> = modes.map(|mode| mode.trim().to_owned()).collect();
-            match modes.is_empty() {
-                true => vec![modes::ALL[0].name().to_owned()],
-                false => modes,
-            }
-        };
-        let (own, base) = (scored(candidate), baseline.map(scored));
-        let line = mode.map_or(gate.line, |value| value.line);
-        let mode = mode.map_or(modes::ALL[0].name().to_owned(), |v| self.text(v, "mode"));
-        for (modes, at) in [(Some(own), Some(candidate)), (base, baseline)] {
-            let (Some(modes), Some(at)) = (modes, at) else {
-                continue;
-            };
-            if !modes.contains(&mode) {
-                let stage = &self.draft(at).stage.name;
-                let near = nearest(&mode, modes.iter().map(String::as_str));
-                let fault = format!("mode {mode} is none that stage {stage} scores{near}");
-                self.faults.add(line, fault);
-            }
-        }
-        let metrics = modes::named(&mode).map_or(&[][..], |mode| mode.metrics());
-        let line = metric.map_or(gate.line, |value| value.line);
-        let metric = match metric {
-            Some(value) => self.text(value, "metric"),
-            None => metrics.first().map_or("", |metric| metric.mean).to_owned(),
-        };
-        let known = |name: &str| metrics.iter().any(|m| m.mean == name || m.column == name);
-        if !metrics.is_empty() && !known(&metric) {
-            let near = nearest(&metric, metrics.iter().map(|metric| metric.mean));
-            self.faults
-                .add(line, format!("mode {mode} has no metric {metric}{near}"));
-            return None;
-        }
+        let (mode, metric) = self.metric(gate, candidate, baseline)?;
         let spec = GateSpec {
             name: name?,
             mode,
@@ -358,8 +335,55 @@ impl Reading<'_, '_> {
         })
     }
 
+    /// The mode and the metric of a gate, which both of its stages must have.
+    fn metric(
+        &mut self,
+        gate: &Gate,
+        candidate: usize,
+        baseline: Option<usize>,
+    ) -> Option<(String, String)> {
+        let scored = |at: usize| {
+            let given = self.draft(at).arguments.values("mode");
+            let modes = given.iter().flat_map(|modes| modes.split(','));
+            let modes: Vec<String> = modes.map(|mode| mode.trim().to_owned()).collect();
+            match modes.is_empty() {
+                true => vec![modes::ALL[0].name().to_owned()],
+                false => modes,
+            }
+        };
+        let (own, base) = (scored(candidate), baseline.map(scored));
+        let (mode, metric) = (gate.fields.get("mode"), gate.fields.get("metric"));
+        let line = mode.map_or(gate.line, |value| value.line);
+        let mode = mode.map_or(modes::ALL[0].name().to_owned(), |v| self.text(v, "mode"));
+        for (modes, at) in [(Some(own), Some(candidate)), (base, baseline)] {
+            let (Some(modes), Some(at)) = (modes, at) else {
+                continue;
+            };
+            if !modes.contains(&mode) {
+                let stage = &self.draft(at).stage.name;
+                let near = nearest(&mode, modes.iter().map(String::as_str));
+                let fault = format!("mode {mode} is none that stage {stage} scores{near}");
+                self.faults.add(line, fault);
+            }
+        }
+        let metrics = modes::named(&mode).map_or(&[][..], |mode| mode.metrics());
+        let line = metric.map_or(gate.line, |value| value.line);
+        let metric = match metric {
+            Some(value) => self.text(value, "metric"),
+            None => metrics.first().map_or("", |metric| metric.mean).to_owned(),
+        };
+        let known = |name: &str| metrics.iter().any(|m| m.mean == name || m.column == name);
+        if !metrics.is_empty() && !known(&metric) {
+            let near = nearest(&metric, metrics.iter().map(|metric| metric.mean));
+            self.faults
+                .add(line, format!("mode {mode} has no metric {metric}{near}"));
+            return None;
+        }
+        Some((mode, metric))
+    }
+
     fn draft(&self, at: usize) -> &Draft<'_> {
-        &self.context.drafts.all[at]
+        &self.drafts.all[at]
     }
 
     /// The `generate` stage whose answers a stage scores.
@@ -369,7 +393,7 @@ impl Reading<'_, '_> {
             .iter()
             .flat_map(|flag| draft.arguments.words(flag));
         let mut stages = words.filter_map(|word| word.text.as_stage());
-        let at = self.context.drafts.find(stages.next()?, self.cell)?;
+        let at = self.drafts.find(stages.next()?, self.cell)?;
         (self.draft(at).command.name() == "generate").then_some(at)
     }
 
@@ -392,7 +416,7 @@ impl Reading<'_, '_> {
                 .add(value.line, format!("{what} must be the name of a stage"));
             return None;
         };
-        let stages = &self.context.recipe.stages;
+        let stages = &self.making.recipe.stages;
         if !stages.iter().any(|stage| stage.name == name) {
             let near = nearest(&name, stages.iter().map(|stage| stage.name.as_str()));
             self.faults.add(
@@ -402,7 +426,7 @@ impl Reading<'_, '_> {
             return None;
         }
         // One whose command is not known, or in a circle, is not there.
-        let at = self.context.drafts.find(&name, self.cell)?;
+        let at = self.drafts.find(&name, self.cell)?;
         let command = self.draft(at).command.name();
         if !commands.contains(&&*command) {
             let wanted = commands.join(", ");
@@ -461,6 +485,9 @@ const MAKERS: [&str; 5] = [
     "adapter merge",
     "adapter convert",
 ];
+
+/// Commands that learn from rows.
+const LEARNING: [&str; 2] = ["sft", "route fit"];
 
 /// The names of what eval-sql scores.
 const PREDICTIONS: [&str; 2] = ["predictions", "data"];

@@ -3,7 +3,8 @@
 use super::commands::Resume;
 use super::done::Done;
 use super::key::VERSION;
-use super::plan::{Plan, Planned};
+use super::plan::Plan;
+use super::planned::Planned;
 use crate::run::files::partial;
 use crate::run::training_run;
 use anyhow::Result;
@@ -18,6 +19,8 @@ pub enum State {
     GoOn,
     /// It runs from its beginning, because of this.
     Run(String),
+    /// It runs from its beginning though it is done, as was asked.
+    Again,
     /// Nothing: neither chosen nor needed.
     LeftOut,
 }
@@ -50,7 +53,7 @@ pub fn states(plan: &Plan, choice: &Choice) -> Result<Result<Vec<State>, String>
     for (at, stage) in plan.stages.iter().enumerate() {
         let state = match (done(stage), again.contains(&at)) {
             (Some(done), false) => State::Cached(Box::new(done)),
-            (Some(_), true) => State::Run("--from".to_owned()),
+            (Some(_), true) => State::Again,
             (None, _) if goes_on(stage) => State::GoOn,
             (None, _) => State::Run(why(plan, stage, &states, &former)),
         };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Commands that write something, with the flag of their main output and its name in a stage's folder. One without a flag prints
 /// it.
-const STAGES: [(&str, Option<&str>, &str); 18] = [
+const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("sft", Some("out"), "adapter"),
     ("generate", Some("out"), "predictions.jsonl"),
     ("eval-sql", Some("out"), "rows.jsonl"),
@@ -85,7 +85,7 @@ pub fn commands() -> Commands {
     Commands {
         all: described.collect(),
         check,
-        is_id: load::may_exist,
+        is_id: |base| !Path::new(base).exists() && load::may_exist(base),
         beside,
     }
 }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     /// Commands that write nothing, or not what a stage could leave.
-    const OTHERS: [&str; 14] = [
+    const OTHERS: &[&str] = &[
         "model inspect",
         "doctor",
         "completions",

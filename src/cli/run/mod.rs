@@ -131,11 +131,12 @@ fn table(plan: &Plan, states: &[State], estimates: &[Estimate]) -> Result<()> {
         State::Cached(_) => "done".to_owned(),
         State::GoOn => "to go on".to_owned(),
         State::Run(why) => format!("to run: {}", plain(why)),
+        State::Again => "to run: --from".to_owned(),
         State::LeftOut => "left out".to_owned(),
     };
     let mut rows = vec![["stage", "state", "time", "memory", "command"].map(str::to_owned)];
     for ((stage, own), estimate) in plan.stages.iter().zip(states).zip(estimates) {
-        let waits = matches!(own, State::GoOn | State::Run(_));
+        let waits = matches!(own, State::GoOn | State::Run(_) | State::Again);
         let known = |value: &Option<String>| match (value, waits) {
             (Some(value), _) => format!("{value} ({})", estimate.source),
             (None, true) => "unknown".to_owned(),
@@ -162,4 +163,151 @@ fn table(plan: &Plan, states: &[State], estimates: &[Estimate]) -> Result<()> {
         say(format_args!("run {}: {} gates", run.name, run.gates.len()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::judge::Role;
+    use std::fs;
+    use std::path::Path;
+
+    const RECIPE: &str = r#"
+name = "two"
+[vars]
+least = 0.5
+[stages.train]
+command = "sft"
+data = "rows.jsonl"
+seed = "{seed}"
+[stages.answers]
+command = "generate"
+lora = ["{train}", "more={more}"]
+data = "rows.jsonl"
+[stages.more]
+command = "sft"
+data = "rows.jsonl"
+lr = 1e-3
+[stages.scored]
+command = "eval-sql"
+predictions = "{answers}"
+mode = ["factory", "public-exact"]
+db_dir = "."
+[stages.other]
+command = "eval-sql"
+predictions = "rows.jsonl"
+[runs.later]
+target = "at least {least}, seed {seed}"
+parent = "before"
+training = "train"
+[[runs.later.gates]]
+name = "right"
+candidate = "{scored}"
+min = "{least}"
+[[runs.later.gates]]
+name = "exact"
+candidate = "scored"
+baseline = "other"
+mode = "factory"
+metric = "exact_match"
+max_drop = 2
+where = { route = "a" }
+[runs.before]
+target = "what was there"
+heldout = "rows.jsonl"
+[[runs.before.gates]]
+name = "right"
+candidate = "other"
+min = 0.1
+[matrix]
+seed = [3, 4]
+"#;
+
+    fn planned(dir: &Path, set: &[(&str, &str)]) -> Plan {
+        fs::write(dir.join("rows.jsonl"), "{\"prompt\":\"x\"}\n").unwrap();
+        fs::write(dir.join("r.toml"), RECIPE).unwrap();
+        let set = set
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
+        let settings = Settings {
+            runs: dir.join("runs"),
+            set: set.collect(),
+        };
+        plan::plan(&dir.join("r.toml"), &settings, &commands::commands()).unwrap()
+    }
+
+    #[test]
+    fn runs_are_made_out_of_stages() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = planned(dir.path(), &[("least", "0.25")]);
+        let names: Vec<&str> = plan.runs.iter().map(|run| &*run.name).collect();
+        assert_eq!(names, ["before", "later[seed=3]", "later[seed=4]"]);
+        let (before, later) = (&plan.runs[0], &plan.runs[2]);
+        assert_eq!((before.training, before.parent), (None, None));
+        assert_eq!(later.parent, Some(0));
+        assert_eq!(later.target, "at least 0.25, seed 4");
+        assert_eq!(later.heldout, [dir.path().join("rows.jsonl")]);
+        let name = |at: Option<usize>| at.map(|at| &*plan.stages[at].name);
+        assert_eq!(name(later.training), Some("train[seed=4]"));
+        assert_eq!(later.artifact, later.training);
+        let behind = later.behind.iter().map(|at| name(Some(*at)));
+        assert_eq!(behind.collect::<Vec<_>>(), [Some("more")]);
+        let [right, exact] = &later.gates[..] else {
+            panic!("{later:?}")
+        };
+        assert_eq!(
+            (right.spec.role, exact.spec.role),
+            (Role::Primary, Role::Regression)
+        );
+        assert_eq!(
+            (right.spec.min, &*right.spec.metric),
+            (Some(0.25), "execution_accuracy")
+        );
+        assert_eq!(exact.spec.only["route"], "a");
+        assert_eq!(name(Some(right.candidate)), Some("scored[seed=4]"));
+        assert_eq!(name(right.answers), Some("answers[seed=4]"));
+        assert_eq!(
+            (name(exact.baseline), exact.base_answers),
+            (Some("other"), None)
+        );
+        let text = plan.resolved();
+        assert!(
+            text.contains("#   least = 0.25\n#   seed = 3, 4\n"),
+            "{text}"
+        );
+        assert!(text.ends_with(RECIPE), "{text}");
+    }
+
+    #[test]
+    fn cells_hold_what_is_done_for_each_combination() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = planned(dir.path(), &[]);
+        let done = plan.stages.iter().map(|stage| {
+            let (stage, key) = (stage.name.clone(), stage.key.clone());
+            let rest = serde_json::json!({"stage": stage, "key": key, "command": [], "version": "", "program_sha256": "",
+                "inputs": [], "outputs": {}, "seconds": 1.0, "peak_rss_mb": null, "finished": ""});
+            // One that failed.
+            (stage != "scored[seed=4]").then(|| serde_json::from_value(rest).unwrap())
+        });
+        let cells = plan.cells(&done.collect::<Vec<_>>());
+        assert_eq!(cells.variables, ["seed"]);
+        let stages: Vec<Vec<&str>> = cells
+            .cells
+            .iter()
+            .map(|(_, stages)| stages.values().map(|done| &*done.stage).collect())
+            .collect();
+        let three = [
+            "answers[seed=3]",
+            "more",
+            "other",
+            "scored[seed=3]",
+            "train[seed=3]",
+        ];
+        assert_eq!(stages[0], three);
+        assert_eq!(
+            stages[1],
+            ["answers[seed=4]", "more", "other", "train[seed=4]"]
+        );
+        assert_eq!(cells.cells[1].0.name("x"), "x[seed=4]");
+    }
 }

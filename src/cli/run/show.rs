@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How often a stage's last line is said where there is no terminal.
 const NOW_AND_THEN: Duration = Duration::from_secs(30);
 
+/// How often a terminal is drawn anew.
+const TICK: Duration = Duration::from_millis(200);
+
 /// What is shown while stages run.
 pub struct Show {
     terminal: Option<(MultiProgress, ProgressBar)>,
@@ -27,7 +30,7 @@ impl Show {
             let all = MultiProgress::new();
             let whole = all.add(ProgressBar::new(total as u64));
             style(&whole, "{bar:30} {pos}/{len} stages  {elapsed}");
-            whole.enable_steady_tick(Duration::from_secs(1));
+            whole.enable_steady_tick(TICK);
             (all, whole)
         });
         Self {
@@ -54,7 +57,7 @@ impl Show {
                         let bar = all.insert_before(whole, ProgressBar::new_spinner());
                         style(&bar, "{spinner} {prefix}  {wide_msg}  {elapsed}");
                         bar.set_prefix(stage.name.clone());
-                        bar.enable_steady_tick(Duration::from_millis(200));
+                        bar.enable_steady_tick(TICK);
                         self.stages
                             .insert(stage.name.clone(), (Some(bar), Instant::now()));
                     }
