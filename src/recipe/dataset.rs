@@ -84,6 +84,20 @@ pub fn of(evidence: &Evidence) -> Result<Data> {
     Ok(Data { dataset, overlap })
 }
 
+/// Errors where files that are there already share rows and may not: known before any stage runs. What stages are still to
+/// write is looked at by [`of`].
+pub fn check(evidence: &Evidence) -> Result<()> {
+    if evidence.allow_overlap {
+        return Ok(());
+    }
+    let learned = evidence.learned();
+    let read = learned.iter().flat_map(|done| read_by(done));
+    let all = read.chain(evidence.heldout.iter().map(|path| (HELDOUT, path.clone())));
+    let there = all.filter(|(_, path)| path.is_file());
+    let sources = there.map(|(kind, path)| source(kind, &path));
+    shared(evidence, &sources.collect::<Result<Vec<_>>>()?)?.refuse()
+}
+
 /// The files of rows that a stage learned from, with what for.
 fn read_by(done: &Done) -> Vec<(&'static str, PathBuf)> {
     let files = |kind, flag| {

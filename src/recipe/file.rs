@@ -69,7 +69,16 @@ pub struct Gate {
     pub fields: BTreeMap<&'static str, Value>,
 }
 
-const RECIPE: &[&str] = &["name", "description", "vars", "matrix", "stages", "runs"];
+const RECIPE: &[&str] = &[
+    "name",
+    "description",
+    "vars",
+    "matrix",
+    "stages",
+    "runs",
+    // Read where it is shown: beside the runs.
+    "reference",
+];
 const VARIABLE: &[&str] = &["help", "default"];
 const RUN: &[&str] = &[
     "target",

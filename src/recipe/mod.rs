@@ -16,6 +16,7 @@ mod evaluation;
 pub mod evidence;
 pub mod execute;
 pub mod file;
+pub mod folders;
 mod hashes;
 pub mod identity;
 mod key;

@@ -1,6 +1,7 @@
 //! `factory run RECIPE.toml`: the stages of a recipe, each a command of this program, done once and kept.
 
 mod commands;
+mod results;
 mod show;
 
 use super::sql_worker::program;
@@ -8,9 +9,11 @@ use super::{UsageError, interrupt, plain, say};
 use crate::recipe::document::Faults;
 use crate::recipe::estimate::{Estimate, estimates};
 use crate::recipe::execute::{self, Options, Outcome};
+use crate::recipe::folders::Folders;
 use crate::recipe::plan::{self, Plan, Settings};
 use crate::recipe::process::quoted;
 use crate::recipe::state::{self, Choice, State};
+use crate::report::overview;
 use anyhow::{Result, bail};
 use show::Show;
 use std::path::PathBuf;
@@ -47,8 +50,9 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 /// Plans and runs the recipe.
 pub fn run(args: Args) -> Result<()> {
+    let runs = args.runs;
     let settings = Settings {
-        runs: args.runs,
+        runs: runs.clone(),
         set: args.set,
     };
     let plan = plan::plan(&args.recipe, &settings, &commands::commands());
@@ -65,7 +69,10 @@ pub fn run(args: Args) -> Result<()> {
     if args.dry_run {
         return table(&plan, &states, &estimates(&plan, &states, &program)?);
     }
+    overview::others(&plan.recipe.text).map_err(UsageError::of)?;
     interrupt::watch()?;
+    let command = typed();
+    let mut folders = Folders::begin(&plan, &states, &runs, &command)?;
     let options = Options {
         program: &program,
         jobs: usize::from(args.jobs),
@@ -77,7 +84,7 @@ pub fn run(args: Args) -> Result<()> {
     let mut show = Show::new(chosen.count());
     let outcome = execute::execute(&plan, &states, &options, &mut |event| {
         show.event(&event);
-        Ok(())
+        folders.event(&event)
     });
     show.finish();
     let outcome = outcome?;
@@ -93,7 +100,18 @@ pub fn run(args: Args) -> Result<()> {
     let ran = outcome.ran.len();
     let cached = outcome.done.iter().flatten().count() - ran;
     say(format_args!("stages: {ran} ran, {cached} were done before"))?;
-    refuse(&outcome)
+    let concluded = folders.conclude(&outcome.done, &results::render)?;
+    results::say_all(&plan, &concluded)?;
+    results::overview(&plan, &concluded, &outcome.done, &runs)?;
+    refuse(&outcome)?;
+    results::gate(&concluded)
+}
+
+/// The command as a person types it.
+fn typed() -> Vec<String> {
+    let words = std::env::args_os().skip(1);
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("factory".to_owned()).chain(words).collect()
 }
 
 /// Errors where not everything was done.

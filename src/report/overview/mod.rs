@@ -1,6 +1,7 @@
 //! Several runs beside each other: a ladder, and a matrix.
 
 mod read;
+mod recipe;
 mod shape;
 mod table;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use table::Table;
 
 pub use read::{references, rung};
+pub use recipe::{of, others};
 pub use shape::{Beside, Matrix, MatrixGate, Overview, Reference, Rung};
 
 /// The overview as one page that needs nothing else.

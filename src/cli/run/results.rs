@@ -1,0 +1,89 @@
+//! What a recipe's runs came to: their reports, what is said of them, and the exit code.
+
+use crate::cli::{GateFailed, plain, say};
+use crate::recipe::done::Done;
+use crate::recipe::folders::Concluded;
+use crate::recipe::plan::Plan;
+use crate::report::{self, overview};
+use crate::run::files::write_atomic;
+use anyhow::Result;
+use std::path::Path;
+
+/// Writes the two reports of a run folder.
+pub fn render(folder: &Path) -> Result<()> {
+    write_atomic(
+        &folder.join("report.html"),
+        report::html(folder)?.as_bytes(),
+    )?;
+    write_atomic(
+        &folder.join("report.md"),
+        report::markdown(folder)?.as_bytes(),
+    )
+}
+
+/// Says what each run came to.
+pub fn say_all(plan: &Plan, runs: &[Concluded]) -> Result<()> {
+    for run in runs {
+        let gates = run.verdicts.iter().map(|verdict| {
+            let [low, high] = verdict.interval;
+            format!(
+                "{} {}={:.3} [{low:.3}, {high:.3}] (n={}) {}",
+                verdict.name,
+                verdict.metric,
+                verdict.value,
+                verdict.n,
+                if verdict.passed { "passes" } else { "fails" }
+            )
+        });
+        let gates: Vec<String> = gates.collect();
+        let before = if run.before { " (decided before)" } else { "" };
+        say(plain(&format!(
+            "run {}: {}{before}: {}",
+            plan.runs[run.at].name,
+            run.decision.decision,
+            gates.join("; ")
+        )))?;
+        say(format_args!(
+            "  report: {}",
+            run.folder.join("report.html").display()
+        ))?;
+    }
+    Ok(())
+}
+
+/// Writes the page of several runs, or of a matrix, beside their folders.
+pub fn overview(
+    plan: &Plan,
+    runs: &[Concluded],
+    done: &[Option<Done>],
+    folder: &Path,
+) -> Result<()> {
+    if runs.len() < 2 {
+        return Ok(());
+    }
+    let overview = overview::of(plan, runs, done, folder)?;
+    let page = folder.join(format!("{}.html", plan.recipe.name));
+    write_atomic(&page, overview::html(&overview)?.as_bytes())?;
+    let text = page.with_extension("md");
+    write_atomic(&text, overview::markdown(&overview)?.as_bytes())?;
+    say(format_args!(
+        "all runs: {} and {}",
+        page.display(),
+        text.display()
+    ))
+}
+
+/// Exit code 3 where there are runs and none passes its gates.
+pub fn gate(runs: &[Concluded]) -> Result<()> {
+    match runs.is_empty() || runs.iter().any(Concluded::passes) {
+        true => Ok(()),
+        false => {
+            let all = if runs.len() == 1 {
+                "the run does not pass its gates"
+            } else {
+                "no run passes its gates"
+            };
+            Err(GateFailed(all.to_owned()).into())
+        }
+    }
+}
