@@ -302,12 +302,13 @@ impl Work<'_> {
             drop(lock);
             return self.start(at, false, on);
         }
-        let mut how = how(end);
+        let (mut how, tail) = (how(end), process.log.tail());
         // A message about a full disk may not have found a place in the log.
-        if let Err(error) = probe(&stage.folder) {
+        let told = tail.iter().any(|line| line.starts_with("error: "));
+        if let (false, Err(error)) = (told, probe(&stage.folder)) {
             how += &format!("; {error:#}");
         }
-        self.fail(at, how, process.log.tail(), on)?;
+        self.fail(at, how, tail, on)?;
         Ok(None)
     }
 
