@@ -437,6 +437,8 @@ fn a_person_may_decide_otherwise_and_it_is_recorded() {
         (&json!("decided"), &json!(11))
     );
     assert_eq!(status["last_transition"]["source"], "person");
+    let report = fs::read_to_string(folder.join("report.md")).unwrap();
+    assert!(report.contains("too slow to serve"), "{report}");
     let (code, said, _) = runs(&fixture, &["publish-check", run]);
     assert_eq!(code, 0, "{said}");
     let (_, page, _) = runs(&fixture, &["show", run]);
