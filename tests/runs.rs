@@ -342,6 +342,7 @@ fn formats_are_checked_by_field() {
     let folder_name = folder.to_str().unwrap();
     let (code, said, _) = runs(&fixture, &["validate", folder_name]);
     assert_eq!(code, 0, "{said}");
+    fs::write(folder.join("rows/own.baseline.jsonl"), "{\"index\":0}\n").unwrap();
     change(&folder, "cost.json", |cost| {
         cost["training_time_seconds"] = json!("long")
     });
@@ -357,6 +358,7 @@ fn formats_are_checked_by_field() {
         "config.json: missing field `target`",
         "decision.json: unknown variant `maybe`",
         "cost.json: invalid type: string \"long\"",
+        "rows/own.baseline.jsonl:1: no row of `eval-sql --out`",
     ] {
         assert!(said.contains(fault), "{said}");
     }
@@ -435,6 +437,8 @@ fn a_person_may_decide_otherwise_and_it_is_recorded() {
         (&json!("decided"), &json!(11))
     );
     assert_eq!(status["last_transition"]["source"], "person");
+    let report = fs::read_to_string(folder.join("report.md")).unwrap();
+    assert!(report.contains("too slow to serve"), "{report}");
     let (code, said, _) = runs(&fixture, &["publish-check", run]);
     assert_eq!(code, 0, "{said}");
     let (_, page, _) = runs(&fixture, &["show", run]);

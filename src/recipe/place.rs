@@ -161,8 +161,8 @@ mod tests {
         live.advance(Phase::Reporting, "test", None, Some("short"))
             .unwrap();
         let decision = serde_json::json!({
-            "decision": "park", "reason": "r", "failure_reason": null, "failure_reason_confidence": "exact",
-            "lesson": null, "next_action": "n", "evidence_sources": [], "blocked_by": [],
+            "decision": "park", "reason": "r", "failure_reason": "f", "failure_reason_confidence": "exact",
+            "lesson": "l", "next_action": "n", "evidence_sources": ["e"], "blocked_by": [],
         });
         records::write(live.folder(), records::DECISION, &decision).unwrap();
         live.advance(Phase::Decided, "test", None, None).unwrap();

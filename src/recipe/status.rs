@@ -251,7 +251,13 @@ impl Live {
             .with_context(|| place.display().to_string())?;
         match to {
             Failed => bail!("{}: a failure needs a code and a summary", place.display()),
-            Decided => drop(records::read::<Decision>(&self.folder, records::DECISION)?),
+            Decided => {
+                let decision: Decision = records::read(&self.folder, records::DECISION)?;
+                if let Some(fault) = decision.faults().first() {
+                    let place = self.folder.join(records::DECISION);
+                    bail!("{}: {fault}", place.display());
+                }
+            }
             _ => {}
         }
         self.commit(|status| {
@@ -428,8 +434,18 @@ mod tests {
         let mut live = begin(root.path());
         live.advance(Reporting, "x", None, Some("only a report"))
             .unwrap();
-        let error = format!("{:#}", live.advance(Decided, "x", None, None).unwrap_err());
-        assert!(error.contains("decision.json"), "{error}");
+        let mut error = || format!("{:#}", live.advance(Decided, "x", None, None).unwrap_err());
+        assert!(error().contains("decision.json"), "{}", error());
+        let empty = json!({
+            "decision": "park", "reason": " ", "failure_reason": "f", "failure_reason_confidence": "exact",
+            "lesson": "l", "next_action": "n", "evidence_sources": ["e"], "blocked_by": [],
+        });
+        records::write(&root.path().join("2026-01-02-x"), records::DECISION, &empty).unwrap();
+        assert!(
+            error().ends_with("decision.json: reason is empty"),
+            "{}",
+            error()
+        );
     }
 
     #[test]

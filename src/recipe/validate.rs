@@ -3,6 +3,7 @@
 use super::done::Done;
 use super::evidence::Evidence;
 use super::records::*;
+use super::rows;
 use super::status::{FILE as STATUS, Phase, Status};
 use crate::data::jsonl;
 use crate::eval::judge::Verdict;
@@ -83,7 +84,16 @@ pub fn faults(folder: &Path) -> Result<Vec<String>> {
         Phase::Decided => Wanted::Report,
         _ => Wanted::Any,
     };
-    Ok(Records::read(folder, wanted).faults)
+    let mut records = Records::read(folder, wanted);
+    for gate in records.evidence.iter().flat_map(|evidence| &evidence.gates) {
+        for side in ["candidate", "baseline"] {
+            noted(
+                rows::of_run(folder, &gate.gate.name, side),
+                &mut records.faults,
+            );
+        }
+    }
+    Ok(records.faults)
 }
 
 fn record<T: DeserializeOwned>(

@@ -10,6 +10,7 @@ use factory::recipe::identity::Identity;
 use factory::recipe::place::{Place, place};
 use factory::recipe::records::Decision;
 use factory::recipe::status::{Live, Phase};
+use factory::report::markdown;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -311,7 +312,7 @@ impl Fixture {
         }
         assemble(evidence, &folder).unwrap();
         let decision = decide(&folder).unwrap();
-        fs::write(folder.join("report.md"), report()).unwrap();
+        fs::write(folder.join("report.md"), markdown(&folder).unwrap()).unwrap();
         live.advance(Phase::Decided, source, None, None).unwrap();
         (folder, decision)
     }
@@ -329,24 +330,6 @@ pub fn spec(name: &str, role: Role) -> GateSpec {
         role,
         only: BTreeMap::new(),
     }
-}
-
-fn report() -> String {
-    let sections = [
-        "Decision",
-        "Evidence",
-        "Target",
-        "Data",
-        "Eval",
-        "Performance",
-        "Failures",
-        "Next Action",
-    ];
-    let sections: String = sections
-        .iter()
-        .map(|name| format!("## {name}\n\ntext\n\n"))
-        .collect();
-    format!("# Run\n\n{sections}")
 }
 
 /// A JSON file of a run folder.

@@ -6,8 +6,10 @@ use crate::recipe::decision::{Overruling, overrule};
 use crate::recipe::process::quoted;
 use crate::recipe::records::Choice;
 use crate::recipe::status::{Live, Phase};
+use crate::report;
+use crate::run::files::write_atomic;
 use anyhow::{Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Decide otherwise than was proposed. Who says so, when, why, and what was proposed is recorded.
 #[derive(Debug, clap::Args)]
@@ -60,6 +62,16 @@ pub fn run(args: &Args, runs: &Runs) -> Result<()> {
             next_action: args.next_action.as_deref(),
         },
     )?;
+    // The pages would say what was proposed.
+    for (page, made) in [
+        ("report.md", report::markdown as fn(&Path) -> Result<String>),
+        ("report.html", report::html),
+    ] {
+        let page = folder.join(page);
+        if page.exists() {
+            write_atomic(&page, made(&folder)?.as_bytes())?;
+        }
+    }
     let words = [
         "factory",
         "runs",

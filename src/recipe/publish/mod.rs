@@ -7,7 +7,7 @@ pub use scores::Check;
 
 use super::dataset::{self, HELDOUT};
 use super::lock;
-use super::records::{self, Choice, Confidence};
+use super::records::{self, Choice, is_blank};
 use super::status::Phase;
 use super::validate::{Records, Wanted};
 use anyhow::{Result, bail};
@@ -139,10 +139,6 @@ fn contents(records: &Records, faults: &mut Vec<String>) {
     }
 }
 
-fn is_blank(text: Option<&str>) -> bool {
-    text.is_none_or(|text| text.trim().is_empty())
-}
-
 /// The pages for people.
 fn texts(folder: &Path, faults: &mut Vec<String>) {
     // A page that is missing was named already.
@@ -175,61 +171,31 @@ fn decision(folder: &Path, records: &Records, faults: &mut Vec<String>) {
     let Some(decision) = &records.decision else {
         return;
     };
-    let mut wrong = |what: &str| faults.push(format!("decision.json: {what}"));
-    if is_blank(Some(&decision.reason)) {
-        wrong("reason is empty");
-    }
-    if is_blank(Some(&decision.next_action)) {
-        wrong("next_action is empty");
-    }
-    if decision.evidence_sources.is_empty() {
-        wrong("evidence_sources is empty");
-    }
+    let mut wrong = |what: String| faults.push(format!("decision.json: {what}"));
+    decision.faults().into_iter().for_each(&mut wrong);
     for source in &decision.evidence_sources {
         if !folder.join(source).exists() {
-            wrong(&format!(
+            wrong(format!(
                 "evidence_sources names {source}, which is not in the run"
             ));
         }
     }
-    let confidence = decision.failure_reason_confidence;
-    let shipped = records
-        .artifact
-        .as_ref()
-        .is_some_and(|artifact| artifact.shipped);
+    let artifact = records.artifact.as_ref();
+    let shipped = artifact.is_some_and(|artifact| artifact.shipped);
     if decision.decision != Choice::Ship {
-        if is_blank(decision.failure_reason.as_deref()) {
-            wrong("failure_reason is empty, and nothing is shipped");
-        }
-        if is_blank(decision.lesson.as_deref()) {
-            wrong("lesson is empty, and nothing is shipped");
-        }
-        if confidence == Confidence::NotApplicable {
-            wrong("failure_reason_confidence is not-applicable, and nothing is shipped");
-        }
         if shipped {
+            let said = decision.decision;
             faults.push(format!(
-                "artifact.json: shipped is true, and the decision is {}",
-                decision.decision
+                "artifact.json: shipped is true, and the decision is {said}"
             ));
         }
         return;
     }
-    if confidence != Confidence::NotApplicable {
-        wrong("ship needs failure_reason_confidence not-applicable");
-    }
-    for blocker in &decision.blocked_by {
-        wrong(&format!("ship is blocked by {blocker}"));
-    }
     if !shipped {
-        wrong("ship needs an artifact.json whose shipped is true");
+        wrong("ship needs an artifact.json whose shipped is true".to_owned());
     }
-    let package = records
-        .artifact
-        .as_ref()
-        .and_then(|artifact| artifact.package_dir.as_deref());
-    match package {
-        None => wrong("ship needs a package_dir in artifact.json"),
+    match artifact.and_then(|artifact| artifact.package_dir.as_deref()) {
+        None => wrong("ship needs a package_dir in artifact.json".to_owned()),
         Some(package) if !package.is_dir() => {
             faults.push(format!(
                 "artifact.json: package_dir {} is no folder",

@@ -18,12 +18,15 @@ const NAMED: usize = 5;
 /// Two ways to write one number.
 const SAME: f64 = 1e-9;
 
+/// How a scoring scored.
+pub type SetupOf<'a> = dyn Fn(&Done, usize, Option<Now>) -> Result<Setup> + 'a;
+
 /// How to check.
 pub struct Check<'a> {
     /// Whether it is fine that there is no artifact.
     pub report_only: bool,
     /// How a scoring scored: its stage, how many rows, and the time of day that its queries saw, where that is known.
-    pub setup: &'a dyn Fn(&Done, usize, Option<Now>) -> Result<Setup>,
+    pub setup: &'a SetupOf<'a>,
     /// What starts a scoring process.
     pub worker: &'a [PathBuf],
 }

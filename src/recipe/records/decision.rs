@@ -22,6 +22,48 @@ pub struct Decision {
     pub overruled: Option<Overruled>,
 }
 
+impl Decision {
+    /// What is wrong with it in itself.
+    pub fn faults(&self) -> Vec<String> {
+        let confidence = self.failure_reason_confidence;
+        let mut faults = Vec::new();
+        let mut wrong = |is: bool, what: &str| faults.extend(is.then(|| what.to_owned()));
+        wrong(is_blank(Some(&self.reason)), "reason is empty");
+        wrong(is_blank(Some(&self.next_action)), "next_action is empty");
+        wrong(
+            self.evidence_sources.is_empty(),
+            "evidence_sources is empty",
+        );
+        if self.decision == Choice::Ship {
+            wrong(
+                confidence != Confidence::NotApplicable,
+                "ship needs failure_reason_confidence not-applicable",
+            );
+            for blocker in &self.blocked_by {
+                wrong(true, &format!("ship is blocked by {blocker}"));
+            }
+            return faults;
+        }
+        for (field, text) in [
+            ("failure_reason", &self.failure_reason),
+            ("lesson", &self.lesson),
+        ] {
+            let what = format!("{field} is empty, and nothing is shipped");
+            wrong(is_blank(text.as_deref()), &what);
+        }
+        wrong(
+            confidence == Confidence::NotApplicable,
+            "failure_reason_confidence is not-applicable, and nothing is shipped",
+        );
+        faults
+    }
+}
+
+/// Whether a text says nothing.
+pub fn is_blank(text: Option<&str>) -> bool {
+    text.is_none_or(|text| text.trim().is_empty())
+}
+
 /// What is done with a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -7,7 +7,7 @@ mod scores;
 pub use data::{
     Counts, DataFile, Dataset, Frontier, FrozenEval, OverlapCheck, Processing, Source, Validity,
 };
-pub use decision::{Artifact, Choice, Confidence, Decision, Overruled};
+pub use decision::{Artifact, Choice, Confidence, Decision, Overruled, is_blank};
 pub use scores::{
     BaseModel, Candidate, Commands, Config, Cost, EvalPlan, Evaluation, Git, Provenance, Slice,
     Slices, Threshold,
