@@ -377,7 +377,7 @@ fn several_runs_make_one_table() {
         .into_iter()
         .filter(|link| link.ends_with(".html"))
         .collect();
-    assert_eq!(links, ["base/report.html", "second/report.html"]);
+    assert_eq!(links, ["./base/report.html", "./second/report.html"]);
     let runs = section(&page, "runs");
     for text in [
         "the others&#39; &lt;t5&gt;",
