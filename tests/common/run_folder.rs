@@ -311,7 +311,8 @@ impl Fixture {
         }
         assemble(evidence, &folder).unwrap();
         let decision = decide(&folder).unwrap();
-        fs::write(folder.join("report.md"), report()).unwrap();
+        let report = factory::report::markdown(&folder).unwrap();
+        fs::write(folder.join("report.md"), report).unwrap();
         live.advance(Phase::Decided, source, None, None).unwrap();
         (folder, decision)
     }
@@ -329,24 +330,6 @@ pub fn spec(name: &str, role: Role) -> GateSpec {
         role,
         only: BTreeMap::new(),
     }
-}
-
-fn report() -> String {
-    let sections = [
-        "Decision",
-        "Evidence",
-        "Target",
-        "Data",
-        "Eval",
-        "Performance",
-        "Failures",
-        "Next Action",
-    ];
-    let sections: String = sections
-        .iter()
-        .map(|name| format!("## {name}\n\ntext\n\n"))
-        .collect();
-    format!("# Run\n\n{sections}")
 }
 
 /// A JSON file of a run folder.
