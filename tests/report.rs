@@ -4,6 +4,8 @@
 mod page;
 #[path = "common/report_folder.rs"]
 mod report_folder;
+#[path = "common/run_folder.rs"]
+mod run_folder;
 
 use factory::eval::spread::Spread;
 use factory::report::overview::{
@@ -130,6 +132,41 @@ fn every_row_that_flipped_or_fails_is_there_with_both_answers() {
     }
     assert!(page.contains("<mark>sum</mark>"));
     assert!(page.contains("no such column: hal"));
+}
+
+#[test]
+fn a_run_as_a_recipe_leaves_it_is_shown_whole() {
+    let fixture = run_folder::Fixture::new();
+    let (folder, _) = fixture.run(&fixture.evidence());
+    let page = html(&folder).unwrap();
+    let all = elements(&page);
+    assert!(
+        !attributes(&all, "id").contains(&"lacks"),
+        "something is missing"
+    );
+    for text in [
+        "Ship it",
+        "All 2 gates pass.",
+        "5/6",
+        "dora r4",
+        "no-overlap",
+        "derived</span><small>from the rows a second",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    let outcomes = attributes(&all, "data-outcome");
+    let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
+    // Three of six rows are in both gates.
+    assert_eq!([count("gained"), count("lost"), count("right")], [6, 0, 1]);
+    assert_eq!(outcomes.len(), 9);
+    // A run that is not whole says what it is at.
+    run_folder::change(&folder, "run-status.json", |status| {
+        status["phase"] = json!("training")
+    });
+    fs::remove_file(folder.join("artifact.json")).unwrap();
+    let page = html(&folder).unwrap();
+    assert!(section(&page, "made").contains("<dt>phase</dt><dd>training</dd>"));
+    assert!(section(&page, "lacks").contains("not-applicable</span> this run has nothing to ship"));
 }
 
 #[test]
@@ -377,7 +414,7 @@ fn several_runs_make_one_table() {
         .into_iter()
         .filter(|link| link.ends_with(".html"))
         .collect();
-    assert_eq!(links, ["base/report.html", "second/report.html"]);
+    assert_eq!(links, ["./base/report.html", "./second/report.html"]);
     let runs = section(&page, "runs");
     for text in [
         "the others&#39; &lt;t5&gt;",

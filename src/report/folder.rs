@@ -137,7 +137,8 @@ impl Folder {
     /// The scored rows of a gate, of `candidate` or `baseline`.
     pub fn rows(&mut self, gate: &str, who: &str) -> Option<Vec<ScoredRow>> {
         let name = format!("rows/{gate}.{who}.jsonl");
-        if !self.has(&name) {
+        // A name that leads out of the folder is none of a gate.
+        if gate.contains(['/', '\\']) || !self.has(&name) {
             self.lack(&name, State::Missing, "the file is not there");
             return None;
         }

@@ -130,7 +130,9 @@ pub fn identity(
 ) -> Vec<(&'static str, String)> {
     let base = &config["base_model"];
     let git = &provenance["git"];
-    let dirty = git["dirty"] == true;
+    // A report is written just before its run is decided.
+    let phase = word(&status["phase"]);
+    let phase = phase.filter(|phase| !["reporting", "decided"].contains(&phase.as_str()));
     let named = [
         ("base model", word(&base["id"])),
         ("revision", word(&base["revision"])),
@@ -147,18 +149,14 @@ pub fn identity(
         ("routing", word(&artifact["routing_constraint"])),
         (
             "commit",
-            word(&git["commit"]).map(|commit| {
-                if dirty {
-                    format!("{commit}, with local changes")
-                } else {
-                    commit
-                }
+            word(&git["commit"]).map(|commit| match git["dirty"] == true {
+                true => format!("{commit}, with local changes"),
+                false => commit,
             }),
         ),
         ("branch", word(&git["branch"])),
         ("sources", word(&git["note"])),
-        ("phase", word(&status["phase"])),
-        ("updated", word(&status["updated_at"])),
+        ("phase", phase),
         ("made from run", word(&status["parent_run_id"])),
         ("followed by run", word(&status["successor_run_id"])),
         ("failed", word(&status["failure"]["summary"])),

@@ -3,7 +3,7 @@
 use super::compare::{Line, compare, frontier};
 use super::data::Data;
 use super::decision::Decision;
-use super::fact::{Fact, word};
+use super::fact::{Fact, State, word};
 use super::failures::Failures;
 use super::folder::{Folder, Lack};
 use super::gates::Gate;
@@ -19,6 +19,8 @@ use serde::Serialize;
 /// Most characters of a recipe that are shown, and files for the next run that are listed.
 const RECIPE: usize = 60_000;
 const NEXT: usize = 50;
+
+const ARTIFACT: &str = "artifact.json";
 
 /// A run.
 #[derive(Serialize)]
@@ -61,7 +63,14 @@ impl Report {
         let slices = Slices::of(&folder.json("slice-metrics.json"));
         let dataset = folder.json("dataset.json");
         let provenance = folder.json("provenance.json");
-        let artifact = folder.json("artifact.json");
+        let artifact = folder.optional_json(ARTIFACT);
+        if artifact.is_null() && !folder.has(ARTIFACT) {
+            folder.lack(
+                ARTIFACT,
+                State::NotApplicable,
+                "this run has nothing to ship",
+            );
+        }
         let validity = folder.optional_json("eval-validity.json");
         let cost = folder.optional_json("cost.json");
         let sweep = folder.optional_json("sweep.json");

@@ -28,7 +28,7 @@ pub fn rung(folder: &Path, name: Option<&str>, beside: &Path) -> Result<Rung> {
     let inside = folder.strip_prefix(beside).ok();
     Ok(Rung {
         name: name.map_or(id, str::to_owned),
-        link: inside.map(|inside| format!("{}/report.html", inside.display())),
+        link: inside.map(|inside| format!("./{}/report.html", inside.display())),
         model: [Some(base), artifact]
             .into_iter()
             .flatten()
