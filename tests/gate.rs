@@ -220,7 +220,7 @@ fn mistakes_are_named() {
         ("name = \"a\"\nmin = 0.5", "gate a: give candidate"),
         (
             "name = \"a\"\ncandidate = \"cand.jsonl\"\nmargin = 1",
-            "gate a: margin and max_drop need a baseline",
+            "gate a: margin needs a baseline",
         ),
         (
             "name = \"a\"\ncandidate = \"cand.jsonl\"\nminimum = 1",

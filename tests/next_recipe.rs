@@ -37,13 +37,15 @@ fn what_comes_next_is_a_recipe_that_runs() {
     };
     let recipe = path("next.toml");
     // The tests' training rows are those that are asked.
-    let text = next_recipe(&facts).unwrap();
-    let text = text.replace(
+    let next = next_recipe(&facts).unwrap();
+    let next = next.replace(
         "training = \"train\"",
         "training = \"train\"\nallow_overlap = true",
     );
-    fs::write(&recipe, text).unwrap();
-    let runs = path("runs");
+    fs::write(&recipe, next).unwrap();
+    // Apart from the databases, which lie in the folder of the rows.
+    let apart = tempfile::tempdir().unwrap();
+    let runs = text(apart.path());
     let plan = ok(&["run", &recipe, "--runs", &runs, "--dry-run"]);
     for stage in [
         "rows",
@@ -56,7 +58,7 @@ fn what_comes_next_is_a_recipe_that_runs() {
         assert!(plan.contains(stage), "{stage}: {plan}");
     }
     ok(&["run", &recipe, "--runs", &runs]);
-    let stages = fs::read_dir(dir.path().join("runs/stages")).unwrap();
+    let stages = fs::read_dir(apart.path().join("stages")).unwrap();
     let folders: Vec<_> = stages.map(|entry| entry.unwrap().path()).collect();
     let of = |stage: &str| {
         let named = |folder: &&std::path::PathBuf| {

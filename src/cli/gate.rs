@@ -105,10 +105,7 @@ impl Args {
         let checked = |table: Table, first: bool| {
             let spec = table.spec(first)?;
             ensure!(table.candidate.is_some(), "give candidate, its scored rows");
-            ensure!(
-                table.baseline.is_some() || !spec.needs_baseline(),
-                "margin and max_drop need a baseline"
-            );
+            spec.check_baseline(table.baseline.is_some())?;
             ensure!(
                 table.data.is_some() || spec.only.is_empty(),
                 "give data, the set whose rows have the fields of `where`"

@@ -208,7 +208,8 @@ impl GateSpec {
         self.margin.or(self.max_drop).is_some()
     }
 
-    fn check_baseline(&self, given: bool) -> Result<()> {
+    /// Errors where a condition needs a baseline that is not `given`.
+    pub fn check_baseline(&self, given: bool) -> Result<()> {
         ensure!(
             given || !self.needs_baseline(),
             "{} needs a baseline",

@@ -102,14 +102,14 @@ pub enum Why {
 ///
 /// Errors where a file cannot be read, or a row of the pool means nothing to training.
 pub fn choose(request: &Request) -> Result<Targeted> {
-    let held = Held::read(request)?;
+    let held = Held::read(request.rows, request.asked, request.heldout)?;
     let Pool {
         rows: pool,
         all,
         held_out,
         without_query,
         repeated,
-    } = Pool::read(request, &held)?;
+    } = Pool::read(request.pool, request.columns, &held, request.seed)?;
     let kinds = failures(request.rows);
     let wanted = quotas(&kinds, request.count);
     let mut used = vec![false; pool.len()];

@@ -1,9 +1,10 @@
 //! The rows that may be chosen, and those that must not.
 
-use super::Request;
 use crate::data::jsonl::{self, Line};
 use crate::data::record::{self, Columns, Content, Conversation, Role};
 use crate::eval::choices::named;
+use crate::eval::example::Example;
+use crate::eval::score::ScoredRow;
 use crate::eval::slices::features;
 use crate::sql::extract::Extraction;
 use crate::sql::normalize::{collapse, plain};
@@ -12,6 +13,7 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// Fewest words of a question that may be looked for within a prompt: shorter ones stand in many.
 const LEAST_WORDS: usize = 3;
@@ -55,8 +57,7 @@ pub struct Known {
 
 impl Held {
     /// The scored rows, by their questions, prompts and reference queries, and the prompts of files.
-    pub fn read(request: &Request) -> Result<Self> {
-        let rows = request.rows;
+    pub fn read(rows: &[ScoredRow], asked: &[Example], files: &[PathBuf]) -> Result<Self> {
         let questions = rows.iter().filter_map(|row| row.question.as_deref());
         let questions = questions.map(collapse);
         let mut held = Self {
@@ -67,12 +68,12 @@ impl Held {
             prompts: BTreeSet::new(),
             known: BTreeMap::new(),
         };
-        for example in request.asked {
+        for example in asked {
             held.prompts.extend(example.text("prompt").map(collapse));
             let name = named(example.text("id"), example.index);
             held.known.insert(name, known(&example.fields));
         }
-        for path in request.heldout {
+        for path in files {
             let (lines, asked) = record::read_prompts(path, &Columns::default())?;
             held.prompts.extend(asked.iter().map(prompt));
             for (index, line) in lines.iter().enumerate() {
@@ -94,10 +95,9 @@ impl Held {
 }
 
 impl Pool {
-    pub fn read(request: &Request, held: &Held) -> Result<Self> {
-        let seed = request.seed;
-        let lines = jsonl::read(request.pool)?;
-        let records = record::read(request.pool, request.columns)?;
+    pub fn read(path: &Path, columns: &Columns, held: &Held, seed: u64) -> Result<Self> {
+        let lines = jsonl::read(path)?;
+        let records = record::read(path, columns)?;
         let mut pool = Self {
             rows: Vec::new(),
             all: lines.len(),
