@@ -169,6 +169,7 @@ mod tests {
         "doctor",
         "completions",
         "man",
+        "report",
         "run",
         "runs list",
         "runs show",
