@@ -39,7 +39,7 @@ enum Held {
     /// It was decided before, on the same stages.
     Decided(PathBuf),
     /// It is worked on.
-    Live(Live),
+    Live(Box<Live>),
     Failed,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Folders<'a> {
                     Some(
                         match place(&identity, runs, parent.as_deref(), Some(&words))? {
                             Place::Decided(folder) => Held::Decided(folder),
-                            Place::GoOn(live) | Place::Begun(live) => Held::Live(live),
+                            Place::GoOn(live) | Place::Begun(live) => Held::Live(Box::new(live)),
                         },
                     )
                 }
