@@ -107,28 +107,28 @@ fn every_fault_of_a_recipe_is_named_before_anything_runs() {
             "candidate: stage answers is generate, expected eval-sql",
         ),
         (
-            "margin = 3",
-            "margin = 3\nmetric = \"exact\"",
+            "max_drop = 3",
+            "max_drop = 3\nmetric = \"exact\"",
             "mode factory has no metric exact; did you mean exact_match?",
         ),
         (
-            "margin = 3",
-            "margin = 3\nmode = \"spider-ts\"",
+            "max_drop = 3",
+            "max_drop = 3\nmode = \"spider-ts\"",
             "mode spider-ts is none that stage scored scores",
         ),
         (
-            "margin = 3",
+            "max_drop = 3",
             "",
             "give one or more of min, margin and max_drop",
         ),
         (
-            "margin = 3",
-            "margin = 3\nmin = 2",
+            "max_drop = 3",
+            "max_drop = 3\nmin = 2",
             "min is 2, expected 0 to 1",
         ),
         (
-            "margin = 3",
-            "margin = 3\nrole = \"main\"",
+            "max_drop = 3",
+            "max_drop = 3\nrole = \"main\"",
             "expected primary or regression",
         ),
         (
@@ -171,7 +171,7 @@ fn every_fault_of_a_recipe_is_named_before_anything_runs() {
         "r.toml:11: factory sft has no bacth",
         "r.toml:34: a circle: compared -> compared",
         "r.toml:38: factory eval-compare has no colunm; did you mean column?",
-        "r.toml:50: mode factory has no metric exact",
+        "r.toml:52: mode factory has no metric exact",
     ] {
         assert!(line.contains(fault), "{fault:?} in {line}");
     }

@@ -16,10 +16,13 @@ use super::rungs::PlannedRun;
 use super::state::State;
 use super::status::{Live, Phase};
 use crate::eval::judge::Verdict;
+use crate::run::files::write_atomic;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// What a sweep writes of its points.
+const SWEEP: &str = "sweep.json";
 /// Who changes a run's phase.
 const SOURCE: &str = "factory run";
 
@@ -225,12 +228,35 @@ impl<'a> Folders<'a> {
         let evidence = evidence(self.plan, run, self.command, |at| done[at].clone())?;
         self.reach(at, Phase::Evaluated)?;
         assemble(&evidence, folder)?;
+        self.trade_off(run, done, folder)?;
         self.reach(at, Phase::Packaged)?;
         next::of_run::write(&evidence, folder)?;
         self.reach(at, Phase::Reporting)?;
         decide(folder)?;
         render(folder)?;
         self.reach(at, Phase::Decided)
+    }
+}
+
+impl Folders<'_> {
+    /// Puts what a sweep found into the folder, where it measured the very adapters that the run rests on.
+    fn trade_off(&self, run: &PlannedRun, done: &[Option<Done>], folder: &Path) -> Result<()> {
+        let trained = |stages: BTreeSet<usize>| -> BTreeSet<usize> {
+            let is = |at: &usize| self.plan.stages[*at].words == ["sft"];
+            stages.into_iter().filter(is).collect()
+        };
+        let own = trained(self.plan.before(&learning(run)));
+        for (at, stage) in self.plan.stages.iter().enumerate() {
+            let Some(done) = &done[at] else { continue };
+            if stage.words == ["sweep"]
+                && !own.is_empty()
+                && own == trained(self.plan.before(&[at].into()))
+            {
+                let found = std::fs::read(done.main()?.join(SWEEP))?;
+                return write_atomic(&folder.join(SWEEP), &found);
+            }
+        }
+        Ok(())
     }
 }
 

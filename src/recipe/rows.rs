@@ -48,8 +48,16 @@ fn scoring(done: &Done, answers: Option<&Done>, only: &Only) -> Result<Scoring> 
     let by_index: BTreeMap<usize, Example> = examples.into_iter().map(|e| (e.index, e)).collect();
     scored.retain(|row| by_index.contains_key(&row.index));
     let mut examples = Vec::new();
-    for row in &scored {
+    for row in &mut scored {
         let example = &by_index[&row.index];
+        // A report shows what was asked, also where that stands in the prompt alone.
+        if row.question.is_none() {
+            let fields = ["prompt", "instruction"].iter();
+            row.question = fields
+                .flat_map(|field| example.text(field))
+                .next()
+                .map(str::to_owned);
+        }
         ensure!(
             example.text("gold_sql").unwrap_or_default() == row.gold_sql
                 && example.text("predicted_sql").unwrap_or_default() == row.predicted_sql,

@@ -50,7 +50,8 @@ impl Decision {
             reason: text("reason"),
             next_action: text("next_action"),
             failure_reason: text("failure_reason"),
-            confidence: text("failure_reason_confidence"),
+            // Of a failure that there is.
+            confidence: text("failure_reason_confidence").filter(|word| word != "not-applicable"),
             lesson: text("lesson"),
             evidence: words(&record["evidence_sources"]),
             blocked_by: words(&record["blocked_by"]),

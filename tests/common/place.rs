@@ -50,11 +50,13 @@ adapter = "{train}"
 [runs.first]
 target = "tickets, {steps} steps"
 training = "train"
+# The questions are those that were learned.
+allow_overlap = true
 [[runs.first.gates]]
 name = "all"
 candidate = "scored"
 baseline = "base-scored"
-margin = 3
+max_drop = 3
 "#;
 
 /// A folder with a recipe, its rows and its database.

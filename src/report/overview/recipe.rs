@@ -102,9 +102,9 @@ fn table(plan: &Plan, runs: &[Concluded], done: &[Option<Done>]) -> Result<Optio
     }))
 }
 
-/// What `adapter inspect --geometry --json` said, where it is a stage of a combination.
+/// What `adapter inspect --geometry --json` said, where it is a stage of a combination: means over the seeds of a setting.
 fn geometries(plan: &Plan, done: &[Option<Done>]) -> Result<Vec<Beside>> {
-    let mut all = Vec::new();
+    let mut settings: Vec<(BTreeMap<String, String>, Vec<Value>)> = Vec::new();
     for (stage, done) in plan.stages.iter().zip(done) {
         let Some(done) = done else { continue };
         if stage.words != ["adapter", "inspect"] || stage.cell.0.is_empty() {
@@ -115,23 +115,41 @@ fn geometries(plan: &Plan, done: &[Option<Done>]) -> Result<Vec<Beside>> {
         let Ok(found) = serde_json::from_str::<Value>(&text) else {
             continue;
         };
-        let number = |value: &Value| value.as_f64().map_or("?".to_owned(), say::value);
-        let mut facts = vec![("norm".to_owned(), number(&found["norm"]))];
-        for kind in found["by_type"].as_array().into_iter().flatten() {
-            let name = kind["name"].as_str().unwrap_or("?");
-            let fact = format!(
-                "share {}, stable rank {}",
-                number(&kind["share"]),
-                number(&kind["stable_rank"])
-            );
-            facts.push((name.to_owned(), fact));
+        let mut setting = variables(&stage.cell);
+        setting.remove(SEED);
+        match settings.iter_mut().find(|(own, _)| *own == setting) {
+            Some((_, all)) => all.push(found),
+            None => settings.push((setting, vec![found])),
         }
-        all.push(Beside {
-            variables: variables(&stage.cell),
-            facts,
-        });
     }
-    Ok(all)
+    let beside = settings.into_iter().map(|(variables, found)| Beside {
+        variables,
+        facts: facts(&found),
+    });
+    Ok(beside.collect())
+}
+
+/// The norm, and for each type of module its share of the squared norm and its stable rank.
+fn facts(found: &[Value]) -> Vec<(String, String)> {
+    let mean = |place: &str| {
+        let numbers = found.iter().map(|one| one.pointer(place)?.as_f64());
+        match numbers.collect::<Option<Vec<f64>>>() {
+            Some(all) => say::value(all.iter().sum::<f64>() / all.len() as f64),
+            None => "?".to_owned(),
+        }
+    };
+    let mut facts = vec![("norm".to_owned(), mean("/norm"))];
+    let types = found[0]["by_type"].as_array().map_or(0, Vec::len);
+    for at in 0..types {
+        let name = found[0]["by_type"][at]["name"].as_str().unwrap_or("?");
+        let [share, rank] =
+            ["share", "stable_rank"].map(|field| mean(&format!("/by_type/{at}/{field}")));
+        facts.push((
+            name.to_owned(),
+            format!("share {share}, stable rank {rank}"),
+        ));
+    }
+    facts
 }
 
 fn variables(cell: &matrix::Cell) -> BTreeMap<String, String> {
