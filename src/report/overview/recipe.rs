@@ -139,11 +139,11 @@ fn facts(found: &[Value]) -> Vec<(String, String)> {
         }
     };
     let mut facts = vec![("norm".to_owned(), mean("/norm"))];
-    let types = found[0]["by_type"].as_array().map_or(0, Vec::len);
-    for at in 0..types {
-        let name = found[0]["by_type"][at]["name"].as_str().unwrap_or("?");
+    let types = found[0]["by_type"].as_array().into_iter().flatten();
+    for (at, kind) in types.enumerate() {
         let [share, rank] =
             ["share", "stable_rank"].map(|field| mean(&format!("/by_type/{at}/{field}")));
+        let name = kind["name"].as_str().unwrap_or("?");
         facts.push((
             name.to_owned(),
             format!("share {share}, stable rank {rank}"),
