@@ -4,7 +4,7 @@ use super::commands::{Command, Commands, Flag, Role, Takes};
 use super::document::{Entry, Faults, Value};
 use super::file::{Stage, list};
 use super::vars::{Filled, Part, Reader, Scope, Text};
-use crate::run::files::folder_of;
+use crate::run::files::{direct, folder_of};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -299,7 +299,7 @@ impl Reading<'_> {
         let text = word.text.as_plain()?;
         Some(match word.text.given {
             true => PathBuf::from(text),
-            false => self.folder.join(text),
+            false => direct(&self.folder.join(text)),
         })
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes `content` to `path`: parent folders are made, and a reader sees the old file or the new one, never a part.
@@ -143,6 +143,23 @@ fn write_through(file: File, content: impl FnOnce(&mut dyn Write) -> Result<()>)
     Ok(buffered.into_inner().map_err(|error| error.into_error())?)
 }
 
+/// `path` without its detours, `a/../b` as `b`, where that leads to the same file.
+pub fn direct(path: &Path) -> PathBuf {
+    let mut direct = PathBuf::new();
+    for part in path.components() {
+        match (part, direct.components().next_back()) {
+            (Component::ParentDir, Some(Component::Normal(_))) => drop(direct.pop()),
+            (Component::CurDir, _) => {}
+            (part, _) => direct.push(part),
+        }
+    }
+    // Behind a link `..` leads elsewhere.
+    match (fs::canonicalize(&direct), fs::canonicalize(path)) {
+        (Ok(here), Ok(there)) if here == there => direct,
+        _ => path.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,5 +218,24 @@ mod tests {
         assert!(check_writable(folder.path()).is_err());
         check_writable(&folder.path().join("new/rows.jsonl")).unwrap();
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn detours_are_left_out_where_they_lead_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("a/b")).unwrap();
+        fs::write(path("x"), "").unwrap();
+        assert_eq!(direct(&path("a/b/../../x")), path("x"));
+        assert_eq!(direct(&path("./a/./b")), path("a/b"));
+        for same in ["none/../x", "a/b/../y"].map(path) {
+            assert_eq!(direct(&same), same);
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(path("a/b"), path("link")).unwrap();
+            fs::write(path("a/x"), "").unwrap();
+            assert_eq!(direct(&path("link/../x")), path("link/../x"));
+        }
     }
 }

@@ -178,7 +178,12 @@ fn table(plan: &Plan, states: &[State], estimates: &[Estimate]) -> Result<()> {
         say(format_args!("{}{}", cells.collect::<String>(), row[4]))?;
     }
     for run in &plan.runs {
-        say(format_args!("run {}: {} gates", run.name, run.gates.len()))?;
+        let gates: Vec<&str> = run.gates.iter().map(|gate| &*gate.spec.name).collect();
+        say(plain(&format!(
+            "run {}: gates {}",
+            run.name,
+            gates.join(", ")
+        )))?;
     }
     Ok(())
 }
