@@ -33,6 +33,7 @@ fn what_comes_next_is_a_recipe_that_runs() {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into(),
+        answering: [("max-tokens".to_owned(), json!(8))].into(),
         gates: vec![toml::from_str(gate).unwrap()],
     };
     let recipe = path("next.toml");

@@ -187,3 +187,151 @@ fn a_run_that_is_left_out_of_is_not_begun() {
     assert_eq!(place.ran(&["--only", "train"]), ["train"]);
     assert!(runs(&place).is_empty());
 }
+
+#[test]
+fn what_a_run_cannot_rest_on_is_named_before_the_first_stage() {
+    let place = Place::new(RECIPE);
+    let dev = fs::read_to_string(place.path("dev.jsonl")).unwrap();
+    place.write("some.jsonl", dev.lines().next().unwrap());
+    let other = "data = \"dev.jsonl\"\nmax_tokens";
+    for (from, to, fault) in [
+        (
+            other,
+            "data = \"some.jsonl\"\nmax_tokens",
+            "both must answer the same rows",
+        ),
+        (
+            "candidate = \"scored\"",
+            "candidate = \"base-scored\"",
+            "does not rest on what the run makes",
+        ),
+        (
+            "baseline = \"base-scored\"\nmax_drop = 3",
+            "min = 0.0",
+            "give a baseline",
+        ),
+    ] {
+        let recipe = RECIPE.replace(from, to);
+        assert_ne!(recipe, RECIPE, "{from}");
+        place.write("r.toml", &recipe);
+        for args in [&["--dry-run"][..], &[]] {
+            let error = place.fails(1, args);
+            assert!(
+                error.contains("run first: gate all: ") && error.contains(fault),
+                "{error}"
+            );
+        }
+    }
+    // What is scored is looked at, whatever is called held out.
+    let apart = RECIPE.replace("allow_overlap = true", "heldout = \"other.jsonl\"");
+    place.write(
+        "other.jsonl",
+        "{\"prompt\":\"apart\",\"gold_sql\":\"select 1\"}\n",
+    );
+    place.write("r.toml", &apart);
+    let error = place.fails(1, &[]);
+    assert!(
+        error.contains("6 held-out rows have the prompt of a training row"),
+        "{error}"
+    );
+    assert!(!place.path("runs/stages").exists());
+
+    for (from, to, fault) in [
+        (
+            "[matrix]\nseed = [0]",
+            &*format!(
+                "[matrix]\nseed = {:?}\nx = {:?}",
+                (0..30).collect::<Vec<_>>(),
+                (0..30).collect::<Vec<_>>()
+            ),
+            "[matrix] has 900 combinations",
+        ),
+        (
+            "steps = 6",
+            &*(0..40).fold("v0 = \"xx\"\n".to_owned(), |all, i| {
+                all + &format!("v{} = \"{{v{i}}}{{v{i}}}\"\n", i + 1)
+            }),
+            "longer than 65536 bytes",
+        ),
+        (
+            "[matrix]\nseed = [0]",
+            "[reference.us]\nfrist = { all = 0.5 }",
+            "no run is called frist; did you mean first?",
+        ),
+        (
+            "[matrix]\nseed = [0]",
+            "[reference.us]\nfirst = { al = 0.5 }",
+            "run first has no gate al; did you mean all?",
+        ),
+    ] {
+        let recipe = format!("{RECIPE}[matrix]\nseed = [0]\n");
+        place.write("r.toml", &recipe.replace(from, to));
+        let error = place.fails(2, &[]);
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+}
+
+#[test]
+fn what_a_stage_left_is_taken_only_as_it_left_it() {
+    let place = Place::new(RECIPE);
+    assert!(place.run(&[]).status.success());
+    let [run] = &runs(&place)[..] else { panic!() };
+    let answers = place.stage("runs", "answers").join("predictions.jsonl");
+    let text = fs::read_to_string(&answers).unwrap();
+    fs::write(&answers, text.replace("select", "Select")).unwrap();
+    let adapter = place
+        .stage("runs", "train")
+        .join("adapter/adapter_model.safetensors");
+    let bytes = fs::read(&adapter).unwrap();
+    fs::write(&adapter, &bytes[..bytes.len() - 1]).unwrap();
+    let (code, said) = publish_check(&place, run);
+    assert_eq!(code, Some(1));
+    for stage in ["train", "answers"] {
+        assert!(
+            said.contains(&format!("is not what stage {stage} left")),
+            "{said}"
+        );
+    }
+    // Both are made again, and what they made before is there again.
+    assert_eq!(place.ran(&[]), ["answers", "train"]);
+    assert_eq!(fs::read(&adapter).unwrap(), bytes);
+    // Only the times in the adapter's folder are others.
+    let (_, said) = publish_check(&place, run);
+    assert!(!said.contains("stage answers left"), "{said}");
+}
+
+#[test]
+fn a_run_of_a_matrix_has_a_recipe_that_follows_it() {
+    let recipe = RECIPE.replacen(
+        "steps = \"{steps}\"",
+        "steps = \"{steps}\"\nseed = \"{seed}\"",
+        1,
+    );
+    let place = Place::new(&(recipe + "[matrix]\nseed = [0]\n"));
+    // Targeted rows are never held-out ones.
+    let train = fs::read_to_string(place.path("train.jsonl")).unwrap();
+    place.write(
+        "train.jsonl",
+        &(train + "{\"instruction\":\"sum\",\"response\":\"select 1 + 1\"}\n"),
+    );
+    assert!(place.run(&[]).status.success());
+    let [run] = &runs(&place)[..] else { panic!() };
+    let next = fs::read_to_string(run.join("next/next.toml")).unwrap();
+    assert!(
+        next.contains("name = \"first-seed-0-next\"") && next.contains("max-tokens = 8"),
+        "{next}"
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_factory"))
+        .current_dir(place.0.path())
+        .arg("run")
+        .arg(run.join("next/next.toml"))
+        .arg("--dry-run")
+        .output()
+        .unwrap();
+    let said = errors(&output);
+    // Its rows are those that were learned: that alone is wrong with it.
+    assert!(
+        output.status.success() || said.contains("the prompt of a training row"),
+        "{said}"
+    );
+}

@@ -8,7 +8,7 @@ use super::score::ScoredRow;
 use super::stats::{Share, share};
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A value may miss what is wanted by as much as f64 rounds.
 const SLACK: f64 = 1e-9;
@@ -135,6 +135,10 @@ fn verdict(
 ) -> Result<Verdict> {
     let metric = spec.check()?;
     spec.check_baseline(baseline.is_some())?;
+    let mut ids = BTreeSet::new();
+    for id in candidate.iter().flat_map(|row| &row.id) {
+        ensure!(ids.insert(id), "row {id} of the candidate is there twice");
+    }
     let Some(found) = measured(candidate, metric.column) else {
         bail!(
             "no row of the candidate has \"{}\": score it with --mode {}",

@@ -26,6 +26,9 @@ pub struct Done {
     pub inputs: Vec<Input>,
     /// `main`, and others by the names of their flags.
     pub outputs: BTreeMap<String, PathBuf>,
+    /// The hashes of the outputs when the stage was done, by the same names.
+    #[serde(default)]
+    pub sha256: BTreeMap<String, String>,
     pub seconds: f64,
     /// Most memory that its process had, where the system says it.
     pub peak_rss_mb: Option<f64>,
@@ -148,6 +151,7 @@ mod tests {
                 PathBuf::from("runs/stages/s-k/router.json"),
             )]
             .into(),
+            sha256: BTreeMap::new(),
             seconds: 0.0,
             peak_rss_mb: None,
             finished: String::new(),

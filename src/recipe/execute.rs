@@ -234,7 +234,7 @@ impl Work<'_> {
         fs::create_dir_all(folder).with_context(|| format!("cannot write {}", folder.display()))?;
         let lock = hold(folder)?;
         // Another run may have done it since.
-        if let (Some(done), false) = (state::done(stage), again) {
+        if let (Some(done), false) = (state::done(stage, &mut self.hashes), again) {
             return Ok(Begun::Done(Box::new(done)));
         }
         let resumed = state::goes_on(stage) && Done::read(folder).is_none();
@@ -313,14 +313,16 @@ impl Work<'_> {
     }
 
     /// Writes the `stage.json` of a stage whose process ended well.
-    fn finish(&self, process: &Running, end: &End) -> Result<Done> {
+    fn finish(&mut self, process: &Running, end: &End) -> Result<Done> {
         let stage = &self.plan.stages[process.at];
         if stage.printed {
             let (from, to) = (printed(stage), &stage.outputs["main"]);
             fs::rename(from, to).with_context(|| format!("cannot write {}", to.display()))?;
         }
+        let mut sha256 = BTreeMap::new();
         for (flag, path) in &stage.outputs {
             ensure!(path.exists(), "it wrote no {} ({flag})", path.display());
+            sha256.insert(flag.clone(), self.hashes.of(path)?.sha256);
         }
         let done = Done {
             stage: stage.name.clone(),
@@ -330,6 +332,7 @@ impl Work<'_> {
             program_sha256: self.program.clone(),
             inputs: self.begun.get(&process.at).cloned().unwrap_or_default(),
             outputs: stage.outputs.clone(),
+            sha256,
             seconds: (process.begun.elapsed().as_secs_f64() * 1e3).round() / 1e3,
             peak_rss_mb: end.peak_rss_mb.map(|mb| (mb * 10.0).round() / 10.0),
             finished: OffsetDateTime::now_utc().format(&Rfc3339)?,

@@ -3,7 +3,7 @@
 use super::document::{self, Entry, Faults, Kind, Value, nearest};
 use crate::run::files::folder_of;
 use anyhow::{Context, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -204,13 +204,13 @@ fn axis(entry: Entry, faults: &mut Faults) -> Axis {
             Vec::new()
         }
     };
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     for value in &values {
         match value.scalar() {
             Some(text) if seen.contains(&text) => {
                 faults.add(value.line, format!("{name} has {text} twice"));
             }
-            Some(text) => seen.push(text),
+            Some(text) => drop(seen.insert(text)),
             None => faults.add(value.line, format!("{name} holds {}", value.what())),
         }
     }

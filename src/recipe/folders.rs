@@ -17,7 +17,7 @@ use super::state::State;
 use super::status::{Live, Phase};
 use crate::eval::judge::Verdict;
 use crate::run::files::write_atomic;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -59,24 +59,12 @@ pub struct Concluded {
 
 impl<'a> Folders<'a> {
     /// Finds or begins the folder of each run, in `runs`.
-    ///
-    /// Errors, before any is begun, where a run's training and held-out rows overlap and may not.
     pub fn begin(
         plan: &'a Plan,
         states: &[State],
         runs: &Path,
         command: &'a [String],
     ) -> Result<Self> {
-        let chosen = |run: &PlannedRun| {
-            let stages = plan.before(&stages(run));
-            !stages
-                .iter()
-                .any(|at| matches!(states[*at], State::LeftOut))
-        };
-        for run in plan.runs.iter().filter(|run| chosen(run)) {
-            let planned = evidence(plan, run, command, |at| Some(provisional(&plan.stages[at])));
-            dataset::check(&planned?).with_context(|| format!("run {}", run.name))?;
-        }
         let mut folders = Self {
             plan,
             command,
@@ -85,7 +73,7 @@ impl<'a> Folders<'a> {
         };
         let words = super::process::quoted(command);
         for run in &plan.runs {
-            let held = match chosen(run) {
+            let held = match chosen(plan, states, run) {
                 false => None,
                 true => {
                     let parent = match run.parent {
@@ -211,6 +199,10 @@ impl<'a> Folders<'a> {
                 continue;
             }
             let whole = self.make(at, done, &folder, render);
+            if let (Err(error), Some(Held::Live(live))) = (&whole, &mut self.runs[at]) {
+                // It would fail the same way again; what mends it is another run.
+                live.fail(SOURCE, "not-made", &format!("{error:#}"))?;
+            }
             whole.with_context(|| format!("run {}", run.name))?;
             concluded.push(Concluded::read(at, &folder, false)?);
         }
@@ -275,6 +267,57 @@ impl Concluded {
     pub fn passes(&self) -> bool {
         self.verdicts.iter().all(|verdict| verdict.passed)
     }
+}
+
+/// Whether no stage of a run is left out.
+fn chosen(plan: &Plan, states: &[State], run: &PlannedRun) -> bool {
+    let stages = plan.before(&stages(run));
+    !stages
+        .iter()
+        .any(|at| matches!(states[*at], State::LeftOut))
+}
+
+/// Looks at what each run will rest on, before any stage runs.
+///
+/// Errors where training and held-out rows overlap and may not, where a gate's two sides answer other rows, and where what is
+/// judged is not what was made.
+pub fn check(plan: &Plan, states: &[State]) -> Result<()> {
+    for run in plan.runs.iter().filter(|run| chosen(plan, states, run)) {
+        let planned = evidence(plan, run, &[], |at| Some(provisional(&plan.stages[at])))?;
+        check_run(plan, run, &planned).with_context(|| format!("run {}", run.name))?;
+    }
+    Ok(())
+}
+
+fn check_run(plan: &Plan, run: &PlannedRun, planned: &Evidence) -> Result<()> {
+    let made = learning(run);
+    let primary = planned.primary()?.gate.name.clone();
+    for (gate, own) in run.gates.iter().zip(&planned.gates) {
+        let name = &own.gate.name;
+        let asked = |done: &Option<Done>| Some(done.as_ref()?.values("--data"));
+        if let (Some(one), Some(other)) = (asked(&own.answers), asked(&own.base_answers)) {
+            ensure!(
+                one == other,
+                "gate {name}: the candidate answers {}, the baseline {}: both must answer the same rows",
+                one.join(", "),
+                other.join(", ")
+            );
+        }
+        if made.is_empty() || *name != primary {
+            continue;
+        }
+        let before = plan.before(&[gate.candidate].into());
+        ensure!(
+            !before.is_disjoint(&made),
+            "gate {name}: its candidate {} does not rest on what the run makes",
+            plan.stages[gate.candidate].name
+        );
+        ensure!(
+            gate.baseline.is_some(),
+            "gate {name}: give a baseline, a scoring of the same rows by what was there before: it is what a run is held against"
+        );
+    }
+    dataset::check(planned)
 }
 
 /// The stages that learned from rows for a run, and what is made of them.
@@ -347,10 +390,24 @@ fn evidence(
         training: some(run.training)?,
         artifact: some(run.artifact)?,
         behind: run.behind.iter().map(|at| of(*at)).collect::<Result<_>>()?,
-        heldout: run.heldout.clone(),
+        heldout: heldout(plan, run),
         allow_overlap: run.allow_overlap,
         gates: run.gates.iter().map(gate).collect::<Result<_>>()?,
     })
+}
+
+/// The rows that a run names as held out, and those that its candidates answer.
+fn heldout(plan: &Plan, run: &PlannedRun) -> Vec<PathBuf> {
+    let mut all = run.heldout.clone();
+    for at in run.gates.iter().filter_map(|gate| gate.answers) {
+        let asked = provisional(&plan.stages[at]).values("--data").into_iter();
+        for path in asked.map(PathBuf::from) {
+            if !all.contains(&path) {
+                all.push(path);
+            }
+        }
+    }
+    all
 }
 
 /// A stage as it will be when it is done, as far as that is known.
@@ -363,6 +420,7 @@ fn provisional(stage: &Planned) -> Done {
         program_sha256: String::new(),
         inputs: Vec::new(),
         outputs: stage.outputs.clone(),
+        sha256: Default::default(),
         seconds: 0.0,
         peak_rss_mb: None,
         finished: String::new(),

@@ -1,6 +1,6 @@
 //! Combinations of the matrix's values, and what was done for each.
 
-use super::document::Value;
+use super::document::{Faults, Value};
 use super::done::Done;
 use super::file::Axis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,23 @@ pub fn safe(name: &str) -> String {
         .map(|c| if fine(c) { c } else { '-' })
         .collect();
     safe.trim_end_matches('-').chars().take(120).collect()
+}
+
+/// Most combinations of a matrix: each is a training, and the plan is held in memory.
+const MOST: usize = 512;
+
+/// Whether a matrix has not too many combinations; that is a fault.
+pub fn check(matrix: &[Axis], faults: &mut Faults) -> bool {
+    let count = |all: usize, axis: &Axis| all.saturating_mul(axis.values.len());
+    let all = matrix.iter().fold(1, count);
+    match matrix.first() {
+        Some(first) if all > MOST => {
+            let fault = format!("[matrix] has {all} combinations, and may have {MOST}");
+            faults.add(first.line, fault);
+            false
+        }
+        _ => true,
+    }
 }
 
 /// Every combination of the matrix's values, the last variable the fastest.

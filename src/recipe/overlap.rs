@@ -35,7 +35,7 @@ pub struct Overlap {
     pub heldout_rows: usize,
 }
 
-/// Compares the files. White space counts as one space, and a system text not at all.
+/// Compares the files. White space counts as one space, letter case and a system text not at all.
 pub fn find(train: &[Rows], heldout: &[Rows]) -> Result<Overlap> {
     let mut overlap = Overlap::default();
     let mut prompts: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
@@ -44,7 +44,7 @@ pub fn find(train: &[Rows], heldout: &[Rows]) -> Result<Overlap> {
         for Record { place, content } in record::read(&rows.path, &rows.columns)? {
             let turns = match content {
                 Content::Text(text) => {
-                    texts.push((place, squeezed(&text)));
+                    texts.push((place, squeezed(&text).to_lowercase()));
                     continue;
                 }
                 Content::Turns(conversation) => conversation.turns,
@@ -125,7 +125,7 @@ impl Overlap {
 fn said(turns: &[Turn]) -> String {
     let said = turns.iter().filter(|turn| turn.role != Role::System);
     let texts: Vec<_> = said.map(|turn| squeezed(&turn.content)).collect();
-    texts.join("\n")
+    texts.join("\n").to_lowercase()
 }
 
 /// What a row asks, as it is compared.

@@ -6,7 +6,7 @@ use super::document::{Faults, Kind, Value, nearest};
 use super::done::Done;
 use super::file::{self, Recipe};
 use super::hashes::Hashes;
-use super::matrix::{Cell, Cells, combinations};
+use super::matrix::{self, Cell, Cells, combinations};
 use super::planned::{self, Planned};
 use super::rungs::{self, PlannedRun};
 use super::vars::Scope;
@@ -49,7 +49,10 @@ pub fn plan(path: &Path, settings: &Settings, commands: &Commands) -> Result<Pla
     let mut faults = Faults::new(path);
     let mut recipe = file::read(path, &mut faults)?;
     let set = set::take(&mut recipe, &settings.set, &mut faults);
-    let combinations = combinations(&recipe.matrix);
+    let combinations = match matrix::check(&recipe.matrix, &mut faults) {
+        true => combinations(&recipe.matrix),
+        false => Vec::new(),
+    };
     let folder = recipe.folder();
     let cells: Vec<Cell> = combinations
         .iter()

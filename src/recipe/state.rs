@@ -2,6 +2,7 @@
 
 use super::commands::Resume;
 use super::done::Done;
+use super::hashes::Hashes;
 use super::key::VERSION;
 use super::plan::Plan;
 use super::planned::Planned;
@@ -9,6 +10,7 @@ use crate::run::files::partial;
 use crate::run::training_run;
 use anyhow::Result;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// What is to be done with a stage.
 #[derive(Clone, Debug)]
@@ -49,9 +51,10 @@ pub fn states(plan: &Plan, choice: &Choice) -> Result<Result<Vec<State>, String>
     }
     let again = plan.behind(&places[0]);
     let former = Done::all(&plan.folder)?;
+    let mut hashes = Hashes::open(&plan.folder);
     let mut states: Vec<State> = Vec::new();
     for (at, stage) in plan.stages.iter().enumerate() {
-        let state = match (done(stage), again.contains(&at)) {
+        let state = match (done(stage, &mut hashes), again.contains(&at)) {
             (Some(done), false) => State::Cached(Box::new(done)),
             (Some(_), true) => State::Again,
             (None, _) if goes_on(stage) => State::GoOn,
@@ -73,10 +76,14 @@ pub fn states(plan: &Plan, choice: &Choice) -> Result<Result<Vec<State>, String>
     Ok(Ok(states))
 }
 
-/// What a stage left, if it is done and its outputs are there; by the names that the plan has for both.
-pub fn done(stage: &Planned) -> Option<Done> {
+/// What a stage left, if it is done and its outputs are there as it left them; by the names that the plan has for both.
+pub fn done(stage: &Planned, hashes: &mut Hashes) -> Option<Done> {
     let done = Done::read(&stage.folder)?;
-    let whole = done.key == stage.key && stage.outputs.values().all(|path| path.exists());
+    let mut there = |(flag, path): (&String, &PathBuf)| {
+        let same = |own: &String| hashes.of(path).is_ok_and(|hashed| hashed.sha256 == *own);
+        path.exists() && done.sha256.get(flag).is_none_or(same)
+    };
+    let whole = done.key == stage.key && stage.outputs.iter().all(&mut there);
     whole.then(|| Done {
         stage: stage.name.clone(),
         outputs: stage.outputs.clone(),
@@ -97,7 +104,7 @@ pub fn goes_on(stage: &Planned) -> bool {
 /// Why a stage is not done, in a word or two: against the last one of its name.
 fn why(plan: &Plan, stage: &Planned, states: &[State], former: &[Done]) -> String {
     if Done::read(&stage.folder).is_some_and(|done| done.key == stage.key) {
-        return "its outputs are gone".to_owned();
+        return "its outputs are gone, or others".to_owned();
     }
     if stage.folder.exists() {
         return "not finished".to_owned();

@@ -67,6 +67,18 @@ pub enum Part {
     },
 }
 
+/// Longest text of a recipe, in bytes.
+const LONGEST: usize = 1 << 16;
+
+impl Part {
+    fn length(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Stage { .. } => 0,
+        }
+    }
+}
+
 impl Text {
     /// A text that is known as it is.
     pub fn plain(text: impl Into<String>) -> Self {
@@ -312,6 +324,12 @@ impl<'a> Reader<'a> {
                     "{{{name}}} is {what} and cannot be a part of a text"
                 ));
             };
+            let length: usize = to.parts.iter().map(Part::length).sum();
+            if length + value.len() > LONGEST {
+                return Err(format!(
+                    "{{{name}}} makes the text longer than {LONGEST} bytes"
+                ));
+            }
             to.parts.push(Part::Text(value));
             return Ok(());
         }

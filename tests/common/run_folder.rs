@@ -157,6 +157,7 @@ impl Fixture {
                 rows,
             }],
             outputs: [("main".to_owned(), self.path(main))].into(),
+            sha256: Default::default(),
             seconds: 2.5,
             peak_rss_mb: Some(100.0),
             finished: "2026-01-02T03:04:05Z".to_owned(),

@@ -9,11 +9,10 @@ use super::{UsageError, interrupt, plain, say};
 use crate::recipe::document::Faults;
 use crate::recipe::estimate::{Estimate, estimates};
 use crate::recipe::execute::{self, Options, Outcome};
-use crate::recipe::folders::Folders;
+use crate::recipe::folders::{self, Folders};
 use crate::recipe::plan::{self, Plan, Settings};
 use crate::recipe::process::quoted;
 use crate::recipe::state::{self, Choice, State};
-use crate::report::overview;
 use anyhow::{Result, bail};
 use show::Show;
 use std::path::PathBuf;
@@ -66,10 +65,11 @@ pub fn run(args: Args) -> Result<()> {
     };
     let states = state::states(&plan, &choice)?.map_err(UsageError)?;
     let program = program()?;
+    results::check_references(&plan)?;
+    folders::check(&plan, &states)?;
     if args.dry_run {
         return table(&plan, &states, &estimates(&plan, &states, &program)?);
     }
-    overview::others(&plan.recipe.text).map_err(UsageError::of)?;
     interrupt::watch()?;
     let command = typed();
     let mut folders = Folders::begin(&plan, &states, &runs, &command)?;

@@ -1,6 +1,7 @@
 //! What a recipe's runs came to: their reports, what is said of them, and the exit code.
 
-use crate::cli::{GateFailed, plain, say};
+use crate::cli::{GateFailed, UsageError, plain, say};
+use crate::recipe::document::nearest;
 use crate::recipe::done::Done;
 use crate::recipe::folders::Concluded;
 use crate::recipe::plan::Plan;
@@ -51,6 +52,29 @@ pub fn say_all(plan: &Plan, runs: &[Concluded]) -> Result<()> {
     Ok(())
 }
 
+/// Errors where the recipe's `[reference]` has another form, or knows runs and gates that the recipe does not.
+pub fn check_references(plan: &Plan) -> Result<()> {
+    let wrong = |fault: String| UsageError(format!("{}: {fault}", plan.recipe.path.display()));
+    let references = overview::others(&plan.recipe.text).map_err(|e| wrong(format!("{e:#}")))?;
+    for reference in &references {
+        for (run, gates) in &reference.values {
+            let whose = &reference.name;
+            let Some(planned) = plan.runs.iter().find(|own| own.name == *run) else {
+                let near = nearest(run, plan.runs.iter().map(|own| &*own.name));
+                let fault = format!("[reference.{whose:?}]: no run is called {run}{near}");
+                return Err(wrong(fault).into());
+            };
+            let names = || planned.gates.iter().map(|gate| &*gate.spec.name);
+            if let Some(gate) = gates.keys().find(|gate| names().all(|own| own != *gate)) {
+                let near = nearest(gate, names());
+                let fault = format!("[reference.{whose:?}]: run {run} has no gate {gate}{near}");
+                return Err(wrong(fault).into());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Writes the page of several runs, or of a matrix, beside their folders.
 pub fn overview(
     plan: &Plan,
@@ -58,7 +82,8 @@ pub fn overview(
     done: &[Option<Done>],
     folder: &Path,
 ) -> Result<()> {
-    if runs.len() < 2 {
+    let alone = plan.runs.len() < 2 && overview::others(&plan.recipe.text)?.is_empty();
+    if alone || runs.is_empty() {
         return Ok(());
     }
     let overview = overview::of(plan, runs, done, folder)?;

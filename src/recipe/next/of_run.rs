@@ -7,6 +7,7 @@ use crate::recipe::dataset;
 use crate::recipe::done::Done;
 use crate::recipe::evidence::Evidence;
 use crate::recipe::lineage;
+use crate::recipe::matrix;
 use crate::recipe::rows::{self, Scoring};
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -77,7 +78,7 @@ fn facts(evidence: &Evidence, folder: &Path) -> Result<Option<Facts>> {
             && gate.candidate.key == primary.candidate.key
     });
     Ok(Some(Facts {
-        name: evidence.name.clone(),
+        name: matrix::safe(&evidence.name),
         target: evidence.target.clone(),
         base: match Path::new(&base).exists() {
             true => beside(Path::new(&base))?,
@@ -95,6 +96,7 @@ fn facts(evidence: &Evidence, folder: &Path) -> Result<Option<Facts>> {
             .transpose()?,
         modes: primary.candidate.values("--mode"),
         settings: settings(&training.command),
+        answering: settings(&answers.command),
         gates: same.map(|own| gate(&own.gate)).collect::<Result<_>>()?,
     }))
 }

@@ -26,9 +26,26 @@ pub struct Facts {
     pub modes: Vec<String>,
     /// Settings of the training stage to keep, by the names of sft's flags, but for those that belong to the adapter.
     pub settings: BTreeMap<String, Value>,
+    /// The same of the stage that answers, by the names of generate's flags, but for what is asked and by whom.
+    pub answering: BTreeMap<String, Value>,
     /// The gates as a recipe has them, without candidate and baseline.
     pub gates: Vec<Table>,
 }
+
+/// Flags of generate that the recipe sets itself, or that belong to other adapters.
+const ASKED: [&str; 11] = [
+    "data",
+    "base",
+    "out",
+    "lora",
+    "lora_weight",
+    "route",
+    "default_route",
+    "min_confidence",
+    "trust_route_field",
+    "adapter",
+    "resume",
+];
 
 /// Flags of sft that an adapter to go on from has already, or that this recipe sets itself.
 const SET: [&str; 12] = [
@@ -80,11 +97,16 @@ pub fn next_recipe(facts: &Facts) -> Result<String> {
         ("before-answers", "before-scored", "{before}"),
         ("answers", "scored", "{train}"),
     ] {
-        let asked = [
+        let mut asked = vec![
             ("data", fact(&facts.heldout)),
             ("base", text("{base}")),
             ("lora", text(lora)),
         ];
+        for (key, value) in &facts.answering {
+            if !ASKED.contains(&key.replace('-', "_").as_str()) {
+                asked.push((key, literal(toml::Value::try_from(value)?)));
+            }
+        }
         stage(answers, "generate", &asked);
         let mut keys = vec![("data", text(&format!("{{{answers}}}")))];
         keys.extend(facts.db_dir.as_deref().map(|dir| ("db_dir", fact(dir))));
@@ -172,6 +194,9 @@ mod tests {
             ]
             .map(|(key, value)| (key.to_owned(), value))
             .into(),
+            answering: [("max-tokens", json!(64)), ("lora", json!("../adapter"))]
+                .map(|(key, value)| (key.to_owned(), value))
+                .into(),
             gates: vec![toml::from_str(gate).unwrap()],
         }
     }
@@ -196,7 +221,7 @@ mod tests {
         );
         assert_eq!(
             stages["before-answers"],
-            json!({"command": "generate", "data": "../dev.jsonl", "base": "{base}", "lora": "{before}"})
+            json!({"command": "generate", "data": "../dev.jsonl", "base": "{base}", "lora": "{before}", "max-tokens": 64})
         );
         assert_eq!(
             stages["scored"],

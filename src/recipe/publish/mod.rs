@@ -6,10 +6,13 @@ mod scores;
 pub use scores::Check;
 
 use super::dataset::{self, HELDOUT};
+use super::evidence::Evidence;
+use super::hashes::Hashes;
 use super::lock;
 use super::records::{self, Choice, is_blank};
 use super::status::Phase;
 use super::validate::{Records, Wanted};
+use crate::run::files::folder_of;
 use anyhow::{Result, bail};
 use rows::{leaks, overlaps, references};
 use scores::scores;
@@ -65,8 +68,30 @@ pub fn check(folder: &Path, check: &Check) -> Result<Vec<String>> {
         references(folder, records, evidence, &mut faults);
         leaks(folder, records, evidence, &mut faults);
         scores(folder, records, evidence, check, &mut faults);
+        outputs(evidence, &mut faults);
     }
     Ok(faults)
+}
+
+/// What the stages made, adapters among it, must be as they left it.
+fn outputs(evidence: &Evidence, faults: &mut Vec<String>) {
+    for done in evidence.stages() {
+        let Ok(folder) = done.folder() else { continue };
+        let mut hashes = Hashes::open(folder_of(folder));
+        for (flag, before) in &done.sha256 {
+            let Some(path) = done.outputs.get(flag) else {
+                continue;
+            };
+            let now = hashes.of(path);
+            if !now.is_ok_and(|now| now.sha256 == *before) {
+                faults.push(format!(
+                    "{}: it is not what stage {} left",
+                    path.display(),
+                    done.stage
+                ));
+            }
+        }
+    }
 }
 
 /// Fields that must say something, and say the same in two files.
