@@ -93,8 +93,14 @@ fn inline(text: &str) -> String {
     safe
 }
 
-/// A code block whose fence is longer than any inside it.
+/// A code block whose fence is longer than any inside it; what a terminal would obey is spelled out.
 fn fenced(text: &str) -> String {
+    let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let spelled = text.chars().map(|c| match obeyed(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    });
+    let text = &*spelled.collect::<String>();
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat((longest + 1).max(3));
     let end = if text.ends_with('\n') { "" } else { "\n" };
@@ -127,6 +133,7 @@ mod tests {
         assert_eq!(inline("a|b\n# <b>[x](y)"), "a\\|b \\# \\<b\\>\\[x\\](y)");
         assert_eq!(fenced("a ```` b"), "`````sql\na ```` b\n`````");
         assert_eq!(fenced("select 1\n"), "```sql\nselect 1\n```");
+        assert_eq!(fenced("a\u{1b}[2J\tb"), "```sql\na\\u{1b}[2J\tb\n```");
         let rows = vec![vec![Some("a|b".to_owned()), None]];
         assert_eq!(table(&rows), "|  |  |\n| --- | --- |\n| a\\|b | *NULL* |");
     }
