@@ -92,17 +92,11 @@ impl Done {
 
     /// The values that the command gives a flag, in their order.
     pub fn values(&self, flag: &str) -> Vec<String> {
-        let with = format!("{flag}=");
-        let mut values = Vec::new();
-        let mut words = self.command.iter();
-        while let Some(word) = words.next() {
-            if let Some(value) = word.strip_prefix(&with) {
-                values.push(value.to_owned());
-            } else if word == flag {
-                values.extend(words.next().cloned());
-            }
-        }
-        values
+        let own = flags(&self.command)
+            .into_iter()
+            .filter(|(name, _)| *name == flag);
+        own.filter_map(|(_, value)| value.map(str::to_owned))
+            .collect()
     }
 
     /// The command's own name: `sft`, `route fit`.
@@ -120,6 +114,20 @@ impl Done {
             [] => String::new(),
         }
     }
+}
+
+/// The flags of a command in their order, each with its value; a switch has none.
+pub fn flags(command: &[String]) -> Vec<(&str, Option<&str>)> {
+    let mut flags = Vec::new();
+    let mut words = command.iter().map(String::as_str).peekable();
+    while let Some(word) = words.next() {
+        match word.split_once('=') {
+            _ if !word.starts_with("--") => {}
+            Some((flag, value)) => flags.push((flag, Some(value))),
+            None => flags.push((word, words.next_if(|next| !next.starts_with("--")))),
+        }
+    }
+    flags
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::done::{Done, Input};
 use super::hashes::Hashes;
-use super::key::VERSION;
 use super::plan::Plan;
 use super::planned::Planned;
 use super::process::{End, Running, printed};
@@ -325,17 +324,13 @@ impl Work<'_> {
             sha256.insert(flag.clone(), self.hashes.of(path)?.sha256);
         }
         let done = Done {
-            stage: stage.name.clone(),
-            key: stage.key.clone(),
-            command: [vec!["factory".to_owned()], stage.command.clone()].concat(),
-            version: VERSION.to_owned(),
             program_sha256: self.program.clone(),
             inputs: self.begun.get(&process.at).cloned().unwrap_or_default(),
-            outputs: stage.outputs.clone(),
             sha256,
             seconds: (process.begun.elapsed().as_secs_f64() * 1e3).round() / 1e3,
             peak_rss_mb: end.peak_rss_mb.map(|mb| (mb * 10.0).round() / 10.0),
             finished: OffsetDateTime::now_utc().format(&Rfc3339)?,
+            ..stage.expected()
         };
         done.write(&stage.folder)?;
         Ok(done)

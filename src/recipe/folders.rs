@@ -158,19 +158,8 @@ impl<'a> Folders<'a> {
             Phase::Packaging,
             Phase::Packaged,
         ];
-        let all = [
-            Phase::DataReady,
-            Phase::Training,
-            Phase::Trained,
-            Phase::Evaluating,
-            Phase::Evaluated,
-            Phase::Packaging,
-            Phase::Packaged,
-            Phase::Reporting,
-            Phase::Decided,
-        ];
         let reason = measured.then_some("a base is measured alone");
-        for phase in all.into_iter().filter(|phase| *phase <= to) {
+        for phase in Phase::ALL.into_iter().filter(|phase| *phase <= to) {
             if !(measured && made.contains(&phase)) {
                 live.reach(phase, SOURCE, None, reason)?;
             }
@@ -228,9 +217,7 @@ impl<'a> Folders<'a> {
         render(folder)?;
         self.reach(at, Phase::Decided)
     }
-}
 
-impl Folders<'_> {
     /// Puts what a sweep found into the folder, where it measured the very adapters that the run rests on.
     fn trade_off(&self, run: &PlannedRun, done: &[Option<Done>], folder: &Path) -> Result<()> {
         let trained = |stages: BTreeSet<usize>| -> BTreeSet<usize> {
@@ -283,7 +270,7 @@ fn chosen(plan: &Plan, states: &[State], run: &PlannedRun) -> bool {
 /// judged is not what was made.
 pub fn check(plan: &Plan, states: &[State]) -> Result<()> {
     for run in plan.runs.iter().filter(|run| chosen(plan, states, run)) {
-        let planned = evidence(plan, run, &[], |at| Some(provisional(&plan.stages[at])))?;
+        let planned = evidence(plan, run, &[], |at| Some(plan.stages[at].expected()))?;
         check_run(plan, run, &planned).with_context(|| format!("run {}", run.name))?;
     }
     Ok(())
@@ -400,29 +387,12 @@ fn evidence(
 fn heldout(plan: &Plan, run: &PlannedRun) -> Vec<PathBuf> {
     let mut all = run.heldout.clone();
     for at in run.gates.iter().filter_map(|gate| gate.answers) {
-        let asked = provisional(&plan.stages[at]).values("--data").into_iter();
-        for path in asked.map(PathBuf::from) {
+        let asked = plan.stages[at].expected().values("--data");
+        for path in asked.into_iter().map(PathBuf::from) {
             if !all.contains(&path) {
                 all.push(path);
             }
         }
     }
     all
-}
-
-/// A stage as it will be when it is done, as far as that is known.
-fn provisional(stage: &Planned) -> Done {
-    Done {
-        stage: stage.name.clone(),
-        key: stage.key.clone(),
-        command: [vec!["factory".to_owned()], stage.command.clone()].concat(),
-        version: String::new(),
-        program_sha256: String::new(),
-        inputs: Vec::new(),
-        outputs: stage.outputs.clone(),
-        sha256: Default::default(),
-        seconds: 0.0,
-        peak_rss_mb: None,
-        finished: String::new(),
-    }
 }

@@ -1,9 +1,10 @@
 //! Who works in a run folder: one process at a time. The operating system holds the lock, so that it ends with the process.
 
+use crate::run::files::try_lock;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -44,25 +45,21 @@ impl Lock {
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let cannot = || format!("cannot lock {}", path.display());
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(cannot)?;
         let mut tries = 0;
-        while let Err(error) = file.try_lock() {
-            tries += 1;
-            match error {
-                TryLockError::WouldBlock if tries < TRIES => thread::sleep(PAUSE),
-                TryLockError::WouldBlock => bail!(
+        let file = loop {
+            match try_lock(&path).with_context(cannot)? {
+                Some(file) => break file,
+                None => tries += 1,
+            }
+            if tries == TRIES {
+                bail!(
                     "{} is being written by {}: wait until it is done",
                     folder.display(),
                     named(&path)
-                ),
-                TryLockError::Error(error) => return Err(error).with_context(cannot),
+                );
             }
-        }
+            thread::sleep(PAUSE);
+        };
         let lock = Self { file };
         let owner = Owner {
             pid: std::process::id(),

@@ -2,10 +2,10 @@
 
 use super::arguments::Word;
 use super::commands::Resume;
-use super::done::FILE;
+use super::done::{Done, FILE};
 use super::draft::{Draft, Drafts, line, main_file, text};
 use super::hashes::{Hashed, Hashes};
-use super::key;
+use super::key::{self, VERSION};
 use super::matrix::{Cell, safe};
 use super::vars::Part;
 use anyhow::Result;
@@ -38,6 +38,25 @@ pub struct Planned {
     pub inputs: Vec<(PathBuf, Hashed)>,
     /// What it reads of other stages.
     pub behind: Vec<PathBuf>,
+}
+
+impl Planned {
+    /// What it will be when it is done, as far as that is known before.
+    pub fn expected(&self) -> Done {
+        Done {
+            stage: self.name.clone(),
+            key: self.key.clone(),
+            command: [vec!["factory".to_owned()], self.command.clone()].concat(),
+            version: VERSION.to_owned(),
+            program_sha256: String::new(),
+            inputs: Vec::new(),
+            outputs: self.outputs.clone(),
+            sha256: BTreeMap::new(),
+            seconds: 0.0,
+            peak_rss_mb: None,
+            finished: String::new(),
+        }
+    }
 }
 
 /// The stage with its key, its folder and its whole command. `before` are those planned so far.

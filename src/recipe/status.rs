@@ -40,7 +40,8 @@ pub enum Phase {
 use Phase::*;
 
 impl Phase {
-    const ALL: [Self; 11] = [
+    /// In their order.
+    pub const ALL: [Self; 11] = [
         Created, DataReady, Training, Trained, Evaluating, Evaluated, Packaging, Packaged,
         Reporting, Decided, Failed,
     ];

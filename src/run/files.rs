@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -141,6 +141,21 @@ fn write_through(file: File, content: impl FnOnce(&mut dyn Write) -> Result<()>)
     let mut buffered = BufWriter::new(file);
     content(&mut buffered)?;
     Ok(buffered.into_inner().map_err(|error| error.into_error())?)
+}
+
+/// Opens `path`, made if need be, and holds its lock until the file is closed. None where another process holds it.
+pub fn try_lock(path: &Path) -> std::io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// `path` without its detours, `a/../b` as `b`, where that leads to the same file.

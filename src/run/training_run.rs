@@ -1,12 +1,12 @@
 //! The folder of a training run while it goes on: `OUT.partial` beside its place, with states to go on from. It is renamed
 //! when the run is whole, and stays when the run is stopped, however that happens.
 
-use super::files::{folder_of, partial, write_atomic};
+use super::files::{self, folder_of, partial, write_atomic};
 use super::folder::{check_free, move_into_place};
 use super::tensorboard::Events;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -279,18 +279,7 @@ fn lock(folder: &Path) -> Result<File> {
 /// Holds `folder` for this process, and those that are handed the file, until it is closed. None where another one does.
 pub fn try_lock(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
-    let cannot = || format!("cannot write {}", path.display());
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .with_context(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) => Err(e).with_context(cannot),
-    }
+    files::try_lock(&path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

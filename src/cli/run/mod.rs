@@ -65,7 +65,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let states = state::states(&plan, &choice)?.map_err(UsageError)?;
     let program = program()?;
-    results::check_references(&plan)?;
+    let references = results::references(&plan)?;
     folders::check(&plan, &states)?;
     if args.dry_run {
         return table(&plan, &states, &estimates(&plan, &states, &program)?);
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> Result<()> {
     say(format_args!("stages: {ran} ran, {cached} were done before"))?;
     let concluded = folders.conclude(&outcome.done, &results::render)?;
     results::say_all(&plan, &concluded)?;
-    results::overview(&plan, &concluded, &outcome.done, &runs)?;
+    results::overview(&plan, &concluded, &outcome.done, references, &runs)?;
     refuse(&outcome)?;
     results::gate(&concluded)
 }

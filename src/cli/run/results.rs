@@ -5,7 +5,8 @@ use crate::recipe::document::nearest;
 use crate::recipe::done::Done;
 use crate::recipe::folders::Concluded;
 use crate::recipe::plan::Plan;
-use crate::report::{self, overview};
+use crate::report;
+use crate::report::overview::{self, Overview, Reference};
 use crate::run::files::write_atomic;
 use anyhow::Result;
 use std::path::Path;
@@ -52,8 +53,10 @@ pub fn say_all(plan: &Plan, runs: &[Concluded]) -> Result<()> {
     Ok(())
 }
 
-/// Errors where the recipe's `[reference]` has another form, or knows runs and gates that the recipe does not.
-pub fn check_references(plan: &Plan) -> Result<()> {
+/// The recipe's `[reference]`.
+///
+/// Errors where it has another form, or knows runs and gates that the recipe does not.
+pub fn references(plan: &Plan) -> Result<Vec<Reference>> {
     let wrong = |fault: String| UsageError(format!("{}: {fault}", plan.recipe.path.display()));
     let references = overview::others(&plan.recipe.text).map_err(|e| wrong(format!("{e:#}")))?;
     for reference in &references {
@@ -72,7 +75,7 @@ pub fn check_references(plan: &Plan) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(references)
 }
 
 /// Writes the page of several runs, or of a matrix, beside their folders.
@@ -80,13 +83,17 @@ pub fn overview(
     plan: &Plan,
     runs: &[Concluded],
     done: &[Option<Done>],
+    references: Vec<Reference>,
     folder: &Path,
 ) -> Result<()> {
-    let alone = plan.runs.len() < 2 && overview::others(&plan.recipe.text)?.is_empty();
+    let alone = plan.runs.len() < 2 && references.is_empty();
     if alone || runs.is_empty() {
         return Ok(());
     }
-    let overview = overview::of(plan, runs, done, folder)?;
+    let overview = Overview {
+        references,
+        ..overview::of(plan, runs, done, folder)?
+    };
     let page = folder.join(format!("{}.html", plan.recipe.name));
     write_atomic(&page, overview::html(&overview)?.as_bytes())?;
     let text = page.with_extension("md");

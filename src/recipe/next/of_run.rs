@@ -4,7 +4,7 @@ use super::files::{self, Scored, Sources};
 use super::recipe::Facts;
 use crate::data::record::Columns;
 use crate::recipe::dataset;
-use crate::recipe::done::Done;
+use crate::recipe::done::{Done, flags};
 use crate::recipe::evidence::Evidence;
 use crate::recipe::lineage;
 use crate::recipe::matrix;
@@ -101,26 +101,18 @@ fn facts(evidence: &Evidence, folder: &Path) -> Result<Option<Facts>> {
     }))
 }
 
-/// The flags of a training command and their values.
+/// The flags of a command, by their names, with their values.
 fn settings(command: &[String]) -> BTreeMap<String, Value> {
     let mut settings: BTreeMap<String, Value> = BTreeMap::new();
-    let mut words = command.iter().peekable();
-    while let Some(word) = words.next() {
-        let Some(flag) = word.strip_prefix("--") else {
-            continue;
-        };
-        let (name, value) = match flag.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (flag, words.next_if(|next| !next.starts_with("--")).cloned()),
-        };
+    for (flag, value) in flags(command) {
         let value = match value {
             None => Value::Bool(true),
             // A number stays one; a text that only looks like one is not among these flags.
-            Some(text) => serde_json::from_str::<serde_json::Number>(&text)
-                .map_or(Value::String(text), Value::Number),
+            Some(text) => serde_json::from_str::<serde_json::Number>(text)
+                .map_or_else(|_| text.into(), Value::Number),
         };
-        let known = settings.remove(name);
-        let value = match known {
+        let name = flag.trim_start_matches('-');
+        let value = match settings.remove(name) {
             None => value,
             Some(Value::Array(mut all)) => {
                 all.push(value);

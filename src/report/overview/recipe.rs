@@ -19,7 +19,7 @@ use std::path::Path;
 /// The variable whose values are repetitions.
 const SEED: &str = "seed";
 
-/// The runs of `plan` that are decided. `done` are its stages by their places, `beside` is the folder that the overview lies
+/// The runs of `plan` that are decided, without what others report. `done` are its stages by their places, `beside` is the folder that the overview lies
 /// in.
 pub fn of(
     plan: &Plan,
@@ -34,7 +34,7 @@ pub fn of(
         title: plan.recipe.name.clone(),
         description: plan.recipe.description.clone(),
         rungs: rungs.collect::<Result<_>>()?,
-        references: others(&plan.recipe.text)?,
+        references: Vec::new(),
         matrix: table(plan, runs, done)?,
     })
 }
