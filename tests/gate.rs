@@ -73,6 +73,16 @@ fn two_scorings_are_judged_and_the_exit_code_says_it() {
     assert_eq!(remarks, "1 of 1 gates not passed: gate\n");
     let (code, said, _) = gate(&["--candidate", &cand, "--min", "0.81"]);
     assert_eq!(code, Some(3), "{said}");
+    // A row without a database has no such verdict.
+    let rows = fs::read_to_string(&cand).unwrap();
+    let less = rows.replacen("\"exec_match\":true", "\"exec_match\":null", 1);
+    fs::write(&cand, less).unwrap();
+    let (_, said, _) = gate(&["--candidate", &cand, "--min", "0.5"]);
+    assert!(said.contains("0.778 (7/9)"), "{said}");
+    assert!(
+        said.contains("gate: 1 of 10 rows have no \"exec_match\" and are left out"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn what_comes_next_is_a_recipe_that_runs() {
         "name = \"own\"\nmetric = \"execution_accuracy\"\nmode = \"factory\"\nmax_drop = 100";
     let facts = Facts {
         name: "pens".to_owned(),
+        run_id: "2026-01-01-pens".to_owned(),
         target: "counts of pens".to_owned(),
         base: tiny(),
         adapter: text(&golden("tiny-llama-lora")),
@@ -83,4 +84,6 @@ fn what_comes_next_is_a_recipe_that_runs() {
     .unwrap();
     assert_eq!(config["r"], before["r"]);
     assert!(of("scored").join("rows.jsonl").exists());
+    let listed = ok(&["runs", "list", "--runs", &runs]);
+    assert!(listed.contains("2026-01-01-pens"), "{listed}");
 }

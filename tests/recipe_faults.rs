@@ -141,10 +141,17 @@ fn every_fault_of_a_recipe_is_named_before_anything_runs() {
             "traget",
             "unknown key traget; did you mean target?",
         ),
+        ("batch = 2", "batch = 2\nlr = nan", "--lr must be above 0"),
+        ("max-tokens = 8", "max-tokens = 8\ntop_p = 2.0", "--top-p"),
         (
             "target",
             "parent = \"none\"\ntarget",
             "no run is called \"none\"",
+        ),
+        (
+            "target",
+            "parent = \"none\"\nfollows = \"2026-01-01-x\"\ntarget",
+            "has a parent in this recipe and follows another run",
         ),
     ];
     let place = Place::new(RECIPE);

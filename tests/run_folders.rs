@@ -85,6 +85,30 @@ fn a_recipe_ends_with_a_run_that_is_decided_and_sound() {
 }
 
 #[test]
+fn a_run_of_another_recipe_may_follow() {
+    let place = Place::new(RECIPE);
+    assert!(place.run(&[]).status.success());
+    let [first] = &runs(&place)[..] else { panic!() };
+    let id = first.file_name().unwrap().to_str().unwrap().to_owned();
+    let recipe = RECIPE.replace("[runs.first]", &format!("[runs.later]\nfollows = \"{id}\""));
+    place.write(
+        "r.toml",
+        &recipe.replace("runs.first.gates", "runs.later.gates"),
+    );
+    assert!(place.run(&[]).status.success());
+    let [first, later] = &runs(&place)[..] else {
+        panic!()
+    };
+    let status = json(later.join("run-status.json"));
+    assert_eq!(status["parent_run_id"], id.as_str());
+    let status = json(first.join("run-status.json"));
+    assert_eq!(
+        status["successor_run_id"],
+        later.file_name().unwrap().to_str().unwrap()
+    );
+}
+
+#[test]
 fn a_red_gate_is_exit_code_3_and_a_decision_against_shipping() {
     let place = Place::new(&RECIPE.replace("max_drop = 3", "margin = 3"));
     let red = || {
@@ -104,16 +128,21 @@ fn a_red_gate_is_exit_code_3_and_a_decision_against_shipping() {
 
 #[test]
 fn rows_in_training_and_held_out_data_are_named_before_the_first_stage() {
-    let place = Place::new(&RECIPE.replace("allow_overlap = true", ""));
-    let error = place.fails(1, &[]);
-    for part in [
-        "run first: 6 held-out rows",
-        "train.jsonl:1 and dev.jsonl:1",
-        "allow_overlap",
-    ] {
-        assert!(error.contains(part), "{error}");
+    let direct = RECIPE.replace("allow_overlap = true", "");
+    let blended = direct.replace("data = \"train.jsonl\"", "data = \"{rows}\"")
+        + "[stages.rows]\ncommand = \"data blend\"\nsource = [\"train.jsonl\"]\n";
+    for recipe in [direct, blended] {
+        let place = Place::new(&recipe);
+        let error = place.fails(1, &[]);
+        for part in [
+            "run first: 6 held-out rows",
+            "train.jsonl:1 and dev.jsonl:1",
+            "allow_overlap",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!place.path("runs/stages").exists() && runs_of(&place).is_empty());
     }
-    assert!(!place.path("runs/stages").exists() && runs_of(&place).is_empty());
 }
 
 fn runs_of(place: &Place) -> Vec<PathBuf> {

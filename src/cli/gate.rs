@@ -67,9 +67,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     let (mut verdicts, mut notes) = (Vec::new(), Vec::new());
     for (spec, table) in &gates {
-        let (verdict, note) = judged(spec, table)?;
+        let (verdict, said) = judged(spec, table)?;
         verdicts.push(verdict);
-        notes.extend(note);
+        notes.extend(said);
     }
     let content = json(&verdicts)?;
     match args.json {
@@ -130,8 +130,8 @@ impl Args {
     }
 }
 
-/// The verdict, and why rows could not be paired.
-fn judged(spec: &GateSpec, table: &Table) -> Result<(Verdict, Option<String>)> {
+/// The verdict, and what it leaves out: rows that could not be paired, or have no such verdict.
+fn judged(spec: &GateSpec, table: &Table) -> Result<(Verdict, Vec<String>)> {
     let [candidate, baseline] = [&table.candidate, &table.baseline].map(Option::as_deref);
     let candidate = candidate.context("a gate that was checked")?;
     let places = [Some(candidate), baseline].into_iter().flatten();
@@ -140,7 +140,7 @@ fn judged(spec: &GateSpec, table: &Table) -> Result<(Verdict, Option<String>)> {
     if spec.mode == numbers::MODE {
         let baseline = baseline.map(summary).transpose()?;
         let verdict = numbers::judge(spec, &summary(candidate)?, baseline.as_ref());
-        return Ok((verdict.with_context(about)?, None));
+        return Ok((verdict.with_context(about)?, Vec::new()));
     }
     let rows = |path: &Path| match &table.data {
         Some(set) => subset::of(score::read(path)?, set, &spec.only),
@@ -149,15 +149,22 @@ fn judged(spec: &GateSpec, table: &Table) -> Result<(Verdict, Option<String>)> {
     let candidate = rows(candidate)?;
     let baseline = baseline.map(rows).transpose()?;
     let verdict = judge::judge(spec, &candidate, baseline.as_deref()).with_context(about)?;
-    let note = baseline.filter(|_| verdict.paired.is_none()).map(|rows| {
-        let column = judge::metric(&spec.mode, &spec.metric);
-        let why = column.and_then(|metric| paired::compare(&rows, &candidate, metric.column));
-        let why = why
-            .err()
-            .map_or(String::new(), |error| format!(": {error:#}"));
-        format!("{}: no paired test{}", spec.name, plain(&why))
-    });
-    Ok((verdict, note))
+    let column = judge::metric(&spec.mode, &spec.metric)?.column;
+    let mut notes = Vec::new();
+    if let Some(rows) = baseline.filter(|_| verdict.paired.is_none()) {
+        let why = paired::compare(&rows, &candidate, column).err();
+        let why = why.map_or(String::new(), |error| format!(": {error:#}"));
+        notes.push(format!("{}: no paired test{}", spec.name, plain(&why)));
+    }
+    if verdict.n < candidate.len() {
+        let left_out = candidate.len() - verdict.n;
+        notes.push(format!(
+            "{}: {left_out} of {} rows have no \"{column}\" and are left out",
+            spec.name,
+            candidate.len()
+        ));
+    }
+    Ok((verdict, notes))
 }
 
 fn summary(path: &Path) -> Result<Value> {

@@ -47,13 +47,25 @@ pub struct Args {
     seed: u64,
 }
 
+impl Args {
+    fn sampler(&self) -> SamplerConfig {
+        SamplerConfig {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            seed: self.seed,
+        }
+    }
+
+    /// Refuses settings that are a mistake whatever is answered.
+    pub fn check(&self) -> Result<()> {
+        self.sampler().check().map_err(UsageError::of)?;
+        self.answering.config().map(drop)
+    }
+}
+
 /// Answers the prompts.
 pub fn run(args: Args) -> Result<()> {
-    let sampler = SamplerConfig {
-        temperature: args.temperature,
-        top_p: args.top_p,
-        seed: args.seed,
-    };
+    let sampler = args.sampler();
     match (args.prompt, args.data, args.out) {
         (Some(prompt), _, _) => {
             sampler.check().map_err(UsageError::of)?;

@@ -90,6 +90,15 @@ impl Cli {
 }
 
 impl Command {
+    /// Refuses settings that the command itself would refuse, without reading a file.
+    fn check(&self) -> anyhow::Result<()> {
+        match self {
+            Command::Sft(args) => args.config().map(drop),
+            Command::Generate(args) => args.check(),
+            _ => Ok(()),
+        }
+    }
+
     fn run(self) -> anyhow::Result<()> {
         match self {
             Command::Sft(args) => sft::run(*args),

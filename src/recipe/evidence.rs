@@ -15,8 +15,6 @@ pub struct Evidence {
     pub name: String,
     pub target: String,
     pub owner_goal: Option<String>,
-    /// The run that this one is held against, by its id.
-    pub parent: Option<String>,
     /// The command that makes the run, as a person types it.
     pub command: Vec<String>,
     /// The recipe's text as it was resolved; in a run folder a file of its own.

@@ -87,6 +87,7 @@ const RUN: &[&str] = &[
     "heldout",
     "artifact",
     "parent",
+    "follows",
     "allow_overlap",
     "gates",
 ];

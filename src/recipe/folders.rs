@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 
 /// What a sweep writes of its points.
 const SWEEP: &str = "sweep.json";
+/// Flags that name the files whose rows a set of rows is made of.
+const ROWS: [&str; 2] = ["--source", "--pool"];
 /// Who changes a run's phase.
 const SOURCE: &str = "factory run";
 
@@ -78,15 +80,20 @@ impl<'a> Folders<'a> {
                 true => {
                     let parent = match run.parent {
                         Some(at) => folders.id(at)?,
-                        None => None,
+                        None => run.follows.clone(),
                     };
                     let identity = identity(plan, run);
-                    Some(
-                        match place(&identity, runs, parent.as_deref(), Some(&words))? {
-                            Place::Decided(folder) => Held::Decided(folder),
-                            Place::GoOn(live) | Place::Begun(live) => Held::Live(Box::new(live)),
-                        },
-                    )
+                    let place = place(&identity, runs, parent.as_deref(), Some(&words))?;
+                    if let (Place::Begun(live), Some(before)) = (&place, &run.follows) {
+                        let before = runs.join(before);
+                        if before.exists() {
+                            Live::open(&before)?.succeeded_by(&live.status().run_id)?;
+                        }
+                    }
+                    Some(match place {
+                        Place::Decided(folder) => Held::Decided(folder),
+                        Place::GoOn(live) | Place::Begun(live) => Held::Live(Box::new(live)),
+                    })
                 }
             };
             folders.runs.push(held);
@@ -270,10 +277,39 @@ fn chosen(plan: &Plan, states: &[State], run: &PlannedRun) -> bool {
 /// judged is not what was made.
 pub fn check(plan: &Plan, states: &[State]) -> Result<()> {
     for run in plan.runs.iter().filter(|run| chosen(plan, states, run)) {
-        let planned = evidence(plan, run, &[], |at| Some(plan.stages[at].expected()))?;
+        let planned = evidence(plan, run, &[], |at| Some(expected(plan, at)))?;
         check_run(plan, run, &planned).with_context(|| format!("run {}", run.name))?;
     }
     Ok(())
+}
+
+/// What a stage will be. Rows that are still to be made for it are those that they are made of.
+fn expected(plan: &Plan, at: usize) -> Done {
+    let mut done = plan.stages[at].expected();
+    if done.name() == "sft" {
+        for path in done.values("--data").iter().map(Path::new) {
+            for origin in origins(plan, path).iter().filter(|origin| *origin != path) {
+                let words = ["--data".to_owned(), origin.display().to_string()];
+                done.command.extend(words);
+            }
+        }
+    }
+    done
+}
+
+/// The file itself where it is there, else those that the stage that writes it takes rows from.
+fn origins(plan: &Plan, path: &Path) -> Vec<PathBuf> {
+    let writes = |stage: &&Planned| stage.outputs.values().any(|output| output == path);
+    match plan.stages.iter().find(writes) {
+        Some(stage) if !path.is_file() => {
+            let stage = stage.expected();
+            let taken = ROWS.iter().flat_map(|flag| stage.values(flag));
+            taken
+                .flat_map(|path| origins(plan, Path::new(&path)))
+                .collect()
+        }
+        _ => vec![path.to_owned()],
+    }
 }
 
 fn check_run(plan: &Plan, run: &PlannedRun, planned: &Evidence) -> Result<()> {
@@ -371,7 +407,6 @@ fn evidence(
         name: run.name.clone(),
         target: run.target.clone(),
         owner_goal: run.owner_goal.clone(),
-        parent: run.parent.map(|at| plan.runs[at].name.clone()),
         command: command.to_vec(),
         recipe: plan.resolved(),
         training: some(run.training)?,

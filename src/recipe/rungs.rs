@@ -30,6 +30,8 @@ pub struct PlannedRun {
     pub heldout: Vec<PathBuf>,
     /// The run that it follows, by its place among the plan's runs.
     pub parent: Option<usize>,
+    /// A run of an earlier recipe that it follows, by its id.
+    pub follows: Option<String>,
     pub allow_overlap: bool,
     pub gates: Vec<PlannedGate>,
 }
@@ -201,6 +203,14 @@ impl Reading<'_, '_> {
         }
         let training = field("training").and_then(|v| self.stage(v, "training", &["sft"]));
         let artifact = field("artifact").map(|value| self.stage(value, "artifact", &MAKERS));
+        let follows = field("follows").map(|value| self.text(value, "follows"));
+        if let (Some(value), Some(_)) = (field("follows"), field("parent")) {
+            let fault = format!(
+                "run {} has a parent in this recipe and follows another run",
+                run.name
+            );
+            self.faults.add(value.line, fault);
+        }
         let allow_overlap = match field("allow_overlap") {
             None => false,
             Some(value) => match &value.kind {
@@ -260,6 +270,7 @@ impl Reading<'_, '_> {
                 behind: Vec::new(),
                 heldout: Vec::new(),
                 parent: None,
+                follows,
                 allow_overlap,
                 gates,
             },

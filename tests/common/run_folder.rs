@@ -265,7 +265,6 @@ impl Fixture {
             name: "vases".to_owned(),
             target: "queries about vases".to_owned(),
             owner_goal: None,
-            parent: None,
             command: ["factory", "run", "vases.toml"].map(str::to_owned).to_vec(),
             recipe: "name = \"vases\"\n".to_owned(),
             training: Some(self.trained()),

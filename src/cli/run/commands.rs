@@ -138,9 +138,8 @@ fn role(arg: &Arg) -> Role {
 
 fn check(words: &[String]) -> Result<(), String> {
     let line = std::iter::once("factory").chain(words.iter().map(String::as_str));
-    Cli::try_parse_from(line)
-        .map(drop)
-        .map_err(|error| message(&error))
+    let parsed = Cli::try_parse_from(line).map_err(|error| message(&error))?;
+    parsed.command.check().map_err(|error| format!("{error:#}"))
 }
 
 /// What a file that a flag names leads to.

@@ -6,6 +6,7 @@ use crate::data::record::Columns;
 use crate::recipe::dataset;
 use crate::recipe::done::{Done, flags};
 use crate::recipe::evidence::Evidence;
+use crate::recipe::identity::run_id;
 use crate::recipe::lineage;
 use crate::recipe::matrix;
 use crate::recipe::rows::{self, Scoring};
@@ -19,6 +20,7 @@ const FOLDER: &str = "next";
 
 /// Writes the files that the run in `folder` leaves for the next one.
 pub fn write(evidence: &Evidence, folder: &Path) -> Result<()> {
+    let run_id = run_id(folder)?;
     let folder = folder.join(FOLDER);
     let scorings = evidence
         .gates
@@ -37,7 +39,7 @@ pub fn write(evidence: &Evidence, folder: &Path) -> Result<()> {
             .collect(),
         training: pool.as_deref().map(|pool| (pool, &columns)),
         heldout: &evidence.heldout,
-        facts: facts(evidence, &folder)?,
+        facts: facts(evidence, run_id, &folder)?,
     };
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot write {}", folder.display()))?;
@@ -59,7 +61,7 @@ fn training_rows(training: &Done) -> Option<PathBuf> {
 }
 
 /// What the next recipe is made of; none where there is no adapter to go on from, or no gate that scored answers.
-fn facts(evidence: &Evidence, folder: &Path) -> Result<Option<Facts>> {
+fn facts(evidence: &Evidence, run_id: String, folder: &Path) -> Result<Option<Facts>> {
     let primary = evidence.primary()?;
     let (Some(training), Some(answers)) = (&evidence.training, &primary.answers) else {
         return Ok(None);
@@ -79,6 +81,7 @@ fn facts(evidence: &Evidence, folder: &Path) -> Result<Option<Facts>> {
     });
     Ok(Some(Facts {
         name: matrix::safe(&evidence.name),
+        run_id,
         target: evidence.target.clone(),
         base: match Path::new(&base).exists() {
             true => beside(Path::new(&base))?,

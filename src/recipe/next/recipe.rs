@@ -10,6 +10,8 @@ use toml::Table;
 pub struct Facts {
     /// The run's name.
     pub name: String,
+    /// Its id: the name of its folder.
+    pub run_id: String,
     pub target: String,
     pub base: String,
     /// The run's adapter, which the next training goes on from.
@@ -126,6 +128,7 @@ pub fn next_recipe(facts: &Facts) -> Result<String> {
     let gates: Vec<toml::Value> = facts.gates.iter().map(gate).collect();
     let mut run = Table::new();
     run.insert("target".to_owned(), fact(&facts.target));
+    run.insert("follows".to_owned(), text(&facts.run_id));
     run.insert("training".to_owned(), text("train"));
     run.insert("heldout".to_owned(), fact(&facts.heldout));
     run.insert("gates".to_owned(), gates.into());
@@ -177,6 +180,7 @@ mod tests {
         let gate = "name = \"own\"\nmin = 0.5\nrole = \"primary\"\nwhere = { route = \"pens\" }";
         Facts {
             name: "pens".to_owned(),
+            run_id: "2026-01-01-pens".to_owned(),
             target: "queries on \"pens\" {new}".to_owned(),
             base: "base.gguf".to_owned(),
             adapter: "../adapter".to_owned(),
@@ -229,8 +233,12 @@ mod tests {
         );
         let run = &json["runs"]["pens-next"];
         assert_eq!(
-            (&run["training"], &run["target"]),
-            (&json!("train"), &json!("queries on \"pens\" {{new}}"))
+            (&run["training"], &run["target"], &run["follows"]),
+            (
+                &json!("train"),
+                &json!("queries on \"pens\" {{new}}"),
+                &json!("2026-01-01-pens")
+            )
         );
         assert_eq!(
             run["gates"][0],
