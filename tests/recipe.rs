@@ -355,3 +355,37 @@ fn a_full_disk_is_named_and_leaves_no_stage_half_done() {
     assert!(!folder.join("stage.json").exists() && !folder.join("adapter").exists());
     assert_eq!(place.ran(&["--only", "train"]), ["train"]);
 }
+
+#[test]
+fn a_plan_is_json_for_programs() {
+    let place = Place::new(RECIPE);
+    let plan = |place: &Place| -> serde_json::Value {
+        let output = place.run(&["--plan"]);
+        assert!(output.status.success(), "{}", errors(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let before = plan(&place);
+    let stages = before["stages"].as_array().unwrap();
+    let named = |name: &str| stages.iter().find(|stage| stage["name"] == name).unwrap();
+    assert_eq!(named("answers")["needs"], serde_json::json!(["train"]));
+    assert_eq!(named("train")["state"], "to run");
+    assert!(named("train")["seconds"].is_number());
+    assert!(named("train")["memory_mb"].as_f64().unwrap() > 0.0);
+    assert_eq!(before["runs"], serde_json::json!(["first"]));
+    assert!(!place.path("runs").exists());
+
+    // Stage by stage, as a program would, then all of it: nothing is left to do.
+    for stage in stages {
+        let name = stage["name"].as_str().unwrap();
+        assert!(place.run(&["--only", name]).status.success());
+    }
+    let after = plan(&place);
+    assert!(
+        after["stages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|stage| stage["state"] == "done")
+    );
+    assert_eq!(began(&place.run(&[])), [""; 0]);
+}

@@ -6,6 +6,7 @@ use super::rows::{Row, Rows, TIE, counts, named};
 use super::{identity, routing};
 use crate::data::jsonl::{self, Line};
 use crate::data::record;
+use crate::data::shard::Shard;
 use crate::generation::engine::Engine;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::Finish;
@@ -34,6 +35,8 @@ pub struct Job {
     pub out_field: String,
     /// Whether [`FINISH`] is written.
     pub finish: bool,
+    /// The part of the rows that is answered and written; all where there is none.
+    pub shard: Option<Shard>,
     /// Whether to go on with an interrupted run of the same job.
     pub resume: bool,
     pub sampler: SamplerConfig,
@@ -93,11 +96,17 @@ impl Job {
             }
         };
         let engine = loaded.engine(adapters, self.sampler.clone());
+        // A row keeps its place among all: what is drawn for it depends on that.
+        let part = self
+            .shard
+            .map_or(0..lines.len(), |shard| shard.range(lines.len()));
         let mut rows = match &journal {
-            None => Rows::unkept(lines.len()),
+            None => Rows::unkept(part.clone()),
             Some(journal) => {
-                let identity = identity::of(&engine, &lines, &prompts)?;
-                Rows::kept(lines.len(), journal, &identity, self.resume)?
+                let mut identity = identity::of(&engine, &lines, &prompts)?;
+                let shard = self.shard.map(|shard| shard.to_string());
+                identity.insert("--shard".to_owned(), shard.into());
+                Rows::kept(part.clone(), journal, &identity, self.resume)?
             }
         };
         let answered = loaded
@@ -117,14 +126,15 @@ impl Job {
                 line.set(FINISH, row.finish.name());
             }
         }
-        let written = jsonl::to_bytes(&lines).and_then(|bytes| write_atomic(out, &bytes));
+        let own = &lines[part];
+        let written = jsonl::to_bytes(own).and_then(|bytes| write_atomic(out, &bytes));
         if let Err(error) = written {
             return Err(stopped(error, rows, journal.as_deref()));
         }
         let broken = places(data, &lines, &rows, Finish::Error);
         rows.end()?;
         Ok(Answered {
-            rows: lines.len(),
+            rows: own.len(),
             broken,
         })
     }
@@ -154,7 +164,7 @@ fn complete(
     if before > 0 {
         observer.note(format_args!("going on after {before} rows"));
     }
-    observer.begin(prompts.len(), "rows")?;
+    observer.begin(rows.count(), "rows")?;
     let start = Instant::now();
     let (mut done, mut generated) = (before, 0);
     let answered = rows.answer(engine, prompts, |row| {

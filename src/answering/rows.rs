@@ -9,6 +9,7 @@ use crate::run::journal::Journal;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 /// Two best logits nearer than this may change places with the batch size.
@@ -37,25 +38,28 @@ impl From<Answer> for Row {
     }
 }
 
-/// The rows of one run, some of them answered.
+/// The rows of one run, some of them answered: all of a file, or a part of them.
 pub struct Rows {
+    part: Range<usize>,
+    /// Of the whole file up to the part's end.
     rows: Vec<Option<Row>>,
     journal: Option<Journal>,
 }
 
 impl Rows {
-    /// `count` rows, none answered and none kept.
-    pub fn unkept(count: usize) -> Self {
+    /// The rows at those places, none answered and none kept.
+    pub fn unkept(part: Range<usize>) -> Self {
         Self {
-            rows: vec![None; count],
+            rows: vec![None; part.end],
+            part,
             journal: None,
         }
     }
 
-    /// `count` rows whose answers are kept in `journal`; with `resume` those that are there already are taken from it. Errors
+    /// The rows at those places, whose answers are kept in `journal`; with `resume` those that are there already are taken from it. Errors
     /// where they are of a run with another `identity`, or would be lost.
     pub fn kept(
-        count: usize,
+        part: Range<usize>,
         journal: &Path,
         identity: &impl Serialize,
         resume: bool,
@@ -64,23 +68,36 @@ impl Rows {
             true => Journal::resume::<(usize, Row)>(journal, identity)?,
             false => None,
         };
-        let mut rows = vec![None; count];
+        let mut rows = vec![None; part.end];
         let Some((opened, pieces)) = old else {
             let journal = match resume {
                 true => Journal::begin(journal, identity)?,
                 false => Journal::begin_new(journal, identity)?,
             };
             let journal = Some(journal);
-            return Ok(Self { rows, journal });
+            return Ok(Self {
+                part,
+                rows,
+                journal,
+            });
         };
         for (place, row) in pieces {
-            match rows.get_mut(place) {
-                Some(known) => *known = Some(row),
-                None => bail!("{}: not a journal of these rows", journal.display()),
+            match part.contains(&place) {
+                true => rows[place] = Some(row),
+                false => bail!("{}: not a journal of these rows", journal.display()),
             }
         }
         let journal = Some(opened);
-        Ok(Self { rows, journal })
+        Ok(Self {
+            part,
+            rows,
+            journal,
+        })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.part.len()
     }
 
     /// How many are answered.
@@ -90,7 +107,7 @@ impl Rows {
 
     /// The places of those that are not.
     pub fn waiting(&self) -> Vec<usize> {
-        let all = 0..self.rows.len();
+        let all = self.part.clone();
         all.filter(|place| self.rows[*place].is_none()).collect()
     }
 

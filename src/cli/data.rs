@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::fields::FieldArgs;
 use super::{UsageError, plain, say};
 use crate::data::blend::{self, Source};
-use crate::data::{jsonl, synth};
+use crate::data::{jsonl, shard, synth};
 use crate::eval::choices::{self, MAX_CANDIDATES};
 use crate::eval::score;
 use crate::eval::selection;
@@ -44,6 +44,18 @@ enum Command {
         /// How often the rows of a --source come: one number for each, in the same order [default: once].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         repeat: Vec<u32>,
+        /// File the rows are written to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Put the parts together that `generate --shard` or `eval-sql --shard` wrote: the same file as without shards.
+    Merge {
+        /// The parts, in their order.
+        #[arg(required = true, value_name = "SHARD")]
+        shards: Vec<PathBuf>,
+        /// The rows that were answered or scored: each must be in a part, in its place.
+        #[arg(long, value_name = "FILE")]
+        data: PathBuf,
         /// File the rows are written to.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -145,6 +157,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 })
                 .collect();
             let rows = blend::blend(&sources)?;
+            write_atomic(&out, &jsonl::to_bytes(&rows)?)?;
+            say(format_args!(
+                "wrote {} ({} rows)",
+                out.display(),
+                rows.len()
+            ))
+        }
+        Command::Merge { shards, data, out } => {
+            let inputs = shards.iter().chain([&data]).map(PathBuf::as_path);
+            check_apart(inputs, [out.as_path()]).map_err(UsageError::of)?;
+            check_writable(&out)?;
+            let rows = shard::merge(&shards, &data)?;
             write_atomic(&out, &jsonl::to_bytes(&rows)?)?;
             say(format_args!(
                 "wrote {} ({} rows)",

@@ -8,6 +8,7 @@ use crate::answering::file::{Job, OUT_FIELD};
 use crate::answering::loaded::Loaded;
 use crate::answering::stream;
 use crate::data::record;
+use crate::data::shard::Shard;
 use crate::generation::sampler::SamplerConfig;
 use anyhow::Result;
 use std::io::Write;
@@ -33,6 +34,9 @@ pub struct Args {
     /// Write how each answer ended to the field _finish: stop, stop_text, length (cut at --max-tokens), too_long or error.
     #[arg(long)]
     finish: bool,
+    /// Answer the I-th of N parts of the rows alone; `data merge` puts the parts together.
+    #[arg(long, value_name = "I/N", conflicts_with = "prompt")]
+    shard: Option<Shard>,
     /// Go on with an interrupted run of the same command, from OUT.partial.
     #[arg(long)]
     resume: bool,
@@ -78,6 +82,7 @@ pub fn run(args: Args) -> Result<()> {
                 out,
                 out_field: args.out_field,
                 finish: args.finish,
+                shard: args.shard,
                 resume: args.resume,
                 sampler,
             };

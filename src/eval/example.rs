@@ -81,13 +81,13 @@ pub struct Reading {
     pub sha256: String,
 }
 
-/// Reads a predictions file. Rows that `keep` refuses are passed over. Errors where the file cannot be read or has no rows at
+/// Reads a predictions file. Rows that `keep` refuses, by their places and fields, are passed over. Errors where the file cannot be read or has no rows at
 /// all.
 pub fn read(
     path: &Path,
     modes: &[&dyn Mode],
     answers: Answers,
-    keep: impl Fn(&Map<String, Value>) -> bool,
+    keep: impl Fn(usize, &Map<String, Value>) -> bool,
 ) -> Result<Reading> {
     let (mut examples, mut faults) = (Vec::new(), Vec::new());
     let mut lines_of_ids = BTreeMap::new();
@@ -95,7 +95,7 @@ pub fn read(
     let sha256 = jsonl::for_each(path, |number, line| {
         let this = index;
         index += 1;
-        if line.as_ref().is_ok_and(|line| !keep(line.fields())) {
+        if line.as_ref().is_ok_and(|line| !keep(this, line.fields())) {
             return Ok(());
         }
         let line = line.map_err(|error| fault("not a JSON object", error));

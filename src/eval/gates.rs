@@ -97,7 +97,7 @@ fn open(
 ) -> Result<Gate> {
     let metric = spec.check()?;
     let mode = modes::named(&spec.mode).context("a mode that was checked")?;
-    let keep = |row: &Map<String, Value>| subset::has(&spec.only, row);
+    let keep = |_, row: &Map<String, Value>| subset::has(&spec.only, row);
     let Reading {
         examples, faults, ..
     } = example::read(&data, &[mode], Answers::Ignored, keep)?;

@@ -138,7 +138,7 @@ fn write_rows(
             let path = rows::file(name, side);
             let place = folder.join(&path);
             write_by(&place, |file| jsonl::write(file, &scoring.rows))?;
-            let (rows, sha256) = dataset::measure(&place)?;
+            let (rows, sha256) = jsonl::measure(&place)?;
             files.push(DataFile { path, rows, sha256 });
             if let Some(summary) = stage.outputs.get("summary_out") {
                 copy(summary, &folder.join(rows::summary_file(name, side)))?;

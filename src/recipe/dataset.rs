@@ -6,7 +6,7 @@ use super::overlap::{self, Overlap, Rows};
 use super::process::quoted;
 use super::records::{Counts, Dataset, FrozenEval, OverlapCheck, Processing, Source, Validity};
 use crate::data::hex;
-use crate::data::jsonl;
+use crate::data::jsonl::measure;
 use crate::data::record::Columns;
 use crate::eval::judge::Verdict;
 use anyhow::{Context, Result, bail};
@@ -126,16 +126,6 @@ fn source(kind: &str, path: &Path) -> Result<Source> {
         rows,
         sha256,
     })
-}
-
-/// How many rows a file has, and its SHA-256.
-pub fn measure(path: &Path) -> Result<(usize, String)> {
-    let mut rows = 0;
-    let sha256 = jsonl::for_each(path, |_, _| {
-        rows += 1;
-        Ok(())
-    })?;
-    Ok((rows, sha256))
 }
 
 /// Errors where a source is not what the stage read.

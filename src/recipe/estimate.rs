@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 /// What is known before a stage runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {
-    pub time: Option<String>,
-    pub memory: Option<String>,
+    pub seconds: Option<f64>,
+    pub memory_mb: Option<f64>,
     /// Where it is from.
     pub source: &'static str,
 }
@@ -40,8 +40,8 @@ pub fn estimates(plan: &Plan, states: &[State], program: &Path) -> Result<Vec<Es
 
 fn last(done: &Done, source: &'static str) -> Estimate {
     Estimate {
-        time: Some(format!("{:.1} s", done.seconds)),
-        memory: done.peak_rss_mb.map(|mb| format!("{mb:.0} MB")),
+        seconds: Some(done.seconds),
+        memory_mb: done.peak_rss_mb,
         source,
     }
 }
@@ -62,13 +62,15 @@ fn asked(stage: &Planned, program: &Path) -> Option<Estimate> {
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let line = |what: &str| text.lines().find_map(|line| line.strip_prefix(what));
+    // `12.5 s (…)`; `…, 1.55 GB in all`
+    let number = |said: &str, unit: &str| said.strip_suffix(unit)?.trim().parse::<f64>().ok();
     let time = line("time: ").and_then(|said| said.split(" (").next());
-    let memory = line("memory: ").and_then(|said| said.strip_suffix(" in all"));
+    let memory =
+        line("memory: ").and_then(|said| said.strip_suffix(" in all")?.rsplit(", ").next());
     Some(Estimate {
-        time: time.map(str::to_owned),
-        memory: memory
-            .and_then(|said| said.rsplit(", ").next())
-            .map(str::to_owned),
+        seconds: time.and_then(|said| number(said, "s")),
+        memory_mb: memory
+            .and_then(|said| number(said, "MB").or_else(|| Some(1e3 * number(said, "GB")?))),
         source: "sft --dry-run",
     })
 }

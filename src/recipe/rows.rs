@@ -37,7 +37,7 @@ fn scoring(done: &Done, answers: Option<&Done>, only: &Only) -> Result<Scoring> 
     let asked = predictions(done, answers)?;
     let modes = modes_of(&scored);
     let modes: Vec<&dyn Mode> = modes.iter().map(|mode| *mode as &dyn Mode).collect();
-    let keep = |row: &Map<String, Value>| subset::has(only, row);
+    let keep = |_, row: &Map<String, Value>| subset::has(only, row);
     // Rows that nothing could score are in none of the scored rows either.
     let examples = example::read(&asked, &modes, Answers::Missed, keep)?.examples;
     ensure!(

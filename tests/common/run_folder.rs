@@ -143,7 +143,7 @@ impl Fixture {
         input: &str,
         rows: Option<usize>,
     ) -> Done {
-        let sha256 = factory::recipe::dataset::measure(&self.path(input))
+        let sha256 = factory::data::jsonl::measure(&self.path(input))
             .map_or("none".to_owned(), |(_, sha)| sha);
         Done {
             stage: stage.to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::cli::UsageError;
 use crate::cli::rules::RulesArgs;
+use crate::data::shard::Shard;
 use crate::eval::example::Answers;
 use crate::eval::modes;
 use crate::eval::session::Options;
@@ -48,6 +49,9 @@ pub struct Args {
     /// The time of day that all queries see, such as 2026-01-02T03:04:05Z, to repeat a run [default: when it begins].
     #[arg(long, value_name = "TIME", value_parser = |text: &str| text.parse::<Now>())]
     pub now: Option<Now>,
+    /// Score the I-th of N parts of the rows alone; `data merge` puts the parts' --out together.
+    #[arg(long, value_name = "I/N", conflicts_with = "audit_gold")]
+    pub shard: Option<Shard>,
     /// Scoring processes [default: one a core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,

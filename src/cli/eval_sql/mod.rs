@@ -8,7 +8,7 @@ pub use flags::Args;
 
 use super::progress::Progress;
 use super::{note, sql_worker};
-use crate::data::jsonl::Faults;
+use crate::data::jsonl::{Faults, measure};
 use crate::eval::example::{self, Example, Fault, Reading};
 use crate::eval::golds::Golds;
 use crate::eval::modes;
@@ -34,11 +34,15 @@ pub fn run(args: Args) -> Result<()> {
     args.check_outputs()?;
     let data = args.data()?;
     let modes = modes::chosen(&args.mode);
+    let part = match args.shard {
+        Some(shard) => shard.range(measure(data)?.0),
+        None => 0..usize::MAX,
+    };
     let Reading {
         examples,
         faults,
         sha256,
-    } = example::read(data, &modes, args.answers(), |_| true)?;
+    } = example::read(data, &modes, args.answers(), |at, _| part.contains(&at))?;
     let mut dropped = BTreeMap::new();
     for fault in &faults {
         *dropped.entry(fault.reason).or_insert(0) += 1;
@@ -228,5 +232,6 @@ fn header(args: &Args, setup: &Setup, sha256: &str) -> Value {
         "data_sha256": sha256,
         "setup": setup,
         "keep_going": args.keep_going,
+        "shard": args.shard.map(|shard| shard.to_string()),
     })
 }

@@ -1,17 +1,17 @@
 //! `factory run RECIPE.toml`: the stages of a recipe, each a command of this program, done once and kept.
 
 mod commands;
+mod dry;
 mod results;
 mod show;
 
 use super::sql_worker::program;
 use super::{UsageError, interrupt, plain, say};
 use crate::recipe::document::Faults;
-use crate::recipe::estimate::{Estimate, estimates};
+use crate::recipe::estimate::estimates;
 use crate::recipe::execute::{self, Options, Outcome};
 use crate::recipe::folders::{self, Folders};
-use crate::recipe::plan::{self, Plan, Settings};
-use crate::recipe::process::quoted;
+use crate::recipe::plan::{self, Settings};
 use crate::recipe::state::{self, Choice, State};
 use anyhow::{Result, bail};
 use show::Show;
@@ -28,6 +28,9 @@ pub struct Args {
     /// Print what is done, what would run, why, and how long it may take; run nothing.
     #[arg(long)]
     dry_run: bool,
+    /// The same as JSON, for a program that runs the stages elsewhere: each with `factory run RECIPE --only STAGE`, behind those it needs.
+    #[arg(long, conflicts_with = "dry_run")]
+    plan: bool,
     /// Run this stage again, and those behind it, though they are done (repeatable).
     #[arg(long, value_name = "STAGE")]
     from: Vec<String>,
@@ -67,8 +70,12 @@ pub fn run(args: Args) -> Result<()> {
     let program = program()?;
     let references = results::references(&plan)?;
     folders::check(&plan, &states)?;
-    if args.dry_run {
-        return table(&plan, &states, &estimates(&plan, &states, &program)?);
+    if args.dry_run || args.plan {
+        let estimates = estimates(&plan, &states, &program)?;
+        return match args.plan {
+            true => dry::json(&plan, &states, &estimates),
+            false => dry::table(&plan, &states, &estimates),
+        };
     }
     interrupt::watch()?;
     let command = typed();
@@ -143,55 +150,11 @@ fn refuse(outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-/// Prints what would be done.
-fn table(plan: &Plan, states: &[State], estimates: &[Estimate]) -> Result<()> {
-    let state = |state: &State| match state {
-        State::Cached(_) => "done".to_owned(),
-        State::GoOn => "to go on".to_owned(),
-        State::Run(why) => format!("to run: {}", plain(why)),
-        State::Again => "to run: --from".to_owned(),
-        State::LeftOut => "left out".to_owned(),
-    };
-    let mut rows = vec![["stage", "state", "time", "memory", "command"].map(str::to_owned)];
-    for ((stage, own), estimate) in plan.stages.iter().zip(states).zip(estimates) {
-        let waits = matches!(own, State::GoOn | State::Run(_) | State::Again);
-        let known = |value: &Option<String>| match (value, waits) {
-            (Some(value), _) => format!("{value} ({})", estimate.source),
-            (None, true) => "unknown".to_owned(),
-            (None, false) => String::new(),
-        };
-        rows.push([
-            stage.name.clone(),
-            state(own),
-            known(&estimate.time),
-            known(&estimate.memory),
-            format!("factory {}", quoted(&stage.command)),
-        ]);
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..4).map(|column| width(column).unwrap_or(0)).collect();
-    for row in &rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}  "));
-        say(format_args!("{}{}", cells.collect::<String>(), row[4]))?;
-    }
-    for run in &plan.runs {
-        let gates: Vec<&str> = run.gates.iter().map(|gate| &*gate.spec.name).collect();
-        say(plain(&format!(
-            "run {}: gates {}",
-            run.name,
-            gates.join(", ")
-        )))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::eval::judge::Role;
+    use crate::recipe::plan::Plan;
     use std::fs;
     use std::path::Path;
 
