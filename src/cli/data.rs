@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::fields::FieldArgs;
 use super::{UsageError, plain, say};
 use crate::data::blend::{self, Source};
-use crate::data::{jsonl, shard, synth};
+use crate::data::{hints, jsonl, shard, synth};
 use crate::eval::choices::{self, MAX_CANDIDATES};
 use crate::eval::score;
 use crate::eval::selection;
@@ -44,6 +44,23 @@ enum Command {
         /// How often the rows of a --source come: one number for each, in the same order [default: once].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         repeat: Vec<u32>,
+        /// File the rows are written to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Give each row's prompt the values of its database that the question names: `Values: towns.name = 'Riga'`.
+    ///
+    /// Do the same for training rows and for the rows of gates.
+    Hint {
+        /// Rows (JSONL) with a prompt, db, and a question, which may also stand behind "Question:" in the prompt.
+        #[arg(long, value_name = "FILE")]
+        data: PathBuf,
+        /// Folder of the databases, as eval-sql has it.
+        #[arg(long, value_name = "DIR")]
+        db_dir: PathBuf,
+        /// Most values of a row.
+        #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
+        value_hints: u8,
         /// File the rows are written to.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -162,6 +179,26 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 "wrote {} ({} rows)",
                 out.display(),
                 rows.len()
+            ))
+        }
+        Command::Hint {
+            data,
+            db_dir,
+            value_hints,
+            out,
+        } => {
+            check_apart([data.as_path()], [out.as_path()]).map_err(UsageError::of)?;
+            check_writable(&out)?;
+            let mut rows = jsonl::read(&data)?;
+            let hinted = hints::add(&mut rows, &data, &db_dir, value_hints.into())?;
+            write_atomic(&out, &jsonl::to_bytes(&rows)?)?;
+            say(format_args!(
+                "wrote {} ({} rows, {} values for {} of them; {} name no database)",
+                out.display(),
+                rows.len(),
+                hinted.hints,
+                hinted.rows,
+                hinted.without_database
             ))
         }
         Command::Merge { shards, data, out } => {

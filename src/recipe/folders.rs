@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// What a sweep writes of its points.
 const SWEEP: &str = "sweep.json";
 /// Flags that name the files whose rows a set of rows is made of.
-const ROWS: [&str; 2] = ["--source", "--pool"];
+const ROWS: [&str; 3] = ["--source", "--pool", "--data"];
 /// Who changes a run's phase.
 const SOURCE: &str = "factory run";
 

@@ -7,6 +7,7 @@ pub mod database;
 pub mod determined;
 pub mod execute;
 pub mod extract;
+pub mod identifier;
 pub mod normalize;
 pub mod processor;
 pub mod shape;

@@ -26,6 +26,7 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("sweep", Some("out"), "sweep"),
     ("data synth", Some("out"), "set"),
     ("data blend", Some("out"), "rows.jsonl"),
+    ("data hint", Some("out"), "rows.jsonl"),
     ("data merge", Some("out"), "rows.jsonl"),
     ("data target", Some("out"), "rows.jsonl"),
     ("data choices", Some("out"), "choices.jsonl"),

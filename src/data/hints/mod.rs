@@ -1,0 +1,155 @@
+//! Value hints: a prompt is given the database's own values that its question names, and the columns that hold them.
+//!
+//! Many wrong queries look for a value in the wrong column, or spell it as the question does: a hint says where it is and how it is
+//! written. The same notation serves training rows, gates and whoever asks.
+
+mod index;
+mod place;
+
+use super::jsonl::Line;
+use crate::sql::database::{self, locate};
+use anyhow::{Context, Result, bail};
+use index::Values;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Fields that may hold a row's prompt.
+const PROMPTS: [&str; 2] = ["prompt", "instruction"];
+
+/// What became of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hinted {
+    /// Rows whose question names a value.
+    pub rows: usize,
+    pub hints: usize,
+    /// Rows that name no database, which stay as they are.
+    pub without_database: usize,
+}
+
+/// Gives each row's prompt up to `most` values of its database, which lies in `folder`.
+///
+/// Errors name the row whose database cannot be read, or whose prompt has no place for them.
+pub fn add(lines: &mut [Line], file: &Path, folder: &Path, most: usize) -> Result<Hinted> {
+    let mut known: BTreeMap<PathBuf, Values> = BTreeMap::new();
+    let mut hinted = Hinted::default();
+    for line in lines {
+        let place = || format!("{}:{}", file.display(), line.number);
+        let text = |field: &str| line.fields().get(field).and_then(Value::as_str);
+        let Some(db) = text("db") else {
+            hinted.without_database += 1;
+            continue;
+        };
+        let Some((field, prompt)) = PROMPTS.iter().find_map(|f| Some((*f, text(f)?))) else {
+            bail!(
+                "{}: the row has no text in {}",
+                place(),
+                PROMPTS.join(" or ")
+            );
+        };
+        let question = text("question").or_else(|| place::question(prompt));
+        let question = question.with_context(|| {
+            format!(
+                "{}: the row has no field question, and its prompt no \"Question:\"",
+                place()
+            )
+        })?;
+        let files = locate(folder, db, false).with_context(place)?;
+        let database = files
+            .into_iter()
+            .next()
+            .context("a database that was found")?;
+        if !known.contains_key(&database) {
+            let (connection, _) = database::open(&database, false).with_context(place)?;
+            let values = Values::read(&connection, &database).with_context(place)?;
+            known.insert(database.clone(), values);
+        }
+        let found = known[&database].find(question, most);
+        if found.is_empty() {
+            continue;
+        }
+        let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let prompt = place::insert(prompt, question, &said.join("; ")).with_context(|| {
+            format!(
+                "{}: the prompt has neither \"Question:\" nor the row's question in it",
+                place()
+            )
+        })?;
+        hinted.rows += 1;
+        hinted.hints += found.len();
+        line.set(field, prompt);
+    }
+    Ok(hinted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rows_get_the_values_that_their_questions_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "CREATE TABLE towns (name TEXT, region TEXT);
+            INSERT INTO towns VALUES ('Riga', 'Vidzeme'), ('Ghent', 'East Flanders'), ('O''Hare', 'Illinois');";
+        std::fs::write(folder.path().join("geo.sql"), script).unwrap();
+        let row = |number: usize, value: serde_json::Value| {
+            Line::new(number, value.as_object().unwrap().clone())
+        };
+        let mut rows = [
+            row(
+                1,
+                json!({"db": "geo", "prompt": "One query.\nSchema: towns(name, region)\nQuestion: Is riga in east flanders?"}),
+            ),
+            row(
+                2,
+                json!({"db": "geo", "prompt": "How many towns?", "question": "How many towns?"}),
+            ),
+            row(
+                3,
+                json!({"db": "geo", "instruction": "Q: Where is O'Hare?", "question": "Where is O'Hare?"}),
+            ),
+            row(4, json!({"prompt": "Say hello"})),
+        ];
+        let file = Path::new("rows.jsonl");
+        let hinted = add(&mut rows, file, folder.path(), 5).unwrap();
+        let expected = Hinted {
+            rows: 2,
+            hints: 3,
+            without_database: 1,
+        };
+        assert_eq!(hinted, expected);
+        let prompt = |at: usize, field: &str| rows[at].fields()[field].as_str().unwrap();
+        assert_eq!(
+            prompt(0, "prompt"),
+            "One query.\nSchema: towns(name, region)\nValues: towns.name = 'Riga'; towns.region = 'East Flanders'\nQuestion: Is riga in east flanders?"
+        );
+        assert_eq!(prompt(1, "prompt"), "How many towns?");
+        assert_eq!(
+            prompt(2, "instruction"),
+            "Q: Values: towns.name = 'O''Hare' Where is O'Hare?"
+        );
+        for (value, fault) in [
+            (
+                json!({"db": "geo", "prompt": "Is it Riga?"}),
+                "no field question",
+            ),
+            (
+                json!({"db": "geo", "prompt": "Is it?", "question": "Riga?"}),
+                "neither \"Question:\"",
+            ),
+            (
+                json!({"db": "geo", "question": "Riga?"}),
+                "no text in prompt or instruction",
+            ),
+            (json!({"db": "gone", "prompt": "Question: Riga?"}), "gone"),
+        ] {
+            let error = add(&mut [row(7, value)], file, folder.path(), 5).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(
+                error.starts_with("rows.jsonl:7") && error.contains(fault),
+                "{error}"
+            );
+        }
+    }
+}
