@@ -24,7 +24,10 @@ pub fn rung(folder: &Path, name: Option<&str>, beside: &Path) -> Result<Rung> {
     };
     let id = word(&config["run_id"]).unwrap_or_else(|| run.name());
     let base = word(&config["base_model"]["id"]).unwrap_or_default();
+    let base = file_name(Path::new(&base));
+    // The folder of a stage says which one it is; in it every adapter has the same name.
     let artifact = word(&artifact["path"]);
+    let artifact = artifact.and_then(|path| Path::new(&path).parent().map(file_name));
     let inside = folder.strip_prefix(beside).ok();
     Ok(Rung {
         name: name.map_or(id, str::to_owned),
@@ -39,6 +42,11 @@ pub fn rung(folder: &Path, name: Option<&str>, beside: &Path) -> Result<Rung> {
         decision: word(&run.json("decision.json")["decision"]),
         command: command("training").or_else(|| command("candidate")),
     })
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// The `[reference]` table of a recipe: `[reference."whose"]`, in it a rung's name and its gates' values, as in
