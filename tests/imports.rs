@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
+    (
+        "check",
+        &["session", "eval", "training", "data", "sql", "run"],
+    ),
     ("recipe", &["eval", "run", "data", "sql"]),
     (
         "session",
@@ -46,7 +50,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
 const TOP: &str = "cli";
 
 /// Rooms without a circle of files.
-const IN_LAYERS: [&str; 4] = ["recipe", "answering", "session", "report"];
+const IN_LAYERS: [&str; 5] = ["check", "recipe", "answering", "session", "report"];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -1,4 +1,6 @@
-//! `factory data`: make data sets.
+//! `factory data`: make data sets, and check them.
+
+mod check;
 
 use std::path::{Path, PathBuf};
 
@@ -104,6 +106,14 @@ enum Command {
         #[command(flatten)]
         fields: FieldArgs,
     },
+    /// Find what is wrong with a data set: overlap of training and held-out rows, rows that repeat or contradict each other, rows that
+    /// training refuses, secrets and personal data, queries that fail.
+    ///
+    /// Prints a page; exits with 0 where all is sound, with 3 where there are more findings than are allowed. The kinds: refused,
+    /// exact (a held-out row asks what a training row asks), near (nearly), literals (the same query but for literals), shapes (the same
+    /// but for names and literals), databases (both sides have them), duplicates, contradictions (one question, two answers), long
+    /// (more tokens than --max-seq), secrets, personal, references (queries that fail, return nothing or are not determined).
+    Check(check::Args),
     /// Make candidate choices of scored rows: the reference query among wrong ones that models wrote.
     Choices {
         /// Rows that `eval-sql --out` wrote; several scorings of the same set give more candidates.
@@ -274,6 +284,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             ))?;
             say(format_args!("wrote {}", manifest.display()))
         }
+        Command::Check(args) => check::run(args),
         Command::Choices {
             rows,
             out,

@@ -4,6 +4,7 @@ pub mod blend;
 pub mod hints;
 pub mod jsonl;
 pub mod nearest;
+pub mod overlap;
 pub mod record;
 pub mod shard;
 pub mod synth;

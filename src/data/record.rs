@@ -120,10 +120,20 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Record>> {
 /// Reads a file of prompts: every row, and what generation answers. Errors as [`read`] does.
 pub fn read_prompts(path: &Path, columns: &Columns) -> Result<(Vec<Line>, Vec<Conversation>)> {
     let rows = rows(path, columns, |line| {
-        let conversation = format::asked(&Row::new(path, &line, columns)?)?;
+        let conversation = asked(path, &line, columns)?;
         Ok((line, conversation))
     })?;
     Ok(rows.into_iter().unzip())
+}
+
+/// What a row of `path` means to training.
+pub fn learned(path: &Path, line: &Line, columns: &Columns) -> Result<Content> {
+    format::learned(&Row::new(path, line, columns)?)
+}
+
+/// What generation answers in a row of `path`.
+pub fn asked(path: &Path, line: &Line, columns: &Columns) -> Result<Conversation> {
+    format::asked(&Row::new(path, line, columns)?)
 }
 
 fn rows<T>(path: &Path, columns: &Columns, meaning: impl Fn(Line) -> Result<T>) -> Result<Vec<T>> {
@@ -144,7 +154,7 @@ fn rows<T>(path: &Path, columns: &Columns, meaning: impl Fn(Line) -> Result<T>) 
 pub fn prompts(path: &Path, lines: &[Line], columns: &Columns) -> Result<Vec<Conversation>> {
     let (mut conversations, mut faults) = (Vec::new(), Faults::default());
     for line in lines {
-        match Row::new(path, line, columns).and_then(|row| format::asked(&row)) {
+        match asked(path, line, columns) {
             Ok(conversation) => conversations.push(conversation),
             Err(fault) => faults.add(fault),
         }

@@ -1,5 +1,6 @@
 //! The reference queries of a set: each different one is looked at once, and by the worker that will need it again.
 
+use super::audit::Finding;
 use super::example::Example;
 use super::pool::Pool;
 use super::worker::{Job, Reply, Task};
@@ -38,18 +39,8 @@ impl Golds {
         golds
     }
 
-    /// How many there are.
-    pub fn different(&self) -> usize {
-        self.first.len()
-    }
-
-    /// For each row, the worker that its reference query belongs to; equal queries have equal ones.
-    pub fn home(&self) -> &[usize] {
-        &self.home
-    }
-
     /// A job for each different reference query.
-    pub fn jobs(&self, examples: &[Example], task: Task) -> Vec<(usize, Job)> {
+    fn jobs(&self, examples: &[Example], task: Task) -> Vec<(usize, Job)> {
         let job = |(home, &row): (usize, &usize)| (home, Job::of(&examples[row], task));
         self.first.iter().enumerate().map(job).collect()
     }
@@ -69,6 +60,19 @@ impl Golds {
         })?;
         let rows = self.home.iter().enumerate();
         let rows = rows.filter_map(|(row, home)| Some((row, broken.get(home)?.clone())));
+        Ok(rows.collect())
+    }
+
+    /// What is odd about the reference query of each row.
+    pub fn audit(&self, examples: &[Example], pool: &mut Pool) -> Result<Vec<Vec<Finding>>> {
+        let mut findings = vec![Vec::new(); self.first.len()];
+        pool.run(self.jobs(examples, Task::Audit), |home, reply, _| {
+            if let Reply::Audit(found) = reply {
+                findings[home] = found;
+            }
+            Ok(())
+        })?;
+        let rows = self.home.iter().map(|home| findings[*home].clone());
         Ok(rows.collect())
     }
 

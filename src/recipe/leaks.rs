@@ -1,8 +1,8 @@
 //! Text of rows where only facts about them belong: prompts, references and predictions in the status files of a run.
 
-use super::overlap::{answer_of, prompt_of, squeezed};
 use super::records;
 use super::status;
+use crate::data::overlap::{answer_of, prompt_of, squeezed};
 use crate::data::record::{self, Columns};
 use crate::eval::score::ScoredRow;
 use anyhow::Result;

@@ -1,20 +1,15 @@
 //! What training and held-out data share: rows with the same prompt, and answers that differ only in their literals.
 
-use crate::data::jsonl::Line;
-use crate::data::record::{self, Columns, Content, Conversation, Record, Role, Turn};
-use crate::sql::shape::shape;
-use crate::sql::tokens::{Kind, tokens};
+use crate::data::overlap::{
+    Match, Trained, answer_of, answered, prompt_of, squeezed, without_literals,
+};
+use crate::data::record::{self, Columns, Content, Record};
 use anyhow::{Result, bail};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Most pairs that an error names.
 const NAMED: usize = 5;
-/// A running text overlaps where it has a prompt in it that is at least so long.
-const LEAST: usize = 16;
-/// Where a held-out row may have its answer.
-const ANSWERS: [&str; 4] = ["gold_sql", "response", "completion", "output"];
-
 /// A file of rows and how its columns are called.
 pub struct Rows {
     pub path: PathBuf,
@@ -35,32 +30,19 @@ pub struct Overlap {
     pub heldout_rows: usize,
 }
 
-/// Compares the files. White space counts as one space, letter case and a system text not at all.
+/// Compares the files, as [`said`](crate::data::overlap::said) says.
 pub fn find(train: &[Rows], heldout: &[Rows]) -> Result<Overlap> {
     let mut overlap = Overlap::default();
-    let mut prompts: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
-    let (mut texts, mut shapes, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut trained, mut forms, mut seen) =
+        (Trained::default(), BTreeSet::new(), BTreeSet::new());
     for rows in train {
         for Record { place, content } in record::read(&rows.path, &rows.columns)? {
-            let turns = match content {
-                Content::Text(text) => {
-                    texts.push((place, squeezed(&text).to_lowercase()));
-                    continue;
-                }
-                Content::Turns(conversation) => conversation.turns,
-            };
-            let learned = turns
-                .iter()
-                .enumerate()
-                .filter(|(_, turn)| turn.role == Role::Assistant);
-            for (at, turn) in learned {
-                let (prompt, answer) = (said(&turns[..at]), squeezed(&turn.content));
-                shapes.insert(without_literals(&turn.content));
-                overlap.repeated[0] += usize::from(!seen.insert((prompt.clone(), answer.clone())));
-                let known = prompts
-                    .entry(prompt)
-                    .or_insert_with(|| (place.clone(), BTreeSet::new()));
-                known.1.insert(answer);
+            if let Content::Turns(conversation) = &content {
+                let answers = answered(&conversation.turns);
+                forms.extend(answers.map(|(_, turn)| without_literals(&turn.content)));
+            }
+            for pair in trained.add(&place, &content) {
+                overlap.repeated[0] += usize::from(!seen.insert(pair));
             }
         }
     }
@@ -70,18 +52,14 @@ pub fn find(train: &[Rows], heldout: &[Rows]) -> Result<Overlap> {
         overlap.heldout_rows += lines.len();
         for (line, asked) in lines.iter().zip(&asked) {
             let (prompt, answer) = (prompt_of(asked), answer_of(line).map(squeezed));
-            let place = || format!("{}:{}", rows.path.display(), line.number);
             let near =
-                answer_of(line).is_some_and(|answer| shapes.contains(&without_literals(answer)));
+                answer_of(line).is_some_and(|answer| forms.contains(&without_literals(answer)));
             overlap.literals += usize::from(near);
-            if let Some((trained, answers)) = prompts.get(&prompt) {
-                overlap.pairs.push((trained.clone(), place()));
-                overlap.answers +=
-                    usize::from(answer.as_ref().is_some_and(|a| answers.contains(a)));
-            } else if prompt.len() >= LEAST
-                && let Some((trained, _)) = texts.iter().find(|(_, text)| text.contains(&prompt))
-            {
-                overlap.pairs.push((trained.clone(), place()));
+            if let Some(Match { place, answers }) = trained.find(&prompt) {
+                let own = format!("{}:{}", rows.path.display(), line.number);
+                overlap.pairs.push((place.clone(), own));
+                let same = answer.as_ref().zip(answers);
+                overlap.answers += usize::from(same.is_some_and(|(own, all)| all.contains(own)));
             }
             let row = (prompt, answer.unwrap_or_default());
             overlap.repeated[1] += usize::from(!seen.insert(row));
@@ -120,39 +98,6 @@ impl Overlap {
             self.answers
         )
     }
-}
-
-fn said(turns: &[Turn]) -> String {
-    let said = turns.iter().filter(|turn| turn.role != Role::System);
-    let texts: Vec<_> = said.map(|turn| squeezed(&turn.content)).collect();
-    texts.join("\n").to_lowercase()
-}
-
-/// What a row asks, as it is compared.
-pub fn prompt_of(asked: &Conversation) -> String {
-    said(&asked.turns)
-}
-
-/// A held-out row's answer.
-pub fn answer_of(line: &Line) -> Option<&str> {
-    ANSWERS
-        .iter()
-        .find_map(|field| line.fields().get(*field)?.as_str())
-}
-
-/// One space for white space.
-pub fn squeezed(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A query with its names but without its literals.
-fn without_literals(sql: &str) -> String {
-    let words = tokens(sql);
-    let names = words
-        .iter()
-        .filter(|word| matches!(word.kind, Kind::Word | Kind::Quoted));
-    let names: Vec<_> = names.map(|word| word.text.to_lowercase()).collect();
-    format!("{}\n{}", shape(sql), names.join(" "))
 }
 
 #[cfg(test)]

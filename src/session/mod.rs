@@ -5,6 +5,7 @@ pub mod config;
 mod course;
 pub mod estimate;
 mod files;
+pub mod lengths;
 mod recompute;
 pub mod run;
 pub mod selection;

@@ -214,8 +214,7 @@ fn begin_adapter(
 
 /// Leaves out end tokens that answers bring along, and says so: with the template's own, two would be learned.
 fn strip_ends(rows: &mut [Record], tokenizer: &Tokenizer, observer: &dyn Observer) -> Result<()> {
-    let ends = tokenizer.ends().iter().map(|id| tokenizer.show(&[*id]));
-    let ends: Vec<String> = ends.collect::<Result<_>>()?;
+    let ends = ends(tokenizer)?;
     let places = record::strip_ends(rows, &ends)?;
     if let Some(first) = places.first() {
         observer.note(format_args!(
@@ -225,6 +224,12 @@ fn strip_ends(rows: &mut [Record], tokenizer: &Tokenizer, observer: &dyn Observe
         ));
     }
     Ok(())
+}
+
+/// The texts of the tokens that end an answer.
+pub(super) fn ends(tokenizer: &Tokenizer) -> Result<Vec<String>> {
+    let ends = tokenizer.ends().iter().map(|id| tokenizer.show(&[*id]));
+    ends.collect()
 }
 
 /// Says which rows were left out, and refuses rows longer than the base can take.

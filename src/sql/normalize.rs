@@ -1,6 +1,6 @@
 //! Text forms in which two queries are compared, or run.
 
-use super::tokens::{Kind, Token, tokens};
+use super::tokens::{Kind, Token, iterate, tokens};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -22,6 +22,28 @@ pub fn plain(sql: &str) -> String {
     }
     squeeze(&sql[from..], &mut text);
     text.trim().to_owned()
+}
+
+/// The tokens with one space between them: words in lower case, literals and quoted names as they are, without comments and the
+/// last `;`. Two texts with the same form are the same query.
+pub fn canonical(sql: &str) -> String {
+    let tokens = tokens(sql);
+    let last = tokens.iter().rposition(|token| !token.is(";"));
+    let words = tokens.iter().take(last.map_or(0, |last| last + 1));
+    let words = words.map(|token| match (token.kind, token.text) {
+        (Kind::Word, word) => word.to_lowercase(),
+        (_, "<>") => "!=".to_owned(),
+        (_, "==") => "=".to_owned(),
+        (_, text) => text.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a text begins as a query does.
+pub fn is_query(text: &str) -> bool {
+    let mut words = iterate(text).skip_while(|token| token.is("("));
+    let first = words.next();
+    first.is_some_and(|token| ["select", "with"].iter().any(|word| token.is(word)))
 }
 
 /// Appends lower case with runs of white space as one space.
@@ -128,6 +150,23 @@ mod tests {
             assert_ne!(plain(one), plain(other), "{one}");
             assert_eq!(collapse(one), collapse(other), "{one}");
         }
+    }
+
+    #[test]
+    fn one_query_has_one_canonical_form() {
+        let form = canonical("SELECT a ,count( * ) FROM t -- all\nWHERE b<>'A  b' ;");
+        assert_eq!(form, "select a , count ( * ) from t where b != 'A  b'");
+        assert_eq!(
+            canonical("select a, COUNT(*) from t where b != 'A  b'"),
+            form
+        );
+        assert_ne!(
+            canonical("select a, count(*) from t where b != 'a  b'"),
+            form
+        );
+        assert_eq!(canonical(" ; "), "");
+        assert!(is_query("(( Select 1))") && is_query("with x as (select 1) select * from x"));
+        assert!(!is_query("Selected: select 1") && !is_query(""));
     }
 
     #[test]

@@ -39,6 +39,12 @@ impl Example {
     pub fn labels(&self) -> usize {
         self.learned.iter().map(Range::len).sum()
     }
+
+    /// Whether it can be held to `most` tokens by cutting what stands before the first answer. One token must stay there, for
+    /// the first learned one to be predicted from.
+    pub fn can_be_cut(&self, most: usize) -> bool {
+        self.len().saturating_sub(most) < self.learned[0].start
+    }
 }
 
 /// Rows ready for training, and where each came from.
@@ -94,7 +100,7 @@ impl Encoded {
 }
 
 /// The examples of a row: one, but where its template shows a conversation's earlier turns otherwise.
-fn examples(record: &Record, renderer: &Renderer) -> Result<Vec<Example>> {
+pub fn examples(record: &Record, renderer: &Renderer) -> Result<Vec<Example>> {
     let place = &record.place;
     let examples = renderer.examples(&record.content);
     let examples = examples.map_err(|e| e.context(place.clone()))?;
@@ -132,9 +138,8 @@ fn fit(mut e: Example, config: &TrainConfig, place: &str) -> Result<Option<Examp
         OnLong::Skip => Ok(None),
         OnLong::TruncatePrompt => {
             let (cut, given) = (length - most, e.learned[0].start);
-            // One token must stay, for the first learned one to be predicted from.
             ensure!(
-                cut < given,
+                e.can_be_cut(most),
                 "{place}: {} of the row's {length} tokens are the answer or follow its start, --max-seq is {most}; an answer is never cut",
                 length - given
             );

@@ -7,7 +7,6 @@ use crate::eval::audit::Finding;
 use crate::eval::example::Example;
 use crate::eval::golds::Golds;
 use crate::eval::pool::Pool;
-use crate::eval::worker::{Reply, Task};
 use crate::run::files::write_atomic;
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -24,18 +23,12 @@ struct Audited<'a> {
 }
 
 pub fn run(args: &Args, examples: &[Example], golds: &Golds, pool: &mut Pool) -> Result<()> {
-    let mut findings = vec![Vec::new(); golds.different()];
-    pool.run(golds.jobs(examples, Task::Audit), |home, reply, _| {
-        if let Reply::Audit(found) = reply {
-            findings[home] = found;
-        }
-        Ok(())
-    })?;
+    let findings = golds.audit(examples, pool)?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut odd = 0;
-    for (example, &home) in examples.iter().zip(golds.home()) {
-        odd += usize::from(!findings[home].is_empty());
-        for finding in &findings[home] {
+    for (example, findings) in examples.iter().zip(&findings) {
+        odd += usize::from(!findings.is_empty());
+        for finding in findings {
             *counts.entry(&finding.kind).or_insert(0) += 1;
             let place = example.place(args.data()?);
             let line = format!("{place}: {}: {}", finding.kind, finding.detail);
@@ -43,14 +36,14 @@ pub fn run(args: &Args, examples: &[Example], golds: &Golds, pool: &mut Pool) ->
         }
     }
     if let Some(path) = &args.out {
-        let rows = examples.iter().zip(golds.home());
+        let rows = examples.iter().zip(&findings);
         let rows: Vec<_> = rows
-            .map(|(example, &home)| Audited {
+            .map(|(example, findings)| Audited {
                 index: example.index,
                 id: example.text("id"),
                 db: example.text("db"),
                 gold_sql: example.text("gold_sql"),
-                findings: &findings[home],
+                findings,
             })
             .collect();
         write_atomic(path, &jsonl::to_bytes(&rows)?)?;

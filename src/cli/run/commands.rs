@@ -29,6 +29,7 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("data hint", Some("out"), "rows.jsonl"),
     ("data merge", Some("out"), "rows.jsonl"),
     ("data target", Some("out"), "rows.jsonl"),
+    ("data check", Some("out"), "check.json"),
     ("data choices", Some("out"), "choices.jsonl"),
     ("adapter inspect", None, "inspect.txt"),
     ("adapter diff", None, "diff.txt"),
@@ -38,7 +39,8 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
 ];
 
 /// Other outputs: their names, and whether a recipe's stage always has them.
-const OUTPUTS: [(&str, &str, bool); 6] = [
+const OUTPUTS: [(&str, &str, bool); 7] = [
+    ("lengths_out", "lengths.svg", false),
     ("prefs_out", "prefs.jsonl", false),
     ("labels_out", "labels.jsonl", true),
     ("summary_out", "summary.json", true),

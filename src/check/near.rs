@@ -1,0 +1,126 @@
+//! Questions that are nearly the same text. What many rows have before and behind their questions is left aside first; then two
+//! texts are as alike as the share of their three-letter pieces that both have (Jaccard's index).
+//!
+//! Pairs are found without comparing all with all: where two sets share a part `t` of their members, the `|a| − ⌈t·|a|⌉ + 1`
+//! rarest members of each have one in common (prefix filtering; Bayardo, Ma and Srikant 2007).
+
+use super::rows::Ask;
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// For each of `heldout` the training question that is most like it, and how alike they are, where that is at least `least`.
+pub fn nearest(train: &[&Ask], heldout: &[&Ask], least: f64) -> Vec<Option<(usize, f64)>> {
+    let both = || train.iter().chain(heldout);
+    let frame = frame(both().copied());
+    let grams: Vec<BTreeSet<[char; 3]>> =
+        both().map(|ask| pieces(&own(&ask.text, &frame))).collect();
+    let ranks = ranks(&grams);
+    // In the order of their ranks, rare ones first.
+    let sets: Vec<Vec<u32>> = grams.iter().map(|set| ranked(set, &ranks)).collect();
+    let (train, heldout) = sets.split_at(train.len());
+    let prefix = |set: &[u32]| set.len() - (least * set.len() as f64).ceil() as usize + 1;
+    let mut holders: Vec<Vec<usize>> = vec![Vec::new(); ranks.len()];
+    for (at, set) in train.iter().enumerate() {
+        for gram in set.iter().take(prefix(set)) {
+            holders[*gram as usize].push(at);
+        }
+    }
+    let nearest = |set: &Vec<u32>| {
+        let rare = set.iter().take(prefix(set));
+        let candidates: BTreeSet<usize> = rare
+            .flat_map(|gram| &holders[*gram as usize])
+            .copied()
+            .collect();
+        let alike = candidates
+            .into_iter()
+            .map(|at| (at, likeness(set, &train[at])));
+        let near = alike.filter(|(_, alike)| *alike >= least);
+        // Of equals the first.
+        near.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
+    };
+    heldout.par_iter().map(nearest).collect()
+}
+
+/// Sentences and lines that go with different answers: instructions and schemas, which say nothing of what is asked.
+fn frame<'a>(asks: impl Iterator<Item = &'a Ask>) -> HashSet<String> {
+    let mut answers: BTreeMap<String, &str> = BTreeMap::new();
+    let mut frame = HashSet::new();
+    for ask in asks {
+        let Some(answer) = ask.answer.as_deref() else {
+            continue;
+        };
+        for sentence in sentences(&ask.text) {
+            match answers.get(&sentence) {
+                Some(other) if *other != answer => drop(frame.insert(sentence)),
+                Some(_) => {}
+                None => drop(answers.insert(sentence, answer)),
+            }
+        }
+    }
+    frame
+}
+
+/// The words of a text outside of the frame; all of them where nothing else is left.
+fn own(text: &str, frame: &HashSet<String>) -> String {
+    let all: Vec<String> = sentences(text).collect();
+    let own: Vec<&str> = all
+        .iter()
+        .filter(|sentence| !frame.contains(*sentence))
+        .map(String::as_str)
+        .collect();
+    match own.is_empty() {
+        true => all.join(" "),
+        false => own.join(" "),
+    }
+}
+
+/// Lines, and within them what ends with a mark; each as its words in lower case.
+fn sentences(text: &str) -> impl Iterator<Item = String> {
+    let parts = text.split(['\n', '.', '?', '!', ':', ';']);
+    parts.map(words).filter(|words| !words.is_empty())
+}
+
+fn words(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ").to_lowercase()
+}
+
+/// Every three characters in a row; a space stands before the text and behind it.
+fn pieces(text: &str) -> BTreeSet<[char; 3]> {
+    let padded = [' '].into_iter().chain(text.chars()).chain([' ']);
+    let padded: Vec<char> = padded.collect();
+    let three = padded.windows(3);
+    three.map(|w| [w[0], w[1], w[2]]).collect()
+}
+
+/// The place of each piece when they are sorted by how many texts have it.
+fn ranks(sets: &[BTreeSet<[char; 3]>]) -> HashMap<[char; 3], u32> {
+    let mut counts: HashMap<[char; 3], usize> = HashMap::new();
+    for gram in sets.iter().flatten() {
+        *counts.entry(*gram).or_default() += 1;
+    }
+    let mut order: Vec<_> = counts.into_iter().map(|(gram, n)| (n, gram)).collect();
+    order.sort_unstable();
+    let ranked = order.into_iter().zip(0..);
+    ranked.map(|((_, gram), rank)| (gram, rank)).collect()
+}
+
+fn ranked(set: &BTreeSet<[char; 3]>, ranks: &HashMap<[char; 3], u32>) -> Vec<u32> {
+    let mut ranked: Vec<u32> = set.iter().map(|gram| ranks[gram]).collect();
+    ranked.sort_unstable();
+    ranked
+}
+
+/// |a ∩ b| / |a ∪ b| of two sorted sets.
+fn likeness(a: &[u32], b: &[u32]) -> f64 {
+    let (mut i, mut j, mut shared) = (0, 0, 0);
+    while i < a.len() && j < b.len() {
+        match a[i].cmp(&b[j]) {
+            std::cmp::Ordering::Less => i += 1,
+            std::cmp::Ordering::Greater => j += 1,
+            std::cmp::Ordering::Equal => (i, j, shared) = (i + 1, j + 1, shared + 1),
+        }
+    }
+    shared as f64 / (a.len() + b.len() - shared).max(1) as f64
+}
