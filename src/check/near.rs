@@ -124,3 +124,86 @@ fn likeness(a: &[u32], b: &[u32]) -> f64 {
     }
     shared as f64 / (a.len() + b.len() - shared).max(1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(text: &str, answer: &str) -> Ask {
+        Ask {
+            prompt: String::new(),
+            given: String::new(),
+            text: text.to_owned(),
+            answer: Some(answer.to_owned()),
+            query: None,
+        }
+    }
+
+    #[test]
+    fn what_goes_with_different_answers_does_not_make_questions_alike() {
+        let frame = "Answer in one line. Tables: trees(id, kind, height), pickers(id, name, age).";
+        let train = [
+            ask(
+                &format!("{frame} Question: How tall is the oldest oak?"),
+                "a",
+            ),
+            ask(&format!("{frame}\nQuestion: Who picks pears?"), "b"),
+            ask("Answer in one line.", "c"),
+        ];
+        let heldout = [
+            ask(&format!("{frame} Question: who picks a pear"), "x"),
+            ask(&format!("{frame} Question: Which of them are red?"), "y"),
+            ask("Answer in one line", "z"),
+            ask("", "w"),
+        ];
+        let (train, heldout) = (train.each_ref(), heldout.each_ref());
+        let found = nearest(&train, &heldout, 0.6);
+        let rows: Vec<_> = found.iter().map(|near| near.map(|(at, _)| at)).collect();
+        // A text that is all frame is compared whole.
+        assert_eq!(rows, [Some(1), None, Some(2), None]);
+        assert_eq!(found[2].map(|(_, alike)| alike), Some(1.0));
+    }
+
+    #[test]
+    fn rare_pieces_find_all_that_a_comparison_of_all_with_all_finds() {
+        let mut state = 1u64;
+        let mut text = || {
+            let mut word = || {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+                ["ab", "abc", "cab", "bb", "ca"][(state >> 33) as usize % 5]
+            };
+            let words: Vec<_> = (0..5).map(|_| word()).collect();
+            words.join(" ")
+        };
+        let all: Vec<Ask> = (0..120).map(|n| ask(&text(), &n.to_string())).collect();
+        let all: Vec<&Ask> = all.iter().collect();
+        let (train, heldout) = all.split_at(90);
+        let sets = |asks: &[&Ask]| -> Vec<BTreeSet<[char; 3]>> {
+            asks.iter().map(|ask| pieces(&words(&ask.text))).collect()
+        };
+        for least in [0.5, 0.8, 1.0] {
+            let best = |set: &BTreeSet<[char; 3]>| {
+                let alike = sets(train).into_iter().map(|own| {
+                    let shared = own.intersection(set).count();
+                    shared as f64 / (own.len() + set.len() - shared) as f64
+                });
+                alike
+                    .filter(|alike| *alike >= least)
+                    .fold(None, |best: Option<f64>, alike| {
+                        Some(best.map_or(alike, |best| best.max(alike)))
+                    })
+            };
+            let expected: Vec<_> = sets(heldout).iter().map(best).collect();
+            let found = nearest(train, heldout, least);
+            let found: Vec<_> = found
+                .iter()
+                .map(|near| near.map(|(_, alike)| alike))
+                .collect();
+            assert_eq!(found, expected, "{least}");
+            assert!(
+                least == 1.0 || expected.iter().flatten().count() > 3,
+                "{least}"
+            );
+        }
+    }
+}

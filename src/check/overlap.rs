@@ -64,7 +64,8 @@ pub fn find(rows: &[Row], least: f64, findings: &mut Vec<Finding>, report: &mut 
         }
     }
     let trained: Vec<_> = train.iter().flat_map(|row| row.asked()).collect();
-    let asks = |all: &[_]| -> Vec<&Ask> { all.iter().map(|(_, ask): &(&Row, &Ask)| *ask).collect() };
+    let asks =
+        |all: &[_]| -> Vec<&Ask> { all.iter().map(|(_, ask): &(&Row, &Ask)| *ask).collect() };
     let alike = near::nearest(&asks(&trained), &asks(&others), least);
     for ((row, _), near) in others.iter().zip(alike) {
         if let Some((at, likeness)) = near {
@@ -105,10 +106,7 @@ fn databases(train: &[&Row], heldout: &[&Row], findings: &mut Vec<Finding>, repo
     report.notes.push(note.to_owned());
 }
 
-fn by_name<'a>(
-    rows: &[&'a Row],
-    of: fn(&Row) -> Option<&str>,
-) -> BTreeMap<&'a str, Vec<&'a Row>> {
+fn by_name<'a>(rows: &[&'a Row], of: fn(&Row) -> Option<&str>) -> BTreeMap<&'a str, Vec<&'a Row>> {
     let mut names: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         if let Some(name) = of(row) {

@@ -6,8 +6,8 @@ use super::rows::Side;
 use crate::run::words::plain;
 use std::fmt::{self, Display, Formatter};
 
-/// Most findings of a kind that are shown.
-const SHOWN: usize = 5;
+/// Most findings that are shown of a kind that has too many, and of one that has not.
+const SHOWN: [usize; 2] = [4, 1];
 /// Most characters of each.
 const WIDTH: usize = 200;
 
@@ -26,10 +26,18 @@ impl Display for Report {
             writeln!(f, "nothing found")?;
         }
         for count in &found {
-            let mark = if count.is_red() { "NOT ALLOWED" } else { "allowed" };
+            let mark = if count.is_red() {
+                "NOT ALLOWED"
+            } else {
+                "allowed"
+            };
             let (name, words) = (count.kind.name(), count.kind.words());
             let of = self.of(count.kind);
-            writeln!(f, "  {:>7}{of:<10} {name:<15} {mark:<12} {words}", count.count)?;
+            writeln!(
+                f,
+                "  {:>7}{of:<10} {name:<15} {mark:<12} {words}",
+                count.count
+            )?;
         }
         if let Some(tokens) = &self.tokens {
             writeln!(
@@ -50,14 +58,19 @@ impl Display for Report {
         for count in found {
             writeln!(f, "{}:", count.kind.name())?;
             let of_kind = self.findings.iter().filter(|own| own.kind == count.kind);
-            for finding in of_kind.take(SHOWN) {
+            let shown = if count.is_red() { SHOWN[0] } else { SHOWN[1] };
+            for finding in of_kind.take(shown) {
                 let parts = [
                     Some(finding.place.as_str()),
                     finding.other.as_deref(),
                     finding.field.as_deref(),
                     Some(finding.detail.as_str()),
                 ];
-                let parts: Vec<_> = parts.into_iter().flatten().filter(|p| !p.is_empty()).collect();
+                let parts: Vec<_> = parts
+                    .into_iter()
+                    .flatten()
+                    .filter(|p| !p.is_empty())
+                    .collect();
                 let line = plain(&parts.join("  "));
                 let mut short: String = line.chars().take(WIDTH).collect();
                 if short.len() < line.len() {
@@ -65,8 +78,8 @@ impl Display for Report {
                 }
                 writeln!(f, "  {short}")?;
             }
-            if count.count > SHOWN {
-                writeln!(f, "  and {} more", count.count - SHOWN)?;
+            if count.count > shown {
+                writeln!(f, "  and {} more", count.count - shown)?;
             }
         }
         Ok(())

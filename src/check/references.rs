@@ -42,7 +42,8 @@ pub fn find(
     }
     report.audited = Some(examples.len());
     if nowhere > 0 {
-        let note = format!("{nowhere} queries are not run: their rows name no database (db or db_id)");
+        let note =
+            format!("{nowhere} queries are not run: their rows name no database (db or db_id)");
         report.notes.push(note);
     }
     if examples.is_empty() {

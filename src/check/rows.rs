@@ -150,9 +150,8 @@ fn row(
         let meaning = meaning(path, side, &line, columns);
         Ok((line, meaning, found))
     });
-    let refused = |error: &anyhow::Error| {
-        Finding::new(Kind::Refused, &place, reason(&place, error))
-    };
+    let refused =
+        |error: &anyhow::Error| Finding::new(Kind::Refused, &place, reason(&place, error));
     let (line, meaning, mut findings) = match meaning {
         Ok(read) => read,
         Err(error) => return (None, vec![refused(&error)]),

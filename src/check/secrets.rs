@@ -55,11 +55,7 @@ const PATTERNS: [Pattern; 19] = [
         "GitHub token",
         r"\b(?:gh[opsur]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})\b",
     ),
-    pattern(
-        Kind::Secrets,
-        "GitLab token",
-        r"\bglpat-[A-Za-z0-9_-]{20,}",
-    ),
+    pattern(Kind::Secrets, "GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}"),
     pattern(
         Kind::Secrets,
         "Slack token",
@@ -153,7 +149,9 @@ static COMPILED: LazyLock<(RegexSet, Vec<Regex>)> = LazyLock::new(|| {
 pub fn find(fields: &Map<String, Value>, place: &str) -> Vec<Finding> {
     let mut found = Vec::new();
     for (key, value) in fields {
-        within(value, key, &mut |field, text| of_text(text, field, place, &mut found));
+        within(value, key, &mut |field, text| {
+            of_text(text, field, place, &mut found)
+        });
     }
     found
 }
@@ -188,8 +186,7 @@ fn of_text(text: &str, field: &str, place: &str, found: &mut Vec<Finding>) {
             };
             let range = hit.range();
             // A key that is assigned is one find, under its own name.
-            let inside =
-                |other: &Range<usize>| range.start < other.end && other.start < range.end;
+            let inside = |other: &Range<usize>| range.start < other.end && other.start < range.end;
             if taken.iter().any(inside) || !(pattern.check)(hit.as_str()) {
                 continue;
             }
@@ -273,15 +270,9 @@ mod tests {
     #[test]
     fn what_looks_like_a_secret_is_one() {
         for (text, expected) in [
-            (
-                "-----BEGIN RSA PRIVATE KEY-----\nMIIE",
-                "private key ----",
-            ),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMIIE", "private key ----"),
             ("key AKIAABCDEFGHIJKLMNOP.", "AWS access key AKIA"),
-            (
-                &format!("ghp_{}", "a1".repeat(18)),
-                "GitHub token ghp_",
-            ),
+            (&format!("ghp_{}", "a1".repeat(18)), "GitHub token ghp_"),
             (
                 &format!("hf_{}", "aB".repeat(17)),
                 "Hugging Face token hf_a",
@@ -294,10 +285,7 @@ mod tests {
                 "postgres://ann:opensesame@db.local/x",
                 "password in an address op",
             ),
-            (
-                "API_KEY: \"9f8e7d6c5b4a39281706\"",
-                "assigned secret 9f8e",
-            ),
+            ("API_KEY: \"9f8e7d6c5b4a39281706\"", "assigned secret 9f8e"),
             (
                 "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl",
                 "JSON web token eyJh",

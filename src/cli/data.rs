@@ -1,6 +1,7 @@
 //! `factory data`: make data sets, and check them.
 
 mod check;
+mod correct;
 
 use std::path::{Path, PathBuf};
 
@@ -114,6 +115,12 @@ enum Command {
     /// but for names and literals), databases (both sides have them), duplicates, contradictions (one question, two answers), long
     /// (more tokens than --max-seq), secrets, personal, references (queries that fail, return nothing or are not determined).
     Check(check::Args),
+    /// Make training rows and preference pairs of corrections: a reply and the right query to the same prompt; old rows come
+    /// again beside them.
+    ///
+    /// A row is refused where the reply is the right query, two rows disagree on it, or, with --db-dir, the right query fails or
+    /// the reply gives the same rows. A manifest beside the output (OUT with the ending .manifest.json) has counts and hashes.
+    Correct(correct::Args),
     /// Make candidate choices of scored rows: the reference query among wrong ones that models wrote.
     Choices {
         /// Rows that `eval-sql --out` wrote; several scorings of the same set give more candidates.
@@ -285,6 +292,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             say(format_args!("wrote {}", manifest.display()))
         }
         Command::Check(args) => check::run(args),
+        Command::Correct(args) => correct::run(args),
         Command::Choices {
             rows,
             out,

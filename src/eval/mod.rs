@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod choices;
 pub mod clean;
+pub mod correct;
 pub mod example;
 pub mod gates;
 pub mod golds;

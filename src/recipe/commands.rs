@@ -23,6 +23,8 @@ pub struct Command {
     pub flags: Vec<Flag>,
     pub main: Main,
     pub resume: Resume,
+    /// Whether its exit code 3 is a failure: it is run to keep back what comes behind, where a gate's verdict is a result.
+    pub guard: bool,
     /// A flag whose absence means the folder of what another flag names: `db_dir`, of the predictions.
     pub folder_of: Option<(&'static str, &'static [&'static str])>,
 }

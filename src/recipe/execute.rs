@@ -72,6 +72,8 @@ pub struct Failure {
     /// The last lines of its log.
     pub tail: Vec<String>,
     pub log: PathBuf,
+    /// Whether it did its work, and what it looked at is not fit for what comes behind.
+    pub red: bool,
 }
 
 /// Runs the stages of `plan` as their `states` say. An error of `on` stops it, as the user may.
@@ -221,7 +223,7 @@ impl Work<'_> {
                 Ok(None)
             }
             Err(error) => {
-                self.fail(at, format!("{error:#}"), Vec::new(), on)?;
+                self.fail(at, format!("{error:#}"), Vec::new(), false, on)?;
                 Ok(None)
             }
         }
@@ -275,15 +277,18 @@ impl Work<'_> {
         let at = process.at;
         let stage = &self.plan.stages[at];
         let code = end.status.code();
-        if code == Some(0) || code == Some(RED) && (stage.printed || stage.outputs["main"].exists())
-        {
+        let red = code == Some(RED) && (stage.printed || stage.outputs["main"].exists());
+        if code == Some(0) || red && !stage.guard {
             match self.finish(&process, end) {
                 Ok(done) => {
                     on(Event::Done(stage, &done))?;
                     self.outcome.done[at] = Some(done);
                     self.outcome.ran.insert(at);
                 }
-                Err(error) => self.fail(at, format!("{error:#}"), process.log.tail(), on)?,
+                Err(error) => {
+                    let tail = process.log.tail();
+                    self.fail(at, format!("{error:#}"), tail, false, on)?;
+                }
             }
             return Ok(None);
         }
@@ -302,12 +307,15 @@ impl Work<'_> {
             return self.start(at, false, on);
         }
         let (mut how, tail) = (how(end), process.log.tail());
+        if let (true, Some(verdict)) = (red, tail.last()) {
+            how += &format!(": {verdict}");
+        }
         // A message about a full disk may not have found a place in the log.
-        let told = tail.iter().any(|line| line.starts_with("error: "));
+        let told = red || tail.iter().any(|line| line.starts_with("error: "));
         if let (false, Err(error)) = (told, probe(&stage.folder)) {
             how += &format!("; {error:#}");
         }
-        self.fail(at, how, tail, on)?;
+        self.fail(at, how, tail, red, on)?;
         Ok(None)
     }
 
@@ -341,6 +349,7 @@ impl Work<'_> {
         at: usize,
         how: String,
         tail: Vec<String>,
+        red: bool,
         on: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         let stage = &self.plan.stages[at];
@@ -349,6 +358,7 @@ impl Work<'_> {
             how,
             tail,
             log: stage.folder.join("log"),
+            red,
         };
         self.failed.insert(at);
         on(Event::Failed(stage, &failure))?;

@@ -33,8 +33,7 @@ pub struct Overlap {
 /// Compares the files, as [`said`](crate::data::overlap::said) says.
 pub fn find(train: &[Rows], heldout: &[Rows]) -> Result<Overlap> {
     let mut overlap = Overlap::default();
-    let (mut trained, mut forms, mut seen) =
-        (Trained::default(), BTreeSet::new(), BTreeSet::new());
+    let (mut trained, mut forms, mut seen) = (Trained::default(), BTreeSet::new(), BTreeSet::new());
     for rows in train {
         for Record { place, content } in record::read(&rows.path, &rows.columns)? {
             if let Content::Turns(conversation) = &content {

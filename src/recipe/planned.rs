@@ -32,6 +32,8 @@ pub struct Planned {
     /// Whether the main output is what the command prints.
     pub printed: bool,
     pub resume: Resume,
+    /// Whether its exit code 3 is a failure.
+    pub guard: bool,
     /// The stages that come before, by their places in the plan.
     pub needs: Vec<usize>,
     /// The files and folders that it reads, with their hashes as they were planned with.
@@ -111,6 +113,7 @@ pub fn plan(
         needs: needs.clone(),
         printed: command.main.flag.is_none(),
         resume: command.resume,
+        guard: command.guard,
         behind: behind.collect(),
         name,
         inputs,

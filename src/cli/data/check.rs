@@ -67,7 +67,12 @@ fn likeness(text: &str) -> Result<f64, String> {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<()> {
-    let outputs = || args.out.iter().chain(&args.lengths_out).map(PathBuf::as_path);
+    let outputs = || {
+        args.out
+            .iter()
+            .chain(&args.lengths_out)
+            .map(PathBuf::as_path)
+    };
     let inputs = args.data.iter().chain(&args.heldout).map(PathBuf::as_path);
     check_apart(inputs, outputs()).map_err(UsageError::of)?;
     outputs().try_for_each(check_writable)?;

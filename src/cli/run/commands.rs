@@ -30,6 +30,7 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("data merge", Some("out"), "rows.jsonl"),
     ("data target", Some("out"), "rows.jsonl"),
     ("data check", Some("out"), "check.json"),
+    ("data correct", Some("out"), "rows.jsonl"),
     ("data choices", Some("out"), "choices.jsonl"),
     ("adapter inspect", None, "inspect.txt"),
     ("adapter diff", None, "diff.txt"),
@@ -83,6 +84,7 @@ pub fn commands() -> Commands {
                 "generate" | "eval-sql" => Resume::Flag,
                 _ => Resume::Never,
             },
+            guard: *words == "data check",
             folder_of: (*words == "eval-sql").then_some(("db_dir", &["predictions", "data"])),
         })
     });

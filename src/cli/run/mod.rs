@@ -6,7 +6,7 @@ mod results;
 mod show;
 
 use super::sql_worker::program;
-use super::{UsageError, interrupt, plain, say};
+use super::{GateFailed, UsageError, interrupt, plain, say};
 use crate::recipe::document::Faults;
 use crate::recipe::estimate::estimates;
 use crate::recipe::execute::{self, Options, Outcome};
@@ -142,7 +142,11 @@ fn refuse(outcome: &Outcome) -> Result<()> {
     });
     let failures: Vec<String> = failures.collect();
     if !failures.is_empty() {
-        bail!("{}{behind}", failures.join("; "));
+        let said = format!("{}{behind}", failures.join("; "));
+        match outcome.failures.iter().all(|failure| failure.red) {
+            true => return Err(GateFailed(said).into()),
+            false => bail!(said),
+        }
     }
     if outcome.interrupted {
         bail!("interrupted; what is done is kept, go on with the same command");
