@@ -397,7 +397,7 @@ fn mistakes_of_the_call_are_told_and_nothing_is_written() {
     };
     refused(&["--allow", "secret"], 2, "did you mean secrets?");
     refused(&["--near", "0.1"], 2, "0.3 to 1");
-    refused(&["--max-seq", "9"], 2, "--base");
+    refused(&["--max-seq", "9"], 2, "required arguments");
     refused(&["--heldout", "none.jsonl"], 1, "none.jsonl");
     refused(
         &["--field", "prompt=words"],

@@ -253,6 +253,6 @@ fn what_cannot_be_taught_is_named_by_row_or_counted() {
     fails(
         &[&words[..], &["--replay-share", "0.5"]].concat(),
         2,
-        &["--replay"],
+        &["required arguments"],
     );
 }

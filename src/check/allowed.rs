@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(allowed.most(Kind::Literals), None);
         let error = |texts: &[&str]| parse(texts).unwrap_err().to_string();
         assert!(error(&["secret"]).ends_with("did you mean secrets?"));
-        assert!(error(&["x"]).contains("there are refused, exact, "));
+        assert!(error(&["zzz"]).contains("there are refused, exact, "));
         assert!(error(&["near=many"]).contains("\"many\" is no number"));
         assert!(error(&["near=1", "near"]).contains("near is given twice"));
     }

@@ -15,6 +15,9 @@ const ENDINGS: [&str; 4] = [".db", ".sqlite", ".sqlite3", ".sql"];
 /// A training query: its row and its canonical form.
 type Query<'a> = (&'a Row, String);
 
+/// A field of a row.
+type Of = fn(&Row) -> Option<&str>;
+
 /// Adds a finding for each held-out row that asks what a training row asks, or nearly, or has its query but for literals, or its
 /// shape; and for each database of both.
 pub fn find(rows: &[Row], least: f64, findings: &mut Vec<Finding>, report: &mut Report) {
@@ -79,7 +82,7 @@ pub fn find(rows: &[Row], least: f64, findings: &mut Vec<Finding>, report: &mut 
 
 /// Databases by the field that rows of both sides have; without one there is a note.
 fn databases(train: &[&Row], heldout: &[&Row], findings: &mut Vec<Finding>, report: &mut Report) {
-    let fields: [(&str, fn(&Row) -> Option<&str>); 2] = [
+    let fields: [(&str, Of); 2] = [
         ("db", |row| row.db.as_deref()),
         ("domain", |row| row.domain.as_deref()),
     ];
@@ -106,7 +109,7 @@ fn databases(train: &[&Row], heldout: &[&Row], findings: &mut Vec<Finding>, repo
     report.notes.push(note.to_owned());
 }
 
-fn by_name<'a>(rows: &[&'a Row], of: fn(&Row) -> Option<&str>) -> BTreeMap<&'a str, Vec<&'a Row>> {
+fn by_name<'a>(rows: &[&'a Row], of: Of) -> BTreeMap<&'a str, Vec<&'a Row>> {
     let mut names: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         if let Some(name) = of(row) {

@@ -145,18 +145,14 @@ fn row(
     line: Result<Line>,
     columns: &Columns,
 ) -> (Option<Row>, Vec<Finding>) {
-    let meaning = line.and_then(|line| {
-        let found = secrets::find(line.fields(), &place);
-        let meaning = meaning(path, side, &line, columns);
-        Ok((line, meaning, found))
-    });
     let refused =
         |error: &anyhow::Error| Finding::new(Kind::Refused, &place, reason(&place, error));
-    let (line, meaning, mut findings) = match meaning {
-        Ok(read) => read,
+    let line = match line {
+        Ok(line) => line,
         Err(error) => return (None, vec![refused(&error)]),
     };
-    match meaning {
+    let mut findings = secrets::find(line.fields(), &place);
+    match meaning(path, side, &line, columns) {
         Err(error) => {
             findings.push(refused(&error));
             (None, findings)

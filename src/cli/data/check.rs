@@ -77,14 +77,13 @@ pub fn run(args: Args) -> Result<()> {
     check_apart(inputs, outputs()).map_err(UsageError::of)?;
     outputs().try_for_each(check_writable)?;
     let report = check(&args.config()?, &Terminal::default())?;
+    write!(std::io::stdout(), "{report}")?;
     if let (Some(path), Some(tokens)) = (&args.lengths_out, &report.tokens) {
         write_atomic(path, picture::svg(tokens)?.as_bytes())?;
+        say(format_args!("wrote {}", path.display()))?;
     }
     if let Some(path) = &args.out {
         write_atomic(path, &json(&report)?)?;
-    }
-    write!(std::io::stdout(), "{report}")?;
-    for path in outputs() {
         say(format_args!("wrote {}", path.display()))?;
     }
     match report.verdict() {
