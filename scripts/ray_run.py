@@ -19,12 +19,13 @@ import sys
 import ray
 
 
-def stage(command, folder, name, *needs):
-    """Runs one stage on a node; `needs` are the results of the stages before it."""
+def stage(command, folder, name, left, *needs):
+    """Runs one stage, which leaves the folder `left`, on a node; `needs` are the results of the stages before it."""
     # It ends with this worker, so that a lost node leaves no process that holds the stage.
     env = os.environ | {"FACTORY_STAGE_OF": str(os.getpid())}
     ran = subprocess.run([*command, "--only", name], cwd=folder, env=env, capture_output=True, text=True)
-    if ran.returncode not in (0, 3):  # 3: a gate is red, which is a result
+    # 3: a gate is red, which is a result; a red check leaves its stage undone.
+    if ran.returncode not in (0, 3) or not os.path.exists(os.path.join(folder, left, "stage.json")):
         raise RuntimeError(f"stage {name}: exit code {ran.returncode}: {ran.stderr[-2000:]}")
     return ray.get_runtime_context().get_node_id()
 
@@ -58,7 +59,7 @@ def main():
         if one["memory_mb"]:
             options["memory"] = int(one["memory_mb"] * 1e6)
         needs = [refs[name] for name in one["needs"] if name in refs]
-        refs[one["name"]] = task.options(**options).remote(command, os.getcwd(), one["name"], *needs)
+        refs[one["name"]] = task.options(**options).remote(command, os.getcwd(), one["name"], one["folder"], *needs)
     names = {ref: name for name, ref in refs.items()}
     waiting = list(names)
     while waiting:

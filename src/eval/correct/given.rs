@@ -37,11 +37,7 @@ pub fn read(
 ) -> Result<(File, Vec<Correction>, Vec<Fault>)> {
     let path = request.rows;
     let (lines, asked) = record::read_prompts(path, request.columns)?;
-    let mut rows = 0;
-    let sha256 = jsonl::for_each(path, |_, _| {
-        rows += 1;
-        Ok(())
-    })?;
+    let (rows, sha256) = jsonl::measure(path)?;
     let file = File {
         path: path.to_owned(),
         rows,
