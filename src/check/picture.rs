@@ -33,7 +33,7 @@ fn draw(svg: &mut String, lengths: &Summary) -> Result<(), Box<dyn std::error::E
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(WHITE)
-        .x_desc("tokens")
+        .x_desc(format!("tokens (line: --max-seq {})", lengths.max_seq))
         .y_desc("training rows")
         .draw()?;
     let filled = bars.iter().enumerate().filter(|(_, rows)| **rows > 0);
@@ -42,16 +42,7 @@ fn draw(svg: &mut String, lengths: &Summary) -> Result<(), Box<dyn std::error::E
         Rectangle::new(corners, BLUE.mix(0.5).filled())
     }))?;
     let line = [(lengths.max_seq, 0), (lengths.max_seq, highest)];
-    chart
-        .draw_series(LineSeries::new(line, RED.stroke_width(2)))?
-        .label(format!("--max-seq {}", lengths.max_seq))
-        .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], RED.stroke_width(2)));
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK)
-        .position(SeriesLabelPosition::UpperRight)
-        .draw()?;
+    chart.draw_series(LineSeries::new(line, RED.stroke_width(2)))?;
     root.present()?;
     Ok(())
 }

@@ -4,10 +4,10 @@ use crate::check::allowed::Allowed;
 use crate::check::config::{Config, NEAR, References, Tokens};
 use crate::check::{check, picture};
 use crate::cli::fields::FieldArgs;
-use crate::cli::rules::RulesArgs;
 use crate::cli::terminal::Terminal;
 use crate::cli::{GateFailed, UsageError, say, sql_worker};
 use crate::data::template::Template;
+use crate::eval::session::Rules;
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use crate::training::config::TrainConfig;
 use anyhow::Result;
@@ -24,11 +24,11 @@ pub struct Args {
     /// Rows to measure on, which training rows must not give away (repeatable).
     #[arg(long, value_name = "FILE")]
     heldout: Vec<PathBuf>,
-    /// A kind of findings that is no fault, or how many of it are none, as duplicates or near=5 (repeatable; by comma). The kinds
-    /// literals, shapes and databases are none unless a number says so.
+    /// Allow findings of a kind, all of them or at most N: duplicates, near=5 (repeatable; by comma). All of literals, shapes and
+    /// databases are allowed unless a number is given.
     #[arg(long, value_name = "KIND[=N]", value_delimiter = ',')]
     allow: Vec<String>,
-    /// From which likeness on two questions are near each other: the share of their three-letter pieces that both have.
+    /// How alike two questions are that are near each other: the share of their three-letter pieces that both have.
     #[arg(long, value_name = "SHARE", default_value_t = NEAR, value_parser = likeness)]
     near: f64,
     /// Base model whose tokenizer counts tokens: a folder, a .gguf file or a hub id [default: tokens are not counted].
@@ -43,8 +43,9 @@ pub struct Args {
     /// Folder of the databases that rows name (db or db_id), to run their queries [default: queries are not run].
     #[arg(long, value_name = "DIR")]
     db_dir: Option<PathBuf>,
-    #[command(flatten)]
-    rules: RulesArgs,
+    /// Let links in the database folder lead out of it, as a hub's cache has them.
+    #[arg(long, requires = "db_dir")]
+    follow_links: bool,
     /// Processor time that a query may use, in milliseconds.
     #[arg(long, requires = "db_dir", value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     timeout_ms: u64,
@@ -105,7 +106,10 @@ impl Args {
                 worker: sql_worker::command()?.into(),
                 workers: std::thread::available_parallelism().map_or(1, usize::from),
                 timeout: Duration::from_millis(self.timeout_ms),
-                rules: self.rules.get(),
+                rules: Rules {
+                    follow_links: self.follow_links,
+                    ..Rules::default()
+                },
             })
         });
         Ok(Config {

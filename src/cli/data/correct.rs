@@ -1,10 +1,9 @@
 //! `factory data correct`: replies and the right queries to training rows and preference pairs.
 
 use crate::cli::fields::FieldArgs;
-use crate::cli::rules::RulesArgs;
 use crate::cli::{UsageError, say, sql_worker};
 use crate::eval::correct::{Databases, Request, correct, counts};
-use crate::eval::session::Options;
+use crate::eval::session::{Options, Rules};
 use crate::eval::shown::most_bytes;
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use crate::sql::database::Now;
@@ -40,8 +39,9 @@ pub struct Args {
     /// [default: queries are not run].
     #[arg(long, value_name = "DIR")]
     db_dir: Option<PathBuf>,
-    #[command(flatten)]
-    rules: RulesArgs,
+    /// Let links in the database folder lead out of it, as a hub's cache has them.
+    #[arg(long, requires = "db_dir")]
+    follow_links: bool,
     /// Processor time that a query may use, in milliseconds.
     #[arg(long, requires = "db_dir", value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     timeout_ms: u64,
@@ -123,7 +123,10 @@ impl Args {
             options: Options {
                 timeout: Duration::from_millis(self.timeout_ms),
                 keep_distinct: false,
-                rules: self.rules.get(),
+                rules: Rules {
+                    follow_links: self.follow_links,
+                    ..Rules::default()
+                },
                 now: Now::current(),
                 shown: most_bytes(1),
             },
