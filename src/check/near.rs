@@ -1,5 +1,6 @@
 //! Questions that are nearly the same text. What many rows have before and behind their questions is left aside first; then two
-//! texts are as alike as the share of their three-letter pieces that both have (Jaccard's index).
+//! texts are as alike as the share of their three-letter pieces that both have (Jaccard's index); of long texts, their
+//! three-word pieces.
 //!
 //! Pairs are found without comparing all with all: where two sets share a part `t` of their members, the `|a| − ⌈t·|a|⌉ + 1`
 //! rarest members of each have one in common (prefix filtering; Bayardo, Ma and Srikant 2007).
@@ -7,36 +8,67 @@
 use super::rows::Ask;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Texts of fewer words are compared by letters, longer ones by words: nearly all long texts have the same three letters somewhere.
+const LONG: usize = 64;
 
 /// For each of `heldout` the training question that is most like it, and how alike they are, where that is at least `least`.
 pub fn nearest(train: &[&Ask], heldout: &[&Ask], least: f64) -> Vec<Option<(usize, f64)>> {
     let both = || train.iter().chain(heldout);
     let frame = frame(both().copied());
-    let grams: Vec<BTreeSet<[char; 3]>> =
-        both().map(|ask| pieces(&own(&ask.text, &frame))).collect();
-    let ranks = ranks(&grams);
+    let own: Vec<String> = both().map(|ask| own(&ask.text, &frame)).collect();
+    // Two texts that are near each other have nearly as many words, so that both are on one side of some border between the two.
+    let border = (LONG as f64 / least).ceil() as usize;
+    let by_letters = join(&own, train.len(), least, |text, words| {
+        (words <= border).then(|| letters(text))
+    });
+    let by_words = join(&own, train.len(), least, |text, words| {
+        (words >= LONG).then(|| word_pieces(text))
+    });
+    let pairs = by_letters.into_iter().zip(by_words);
+    pairs
+        .map(|(one, other)| best([one, other].into_iter().flatten()))
+        .collect()
+}
+
+/// The nearest of some; of equals the first.
+fn best(near: impl Iterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
+    near.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
+}
+
+/// The same by the pieces that `pieces` makes of a text with so many words; it leaves out those without any. The first `count`
+/// texts are the training's.
+fn join(
+    texts: &[String],
+    count: usize,
+    least: f64,
+    pieces: impl Fn(&str, usize) -> Option<Pieces> + Sync,
+) -> Vec<Option<(usize, f64)>> {
+    let all = texts.par_iter();
+    let pieces = all.map(|text| pieces(text, text.split(' ').count()).unwrap_or_default());
+    let pieces: Vec<Pieces> = pieces.collect();
+    let ranks = ranks(&pieces);
     // In the order of their ranks, rare ones first.
-    let sets: Vec<Vec<u32>> = grams.iter().map(|set| ranked(set, &ranks)).collect();
-    let (train, heldout) = sets.split_at(train.len());
+    let sets: Vec<Vec<u32>> = pieces.iter().map(|set| ranked(set, &ranks)).collect();
+    let (train, heldout) = sets.split_at(count);
     let prefix = |set: &[u32]| set.len() - (least * set.len() as f64).ceil() as usize + 1;
     let mut holders: Vec<Vec<usize>> = vec![Vec::new(); ranks.len()];
     for (at, set) in train.iter().enumerate() {
-        for gram in set.iter().take(prefix(set)) {
-            holders[*gram as usize].push(at);
+        for piece in set.iter().take(prefix(set)) {
+            holders[*piece as usize].push(at);
         }
     }
     let nearest = |set: &Vec<u32>| {
         let rare = set.iter().take(prefix(set));
         let candidates: BTreeSet<usize> = rare
-            .flat_map(|gram| &holders[*gram as usize])
+            .flat_map(|piece| &holders[*piece as usize])
             .copied()
             .collect();
         let alike = candidates
             .into_iter()
             .map(|at| (at, likeness(set, &train[at])));
-        let near = alike.filter(|(_, alike)| *alike >= least);
-        // Of equals the first.
-        near.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
+        best(alike.filter(|(_, alike)| *alike >= least))
     };
     heldout.par_iter().map(nearest).collect()
 }
@@ -86,28 +118,42 @@ fn words(text: &str) -> String {
     words.join(" ").to_lowercase()
 }
 
+/// The pieces of a text, each as its hash.
+type Pieces = BTreeSet<u64>;
+
 /// Every three characters in a row; a space stands before the text and behind it.
-fn pieces(text: &str) -> BTreeSet<[char; 3]> {
+fn letters(text: &str) -> Pieces {
     let padded = [' '].into_iter().chain(text.chars()).chain([' ']);
     let padded: Vec<char> = padded.collect();
-    let three = padded.windows(3);
-    three.map(|w| [w[0], w[1], w[2]]).collect()
+    padded.windows(3).map(hash).collect()
+}
+
+/// Every three words in a row.
+fn word_pieces(text: &str) -> Pieces {
+    let words: Vec<&str> = text.split(' ').collect();
+    words.windows(3).map(hash).collect()
+}
+
+fn hash(piece: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    piece.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The place of each piece when they are sorted by how many texts have it.
-fn ranks(sets: &[BTreeSet<[char; 3]>]) -> HashMap<[char; 3], u32> {
-    let mut counts: HashMap<[char; 3], usize> = HashMap::new();
-    for gram in sets.iter().flatten() {
-        *counts.entry(*gram).or_default() += 1;
+fn ranks(sets: &[Pieces]) -> HashMap<u64, u32> {
+    let mut counts: HashMap<u64, usize> = HashMap::new();
+    for piece in sets.iter().flatten() {
+        *counts.entry(*piece).or_default() += 1;
     }
-    let mut order: Vec<_> = counts.into_iter().map(|(gram, n)| (n, gram)).collect();
+    let mut order: Vec<_> = counts.into_iter().map(|(piece, n)| (n, piece)).collect();
     order.sort_unstable();
     let ranked = order.into_iter().zip(0..);
-    ranked.map(|((_, gram), rank)| (gram, rank)).collect()
+    ranked.map(|((_, piece), rank)| (piece, rank)).collect()
 }
 
-fn ranked(set: &BTreeSet<[char; 3]>, ranks: &HashMap<[char; 3], u32>) -> Vec<u32> {
-    let mut ranked: Vec<u32> = set.iter().map(|gram| ranks[gram]).collect();
+fn ranked(set: &Pieces, ranks: &HashMap<u64, u32>) -> Vec<u32> {
+    let mut ranked: Vec<u32> = set.iter().map(|piece| ranks[piece]).collect();
     ranked.sort_unstable();
     ranked
 }
@@ -165,6 +211,23 @@ mod tests {
     }
 
     #[test]
+    fn long_texts_are_compared_by_their_words() {
+        let text = |count: usize, odd: &str| {
+            let words: Vec<String> = (0..count).map(|n| format!("word{n}")).collect();
+            words.join(" ") + " " + odd
+        };
+        let train = [ask(&text(400, "end"), "a"), ask(&text(70, "end"), "b")];
+        let heldout = [
+            ask(&text(400, "other"), "x"),
+            ask(&text(62, "end"), "y"),
+            ask(&text(200, "end"), "z"),
+        ];
+        let found = nearest(&train.each_ref(), &heldout.each_ref(), 0.8);
+        let rows: Vec<_> = found.iter().map(|near| near.map(|(at, _)| at)).collect();
+        assert_eq!(rows, [Some(0), Some(1), None]);
+    }
+
+    #[test]
     fn rare_pieces_find_all_that_a_comparison_of_all_with_all_finds() {
         let mut state = 1u64;
         let mut text = || {
@@ -178,11 +241,11 @@ mod tests {
         let all: Vec<Ask> = (0..120).map(|n| ask(&text(), &n.to_string())).collect();
         let all: Vec<&Ask> = all.iter().collect();
         let (train, heldout) = all.split_at(90);
-        let sets = |asks: &[&Ask]| -> Vec<BTreeSet<[char; 3]>> {
-            asks.iter().map(|ask| pieces(&words(&ask.text))).collect()
+        let sets = |asks: &[&Ask]| -> Vec<Pieces> {
+            asks.iter().map(|ask| letters(&words(&ask.text))).collect()
         };
         for least in [0.5, 0.8, 1.0] {
-            let best = |set: &BTreeSet<[char; 3]>| {
+            let best = |set: &Pieces| {
                 let alike = sets(train).into_iter().map(|own| {
                     let shared = own.intersection(set).count();
                     shared as f64 / (own.len() + set.len() - shared) as f64

@@ -16,6 +16,8 @@ const ANSWERS: [&str; 4] = ["gold_sql", "response", "completion", "output"];
 pub struct Trained<P> {
     prompts: BTreeMap<String, (P, BTreeSet<String>)>,
     texts: Vec<(P, String)>,
+    /// The running texts that have a word, by their places.
+    words: BTreeMap<String, Vec<usize>>,
 }
 
 /// A training row that asks something.
@@ -31,8 +33,12 @@ impl<P: Clone> Trained<P> {
     pub fn add(&mut self, place: &P, content: &Content) -> Vec<(String, String)> {
         let turns = match content {
             Content::Text(text) => {
-                self.texts
-                    .push((place.clone(), squeezed(text).to_lowercase()));
+                let text = squeezed(text).to_lowercase();
+                for word in text.split(' ').collect::<BTreeSet<_>>() {
+                    let texts = self.words.entry(word.to_owned()).or_default();
+                    texts.push(self.texts.len());
+                }
+                self.texts.push((place.clone(), text));
                 return Vec::new();
             }
             Content::Turns(conversation) => &conversation.turns,
@@ -56,11 +62,26 @@ impl<P: Clone> Trained<P> {
             let answers = Some(answers);
             return Some(Match { place, answers });
         }
-        let (place, _) = (prompt.len() >= LEAST)
-            .then(|| self.texts.iter().find(|(_, text)| text.contains(prompt)))
-            .flatten()?;
+        let place = (prompt.len() >= LEAST).then(|| self.within(prompt))??;
         let answers = None;
         Some(Match { place, answers })
+    }
+
+    /// The first running text that has the prompt in it. Only those are looked through that have all its words but the first and
+    /// the last, which may be parts of longer ones.
+    fn within(&self, prompt: &str) -> Option<&P> {
+        let words: Vec<&str> = prompt.split_whitespace().collect();
+        let whole = words.get(1..words.len().saturating_sub(1));
+        let lists = whole.unwrap_or_default().iter();
+        let lists: Vec<&Vec<usize>> = lists
+            .map(|word| self.words.get(*word))
+            .collect::<Option<_>>()?;
+        let all: Vec<usize> = (0..self.texts.len()).collect();
+        let fewest = lists.iter().min_by_key(|list| list.len());
+        let texts = fewest.map_or(&all, |list| *list).iter();
+        let has = |at: &usize| lists.iter().all(|list| list.binary_search(at).is_ok());
+        let mut found = texts.filter(|at| has(at)).map(|at| &self.texts[*at]);
+        Some(&found.find(|(_, text)| text.contains(prompt))?.0)
     }
 }
 
