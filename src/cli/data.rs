@@ -1,5 +1,7 @@
 //! `factory data`: make data sets.
 
+mod convert;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -104,6 +106,11 @@ enum Command {
         #[command(flatten)]
         fields: FieldArgs,
     },
+    /// Write rows in another layout (Alpaca, ShareGPT, TRL's) or another form of file (JSON Lines, JSON, CSV, Parquet).
+    ///
+    /// Each row is read again and must mean what it meant: a row that has something the layout has no place for is refused, and the
+    /// field named. Fields that mean nothing to training, such as id or source, are handed on.
+    Convert(convert::Args),
     /// Make candidate choices of scored rows: the reference query among wrong ones that models wrote.
     Choices {
         /// Rows that `eval-sql --out` wrote; several scorings of the same set give more candidates.
@@ -274,6 +281,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             ))?;
             say(format_args!("wrote {}", manifest.display()))
         }
+        Command::Convert(args) => convert::run(args),
         Command::Choices {
             rows,
             out,

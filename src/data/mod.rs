@@ -1,6 +1,7 @@
 //! Rows: reading, checking and making them.
 
 pub mod blend;
+pub mod convert;
 pub mod hints;
 pub mod jsonl;
 pub mod nearest;

@@ -29,6 +29,7 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("data hint", Some("out"), "rows.jsonl"),
     ("data merge", Some("out"), "rows.jsonl"),
     ("data target", Some("out"), "rows.jsonl"),
+    ("data convert", Some("out"), "rows.jsonl"),
     ("data choices", Some("out"), "choices.jsonl"),
     ("adapter inspect", None, "inspect.txt"),
     ("adapter diff", None, "diff.txt"),
