@@ -121,11 +121,24 @@ fn every_form_of_file_trains_to_the_same_bytes() {
     fs::write(path("rows.jsonl"), rows).unwrap();
     let base = tiny();
     let trained = |ending: &str| {
-        let (data, out) = (path(&format!("rows.{ending}")), path(&format!("out-{ending}")));
+        let (data, out) = (
+            path(&format!("rows.{ending}")),
+            path(&format!("out-{ending}")),
+        );
         if ending != "jsonl" {
-            ok(&["data", "convert", "--data", &path("rows.jsonl"), "--out", &data]);
+            ok(&[
+                "data",
+                "convert",
+                "--data",
+                &path("rows.jsonl"),
+                "--out",
+                &data,
+            ]);
         }
-        ok(&["sft", "--data", &data, "--base", &base, "--out", &out, "--device", "cpu", "--epochs", "1"]);
+        ok(&[
+            "sft", "--data", &data, "--base", &base, "--out", &out, "--device", "cpu", "--epochs",
+            "1",
+        ]);
         fs::read(Path::new(&out).join("adapter_model.safetensors")).unwrap()
     };
     let expected = trained("jsonl");

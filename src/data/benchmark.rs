@@ -90,14 +90,20 @@ pub fn build(request: &Request) -> Result<Set> {
         let (questions, hash) = rows::read(&files, request.benchmark, split)?;
         let tables = Tables::read(&files.tables)?;
         sha256.insert(seen_from(&files.rows, &request.from), hash);
-        sha256.insert(seen_from(&files.tables, &request.from), tables.sha256.clone());
+        sha256.insert(
+            seen_from(&files.tables, &request.from),
+            tables.sha256.clone(),
+        );
         let questions = rows::choose(questions, wanted, request.seed);
         let kept = with_databases(questions, &files, &tables, request, &mut left_out)?;
         Ok((kept, Some(files.databases)))
     };
     let (dev, databases) = split("dev", request.dev)?;
     let (train, _) = split("train", request.train)?;
-    ensure!(!dev.is_empty() || !train.is_empty(), "no row: none was wanted, or no reference query runs");
+    ensure!(
+        !dev.is_empty() || !train.is_empty(),
+        "no row: none was wanted, or no reference query runs"
+    );
     if !left_out.is_empty() {
         dropped.insert("have a query that does not run", left_out.len());
     }
@@ -109,13 +115,19 @@ pub fn build(request: &Request) -> Result<Set> {
         .filter(|row| row.keys().iter().all(|key| !held.contains(key)))
         .collect();
     if before > train.len() {
-        dropped.insert("ask or answer what a held-out row does", before - train.len());
+        dropped.insert(
+            "ask or answer what a held-out row does",
+            before - train.len(),
+        );
     }
     ensure!(
         !train.is_empty() || request.train == Some(0),
         "no training row is left of {before}: each asks or answers what a held-out row does, or has a query that does not run"
     );
-    ensure!(!dev.is_empty() || request.dev == Some(0), "no held-out row is left: no reference query runs");
+    ensure!(
+        !dev.is_empty() || request.dev == Some(0),
+        "no held-out row is left: no reference query runs"
+    );
 
     let train_rows: Vec<TrainRow> = train.iter().map(|row| row.train(&request.prompt)).collect();
     let dev_rows: Vec<DevRow> = dev.iter().map(|row| row.dev(&request.prompt)).collect();
@@ -133,14 +145,18 @@ pub fn build(request: &Request) -> Result<Set> {
         let databases: BTreeSet<String> = rows.iter().map(|row| row.db.clone()).collect();
         (databases, tally(rows.iter().map(|row| bucket(&row.sql))))
     };
-    let ((train_databases, train_curriculum), (dev_databases, dev_curriculum)) = (of(&train), of(&dev));
+    let ((train_databases, train_curriculum), (dev_databases, dev_curriculum)) =
+        (of(&train), of(&dev));
     let summary = format!(
         "{} train rows over {} databases, {} dev rows over {}{}",
         train.len(),
         train_databases.len(),
         dev.len(),
         dev_databases.len(),
-        dropped.iter().map(|(reason, count)| format!("; {count} {reason}")).collect::<String>()
+        dropped
+            .iter()
+            .map(|(reason, count)| format!("; {count} {reason}"))
+            .collect::<String>()
     );
     let manifest = Manifest {
         source: request.benchmark.name(),
@@ -161,10 +177,13 @@ pub fn build(request: &Request) -> Result<Set> {
 }
 
 fn overlap(train: &[Question], dev: &[Question]) -> Overlap {
-    let keys = |at: usize| -> BTreeSet<_> { train.iter().map(|row| row.keys()[at].clone()).collect() };
+    let keys =
+        |at: usize| -> BTreeSet<_> { train.iter().map(|row| row.keys()[at].clone()).collect() };
     let shared = |at: usize| {
         let keys = keys(at);
-        dev.iter().filter(|row| keys.contains(&row.keys()[at])).count()
+        dev.iter()
+            .filter(|row| keys.contains(&row.keys()[at]))
+            .count()
     };
     let databases: BTreeSet<_> = train.iter().map(|row| &row.db).collect();
     let of_dev: BTreeSet<_> = dev.iter().map(|row| &row.db).collect();
@@ -185,8 +204,14 @@ fn with_databases(
 ) -> Result<Vec<Question>> {
     let mut sandbox = Sandbox::new(&files.databases, false);
     let names: BTreeSet<String> = questions.iter().map(|row| row.db.clone()).collect();
-    let missing: Vec<_> = names.iter().filter(|name| sandbox.locate(name).is_err()).collect();
-    let some = missing.iter().take(5).map(|name| format!("{name}/{name}.sqlite"));
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| sandbox.locate(name).is_err())
+        .collect();
+    let some = missing
+        .iter()
+        .take(5)
+        .map(|name| format!("{name}/{name}.sqlite"));
     ensure!(
         missing.is_empty(),
         "{}: {} of {} databases are missing: {}{} ({})",

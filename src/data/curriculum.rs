@@ -52,9 +52,18 @@ mod tests {
     #[test]
     fn the_first_bucket_that_fits_is_it() {
         for (sql, expected) in [
-            ("SELECT a FROM t UNION SELECT b FROM u JOIN v", "set_operation"),
-            ("select count(*) from t join u on t.a = u.a group by t.b", "join"),
-            ("SELECT a, COUNT(*) FROM t WHERE b > 1 GROUP BY a ORDER BY 2 LIMIT 1", "group_having"),
+            (
+                "SELECT a FROM t UNION SELECT b FROM u JOIN v",
+                "set_operation",
+            ),
+            (
+                "select count(*) from t join u on t.a = u.a group by t.b",
+                "join",
+            ),
+            (
+                "SELECT a, COUNT(*) FROM t WHERE b > 1 GROUP BY a ORDER BY 2 LIMIT 1",
+                "group_having",
+            ),
             ("SELECT MAX(a) FROM t ORDER BY b", "order_limit"),
             ("SELECT AVG ( a ) FROM t WHERE b = 'join us'", "aggregate"),
             ("SELECT count FROM t WHERE \"limit\" = 1", "filter"),

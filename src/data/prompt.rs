@@ -8,7 +8,8 @@ pub struct Prompt(String);
 
 impl Prompt {
     /// As this program's own sets ask.
-    pub const DEFAULT: &str = "Write one SQLite query that answers the question.\nSchema: {schema}\nQuestion: {question}";
+    pub const DEFAULT: &str =
+        "Write one SQLite query that answers the question.\nSchema: {schema}\nQuestion: {question}";
     /// The same, for questions that come with what one must know.
     pub const WITH_EVIDENCE: &str = "Write one SQLite query that answers the question.\nSchema: {schema}\nEvidence: {evidence}\nQuestion: {question}";
 
@@ -16,7 +17,10 @@ impl Prompt {
     pub fn parse(text: &str, needed: &[&str]) -> Result<Self> {
         for place in needed {
             let place = format!("{{{place}}}");
-            ensure!(text.contains(&place), "the prompt {text:?} has no {place} in it");
+            ensure!(
+                text.contains(&place),
+                "the prompt {text:?} has no {place} in it"
+            );
         }
         Ok(Self(text.to_owned()))
     }
@@ -65,7 +69,13 @@ mod tests {
     #[test]
     fn parts_are_put_in_once_and_empty_ones_take_their_line_along() {
         let prompt = Prompt::parse(Prompt::WITH_EVIDENCE, &["schema", "question"]).unwrap();
-        let fill = |evidence| prompt.fill(&[("schema", "a({question})"), ("question", "{schema}?"), ("evidence", evidence)]);
+        let fill = |evidence| {
+            prompt.fill(&[
+                ("schema", "a({question})"),
+                ("question", "{schema}?"),
+                ("evidence", evidence),
+            ])
+        };
         assert_eq!(
             fill("x = 1"),
             "Write one SQLite query that answers the question.\nSchema: a({question})\nEvidence: x = 1\nQuestion: {schema}?"

@@ -181,7 +181,9 @@ fn name(path: &Path) -> String {
 
 /// Reasons and how many rows each was for.
 fn said(dropped: &BTreeMap<&'static str, usize>) -> String {
-    let said = dropped.iter().map(|(reason, count)| format!("; {count} {reason}"));
+    let said = dropped
+        .iter()
+        .map(|(reason, count)| format!("; {count} {reason}"));
     said.collect()
 }
 

@@ -19,7 +19,11 @@ pub struct Set {
 
 impl Set {
     /// Puts the manifest beside the files.
-    pub fn new(mut files: BTreeMap<String, Vec<u8>>, manifest: &impl Serialize, summary: String) -> Result<Self> {
+    pub fn new(
+        mut files: BTreeMap<String, Vec<u8>>,
+        manifest: &impl Serialize,
+        summary: String,
+    ) -> Result<Self> {
         let mut content = serde_json::to_vec_pretty(manifest)?;
         content.push(b'\n');
         files.insert(MANIFEST.to_owned(), content);
@@ -34,7 +38,10 @@ pub fn sha256(content: &[u8]) -> String {
 
 /// The same of several files, by their names.
 pub fn hashes(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
-    files.iter().map(|(name, content)| (name.clone(), sha256(content))).collect()
+    files
+        .iter()
+        .map(|(name, content)| (name.clone(), sha256(content)))
+        .collect()
 }
 
 /// How often each name is there.

@@ -15,7 +15,9 @@ impl Scratch {
     /// Builds the tables; the script may do nothing else.
     pub fn build(script: &str) -> Result<Self, SqlError> {
         let built = database::empty(script);
-        built.map(Self).map_err(|error| SqlError::Database(format!("{error:#}")))
+        built
+            .map(Self)
+            .map_err(|error| SqlError::Database(format!("{error:#}")))
     }
 
     /// Runs one query.
@@ -58,7 +60,9 @@ mod tests {
     #[test]
     fn queries_are_only_run() {
         let tables = Scratch::build("CREATE TABLE a(x INTEGER, y VARCHAR)").unwrap();
-        tables.run("SELECT count(*), max(x) FROM a WHERE y LIKE \"8/%\"").unwrap();
+        tables
+            .run("SELECT count(*), max(x) FROM a WHERE y LIKE \"8/%\"")
+            .unwrap();
         let error = |sql: &str| tables.run(sql).unwrap_err();
         assert!(matches!(error("SELECT z FROM a"), SqlError::Sql(_)));
         assert!(matches!(error("DELETE FROM a"), SqlError::Refused(_)));

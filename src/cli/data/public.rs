@@ -50,10 +50,15 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let weights = args.weight.iter().map(|weight| {
         let parsed = weight.split_once('=').and_then(|(bucket, times)| {
-            let times = times.parse().ok().filter(|times| (1..=1000).contains(times))?;
+            let times = times
+                .parse()
+                .ok()
+                .filter(|times| (1..=1000).contains(times))?;
             Some((bucket.to_owned(), times))
         });
-        parsed.with_context(|| format!("--weight {weight:?} is not BUCKET=N, as join=4, with N from 1 to 1000"))
+        parsed.with_context(|| {
+            format!("--weight {weight:?} is not BUCKET=N, as join=4, with N from 1 to 1000")
+        })
     });
     let request = Request {
         prompt: Prompt::parse(&args.prompt, &["schema", "question"]).map_err(UsageError::of)?,

@@ -16,7 +16,8 @@ pub fn check(out: &Path) -> Result<()> {
 pub fn write(out: &Path, set: &Set) -> Result<()> {
     let manifest = out.join(MANIFEST);
     if manifest.exists() {
-        fs::remove_file(&manifest).with_context(|| format!("cannot write {}", manifest.display()))?;
+        fs::remove_file(&manifest)
+            .with_context(|| format!("cannot write {}", manifest.display()))?;
     }
     let (last, files): (Vec<_>, Vec<_>) = set.files.iter().partition(|(name, _)| *name == MANIFEST);
     for (name, content) in files.into_iter().chain(last) {

@@ -31,17 +31,31 @@ impl Benchmark {
     pub fn origin(self) -> &'static str {
         match self {
             Self::Spider => "they are in spider_data.zip of https://yale-lily.github.io/spider",
-            Self::Bird => "they are in train.zip and dev.zip of https://bird-bench.github.io, each with a zip of its databases inside",
+            Self::Bird => {
+                "they are in train.zip and dev.zip of https://bird-bench.github.io, each with a zip of its databases inside"
+            }
         }
     }
 
     /// Names of the rows, the tables and the databases of a split, and the folders of the download that may hold them.
     fn official(self, split: &str) -> ([&'static str; 3], &'static [&'static str]) {
         match (self, split) {
-            (Self::Spider, "train") => (["train_spider.json", "tables.json", "database"], &["", "spider_data", "spider"]),
-            (Self::Spider, _) => (["dev.json", "tables.json", "database"], &["", "spider_data", "spider"]),
-            (Self::Bird, "train") => (["train.json", "train_tables.json", "train_databases"], &["", "train"]),
-            (Self::Bird, _) => (["dev.json", "dev_tables.json", "dev_databases"], &["", "dev", "dev_20240627"]),
+            (Self::Spider, "train") => (
+                ["train_spider.json", "tables.json", "database"],
+                &["", "spider_data", "spider"],
+            ),
+            (Self::Spider, _) => (
+                ["dev.json", "tables.json", "database"],
+                &["", "spider_data", "spider"],
+            ),
+            (Self::Bird, "train") => (
+                ["train.json", "train_tables.json", "train_databases"],
+                &["", "train"],
+            ),
+            (Self::Bird, _) => (
+                ["dev.json", "dev_tables.json", "dev_databases"],
+                &["", "dev", "dev_20240627"],
+            ),
         }
     }
 }
@@ -60,11 +74,27 @@ impl Files {
     pub fn find(benchmark: Benchmark, split: &str, from: &Path) -> Result<Self> {
         let (names, folders) = benchmark.official(split);
         if !from.is_dir() {
-            bail!("{} is no folder: give the one that the download was unpacked to", from.display());
+            bail!(
+                "{} is no folder: give the one that the download was unpacked to",
+                from.display()
+            );
         }
-        let all = |folder: &&str| names.iter().filter(|name| from.join(folder).join(name).exists()).count();
-        let folder = folders.iter().rev().max_by_key(|folder| all(folder)).copied().unwrap_or_default();
-        let missing: Vec<&str> = names.into_iter().filter(|name| !from.join(folder).join(name).exists()).collect();
+        let all = |folder: &&str| {
+            names
+                .iter()
+                .filter(|name| from.join(folder).join(name).exists())
+                .count()
+        };
+        let folder = folders
+            .iter()
+            .rev()
+            .max_by_key(|folder| all(folder))
+            .copied()
+            .unwrap_or_default();
+        let missing: Vec<&str> = names
+            .into_iter()
+            .filter(|name| !from.join(folder).join(name).exists())
+            .collect();
         if !missing.is_empty() {
             let without = match split {
                 "train" => "--train 0 makes a set without training rows",

@@ -76,25 +76,41 @@ pub fn choose(questions: Vec<Question>, wanted: Option<usize>, seed: u64) -> Vec
     let mut order: Vec<usize> = (0..questions.len()).collect();
     order.sort_by_cached_key(|at| rank(seed, &[&questions[*at].id]));
     let mut chosen = vec![false; questions.len()];
-    order.into_iter().take(wanted).for_each(|at| chosen[at] = true);
+    order
+        .into_iter()
+        .take(wanted)
+        .for_each(|at| chosen[at] = true);
     let all = questions.into_iter().zip(chosen);
-    all.filter_map(|(question, chosen)| chosen.then_some(question)).collect()
+    all.filter_map(|(question, chosen)| chosen.then_some(question))
+        .collect()
 }
 
 impl Question {
-    fn read(files: &Files, benchmark: Benchmark, split: &str, number: usize, line: &Line) -> Result<Self> {
+    fn read(
+        files: &Files,
+        benchmark: Benchmark,
+        split: &str,
+        number: usize,
+        line: &Line,
+    ) -> Result<Self> {
         let path = &files.rows;
         let text = |field| line.str(path, field).map(|text| text.trim().to_owned());
         let query = match benchmark {
             Benchmark::Spider => "query",
             Benchmark::Bird => "SQL",
         };
-        let optional = |field| line.optional_str(path, field).map(|text| text.map(|text| text.trim().to_owned()));
+        let optional = |field| {
+            line.optional_str(path, field)
+                .map(|text| text.map(|text| text.trim().to_owned()))
+        };
         let sql = text(query)?;
         Ok(Self {
             id: format!("{}-{split}-{:05}", benchmark.name(), number - 1),
             db: text("db_id")?,
-            sql: format!("{};", sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace())),
+            sql: format!(
+                "{};",
+                sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace())
+            ),
             schema: String::new(),
             source: benchmark.name(),
             question: text("question")?,
@@ -106,7 +122,10 @@ impl Question {
     /// What no row of another split may share: the question, and the query, each of its database.
     pub fn keys(&self) -> [(String, String, &'static str); 2] {
         let key = |text, what| (self.db.clone(), text, what);
-        [key(flat(&self.question), "question"), key(plain(&self.sql), "query")]
+        [
+            key(flat(&self.question), "question"),
+            key(plain(&self.sql), "query"),
+        ]
     }
 
     fn prompt(&self, prompt: &Prompt) -> String {

@@ -1,6 +1,7 @@
 //! The tables of each database, as tables.json has them.
 
 use crate::data::jsonl;
+use crate::sql::identifier::identifier;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -27,7 +28,8 @@ impl Tables {
         let mut lines = BTreeMap::new();
         let sha256 = jsonl::for_each(path, |number, line| {
             let place = || format!("{}:{number}", path.display());
-            let entry: Entry = serde_json::from_value(line?.into_fields().into()).with_context(place)?;
+            let entry: Entry =
+                serde_json::from_value(line?.into_fields().into()).with_context(place)?;
             let line = entry.line().with_context(place)?;
             lines.insert(entry.db_id, line);
             Ok(())
@@ -48,27 +50,29 @@ impl Tables {
 
 impl Entry {
     fn line(&self) -> Result<String> {
-        let mut tables: Vec<(&String, Vec<String>)> =
-            self.table_names_original.iter().map(|name| (name, Vec::new())).collect();
+        let mut tables: Vec<(&String, Vec<_>)> = self
+            .table_names_original
+            .iter()
+            .map(|name| (name, Vec::new()))
+            .collect();
         for (table, column) in &self.column_names_original {
             if *table < 0 {
                 continue;
             }
-            let table = usize::try_from(*table).ok().and_then(|at| tables.get_mut(at));
+            let table = usize::try_from(*table)
+                .ok()
+                .and_then(|at| tables.get_mut(at));
             let table = table.with_context(|| format!("column {column:?} is of no table"))?;
-            table.1.push(name(column));
+            table.1.push(identifier(column));
         }
-        ensure!(!tables.is_empty(), "database {:?} has no tables", self.db_id);
-        let lines = tables.into_iter().map(|(table, columns)| format!("{}({})", name(table), columns.join(", ")));
+        ensure!(
+            !tables.is_empty(),
+            "database {:?} has no tables",
+            self.db_id
+        );
+        let lines = tables
+            .into_iter()
+            .map(|(table, columns)| format!("{}({})", identifier(table), columns.join(", ")));
         Ok(lines.collect::<Vec<_>>().join("; "))
-    }
-}
-
-/// A name as a query writes it.
-fn name(name: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || c == '_';
-    match name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => name.to_owned(),
-        false => format!("`{}`", name.replace('`', "``")),
     }
 }

@@ -97,7 +97,11 @@ fn bad_csv_is_named_by_row_and_column() {
         .flat_map(u16::to_le_bytes)
         .collect();
     assert!(error(&wide).contains("t.csv is UTF-16: save it as UTF-8"));
-    let endless = [b"a,b\n1,\"".to_vec(), vec![b'x'; MAX_LINE as usize + (1 << 20)]].concat();
+    let endless = [
+        b"a,b\n1,\"".to_vec(),
+        vec![b'x'; MAX_LINE as usize + (1 << 20)],
+    ]
+    .concat();
     let endless = error(&endless);
     assert!(
         endless.contains("t.csv:1: cannot be read: it is too long")

@@ -6,7 +6,9 @@
 use super::source::Usable;
 use super::{Request, rows};
 use crate::data::set::rank;
-use crate::data::synth::corrupt::{Corruption, NO_SELECT, PROSE_WRAPPED, WRONG_SCHEMA, corruptions, malformed};
+use crate::data::synth::corrupt::{
+    Corruption, NO_SELECT, PROSE_WRAPPED, WRONG_SCHEMA, corruptions, malformed,
+};
 use crate::data::synth::database::Database;
 use crate::sql::normalize::plain;
 use crate::sql::scratch::Scratch;
@@ -39,11 +41,13 @@ pub fn make<'a>(train: &'a [Usable], request: &'a Request) -> Result<Vec<Pair<'a
         };
         let database = Database::build(&row.schema)?;
         let index = row.index.to_string();
-        let best = wrong(&row.sql, &database, &tables).into_iter().min_by_key(|wrong| {
-            let times = used.get(wrong.failure).copied().unwrap_or(0);
-            let of_kind = rank(request.seed, &[wrong.failure, &index]);
-            (times, of_kind, rank(request.seed, &[&index, &wrong.text]))
-        });
+        let best = wrong(&row.sql, &database, &tables)
+            .into_iter()
+            .min_by_key(|wrong| {
+                let times = used.get(wrong.failure).copied().unwrap_or(0);
+                let of_kind = rank(request.seed, &[wrong.failure, &index]);
+                (times, of_kind, rank(request.seed, &[&index, &wrong.text]))
+            });
         let Some(Corruption { failure, text }) = best else {
             continue;
         };
@@ -71,10 +75,12 @@ fn wrong(sql: &str, database: &Database, tables: &Scratch) -> Vec<Corruption> {
         false => text.to_owned(),
     };
     let own = plain(sql);
-    let near = corruptions(&lower, database).into_iter().map(|wrong| Corruption {
-        text: in_case(&wrong.text),
-        ..wrong
-    });
+    let near = corruptions(&lower, database)
+        .into_iter()
+        .map(|wrong| Corruption {
+            text: in_case(&wrong.text),
+            ..wrong
+        });
     let mut found: Vec<Corruption> = near
         .filter(|wrong| {
             let runs = tables.run(&wrong.text).is_ok();

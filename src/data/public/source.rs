@@ -127,13 +127,19 @@ impl<'a> Picked<'a> {
 
 /// Errors say in a few words what is wrong with the row, to be counted by.
 fn usable(index: usize, raw: &Raw, unchecked: bool) -> Result<Usable, &'static str> {
-    let sql = raw.answer.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-    let schema = raw.context.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    let sql = raw
+        .answer
+        .trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    let schema = raw
+        .context
+        .trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     if raw.question.is_empty() || schema.is_empty() || sql.is_empty() {
         return Err("say nothing");
     }
     let words = tokens(sql);
-    if !words[..].first().is_some_and(|first| first.is("select")) || words.iter().any(|token| token.is(";")) {
+    if !words[..].first().is_some_and(|first| first.is("select"))
+        || words.iter().any(|token| token.is(";"))
+    {
         return Err("are not one SELECT");
     }
     let bucket = bucket(sql);
@@ -142,7 +148,9 @@ fn usable(index: usize, raw: &Raw, unchecked: bool) -> Result<Usable, &'static s
     }
     if !unchecked {
         let tables = Scratch::build(schema).map_err(|_| "have tables that cannot be built")?;
-        tables.run(sql).map_err(|_| "do not run over their tables")?;
+        tables
+            .run(sql)
+            .map_err(|_| "do not run over their tables")?;
     }
     Ok(Usable {
         index,
