@@ -112,7 +112,7 @@ fn whole_conversations_keep_their_parts() {
         let data = write(&folder, &format!("pair.{ending}"), &pair);
         assert_eq!(
             converted(&data, Some(Layout::Messages), &[], &[]).unwrap(),
-            [whole.clone()]
+            std::slice::from_ref(&whole)
         );
         let refused = |to| {
             converted(&data, Some(to), &[], &[])

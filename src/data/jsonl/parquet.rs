@@ -68,7 +68,7 @@ pub fn each(path: &Path, each: Each) -> Result<String> {
 }
 
 /// Named fields as JSON has them.
-fn members<'a>(fields: impl IntoIterator<Item = (String, Field)>) -> Result<Map<String, Value>> {
+fn members(fields: impl IntoIterator<Item = (String, Field)>) -> Result<Map<String, Value>> {
     let mut map = Map::new();
     for (name, field) in fields {
         let value = value(field).map_err(|what| anyhow!("field {name:?} {what:#}"))?;
