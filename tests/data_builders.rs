@@ -429,15 +429,25 @@ fn spider_becomes_rows_and_a_gate_that_scores_them() {
         })
         .collect();
     fs::write(files.path("right.jsonl"), right).unwrap();
-    let scored = ok(&[
+    let (right, databases) = (
+        files.text("right.jsonl"),
+        files.text("spider_data/database"),
+    );
+    let rows_out = text(&set.join("rows.jsonl"));
+    let score = [
         "eval-sql",
-        &files.text("right.jsonl"),
+        &right,
         "--db-dir",
-        &files.text("spider_data/database"),
+        &databases,
         "--mode",
         "spider-ts",
-    ]);
+        "--out",
+        &rows_out,
+    ];
+    let scored = ok(&score);
     assert!(scored.contains("execution_accuracy=1.000"), "{scored}");
+    let verdict = ok(&["gate", "--gates", &text(&set.join("gates.toml"))]);
+    assert!(verdict.contains("spider-dev"), "{verdict}");
     let gates = factory::eval::gates::inputs(&set.join("gates.toml")).unwrap();
     let real: BTreeSet<_> = gates
         .iter()

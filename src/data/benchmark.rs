@@ -12,7 +12,7 @@ use super::jsonl;
 use super::prompt::Prompt;
 use super::set::{Set, hashes, tally};
 use crate::sql::execute::{Sandbox, SqlError};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use files::Files;
 use rows::{DevRow, Question, TrainRow};
 use serde::Serialize;
@@ -241,17 +241,24 @@ fn with_databases(
 
 /// The gate that asks the held-out rows.
 fn gates(request: &Request, databases: &Path) -> Result<String> {
-    let real = |path: &Path| std::path::absolute(path).with_context(|| path.display().to_string());
     let (from, to) = (real(&request.out)?, databases.canonicalize()?);
-    let from = from.canonicalize().unwrap_or(from);
     let databases = pathdiff::diff_paths(&to, from).unwrap_or(to);
     let name = request.benchmark.name();
     Ok(format!(
-        "# What must be reached on the held-out rows of {name}; `factory sweep` and `factory gate` read it.\n\n[[gate]]\nname = \"{name}-dev\"\ndata = \"dev.jsonl\"\nmode = \"{}\"\nmetric = \"execution_accuracy\"\nmin = {:?}\ndb_dir = {}\n",
+        "# What must be reached on the held-out rows of {name}; `factory sweep` reads it, and `factory gate` once\n# `factory eval-sql --mode {} --out` has written the candidate's rows beside it.\n\n[[gate]]\nname = \"{name}-dev\"\ndata = \"dev.jsonl\"\nmode = \"{}\"\nmetric = \"execution_accuracy\"\nmin = {:?}\ndb_dir = {}\ncandidate = \"rows.jsonl\"\n",
+        request.benchmark.mode(),
         request.benchmark.mode(),
         request.min,
         toml::Value::from(databases.to_string_lossy().into_owned())
     ))
+}
+
+/// One spelling of a folder that need not exist yet, whatever links lead to it.
+fn real(folder: &Path) -> Result<PathBuf> {
+    let folder = std::path::absolute(folder)?;
+    let there = folder.ancestors().find(|above| above.exists());
+    let there = there.unwrap_or(Path::new("/"));
+    Ok(there.canonicalize()?.join(folder.strip_prefix(there)?))
 }
 
 /// A file as it is called in the download.
