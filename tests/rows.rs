@@ -96,12 +96,55 @@ fn all_bad_rows_are_named_at_once_whoever_reads_them() {
         &parts,
     );
     assert!(!dir.path().join("out").exists());
-    fs::write(path("rows.csv"), "prompt,completion\na,b\n").unwrap();
+    fs::write(path("rows.txt"), "prompt,completion\na,b\n").unwrap();
+    fails(
+        &["sft", "--data", &path("rows.txt"), "--base", &base],
+        1,
+        &["rows.txt is CSV: give it the ending .csv"],
+    );
+    // A column is missing.
+    fs::write(path("rows.csv"), "prompt,answer\na,b\n").unwrap();
     fails(
         &["sft", "--data", &path("rows.csv"), "--base", &base],
         1,
-        &["rows.csv is CSV"],
+        &["rows.csv:1: no answer", "found fields: prompt, answer"],
     );
+}
+
+#[test]
+fn every_form_of_file_trains_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| text(&dir.path().join(name));
+    let rows: String = (0..3)
+        .map(|i| format!("{{\"prompt\":\"count, {i}\",\"completion\":\"select \\\"{i}\\\"\"}}\n"))
+        .collect();
+    fs::write(path("rows.jsonl"), rows).unwrap();
+    let base = tiny();
+    let trained = |ending: &str| {
+        let (data, out) = (
+            path(&format!("rows.{ending}")),
+            path(&format!("out-{ending}")),
+        );
+        if ending != "jsonl" {
+            ok(&[
+                "data",
+                "convert",
+                "--data",
+                &path("rows.jsonl"),
+                "--out",
+                &data,
+            ]);
+        }
+        ok(&[
+            "sft", "--data", &data, "--base", &base, "--out", &out, "--device", "cpu", "--epochs",
+            "1",
+        ]);
+        fs::read(Path::new(&out).join("adapter_model.safetensors")).unwrap()
+    };
+    let expected = trained("jsonl");
+    for ending in ["csv", "tsv", "json", "parquet"] {
+        assert!(trained(ending) == expected, "{ending}: other bytes");
+    }
 }
 
 #[test]

@@ -3,6 +3,11 @@
 mod check;
 mod correct;
 
+mod benchmark;
+mod convert;
+mod public;
+mod set;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -10,6 +15,7 @@ use clap::Subcommand;
 
 use super::fields::FieldArgs;
 use super::{UsageError, plain, say};
+use crate::data::benchmark::Benchmark;
 use crate::data::blend::{self, Source};
 use crate::data::{hints, jsonl, shard, synth};
 use crate::eval::choices::{self, MAX_CANDIDATES};
@@ -121,6 +127,27 @@ enum Command {
     /// A row is refused where the reply is the right query, two rows disagree on it, or, with --db-dir, the right query fails or
     /// the reply gives the same rows. A manifest beside the output (OUT with the ending .manifest.json) has counts and hashes.
     Correct(correct::Args),
+    /// Write rows in another layout (Alpaca, ShareGPT, TRL's) or another form of file (JSON Lines, JSON, CSV, Parquet).
+    ///
+    /// Each row is read again and must mean what it meant: a row that has something the layout has no place for is refused, and the
+    /// field named. Fields that mean nothing to training, such as id or source, are handed on.
+    Convert(convert::Args),
+    /// Make a train/dev/preferences set of questions that come with their tables (b-mc2/sql-create-context).
+    ///
+    /// Usable rows alone: one SELECT that combines no others and runs over the row's tables. The manifest has counts by bucket of the
+    /// curriculum (join, group_having, order_limit, aggregate, filter, projection: the first that a query belongs to), why rows were
+    /// dropped, hashes, and that train and dev share no row, no prompt and no query over the same tables.
+    Public(public::Args),
+    /// Make a train/dev set with an execution gate from a download of Spider.
+    ///
+    /// Reads train_spider.json, dev.json, tables.json and database/NAME/NAME.sqlite. Score replies with
+    /// `eval-sql --db-dir DIR/database --mode spider-ts`.
+    Spider(benchmark::Args),
+    /// Make a train/dev set with an execution gate from a download of BIRD; what a question needs to be known is in its prompt.
+    ///
+    /// Reads train/train.json, train_tables.json and train_databases/NAME/NAME.sqlite, and the same of dev. Score replies with
+    /// `eval-sql --db-dir DIR/dev/dev_databases --mode bird-ex`.
+    Bird(benchmark::Args),
     /// Make candidate choices of scored rows: the reference query among wrong ones that models wrote.
     Choices {
         /// Rows that `eval-sql --out` wrote; several scorings of the same set give more candidates.
@@ -159,11 +186,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Synth { spec, out, seed } => {
             let set = synth::generate(&spec, seed)?;
-            for (name, content) in &set.files {
-                write_atomic(&out.join(name), content)?;
-            }
-            say(set.summary)?;
-            say(format_args!("wrote {}", out.display()))
+            set::write(&out, &set)
         }
         Command::Blend {
             source,
@@ -293,6 +316,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
         Command::Check(args) => check::run(args),
         Command::Correct(args) => correct::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Public(args) => public::run(args),
+        Command::Spider(args) => benchmark::run(Benchmark::Spider, args),
+        Command::Bird(args) => benchmark::run(Benchmark::Bird, args),
         Command::Choices {
             rows,
             out,

@@ -1,17 +1,23 @@
-//! JSON Lines: one JSON object a line. Every error names `file:line`.
+//! Rows of files: JSON Lines, and by a file's ending JSON arrays, CSV and Parquet. Every error names `file:line`, or in files without
+//! lines of rows `file:row`, both from 1.
 
+mod array;
+mod csv;
 mod faults;
 mod foreign;
+mod form;
 mod line;
+mod parquet;
+mod source;
 
 pub use faults::Faults;
+pub use form::Form;
 pub use line::{Line, kind};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use source::Source;
+use std::io::{BufRead, Read, Write};
 use std::path::Path;
 
 /// Longest line read, in bytes: a file without line ends must not fill the memory.
@@ -41,7 +47,7 @@ fn read_up_to<T>(
     mut meaning: impl FnMut(Line) -> Result<T>,
 ) -> Result<Vec<T>> {
     let (mut rows, mut faults) = (Vec::new(), Faults::default());
-    each_line(path, longest, |_, line| {
+    each_row(path, longest, |_, line| {
         match line.and_then(&mut meaning) {
             Ok(row) => rows.push(row),
             Err(fault) => faults.add(fault),
@@ -52,13 +58,13 @@ fn read_up_to<T>(
     Ok(rows)
 }
 
-/// Hands on every row of a file, or what is wrong with it, with its line number; an error of `each` ends it. Returns the
+/// Hands on every row of a file, or what is wrong with it, with its number; an error of `each` ends it. Returns the
 /// SHA-256 of what was read, in hexadecimal.
 pub fn for_each(
     path: &Path,
     each: impl FnMut(usize, Result<Line>) -> Result<()>,
 ) -> Result<String> {
-    each_line(path, MAX_LINE, each)
+    each_row(path, MAX_LINE, each)
 }
 
 /// How many rows a file has, and its SHA-256.
@@ -71,37 +77,52 @@ pub fn measure(path: &Path) -> Result<(usize, String)> {
     Ok((rows, sha256))
 }
 
-/// A reader that hashes what passes.
-struct Hashed<R> {
-    inner: R,
-    hash: Sha256,
-}
+/// What takes a row and its number.
+type Each<'a> = &'a mut dyn FnMut(usize, Result<Line>) -> Result<()>;
 
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        Ok(count)
-    }
-}
-
-fn each_line(
+fn each_row(
     path: &Path,
     longest: u64,
     mut each: impl FnMut(usize, Result<Line>) -> Result<()>,
 ) -> Result<String> {
-    let file = File::open(path)
-        .with_context(|| format!("cannot open {} (check the path)", path.display()))?;
-    let mut reader = BufReader::new(Hashed {
-        inner: file,
-        hash: Sha256::new(),
-    });
-    let begin = reader
-        .fill_buf()
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    if let Some(what) = foreign::by_bytes(begin) {
-        bail!("{} is {what}", path.display());
+    let mut rows = 0;
+    let mut counted = |number, row| {
+        rows += 1;
+        each(number, row)
+    };
+    let form = Form::of(path);
+    let sha256 = match form {
+        Form::Parquet => parquet::each(path, &mut counted)?,
+        _ => {
+            let mut source = Source::open(path)?;
+            if let Some(what) = foreign::by_bytes(source.begin()?) {
+                bail!("{} is {what}", path.display());
+            }
+            match form {
+                Form::Csv => csv::each(&mut source, b',', longest, &mut counted),
+                Form::Tsv => csv::each(&mut source, b'\t', longest, &mut counted),
+                Form::Json if source.is_array()? => array::each(&mut source, longest, &mut counted),
+                _ => each_line(&mut source, longest, &mut counted),
+            }?;
+            source.sha256()?
+        }
+    };
+    if rows == 0 {
+        bail!(
+            "{} has no rows: it needs at least one {}",
+            path.display(),
+            match form {
+                Form::Lines | Form::Json => "JSON object, one a line",
+                Form::Csv | Form::Tsv => "row under its header",
+                Form::Parquet => "row",
+            }
+        );
     }
+    Ok(sha256)
+}
+
+fn each_line(reader: &mut Source, longest: u64, each: Each) -> Result<()> {
+    let path = reader.path.to_owned();
     let mut bytes = Vec::new();
     let mut rows = 0;
     for number in 1.. {
@@ -130,17 +151,11 @@ fn each_line(
             rows += 1;
             each(number, row)?;
         }
-        if too_long && !skip_line(&mut reader)? {
+        if too_long && !skip_line(reader)? {
             break;
         }
     }
-    if rows == 0 {
-        bail!(
-            "{} has no rows: it needs at least one JSON object, one a line",
-            path.display()
-        );
-    }
-    Ok(super::hex(&reader.into_inner().hash.finalize()))
+    Ok(())
 }
 
 /// Passes the rest of a line; false at the end of the file.
@@ -190,6 +205,9 @@ fn text(bytes: &[u8], number: usize, longest: u64) -> Result<&str> {
         _ => text.trim(),
     })
 }
+
+#[cfg(test)]
+mod forms;
 
 #[cfg(test)]
 mod tests {
@@ -260,7 +278,7 @@ mod tests {
             (&wide[2..], "UTF-16LE"),
             (
                 b"[\n{\"a\":1}\n]",
-                "is a JSON array: write its rows one a line",
+                "is a JSON array: give it the ending .json",
             ),
             (b"[{\"a\":1}]", "is a JSON array"),
             (

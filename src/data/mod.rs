@@ -1,11 +1,17 @@
 //! Rows: reading, checking and making them.
 
+pub mod benchmark;
 pub mod blend;
+pub mod convert;
+pub mod curriculum;
 pub mod hints;
 pub mod jsonl;
 pub mod nearest;
 pub mod overlap;
+pub mod prompt;
+pub mod public;
 pub mod record;
+pub mod set;
 pub mod shard;
 pub mod synth;
 pub mod template;

@@ -10,9 +10,11 @@
 mod columns;
 mod format;
 mod messages;
+mod preference;
 mod row;
 
 pub use columns::Columns;
+pub use preference::Preference;
 pub use row::FIELDS;
 
 use super::jsonl::{self, Faults, Line};
@@ -104,6 +106,27 @@ pub struct Record {
     /// `file:line`, for errors.
     pub place: String,
     pub content: Content,
+}
+
+/// What a row of any kind means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    Turns(Conversation),
+    Text(String),
+    /// Two answers, one of them better.
+    Preference(Preference),
+}
+
+/// What a row that was read from `path` means. One with `chosen` or `rejected` and no other answer is a preference.
+pub fn meaning(path: &Path, line: &Line, columns: &Columns) -> Result<Meaning> {
+    let row = Row::new(path, line, columns)?;
+    if preference::is_one(&row)? {
+        return preference::read(&row).map(Meaning::Preference);
+    }
+    Ok(match format::learned(&row)? {
+        Content::Turns(conversation) => Meaning::Turns(conversation),
+        Content::Text(text) => Meaning::Text(text),
+    })
 }
 
 /// Reads a training file. All rows that mean nothing are named in one error, as is a column that no row has.

@@ -8,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 
+use super::set::{Set, sha256};
 use database::Database;
 
 mod checks;
-mod corrupt;
-mod database;
+pub(super) mod corrupt;
+pub(super) mod database;
 mod fill;
 mod manifest;
 mod preferences;
@@ -22,19 +22,11 @@ mod query;
 mod rows;
 mod spec;
 
-/// A generated set.
-pub struct SynthSet {
-    /// Content by path in the set's folder.
-    pub files: BTreeMap<String, Vec<u8>>,
-    /// One line about it.
-    pub summary: String,
-}
-
 /// Generates the set of the specification at `path`. Same files, same seed: the same bytes.
 ///
 /// # Errors
 /// One that names the file and the template when the specification cannot be read or breaks a promise.
-pub fn generate(path: &Path, seed: u64) -> Result<SynthSet> {
+pub fn generate(path: &Path, seed: u64) -> Result<Set> {
     let spec = spec::load(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files = BTreeMap::new();
@@ -57,15 +49,14 @@ pub fn generate(path: &Path, seed: u64) -> Result<SynthSet> {
     files.insert("train.jsonl".to_string(), rows::jsonl(&rows.train)?);
     files.insert("dev.jsonl".to_string(), rows::jsonl(&rows.dev)?);
     files.insert("preferences.jsonl".to_string(), rows::jsonl(&preferences)?);
-    let sha256 = files
+    let hashes = files
         .iter()
         .chain(&sources)
-        .map(|(name, content)| (name.clone(), hash(content)))
+        .map(|(name, content)| (name.clone(), sha256(content)))
         .collect();
-    let manifest = manifest::Manifest::of(&rows, &preferences, seed, sha256);
+    let manifest = manifest::Manifest::of(&rows, &preferences, seed, hashes);
     let summary = manifest.summary();
-    files.insert("manifest.json".to_string(), manifest.json()?);
-    Ok(SynthSet { files, summary })
+    Set::new(files, &manifest, summary)
 }
 
 /// The files that the specification at `path` leads to.
@@ -88,8 +79,4 @@ fn file_name(path: &Path) -> String {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| path.display().to_string())
-}
-
-fn hash(content: &[u8]) -> String {
-    super::hex(&Sha256::digest(content))
 }

@@ -168,7 +168,11 @@ fn of_database(error: anyhow::Error) -> SqlError {
 }
 
 /// Runs a query that looks at the clock between its steps.
-fn run_before(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<Row>, SqlError> {
+pub(super) fn run_before(
+    connection: &Connection,
+    sql: &str,
+    timeout: Duration,
+) -> Result<Vec<Row>, SqlError> {
     let deadline = processor::of_thread() + timeout;
     connection
         .progress_handler(

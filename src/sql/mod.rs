@@ -10,6 +10,7 @@ pub mod extract;
 pub mod identifier;
 pub mod normalize;
 pub mod processor;
+pub mod scratch;
 pub mod shape;
 pub mod spider;
 pub mod taxonomy;

@@ -16,10 +16,7 @@ const KINDS: [(&[u8], &str); 10] = [
     ),
     (b"\xfd7zXZ", "compressed with xz: unpack it first (unxz -k)"),
     (b"PK\x03\x04", "a zip archive: unpack it first (unzip)"),
-    (
-        b"PAR1",
-        "a Parquet file: save its rows as JSON Lines (pandas: read_parquet(FILE).to_json(OUT, orient=\"records\", lines=True))",
-    ),
+    (b"PAR1", "a Parquet file: give it the ending .parquet"),
     (
         b"ARROW1",
         "an Arrow file: save its rows as JSON Lines (datasets: Dataset.from_file(FILE).to_json(OUT))",
@@ -55,7 +52,9 @@ pub fn by_line(first: &str) -> Option<&'static str> {
         return Some("JSON with objects over several lines: write one a line (jq -c . FILE)");
     }
     if first == "[" || first.starts_with("[{") {
-        return Some("a JSON array: write its rows one a line (jq -c '.[]' FILE)");
+        return Some(
+            "a JSON array: give it the ending .json, or write its rows one a line (jq -c '.[]' FILE)",
+        );
     }
     let is_name = |cell: &str| {
         let cell = cell.trim_matches('"');
@@ -64,5 +63,5 @@ pub fn by_line(first: &str) -> Option<&'static str> {
     let is_header =
         |separator: char| first.contains(separator) && first.split(separator).all(is_name);
     let csv = [',', ';', '\t'].into_iter().any(is_header);
-    csv.then_some("CSV: save its rows as JSON Lines (pandas: read_csv(FILE).to_json(OUT, orient=\"records\", lines=True))")
+    csv.then_some("CSV: give it the ending .csv (or .tsv where tabs separate the cells)")
 }

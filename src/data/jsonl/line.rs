@@ -94,6 +94,20 @@ impl Line {
         }
     }
 
+    /// Takes fields out, and puts others in the place of the first of them, or behind the rest.
+    pub fn replace(&mut self, fields: &[&str], with: Map<String, Value>) {
+        let gone = |key: &str| fields.contains(&key);
+        let at = self.written.iter().position(|(key, _)| gone(key));
+        self.written.retain(|(key, _)| !gone(key));
+        // None of those before the first was taken out.
+        let at = at.unwrap_or(self.written.len());
+        let new = with.keys().map(|key| (key.clone(), None));
+        self.written.splice(at..at, new);
+        self.fields.retain(|key, _| !gone(key));
+        self.repeated.retain(|key, _| !gone(key));
+        self.fields.extend(with);
+    }
+
     /// A field's text in the file.
     pub fn raw(&self, field: &str) -> Option<&str> {
         let (_, raw) = self.written.iter().rfind(|(key, _)| key == field)?;

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
+use crate::data::set::flat;
+
 use super::rows::{Rows, UNSEEN};
 use super::spec::Spec;
 
@@ -31,14 +33,6 @@ pub fn check(rows: &Rows, spec: &Spec) -> Result<()> {
         "{unseen} dev rows have a shape that train lacks, `counts.unseen` says {fewest} to {most}"
     );
     Ok(())
-}
-
-/// Lower case and single spaces: what makes two texts the same here.
-fn flat(text: &str) -> String {
-    text.to_lowercase()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// The flattened questions of a split, each only there once.

@@ -377,6 +377,13 @@ mod tests {
             texts(joined, MISSING_JOIN),
             ["select s.name from staff s where s.team_id = 'Blue';"]
         );
+        let marked = joined
+            .replace("staff s", "staff as s")
+            .replace("teams t", "teams as t");
+        assert_eq!(
+            texts(&marked, MISSING_JOIN),
+            ["select s.name from staff as s where s.team_id = 'Blue';"]
+        );
         assert!(texts(joined, UNNEEDED_JOIN).is_empty());
         assert_eq!(
             texts("select count(*) from staff where pay > 10;", UNNEEDED_JOIN),

@@ -1,8 +1,8 @@
 //! Fills a template's slots in every way and keeps the fillings that make a good test.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use sha2::{Digest, Sha256};
 
+pub use crate::data::set::rank;
 use crate::sql::tokens::{Kind, tokens};
 
 use super::corrupt::{UNNEEDED_JOIN, corruptions};
@@ -41,16 +41,6 @@ impl Filling {
                 text.replace(&format!("{{{name}}}"), &said)
             })
     }
-}
-
-/// A number that depends on nothing but the seed and the parts. Choices are ordered by it, so that a new
-/// template moves no other template's rows and no random generator's version can.
-pub fn rank(seed: u64, parts: &[&str]) -> u64 {
-    let digest = Sha256::digest(format!("{seed}\0{}", parts.join("\0")));
-    digest
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Chooses as many sound fillings as the template's train and dev rows need.

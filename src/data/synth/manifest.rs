@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
 use serde::Serialize;
 
+use crate::data::set::tally;
 use crate::sql::shape::shape;
 
 use super::rows::{PreferenceRow, Rows};
@@ -64,8 +64,8 @@ impl Manifest {
                 preferences: preferences.len(),
             },
             domains,
-            slices: tally(rows.dev.iter().map(|row| &row.slice)),
-            failure_types: tally(preferences.iter().map(|row| &row.failure_type)),
+            slices: tally(rows.dev.iter().map(|row| row.slice.clone())),
+            failure_types: tally(preferences.iter().map(|row| row.failure_type.clone())),
             shapes: Shapes {
                 train: train.len(),
                 dev: dev.len(),
@@ -91,17 +91,4 @@ impl Manifest {
             self.counts.preferences
         )
     }
-
-    /// The file's content.
-    pub fn json(&self) -> Result<Vec<u8>> {
-        Ok((serde_json::to_string_pretty(self)? + "\n").into_bytes())
-    }
-}
-
-fn tally<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for name in names {
-        *counts.entry(name.clone()).or_default() += 1;
-    }
-    counts
 }

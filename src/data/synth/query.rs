@@ -186,11 +186,12 @@ impl<'a> Query<'a> {
             .tokens
             .get(at + 1)
             .filter(|token| token.kind == Kind::Word)?;
+        let behind = at + 2 + usize::from(self.is(at + 2, "as"));
         let aliased = self
             .tokens
-            .get(at + 2)
+            .get(behind)
             .filter(|token| token.kind == Kind::Word && !is_keyword(token.text));
-        let names = at + 1..at + 2 + usize::from(aliased.is_some());
+        let names = at + 1..aliased.map_or(at + 2, |_| behind + 1);
         let mut ends = CLAUSES.to_vec();
         ends.push("join");
         let span = at..self.until(at, &ends);
