@@ -5,6 +5,8 @@
 
 pub mod cli;
 
+pub mod package;
+
 pub mod report;
 pub mod session;
 
