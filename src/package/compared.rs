@@ -253,7 +253,7 @@ fn answer(
     let answered = rows.answer(&engine, &prompts, |row| {
         if row.is_some() {
             done += 1;
-            observer.done(done, String::new());
+            observer.done(done, "answered".to_owned());
         }
         match observer.stops() {
             true => bail!("interrupted"),
