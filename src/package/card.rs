@@ -42,8 +42,8 @@ struct Shown<'a> {
     weights: String,
     kind: &'static str,
     base: &'a str,
-    /// What others fetch it by.
-    base_id: &'a str,
+    /// What others fetch it by, quoted.
+    base_id: String,
     base_sha256: Option<&'a str>,
     license: Option<&'a str>,
     gates: Vec<Gate>,
@@ -111,7 +111,7 @@ impl Card<'_> {
                 Weights::Gguf(_) => "gguf",
             },
             base: &self.base.id,
-            base_id: self.hub_id().unwrap_or(&self.base.id),
+            base_id: json!(self.hub_id().unwrap_or(&self.base.id)).to_string(),
             base_sha256: self.base.sha256.as_deref(),
             license: self.license,
             gates: records.verdicts.iter().flatten().map(gate).collect(),
