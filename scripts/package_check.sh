@@ -9,6 +9,7 @@ run=${1:?usage: scripts/package_check.sh RUN [PROMPTS] [READER FOLDER]}
 prompts=${2:-20}
 reader=$(realpath -m "${3:-.llama}")
 factory=${FACTORY:-$scripts/../target/release/factory}
+[ -n "${FACTORY:-}" ] || cargo build --release --quiet --manifest-path "$scripts/../Cargo.toml"
 if [ ! -d "$reader/node_modules/node-llama-cpp" ]; then
     npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$reader" node-llama-cpp@3.22.1
 fi
