@@ -92,6 +92,6 @@ for (const {gate, candidate} of gates) {
     if (!column) throw new Error(`gate ${gate.name}: where ${verdict.metric} of ${verdict.mode} stands is not known here`);
     const passed = kept.filter(row => row[column] === true).length;
     const here = compared.gates.find(other => other.name === gate.name);
-    console.log(JSON.stringify({gate: gate.name, n: kept.length, run: verdict.value, here: here.gguf, here_same: here.same_answers, llama_cpp: passed / kept.length}));
+    console.log(JSON.stringify({gate: gate.name, n: kept.length, run: verdict.value, here: here.value, here_same: here.same_answers, llama_cpp: passed / kept.length}));
 }
 process.exit(kind === "f16" && sameFirst < first ? 1 : 0);

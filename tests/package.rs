@@ -276,6 +276,14 @@ fn what_was_parked_is_packaged_where_a_flag_says_so() {
     let card = fs::read_to_string(made.path("a/README.md")).unwrap();
     has(&card, "**Not decided to ship (park): too slow**");
     has(&card, "library_name: transformers");
+    has(
+        &card,
+        "| all | 0.000 | 0.000 | 0.000 to 0.390 | pass | 6 of 6 |",
+    );
+    let compared = json_of(&made.path("a/compared.json"));
+    // Stored as bf16, as the base is.
+    let largest = compared["logits"]["largest"].as_f64().unwrap();
+    assert!(largest > 0.0 && largest < 1.0, "{largest}");
     // The merged folder is a base of its own, which says how it is asked.
     let answers = made.factory(&[
         "generate",

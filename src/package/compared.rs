@@ -1,6 +1,6 @@
-//! How far a GGUF is from the adapter on its base: logits of the run's prompts, and the run's gates scored again.
+//! How far merged weights are from the adapter on its base: logits of the run's prompts, and the run's gates scored again.
 
-use super::request::{GGUF, Request};
+use super::request::{GGUF, Request, Weights};
 use super::serving::Serving;
 use crate::answering::config::Config;
 use crate::answering::loaded::Loaded;
@@ -54,17 +54,17 @@ pub struct Gate {
     pub metric: String,
     pub n: usize,
     /// What the run measured, and whether it passed.
+    pub measured: f64,
+    pub measured_passed: bool,
+    /// The same of what is packaged.
     pub value: f64,
+    pub interval: [f64; 2],
     pub passed: bool,
-    /// The same of the GGUF.
-    pub gguf: f64,
-    pub gguf_interval: [f64; 2],
-    pub gguf_passed: bool,
     /// Rows whose answer is the same text.
     pub same_answers: usize,
 }
 
-/// Compares the GGUF in `folder` with what the run measured.
+/// Compares the model in `folder` with what the run measured.
 pub fn compare(
     folder: &RunFolder,
     serving: &Serving,
@@ -72,12 +72,16 @@ pub fn compare(
     request: &Request,
     observer: &dyn Observer,
 ) -> Result<Compared> {
-    let file = folder.path().join(GGUF).to_string_lossy().into_owned();
+    let model = match request.weights {
+        Weights::Gguf(_) => folder.path().join(GGUF),
+        _ => folder.path().to_owned(),
+    };
+    let model = model.to_string_lossy().into_owned();
     let template = serving.template(observer)?;
     let load = |config: &Config| {
         let config = Config {
             loras: Loras::default(),
-            base: Some(file.clone()),
+            base: Some(model.clone()),
             template: Some(template),
             ..config.clone()
         };
@@ -91,7 +95,7 @@ pub fn compare(
     let written = load(&serving.config)?;
     ensure!(
         Texts::of(&written, serving, &rows, observer)? == texts,
-        "the written tokenizer reads the prompts of {} otherwise than the base's: it has no exact form in GGUF",
+        "the written tokenizer reads the prompts of {} otherwise than the base's",
         serving.data.display()
     );
     let logits = difference(&texts, &before, &texts.logits(&written)?);
@@ -312,10 +316,10 @@ impl Compared {
                 "gate {}: {} {:.3} ({}), measured {:.3} ({}); {} of {} answers are the same",
                 gate.name,
                 gate.metric,
-                gate.gguf,
-                verdict(gate.gguf_passed),
                 gate.value,
                 verdict(gate.passed),
+                gate.measured,
+                verdict(gate.measured_passed),
                 gate.same_answers,
                 gate.n
             )
@@ -336,11 +340,11 @@ impl Gate {
             name: before.name.clone(),
             metric: before.metric.clone(),
             n: before.n,
-            value: before.value,
-            passed: before.passed,
-            gguf: after.value,
-            gguf_interval: after.interval,
-            gguf_passed: after.passed,
+            measured: before.value,
+            measured_passed: before.passed,
+            value: after.value,
+            interval: after.interval,
+            passed: after.passed,
             same_answers,
         }
     }

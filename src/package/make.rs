@@ -8,7 +8,7 @@ use crate::recipe::publish;
 use crate::recipe::records::{self, Choice};
 use crate::recipe::status::{Phase, Status};
 use crate::recipe::validate::{Records, Wanted};
-use crate::report;
+use crate::report::{html, markdown};
 use crate::run::files::json;
 use crate::run::folder::{RunFolder, check_free};
 use crate::run::observer::Observer;
@@ -16,7 +16,7 @@ use crate::run::words::plain;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 
-/// Makes the package, and says how far a GGUF is from what was measured. It is there whole, or not at all. What is worth knowing goes to `observer`.
+/// Makes the package, and says how far merged weights are from what was measured. It is there whole, or not at all. What is worth knowing goes to `observer`.
 ///
 /// Errors where the run is not whole, true and decided to ship, where its base is gone or another, and where something cannot be
 /// written exactly; the faults that the publish check finds are told to `observer` one by one.
@@ -35,9 +35,11 @@ pub fn make(request: &Request, observer: &dyn Observer) -> Result<Option<Compare
     published(request, observer)?;
 
     let folder = RunFolder::create(request.out)?;
+    // The run measured a whole model as it is.
+    let copied = serving.whole && request.weights == Weights::Merged;
     let made = weights::write(&folder, &serving, request, observer)?;
     let compared = match request.weights {
-        Weights::Gguf(_) => Some(compared::compare(
+        Weights::Gguf(_) | Weights::Merged if !copied => Some(compared::compare(
             &folder, &serving, evidence, request, observer,
         )?),
         _ => None,
@@ -53,8 +55,8 @@ pub fn make(request: &Request, observer: &dyn Observer) -> Result<Option<Compare
         let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         folder.write(name, &content)?;
     }
-    folder.write(PAGE, report::html(run)?.as_bytes())?;
-    folder.write(records::REPORT, report::markdown(run)?.as_bytes())?;
+    folder.write(PAGE, html(run)?.as_bytes())?;
+    folder.write(records::REPORT, markdown(run)?.as_bytes())?;
     if let Some(compared) = &compared {
         folder.write(COMPARED, &json(compared)?)?;
     }

@@ -17,7 +17,7 @@ pub const PROMPT: &str = "prompt.json";
 pub const PAGE: &str = "report.html";
 pub const GGUF: &str = "model.gguf";
 pub const MODELFILE: &str = "Modelfile";
-/// How far a GGUF is from what was measured.
+/// How far merged weights are from what was measured.
 pub const COMPARED: &str = "compared.json";
 
 /// What a package holds as weights.

@@ -35,11 +35,11 @@ pub struct Args {
     /// Folder to write, which must not exist.
     #[arg(long, value_name = "DIR", required = true)]
     out: Option<PathBuf>,
-    /// The base with the adapter in its weights, as a folder that transformers loads; the base must be one.
+    /// The base with the adapter in its weights, as a folder that transformers loads; the base must be one. It is compared with the
+    /// adapter: logits on the run's prompts, and every gate with new answers.
     #[arg(long, conflicts_with = "gguf")]
     merged: bool,
-    /// The same as one GGUF file with weights of this type. It is compared with the adapter: logits on the run's prompts, and every
-    /// gate with new answers.
+    /// The same as one GGUF file with weights of this type, compared in the same way.
     #[arg(long, value_enum, value_name = "TYPE")]
     gguf: Option<Stored>,
     /// Write a Modelfile for Ollama.
