@@ -6,6 +6,7 @@
 pub mod cli;
 
 pub mod check;
+pub mod package;
 
 pub mod report;
 pub mod session;

@@ -184,3 +184,43 @@ fn sentencepiece_files_have_the_library_s_tokens() {
         }
     }
 }
+
+/// Written as metadata and read again, `tokenizer` reads texts as before.
+fn check_written(tokenizer: &Tokenizer, ends: &[u32], vocabulary: usize) {
+    let mut said = tokenizer.to_gguf(vocabulary).unwrap();
+    said.extend(tokenizer.ends_to_gguf(None).unwrap());
+    let mut content = content(&[]);
+    content.metadata = said.into_iter().collect();
+    let again = Tokenizer::from_gguf(&content, ends.to_vec()).unwrap();
+    assert_eq!(again.ends(), tokenizer.ends());
+    assert_eq!(again.bos(), tokenizer.bos());
+    for text in [
+        "SELECT name FROM people WHERE born > 1984 AND pay = 10.5;\n",
+        "  Wie viele Größen?\r\n\tcafé e\u{301} 日本 🎉 it's",
+        "<|im_start|>user\nx<|im_end|>\n<|endoftext|>",
+    ] {
+        let tokens = tokenizer.encode(text).unwrap();
+        assert_eq!(again.encode(text).unwrap(), tokens, "{text}");
+        assert_eq!(
+            again.show(&tokens).unwrap(),
+            tokenizer.show(&tokens).unwrap()
+        );
+    }
+}
+
+#[test]
+fn a_folder_s_tokenizer_is_written_as_it_is() {
+    let file = common::golden("tiny-llama/tokenizer.json");
+    let tokenizer = Tokenizer::from_file(&file, vec![258, 256]).unwrap();
+    check_written(&tokenizer, &[258, 256], 259);
+}
+
+#[test]
+#[ignore = "needs FACTORY_QWEN3_TOKENIZER"]
+fn qwen3_s_tokenizer_is_written_as_it_is() {
+    let folder = std::env::var("FACTORY_QWEN3_TOKENIZER");
+    let folder = folder.expect("FACTORY_QWEN3_TOKENIZER names the folder of Qwen3's tokenizer");
+    let file = std::path::Path::new(&folder).join("tokenizer.json");
+    let tokenizer = Tokenizer::from_file(&file, vec![151645, 151643]).unwrap();
+    check_written(&tokenizer, &[151645, 151643], 151936);
+}

@@ -4,10 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     (
         "check",
         &["session", "eval", "training", "data", "sql", "run"],
+    ),
+    (
+        "package",
+        &[
+            "report",
+            "recipe",
+            "answering",
+            "generation",
+            "eval",
+            "adapters",
+            "data",
+            "model",
+            "run",
+        ],
     ),
     ("recipe", &["eval", "run", "data", "sql"]),
     (
@@ -50,7 +64,14 @@ const ALLOWED: [(&str, &[&str]); 14] = [
 const TOP: &str = "cli";
 
 /// Rooms without a circle of files.
-const IN_LAYERS: [&str; 5] = ["check", "recipe", "answering", "session", "report"];
+const IN_LAYERS: [&str; 6] = [
+    "check",
+    "package",
+    "recipe",
+    "answering",
+    "session",
+    "report",
+];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -3,6 +3,7 @@
 use super::bank::{Bank, Mixture};
 use super::lora::Module;
 use super::parts;
+use crate::model::decoder::Weights;
 use crate::model::load;
 use anyhow::{Context, Result};
 use candle_core::safetensors::MmapedSafetensors;
@@ -77,12 +78,11 @@ fn with_dtype(config: &[u8], dtype: DType) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec_pretty(&config)?)
 }
 
-fn weights(folder: &Path, bank: &Bank, mixture: &Mixture, dtype: Option<DType>) -> Result<Vec<u8>> {
-    let shards = load::weight_files(folder)?;
-    // SAFETY: the map is read while it lives; see model::load.
-    let stored = unsafe { MmapedSafetensors::multi(&shards) }
-        .with_context(|| format!("{}: the weights cannot be read", folder.display()))?;
-    let mut changes: BTreeMap<String, Vec<(&Module, f64, f64)>> = BTreeMap::new();
+/// By the transformers name of a weight its modules, with scale and weight.
+type Changes<'a> = BTreeMap<String, Vec<(&'a Module, f64, f64)>>;
+
+fn changes<'a>(bank: &'a Bank, mixture: &Mixture) -> Changes<'a> {
+    let mut changes = Changes::new();
     for &(member, weight) in &mixture.0 {
         let adapter = &bank.members()[member].adapter;
         for (site, module) in &adapter.modules {
@@ -93,6 +93,44 @@ fn weights(folder: &Path, bank: &Bank, mixture: &Mixture, dtype: Option<DType>) 
                 .push(change);
         }
     }
+    changes
+}
+
+/// The weights of a base with a mixture merged in, computed one by one as they are asked for.
+pub struct Merged<'a> {
+    base: &'a dyn Weights,
+    changes: Changes<'a>,
+}
+
+impl<'a> Merged<'a> {
+    /// Of `base` and a mixture of the bank's members, which were loaded for it.
+    pub fn new(base: &'a dyn Weights, bank: &'a Bank, mixture: &Mixture) -> Self {
+        let changes = changes(bank, mixture);
+        Self { base, changes }
+    }
+}
+
+impl Weights for Merged<'_> {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.base.shape(name)
+    }
+
+    fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+        let Some(changes) = self.changes.get(name) else {
+            return self.base.tensor(name, dtype, device);
+        };
+        let weight = self.base.tensor(name, DType::F32, &Device::Cpu)?;
+        let merged = merged(&weight, changes)?;
+        Ok(merged.to_dtype(dtype)?.to_device(device)?)
+    }
+}
+
+fn weights(folder: &Path, bank: &Bank, mixture: &Mixture, dtype: Option<DType>) -> Result<Vec<u8>> {
+    let shards = load::weight_files(folder)?;
+    // SAFETY: the map is read while it lives; see model::load.
+    let stored = unsafe { MmapedSafetensors::multi(&shards) }
+        .with_context(|| format!("{}: the weights cannot be read", folder.display()))?;
+    let changes = changes(bank, mixture);
     let mut names: Vec<String> = stored.tensors().into_iter().map(|(name, _)| name).collect();
     names.sort();
     let mut tensors = Vec::new();

@@ -1,5 +1,6 @@
 //! What an adapter says of its training: its base, its template, and how a model is asked then.
 
+use crate::adapters::asked::Asked;
 use crate::adapters::stored;
 use crate::data::template::{Renderer, Template};
 use crate::model::load;
@@ -95,6 +96,18 @@ pub fn take_template(
         tokenizer.set_chat_template(trained);
     }
     template.prepare(tokenizer);
+}
+
+/// How a merged model is to be asked, with a tokenizer that was made one for `template`; `own` is the base's own chat template.
+pub fn asked(template: Template, own: Option<&String>, tokenizer: &Tokenizer) -> Result<Asked> {
+    let text = template.jinja(tokenizer)?;
+    let end = template.end(tokenizer);
+    Ok(Asked {
+        // A base's other templates, such as one for tools, stay beside its own.
+        template: Some(text).filter(|text| own != Some(text)),
+        end: end.and_then(|id| Some((id, tokenizer.name(id)?))),
+        ends: tokenizer.ends().to_vec(),
+    })
 }
 
 /// The template that the run folder of an adapter says.

@@ -60,6 +60,11 @@ impl Args {
         }
     }
 
+    /// How it asks.
+    pub fn asked(&self) -> Result<(Config, SamplerConfig)> {
+        Ok((self.answering.config()?, self.sampler()))
+    }
+
     /// Refuses settings that are a mistake whatever is answered.
     pub fn check(&self) -> Result<()> {
         self.sampler().check().map_err(UsageError::of)?;

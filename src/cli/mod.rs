@@ -17,6 +17,7 @@ mod interrupt;
 mod loras;
 mod man;
 mod model;
+mod package;
 mod parent;
 mod progress;
 mod report;
@@ -61,6 +62,7 @@ enum Command {
     /// Make data sets.
     Data(data::Args),
     Runs(runs::Args),
+    Package(package::Args),
     Adapter(adapter::Args),
     Model(model::Args),
     Doctor(doctor::Args),
@@ -114,6 +116,7 @@ impl Command {
             Command::Report(args) => report::run(args),
             Command::Data(args) => data::run(args),
             Command::Runs(args) => runs::run(args),
+            Command::Package(args) => package::run(args),
             Command::Adapter(args) => adapter::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),

@@ -39,6 +39,12 @@ pub fn content(file: &mut (impl BufRead + Seek), length: u64) -> Result<Content>
     Ok(content)
 }
 
+/// A text of a file's metadata, where it can be read and has it.
+pub fn text(path: &Path, key: &str) -> Option<String> {
+    let parts = Parts::open(path).ok()?;
+    parts.metadata(key)?.to_string().ok().cloned()
+}
+
 /// A number of any type.
 pub fn number(v: &Value) -> Option<f64> {
     Some(match v {
@@ -68,11 +74,7 @@ impl Weights for Gguf {
 
     fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
         let tensor = self.parts.tensor(&gguf_name(name))?;
-        let module = name.trim_end_matches(".weight").rsplit('.').next();
-        let heads = module
-            .and_then(Projection::from_name)
-            .and_then(|projection| permuted_heads(&self.config, projection));
-        let tensor = match heads {
+        let tensor = match weight_heads(&self.config, name) {
             Some(heads) => unpermute(&tensor, heads)?,
             None => tensor,
         };
@@ -89,6 +91,12 @@ pub fn permuted_heads(base: &Config, projection: Projection) -> Option<usize> {
         (_, Projection::K) => Some(base.num_key_value_heads),
         _ => None,
     }
+}
+
+/// [`permuted_heads`] of the projection whose weight has the transformers name `name`.
+pub(super) fn weight_heads(base: &Config, name: &str) -> Option<usize> {
+    let module = name.strip_suffix(".weight")?.rsplit('.').next()?;
+    permuted_heads(base, Projection::from_name(module)?)
 }
 
 /// Undoes the interleaving: row `2i + half` of a head in the file is row `half · d/2 + i`.
@@ -125,7 +133,7 @@ pub fn projection_name(projection: Projection) -> &'static str {
 }
 
 /// The GGUF name of a transformers tensor.
-fn gguf_name(name: &str) -> String {
+pub(super) fn gguf_name(name: &str) -> String {
     let fixed = match name {
         "model.embed_tokens.weight" => Some("token_embd.weight"),
         "model.norm.weight" => Some("output_norm.weight"),

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::config_json::{self, TokenIds};
 use super::decoder::{Decoder, Weights};
+pub use super::hub::looks_like_id;
 use super::tokenizer::Tokenizer;
 use super::{gguf, hub};
 use anyhow::{Context, Result, bail, ensure};

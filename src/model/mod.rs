@@ -12,6 +12,7 @@ pub mod gguf;
 mod gguf_check;
 mod gguf_config;
 mod gguf_parts;
+pub mod gguf_write;
 pub mod head;
 mod hub;
 pub mod kv;

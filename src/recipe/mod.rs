@@ -17,7 +17,7 @@ pub mod evidence;
 pub mod execute;
 pub mod file;
 pub mod folders;
-mod hashes;
+pub mod hashes;
 pub mod identity;
 mod key;
 pub mod leaks;

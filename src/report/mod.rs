@@ -11,7 +11,7 @@ mod folder;
 mod gates;
 mod made;
 pub mod overview;
-mod page;
+pub mod page;
 mod points;
 mod rows;
 mod say;

@@ -162,14 +162,7 @@ fn asked(made: &Made, tokenizer: &mut Tokenizer) -> Result<Option<(Template, Ask
     let own = tokenizer.chat().templates.get("default").cloned();
     made.loras()
         .prepare(template, tokenizer, &Terminal::default())?;
-    let text = template.jinja(tokenizer)?;
-    let end = template.end(tokenizer);
-    let asked = Asked {
-        // A base's other templates, such as one for tools, stay beside its own.
-        template: Some(text).filter(|text| own.as_ref() != Some(text)),
-        end: end.and_then(|id| Some((id, tokenizer.name(id)?))),
-        ends: tokenizer.ends().to_vec(),
-    };
+    let asked = trained::asked(template, own.as_ref(), tokenizer)?;
     Ok(Some((template, asked)))
 }
 

@@ -179,6 +179,8 @@ mod tests {
         "completions",
         "man",
         "report",
+        "package check",
+        "package upload",
         "run",
         "runs list",
         "runs show",

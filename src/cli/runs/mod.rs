@@ -8,6 +8,8 @@ mod list;
 mod reconcile;
 mod show;
 
+pub use check::setup as scoring;
+
 use crate::recipe::place;
 use anyhow::Result;
 use std::path::{Path, PathBuf};

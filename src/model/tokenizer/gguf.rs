@@ -27,9 +27,9 @@ pub struct Read {
 
 /// llama.cpp's types of tokens, as far as they are not ordinary text.
 const UNKNOWN: u64 = 2;
-const CONTROL: u64 = 3;
-const USER_DEFINED: u64 = 4;
-const UNUSED: u64 = 5;
+pub const CONTROL: u64 = 3;
+pub const USER_DEFINED: u64 = 4;
+pub const UNUSED: u64 = 5;
 
 /// Reads `tokenizer.*`.
 pub fn read(content: &Content) -> Result<Read> {
@@ -89,11 +89,27 @@ fn byte_level(metadata: &Metadata, tokens: &[String]) -> Result<(Tokenizer, bool
     let merges = merges.collect::<Result<Vec<(String, String)>>>()?;
     let vocabulary = tokens.iter().cloned().zip(0..);
     let vocabulary: tokenizers::models::bpe::Vocab = vocabulary.collect();
-    let llama3 = matches!(pre, "llama-bpe" | "llama3" | "llama-v3");
+    let llama3 = is_llama3(pre);
     let model = BPE::builder()
         .vocab_and_merges(vocabulary, merges)
         .ignore_merges(llama3);
     let mut inner = Tokenizer::new(model.build().map_err(|e| anyhow!("{e}"))?);
+    let (composed, splitting) = splitting(pre)?
+        .with_context(|| format!("GGUF metadata tokenizer.ggml.pre {pre:?} is not supported"))?;
+    inner
+        .with_normalizer(composed)
+        .map_err(|e| anyhow!("{e}"))?;
+    inner.with_pre_tokenizer(Some(splitting));
+    inner.with_decoder(Some(ByteLevelDecoder::new(false, false, false)));
+    Ok((inner, llama3))
+}
+
+fn is_llama3(pre: &str) -> bool {
+    matches!(pre, "llama-bpe" | "llama3" | "llama-v3")
+}
+
+/// How text is composed and split under the name `pre`; `None` where the name is not known.
+pub fn splitting(pre: &str) -> Result<Option<(Option<NFC>, PreTokenizerWrapper)>> {
     let byte_level = |regex| PreTokenizerWrapper::from(ByteLevel::new(false, true, regex));
     let digits = |most: &str| {
         let pattern = format!(
@@ -102,29 +118,20 @@ fn byte_level(metadata: &Metadata, tokens: &[String]) -> Result<(Tokenizer, bool
         let pattern = SplitPattern::Regex(pattern);
         let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
         let split = split.map_err(|e| anyhow!("{e}"))?;
-        Ok::<_, anyhow::Error>(Sequence::new(vec![split.into(), byte_level(false)]))
+        let both = Sequence::new(vec![split.into(), byte_level(false)]);
+        Ok::<_, anyhow::Error>(PreTokenizerWrapper::from(both))
     };
-    match pre {
-        "qwen2" => {
-            inner
-                .with_normalizer(Some(NFC))
-                .map_err(|e| anyhow!("{e}"))?;
-            inner.with_pre_tokenizer(Some(digits("")?));
-        }
-        _ if llama3 => {
-            inner.with_pre_tokenizer(Some(digits("{1,3}")?));
-        }
+    Ok(Some(match pre {
+        "qwen2" => (Some(NFC), digits("")?),
+        _ if is_llama3(pre) => (None, digits("{1,3}")?),
         "smollm" => {
-            let digits = PreTokenizerWrapper::from(Digits::new(true));
-            inner.with_pre_tokenizer(Some(Sequence::new(vec![digits, byte_level(true)])));
+            let single = PreTokenizerWrapper::from(Digits::new(true));
+            let both = Sequence::new(vec![single, byte_level(true)]);
+            (None, both.into())
         }
-        "default" | "gpt-2" => {
-            inner.with_pre_tokenizer(Some(byte_level(true)));
-        }
-        other => bail!("GGUF metadata tokenizer.ggml.pre {other:?} is not supported"),
-    }
-    inner.with_decoder(Some(ByteLevelDecoder::new(false, false, false)));
-    Ok((inner, llama3))
+        "default" | "gpt-2" => (None, byte_level(true)),
+        _ => return Ok(None),
+    }))
 }
 
 /// Tells `inner` which tokens are found in text before it is split: special ones, which answers leave out, and

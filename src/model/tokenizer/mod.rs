@@ -2,6 +2,7 @@
 
 mod folder;
 mod gguf;
+mod gguf_write;
 mod merges;
 mod middle;
 mod pieces;
