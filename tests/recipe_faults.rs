@@ -153,6 +153,11 @@ fn every_fault_of_a_recipe_is_named_before_anything_runs() {
             "parent = \"none\"\nfollows = \"2026-01-01-x\"\ntarget",
             "has a parent in this recipe and follows another run",
         ),
+        (
+            "target",
+            "follows = \"../x\"\ntarget",
+            "expected the id of a run",
+        ),
     ];
     let place = Place::new(RECIPE);
     for (from, to, fault) in edits {

@@ -423,7 +423,7 @@ fn several_runs_make_one_table() {
         "30/40 · 0.410 to 0.830",
         "+12.5 points",
         "Retry with other data",
-        "small.gguf + train/adapter",
+        "small.gguf + train<",
     ] {
         assert!(runs.contains(text), "{text}: {runs}");
     }
@@ -441,7 +441,7 @@ fn several_runs_make_one_table() {
     assert!(section(&page, "commands").contains("factory sft --rank 8"));
     let text = overview_markdown(&overview).unwrap();
     for part in [
-        "| second | Retry with other data | 0.750 (30/40; 0.410 to 0.830), +12.5 points | 0.750 ✗ (30/40; 0.410 to 0.830), +12.5 points | 0.860 own, 0.500 kept | small.gguf + train/adapter",
+        "| second | Retry with other data | 0.750 (30/40; 0.410 to 0.830), +12.5 points | 0.750 ✗ (30/40; 0.410 to 0.830), +12.5 points | 0.860 own, 0.500 kept | small.gguf + train",
         "| rank | own | stable rank |\n|---|---|---|\n| 4 | 0.550 ± 0.071 | 1.8 |\n| \\<8\\> | 0.725 ± 0.035 (+17.5 points \\[+5.0, +30.0\\], p \\< 0.0001) |  |\n",
     ] {
         assert!(text.contains(part), "{part}\n{text}");

@@ -230,6 +230,16 @@ fn what_a_run_cannot_rest_on_is_named_before_the_first_stage() {
             "both must answer the same rows",
         ),
         (
+            other,
+            "shard = \"1/2\"\ndata = \"dev.jsonl\"\nmax_tokens",
+            "both must answer the same rows",
+        ),
+        (
+            "predictions = \"{answers}\"",
+            "predictions = \"{answers}\"\nshard = \"1/2\"",
+            "both must score the same rows",
+        ),
+        (
             "candidate = \"scored\"",
             "candidate = \"base-scored\"",
             "does not rest on what the run makes",

@@ -14,7 +14,7 @@ use super::planned::Planned;
 use super::records::{self, Decision};
 use super::rungs::PlannedRun;
 use super::state::State;
-use super::status::{Live, Phase};
+use super::status::{self, Live, Phase};
 use crate::eval::judge::Verdict;
 use crate::run::files::write_atomic;
 use anyhow::{Context, Result, ensure};
@@ -85,10 +85,8 @@ impl<'a> Folders<'a> {
                     let identity = identity(plan, run);
                     let place = place(&identity, runs, parent.as_deref(), Some(&words))?;
                     if let (Place::Begun(live), Some(before)) = (&place, &run.follows) {
-                        let before = runs.join(before);
-                        if before.exists() {
-                            Live::open(&before)?.succeeded_by(&live.status().run_id)?;
-                        }
+                        let id = &live.status().run_id;
+                        Live::open(&runs.join(before))?.succeeded_by(id)?;
                     }
                     Some(match place {
                         Place::Decided(folder) => Held::Decided(folder),
@@ -277,6 +275,16 @@ fn chosen(plan: &Plan, states: &[State], run: &PlannedRun) -> bool {
 /// judged is not what was made.
 pub fn check(plan: &Plan, states: &[State]) -> Result<()> {
     for run in plan.runs.iter().filter(|run| chosen(plan, states, run)) {
+        if let Some(id) = &run.follows {
+            // Stages lie in a folder of the runs'.
+            let runs = plan.folder.parent().unwrap_or(Path::new(""));
+            ensure!(
+                runs.join(id).join(status::FILE).exists(),
+                "run {}: it follows {id}, which is no run in {}: give the folder of that run's runs with --runs",
+                run.name,
+                runs.display()
+            );
+        }
         let planned = evidence(plan, run, &[], |at| Some(expected(plan, at)))?;
         check_run(plan, run, &planned).with_context(|| format!("run {}", run.name))?;
     }
@@ -317,13 +325,21 @@ fn check_run(plan: &Plan, run: &PlannedRun, planned: &Evidence) -> Result<()> {
     let primary = planned.primary()?.gate.name.clone();
     for (gate, own) in run.gates.iter().zip(&planned.gates) {
         let name = &own.gate.name;
-        let asked = |done: &Option<Done>| Some(done.as_ref()?.values("--data"));
+        let rows = |done: &Done| [done.values("--data"), done.values("--shard")].concat();
+        let asked = |done: &Option<Done>| Some(rows(done.as_ref()?));
         if let (Some(one), Some(other)) = (asked(&own.answers), asked(&own.base_answers)) {
             ensure!(
                 one == other,
                 "gate {name}: the candidate answers {}, the baseline {}: both must answer the same rows",
                 one.join(", "),
                 other.join(", ")
+            );
+        }
+        if let Some(baseline) = &own.baseline {
+            let [one, other] = [&own.candidate, baseline].map(|done| done.values("--shard"));
+            ensure!(
+                one == other,
+                "gate {name}: the candidate and the baseline score other shards: both must score the same rows"
             );
         }
         if made.is_empty() || *name != primary {

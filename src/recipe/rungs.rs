@@ -4,7 +4,7 @@ use super::arguments::{self, Word};
 use super::document::{Faults, Kind, Value, nearest};
 use super::draft::{Draft, Drafts, Making};
 use super::file::{Gate, Run};
-use super::matrix::Cell;
+use super::matrix::{Cell, safe};
 use super::order;
 use super::planned::Planned;
 use super::vars::{Filled, Part, Reader, Scope};
@@ -204,6 +204,13 @@ impl Reading<'_, '_> {
         let training = field("training").and_then(|v| self.stage(v, "training", &["sft"]));
         let artifact = field("artifact").map(|value| self.stage(value, "artifact", &MAKERS));
         let follows = field("follows").map(|value| self.text(value, "follows"));
+        if let (Some(value), Some(id)) = (field("follows"), &follows)
+            && (id.is_empty() || id.starts_with('.') || *id != safe(id))
+        {
+            let fault =
+                format!("follows is {id:?}, expected the id of a run: the name of its folder");
+            self.faults.add(value.line, fault);
+        }
         if let (Some(value), Some(_)) = (field("follows"), field("parent")) {
             let fault = format!(
                 "run {} has a parent in this recipe and follows another run",

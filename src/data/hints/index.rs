@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Rows of a table that are looked at, distinct values of a column that are kept, and values in all.
 const SCANNED: usize = 200_000;
-const OF_COLUMN: usize = 5_000;
+const OF_COLUMN: usize = 50_000;
 const IN_ALL: usize = 200_000;
 /// The longest value in bytes, and in words: nobody names longer ones in a question.
 const LONGEST: usize = 80;
@@ -121,6 +121,12 @@ impl Values {
     pub fn find(&self, question: &str, most: usize) -> Vec<&Hint> {
         let asked = words(question);
         let asked = &asked[..asked.len().min(QUESTION)];
+        // Another number is another thing, however much the rest is alike.
+        let numbered = |word: &String| word.chars().any(|c| c.is_numeric());
+        let other = |at: usize| {
+            let mut words = self.words[at].iter();
+            words.any(|word| numbered(word) && !asked.contains(word))
+        };
         let mut covered = vec![false; asked.len()];
         let mut scores: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
         let mut score = |at: usize, score: f64, place: usize| {
@@ -153,11 +159,13 @@ impl Values {
                     continue;
                 }
                 for (at, alike) in self.alike(&text) {
-                    score(at, alike, begin);
+                    if !other(at) {
+                        score(at, alike, begin);
+                    }
                 }
                 if let ([word], false) = (&asked[begin..begin + length], PLAIN.contains(&&*text)) {
                     let found = self.by_word.get(word).filter(|found| found.len() <= COMMON);
-                    for at in found.into_iter().flatten() {
+                    for at in found.into_iter().flatten().filter(|at| !other(**at)) {
                         let all: usize = self.words[*at]
                             .iter()
                             .map(|word| word.chars().count())
@@ -230,6 +238,7 @@ mod tests {
             ("title", "Engineer"),
             ("code", "in"),
             ("note", "Über-Café"),
+            ("room", "Room 101"),
         ] {
             values.add("people", column, text);
         }
@@ -265,6 +274,8 @@ mod tests {
         assert_eq!(found("What does Baker earn?", 5), ["name=Tom Baker"]);
         assert_eq!(found("Ann Lee's salary", 5), ["name=Ann Lee"]);
         assert!(found("How many people are there in all?", 5).is_empty());
+        assert_eq!(found("Who is in room 101?", 5), ["room=Room 101"]);
+        assert!(found("Who is in room 102?", 5).is_empty());
         assert!(found("", 5).is_empty());
     }
 

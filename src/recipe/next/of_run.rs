@@ -98,6 +98,7 @@ fn facts(evidence: &Evidence, run_id: String, folder: &Path) -> Result<Option<Fa
             .map(|dir| beside(Path::new(&dir)))
             .transpose()?,
         modes: primary.candidate.values("--mode"),
+        scoring: settings(&primary.candidate.command),
         settings: settings(&training.command),
         answering: settings(&answers.command),
         gates: same.map(|own| gate(&own.gate)).collect::<Result<_>>()?,

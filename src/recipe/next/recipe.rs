@@ -26,6 +26,8 @@ pub struct Facts {
     pub db_dir: Option<String>,
     /// How it is scored: modes of eval-sql.
     pub modes: Vec<String>,
+    /// Other settings of the stage that scores, by the names of eval-sql's flags.
+    pub scoring: BTreeMap<String, Value>,
     /// Settings of the training stage to keep, by the names of sft's flags, but for those that belong to the adapter.
     pub settings: BTreeMap<String, Value>,
     /// The same of the stage that answers, by the names of generate's flags, but for what is asked and by whom.
@@ -47,6 +49,16 @@ const ASKED: [&str; 11] = [
     "trust_route_field",
     "adapter",
     "resume",
+];
+
+/// Flags of eval-sql that decide verdicts, beside its modes and databases.
+const RULES: [&str; 6] = [
+    "extract",
+    "follow_links",
+    "keep_distinct",
+    "keep_going",
+    "now",
+    "timeout_ms",
 ];
 
 /// Flags of sft that an adapter to go on from has already, or that this recipe sets itself.
@@ -114,6 +126,11 @@ pub fn next_recipe(facts: &Facts) -> Result<String> {
         keys.extend(facts.db_dir.as_deref().map(|dir| ("db_dir", fact(dir))));
         if !facts.modes.is_empty() {
             keys.push(("mode", facts.modes.clone().into()));
+        }
+        for (key, value) in &facts.scoring {
+            if RULES.contains(&key.replace('-', "_").as_str()) {
+                keys.push((key, literal(toml::Value::try_from(value)?)));
+            }
         }
         stage(scored, "eval-sql", &keys);
     }
@@ -189,6 +206,9 @@ mod tests {
             heldout: "../dev.jsonl".to_owned(),
             db_dir: Some("../db".to_owned()),
             modes: vec!["factory".to_owned(), "bird-ex".to_owned()],
+            scoring: [("keep-going", json!(true)), ("out", json!("x"))]
+                .map(|(key, value)| (key.to_owned(), value))
+                .into(),
             settings: [
                 ("batch", json!(2)),
                 ("lr", json!(1e-4)),
@@ -229,7 +249,7 @@ mod tests {
         );
         assert_eq!(
             stages["scored"],
-            json!({"command": "eval-sql", "data": "{answers}", "db_dir": "../db", "mode": ["factory", "bird-ex"]})
+            json!({"command": "eval-sql", "data": "{answers}", "db_dir": "../db", "mode": ["factory", "bird-ex"], "keep-going": true})
         );
         let run = &json["runs"]["pens-next"];
         assert_eq!(
@@ -251,6 +271,7 @@ mod tests {
         let facts = Facts {
             db_dir: None,
             modes: Vec::new(),
+            scoring: BTreeMap::new(),
             settings: BTreeMap::new(),
             ..facts()
         };
