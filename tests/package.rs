@@ -55,6 +55,29 @@ impl Made {
         command
     }
 
+    /// Answers again with a package in the flag's place: the run's own answers, byte for byte.
+    fn answers_again(&self, flag: &str, package: &str) {
+        let again = self.factory(&[
+            "generate",
+            flag,
+            package,
+            "--data",
+            "dev.jsonl",
+            "--max-tokens",
+            "8",
+            "--device",
+            "cpu",
+            "--out",
+            "again.jsonl",
+        ]);
+        assert!(again.status.success(), "{}", errors(&again));
+        let before = self.place.stage("runs", "answers");
+        assert_eq!(
+            fs::read(self.path("again.jsonl")).unwrap(),
+            fs::read(before.join("predictions.jsonl")).unwrap()
+        );
+    }
+
     fn factory(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
@@ -147,28 +170,7 @@ fn a_package_is_an_adapter_that_answers_and_is_what_its_lock_says() {
         (&prompt["max_tokens"], &prompt["form"]["prompts"]),
         (&json!(8), &json!(6))
     );
-    let answers = made.factory(&[
-        "generate",
-        "--lora",
-        "a",
-        "--data",
-        "dev.jsonl",
-        "--max-tokens",
-        "8",
-        "--device",
-        "cpu",
-        "--out",
-        "again.jsonl",
-    ]);
-    assert!(answers.status.success(), "{}", errors(&answers));
-    let before = made
-        .place
-        .stage("runs", "answers")
-        .join("predictions.jsonl");
-    assert_eq!(
-        fs::read(made.path("again.jsonl")).unwrap(),
-        fs::read(before).unwrap()
-    );
+    made.answers_again("--lora", "a");
 
     let check = |args: &[&str]| {
         let output = made.factory(&[&["package", "check", "a"][..], args].concat());
@@ -285,28 +287,7 @@ fn what_was_parked_is_packaged_where_a_flag_says_so() {
     let largest = compared["logits"]["largest"].as_f64().unwrap();
     assert!(largest > 0.0 && largest < 1.0, "{largest}");
     // The merged folder is a base of its own, which says how it is asked.
-    let answers = made.factory(&[
-        "generate",
-        "--base",
-        "a",
-        "--data",
-        "dev.jsonl",
-        "--max-tokens",
-        "8",
-        "--device",
-        "cpu",
-        "--out",
-        "again.jsonl",
-    ]);
-    assert!(answers.status.success(), "{}", errors(&answers));
-    let before = made
-        .place
-        .stage("runs", "answers")
-        .join("predictions.jsonl");
-    assert_eq!(
-        fs::read(made.path("again.jsonl")).unwrap(),
-        fs::read(before).unwrap()
-    );
+    made.answers_again("--base", "a");
     // It needs no base.
     fs::remove_dir_all(made.path("base")).unwrap();
     assert!(made.factory(&["package", "check", "a"]).status.success());

@@ -3,9 +3,8 @@
 use super::allowed::Allowed;
 use crate::data::record::Columns;
 use crate::data::template::Template;
-use crate::eval::session::Rules;
+use crate::eval::databases::Databases;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// How alike two texts are that are near each other: the share of their three-letter pieces that both have.
 pub const NEAR: f64 = 0.8;
@@ -21,7 +20,8 @@ pub struct Config {
     /// From which likeness on two texts are near each other.
     pub near: f64,
     pub tokens: Option<Tokens>,
-    pub references: Option<References>,
+    /// Where the queries that rows have as answers are run.
+    pub databases: Option<Databases>,
     pub allowed: Allowed,
 }
 
@@ -31,15 +31,4 @@ pub struct Tokens {
     pub base: String,
     pub template: Template,
     pub max_seq: usize,
-}
-
-/// How the queries that rows have as answers are run.
-#[derive(Clone, Debug)]
-pub struct References {
-    pub db_dir: PathBuf,
-    /// What starts a process that runs queries.
-    pub worker: Vec<PathBuf>,
-    pub workers: usize,
-    pub timeout: Duration,
-    pub rules: Rules,
 }

@@ -33,8 +33,8 @@ pub fn check(config: &Config, observer: &dyn Observer) -> Result<Report> {
     if let Some(tokens) = &config.tokens {
         report.tokens = lengths::find(&set.rows, tokens, &mut findings, observer)?;
     }
-    if let Some(references) = &config.references {
-        references::find(&set.rows, references, &mut findings, &mut report)?;
+    if let Some(databases) = &config.databases {
+        references::find(&set.rows, databases, &mut findings, &mut report)?;
     }
     report.end(findings, &config.allowed);
     Ok(report)

@@ -1,24 +1,18 @@
 //! The queries that rows have as answers, run on their databases: those that fail, return nothing or are not determined.
 
-use super::config::References;
 use super::finding::{Finding, Kind};
 use super::report::Report;
 use super::rows::Row;
+use crate::eval::databases::Databases;
 use crate::eval::example::Example;
 use crate::eval::golds::Golds;
-use crate::eval::modes;
-use crate::eval::pool::Pool;
-use crate::eval::session::Options;
-use crate::eval::shown::most_bytes;
-use crate::eval::worker::Setup;
-use crate::sql::database::Now;
 use anyhow::Result;
 use serde_json::{Map, Value};
 
 /// Audits the last query of every row that names its database.
 pub fn find(
     rows: &[Row],
-    references: &References,
+    databases: &Databases,
     findings: &mut Vec<Finding>,
     report: &mut Report,
 ) -> Result<()> {
@@ -49,19 +43,7 @@ pub fn find(
     if examples.is_empty() {
         return Ok(());
     }
-    let setup = Setup {
-        db_dir: references.db_dir.clone(),
-        modes: vec![modes::ALL[0].name().to_owned()],
-        options: Options {
-            timeout: references.timeout,
-            keep_distinct: false,
-            rules: references.rules,
-            now: Now::current(),
-            shown: most_bytes(examples.len()),
-        },
-    };
-    let workers = references.workers.min(examples.len());
-    let mut pool = Pool::new(&references.worker, &setup, workers);
+    let mut pool = databases.pool(examples.len());
     let golds = Golds::of(&examples);
     let audits = golds.audit(&examples, &mut pool)?;
     for (row, audit) in audited.iter().zip(audits) {

@@ -2,6 +2,7 @@
 
 mod check;
 mod correct;
+mod databases;
 
 mod benchmark;
 mod convert;

@@ -5,8 +5,7 @@ mod given;
 mod made;
 mod replay;
 
-use super::session::Options;
-use super::worker::Setup;
+use super::databases::Databases;
 use crate::data::hex;
 use crate::data::jsonl::{self, Faults};
 use crate::data::overlap::prompt_of;
@@ -35,15 +34,6 @@ pub struct Request<'a> {
     pub databases: Option<&'a Databases>,
     /// Whether rows that cannot be taught are left out and counted.
     pub keep_going: bool,
-}
-
-/// Where the databases are, and what runs queries on them.
-pub struct Databases {
-    pub db_dir: PathBuf,
-    /// What starts a process that does.
-    pub worker: Vec<PathBuf>,
-    pub workers: usize,
-    pub options: Options,
 }
 
 /// What became of the corrections.
@@ -156,17 +146,4 @@ pub fn correct(request: &Request) -> Result<Corrected> {
 pub fn counts(left_out: &BTreeMap<&'static str, usize>) -> String {
     let counts = left_out.iter().map(|(reason, n)| format!("{n} {reason}"));
     counts.collect::<Vec<_>>().join(", ")
-}
-
-impl Databases {
-    fn setup(&self, rows: usize) -> Setup {
-        Setup {
-            db_dir: self.db_dir.clone(),
-            modes: vec![super::modes::ALL[0].name().to_owned()],
-            options: Options {
-                shown: super::shown::most_bytes(rows),
-                ..self.options.clone()
-            },
-        }
-    }
 }

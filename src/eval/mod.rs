@@ -4,6 +4,7 @@ pub mod audit;
 pub mod choices;
 pub mod clean;
 pub mod correct;
+pub mod databases;
 pub mod example;
 pub mod gates;
 pub mod golds;

@@ -1,19 +1,18 @@
 //! `factory data check`: what is wrong with a data set.
 
+use super::databases::DatabaseArgs;
 use crate::check::allowed::Allowed;
-use crate::check::config::{Config, NEAR, References, Tokens};
+use crate::check::config::{Config, NEAR, Tokens};
 use crate::check::{check, picture};
 use crate::cli::fields::FieldArgs;
 use crate::cli::terminal::Terminal;
-use crate::cli::{GateFailed, UsageError, say, sql_worker};
+use crate::cli::{GateFailed, UsageError, say};
 use crate::data::template::Template;
-use crate::eval::session::Rules;
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use crate::training::config::TrainConfig;
 use anyhow::Result;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Flags of `factory data check`.
 #[derive(Debug, clap::Args)]
@@ -40,15 +39,8 @@ pub struct Args {
     /// Longest row in tokens, as for sft.
     #[arg(long, requires = "base", value_name = "N", default_value_t = TrainConfig::default().max_seq as u64, value_parser = clap::value_parser!(u64).range(1..))]
     max_seq: u64,
-    /// Folder of the databases that rows name (db or db_id), to run their queries [default: queries are not run].
-    #[arg(long, value_name = "DIR")]
-    db_dir: Option<PathBuf>,
-    /// Let links in the database folder lead out of it, as a hub's cache has them.
-    #[arg(long, requires = "db_dir")]
-    follow_links: bool,
-    /// Processor time that a query may use, in milliseconds.
-    #[arg(long, requires = "db_dir", value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    timeout_ms: u64,
+    #[command(flatten)]
+    databases: DatabaseArgs,
     /// Write all that is found as JSON to this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -100,25 +92,13 @@ impl Args {
             template: self.template,
             max_seq: self.max_seq as usize,
         });
-        let references = self.db_dir.as_ref().map(|db_dir| {
-            Ok::<_, anyhow::Error>(References {
-                db_dir: db_dir.clone(),
-                worker: sql_worker::command()?.into(),
-                workers: std::thread::available_parallelism().map_or(1, usize::from),
-                timeout: Duration::from_millis(self.timeout_ms),
-                rules: Rules {
-                    follow_links: self.follow_links,
-                    ..Rules::default()
-                },
-            })
-        });
         Ok(Config {
             data: self.data.clone(),
             heldout: self.heldout.clone(),
             columns: self.fields.columns()?,
             near: self.near,
             tokens,
-            references: references.transpose()?,
+            databases: self.databases.get()?,
             allowed: Allowed::parse(&self.allow).map_err(UsageError::of)?,
         })
     }

@@ -1,15 +1,12 @@
 //! `factory data correct`: replies and the right queries to training rows and preference pairs.
 
+use super::databases::DatabaseArgs;
 use crate::cli::fields::FieldArgs;
-use crate::cli::{UsageError, say, sql_worker};
-use crate::eval::correct::{Databases, Request, correct, counts};
-use crate::eval::session::{Options, Rules};
-use crate::eval::shown::most_bytes;
+use crate::cli::{UsageError, say};
+use crate::eval::correct::{Request, correct, counts};
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
-use crate::sql::database::Now;
 use anyhow::Result;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Flags of `factory data correct`.
 #[derive(Debug, clap::Args)]
@@ -35,16 +32,8 @@ pub struct Args {
     /// Rows whose prompts must be neither taught nor replayed (repeatable).
     #[arg(long, value_name = "FILE")]
     heldout: Vec<PathBuf>,
-    /// Folder of the databases that rows name (db or db_id). The right queries must run there, and the replies give other rows
-    /// [default: queries are not run].
-    #[arg(long, value_name = "DIR")]
-    db_dir: Option<PathBuf>,
-    /// Let links in the database folder lead out of it, as a hub's cache has them.
-    #[arg(long, requires = "db_dir")]
-    follow_links: bool,
-    /// Processor time that a query may use, in milliseconds.
-    #[arg(long, requires = "db_dir", value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    timeout_ms: u64,
+    #[command(flatten)]
+    databases: DatabaseArgs,
     /// Leave out rows that cannot be taught, and count them: the reply is right, the right query fails, the prompt is held out.
     #[arg(long)]
     keep_going: bool,
@@ -70,7 +59,7 @@ pub fn run(args: Args) -> Result<()> {
     let inputs = inputs.chain(&args.heldout).map(PathBuf::as_path);
     check_apart(inputs, outputs()).map_err(UsageError::of)?;
     outputs().try_for_each(check_writable)?;
-    let databases = args.databases()?;
+    let databases = args.databases.get()?;
     let corrected = correct(&Request {
         rows: &args.rows,
         columns: &args.fields.columns()?,
@@ -109,27 +98,4 @@ pub fn run(args: Args) -> Result<()> {
         ))?;
     }
     say(format_args!("wrote {}", manifest.display()))
-}
-
-impl Args {
-    fn databases(&self) -> Result<Option<Databases>> {
-        let Some(db_dir) = &self.db_dir else {
-            return Ok(None);
-        };
-        Ok(Some(Databases {
-            db_dir: db_dir.clone(),
-            worker: sql_worker::command()?.into(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            options: Options {
-                timeout: Duration::from_millis(self.timeout_ms),
-                keep_distinct: false,
-                rules: Rules {
-                    follow_links: self.follow_links,
-                    ..Rules::default()
-                },
-                now: Now::current(),
-                shown: most_bytes(1),
-            },
-        }))
-    }
 }

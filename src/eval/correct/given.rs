@@ -1,13 +1,13 @@
 //! The corrections as they are given, and which of them can be taught.
 
-use super::{Databases, Fault, File, Request};
+use super::{Fault, File, Request};
 use crate::data::jsonl::{self, Line};
 use crate::data::overlap::{prompt_of, squeezed};
 use crate::data::record::{self, Conversation};
 use crate::eval::clean::{CLEAN, class};
+use crate::eval::databases::Databases;
 use crate::eval::example::Example;
 use crate::eval::golds::Golds;
-use crate::eval::pool::Pool;
 use crate::eval::worker::Reply;
 use crate::sql::extract::Extraction;
 use crate::sql::normalize::{canonical, is_query};
@@ -148,9 +148,7 @@ fn run(
     if examples.is_empty() {
         return Ok(Vec::new());
     }
-    let setup = databases.setup(examples.len());
-    let workers = databases.workers.min(examples.len());
-    let mut pool = Pool::new(&databases.worker, &setup, workers);
+    let mut pool = databases.pool(examples.len());
     let golds = Golds::of(&examples);
     let broken = golds.broken(&examples, &mut pool)?;
     let all = examples.iter().enumerate();

@@ -1,0 +1,41 @@
+//! The flags of commands that may run the queries of rows.
+
+use crate::cli::sql_worker;
+use crate::eval::databases::Databases;
+use crate::eval::session::Rules;
+use anyhow::Result;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the databases are; without a folder no query is run.
+#[derive(Debug, clap::Args)]
+pub struct DatabaseArgs {
+    /// Folder of the databases that rows name (db or db_id), to run their queries [default: queries are not run].
+    #[arg(long, value_name = "DIR")]
+    db_dir: Option<PathBuf>,
+    /// Let links in the database folder lead out of it, as a hub's cache has them.
+    #[arg(long, requires = "db_dir")]
+    follow_links: bool,
+    /// Processor time that a query may use, in milliseconds.
+    #[arg(long, requires = "db_dir", value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    timeout_ms: u64,
+}
+
+impl DatabaseArgs {
+    /// What they say.
+    pub fn get(&self) -> Result<Option<Databases>> {
+        let Some(db_dir) = &self.db_dir else {
+            return Ok(None);
+        };
+        Ok(Some(Databases {
+            db_dir: db_dir.clone(),
+            worker: sql_worker::command()?.into(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            timeout: Duration::from_millis(self.timeout_ms),
+            rules: Rules {
+                follow_links: self.follow_links,
+                ..Rules::default()
+            },
+        }))
+    }
+}

@@ -1,0 +1,41 @@
+//! Where the databases are that rows name, and what runs the rows' queries on them.
+
+use super::modes;
+use super::pool::Pool;
+use super::session::{Options, Rules};
+use super::shown::most_bytes;
+use super::worker::Setup;
+use crate::sql::database::Now;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A folder of databases and processes that run queries on them, in the first mode.
+#[derive(Clone, Debug)]
+pub struct Databases {
+    pub db_dir: PathBuf,
+    /// What starts a process that runs queries.
+    pub worker: Vec<PathBuf>,
+    /// Most processes.
+    pub workers: usize,
+    /// Processor time of a query.
+    pub timeout: Duration,
+    pub rules: Rules,
+}
+
+impl Databases {
+    /// The processes for so many rows.
+    pub fn pool(&self, rows: usize) -> Pool {
+        let setup = Setup {
+            db_dir: self.db_dir.clone(),
+            modes: vec![modes::ALL[0].name().to_owned()],
+            options: Options {
+                timeout: self.timeout,
+                keep_distinct: false,
+                rules: self.rules,
+                now: Now::current(),
+                shown: most_bytes(rows),
+            },
+        };
+        Pool::new(&self.worker, &setup, self.workers.min(rows))
+    }
+}
