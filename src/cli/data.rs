@@ -8,6 +8,7 @@ mod benchmark;
 mod convert;
 mod public;
 mod set;
+mod synth;
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use super::fields::FieldArgs;
 use super::{UsageError, plain, say};
 use crate::data::benchmark::Benchmark;
 use crate::data::blend::{self, Source};
-use crate::data::{hints, jsonl, shard, synth};
+use crate::data::{hints, jsonl, shard};
 use crate::eval::choices::{self, MAX_CANDIDATES};
 use crate::eval::score;
 use crate::eval::selection;
@@ -34,18 +35,12 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Generate a train/dev/preferences set from a hand-written specification.
-    Synth {
-        /// The specification (TOML); the paths in it are relative to its folder.
-        #[arg(long)]
-        spec: PathBuf,
-        /// Folder the set is written to.
-        #[arg(long)]
-        out: PathBuf,
-        /// Chooses the literals, the phrasings and the rejected answers; same seed, same bytes.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-    },
+    /// Generate a train/dev/preferences set: from databases alone, or from a hand-written specification.
+    ///
+    /// With --db or --schema, questions and queries come from a grammar over tables, keys and values, and every query was run: it
+    /// returns something, depends on no open order, and no shorter one answers the same. card.md shows counts and examples;
+    /// `eval-sql --db-dir OUT/databases` scores answers.
+    Synth(synth::Args),
     /// Put several sets into one, each as many times as it is to weigh.
     Blend {
         /// Rows (JSONL); repeatable.
@@ -185,10 +180,7 @@ enum Format {
 /// Runs the chosen subcommand.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
-        Command::Synth { spec, out, seed } => {
-            let set = synth::generate(&spec, seed)?;
-            set::write(&out, &set)
-        }
+        Command::Synth(args) => synth::run(args),
         Command::Blend {
             source,
             repeat,

@@ -15,6 +15,7 @@ use database::Database;
 mod checks;
 pub(super) mod corrupt;
 pub(super) mod database;
+pub mod db;
 mod fill;
 mod manifest;
 mod preferences;

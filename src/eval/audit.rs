@@ -1,12 +1,9 @@
 //! What is odd about a reference query: a data set's own mistakes, found before a model is blamed for them.
 
 use super::modes::{Mode, Texts};
-use super::session::{Outcome, Session};
-use crate::sql::bare;
-use crate::sql::compare::same_text;
-use crate::sql::determined;
+use super::session::Session;
+use crate::sql::determined::{self, Open};
 use crate::sql::execute::SqlError;
-use crate::sql::ties::with_tie_break;
 use serde::{Deserialize, Serialize};
 
 /// One oddity.
@@ -76,40 +73,30 @@ fn of_rows(texts: &Texts, session: &mut Session) -> Option<Finding> {
         Ok(files) => files.into_iter().next()?,
         Err(error) => return Some(Finding::fails(&error)),
     };
-    let mut both_ways =
-        |sql: &str| [false, true].map(|reversed| session.gold(&file, sql, reversed));
-    let [forwards, backwards] = both_ways(texts.gold);
-    let (forwards, backwards) = match (forwards.as_ref(), backwards.as_ref()) {
-        (Ok(forwards), Ok(backwards)) => (forwards, backwards),
-        (Err(error), _) | (_, Err(error)) => return Some(Finding::fails(error)),
+    let forwards = session.gold(&file, texts.gold, false);
+    let rows = match forwards.as_ref() {
+        Ok(rows) if rows.is_empty() => return Some(finding("gold_empty", "returns no rows")),
+        Ok(rows) => rows,
+        Err(error) => return Some(Finding::fails(error)),
     };
-    if forwards.is_empty() {
-        return Some(finding("gold_empty", "returns no rows"));
-    }
-    if !same_text(forwards, backwards) {
-        let detail = "returns other rows when tables are walked backwards: a LIMIT or an aggregate without ORDER BY";
-        return Some(finding("gold_unordered", detail));
-    }
-    // Where the changed query does not run, as behind UNION, nothing is said of ties.
-    if let Some(sql) = with_tie_break(texts.gold) {
-        let [up, down] = both_ways(&sql);
-        if differ(&up, &down) {
-            let detail = "returns other rows when ties are decided the other way: an ORDER BY before a LIMIT or of a window is not full";
-            return Some(finding("gold_unordered", detail));
-        }
-    }
-    let [least, most] = ["min", "max"].map(|function| bare::within(texts.gold, function));
-    let least = session.gold(&file, &least?, false);
-    let most = session.gold(&file, &most?, false);
-    let detail =
-        "a result is neither grouped by nor aggregated, and the rows of a group differ in it";
-    differ(&least, &most).then(|| finding("gold_bare_column", detail))
-}
-
-/// Whether both ran and gave other rows.
-fn differ(one: &Outcome, other: &Outcome) -> bool {
-    match (one.as_ref(), other.as_ref()) {
-        (Ok(one), Ok(other)) => !same_text(one, other),
-        _ => false,
-    }
+    let (kind, detail) = match determined::left_open(texts.gold, rows, |sql, reversed| {
+        session.gold(&file, sql, reversed)
+    }) {
+        Err(error) => return Some(Finding::fails(&error)),
+        Ok(open) => match open? {
+            Open::Walk => (
+                "gold_unordered",
+                "returns other rows when tables are walked backwards: a LIMIT or an aggregate without ORDER BY",
+            ),
+            Open::Ties => (
+                "gold_unordered",
+                "returns other rows when ties are decided the other way: an ORDER BY before a LIMIT or of a window is not full",
+            ),
+            Open::BareColumn => (
+                "gold_bare_column",
+                "a result is neither grouped by nor aggregated, and the rows of a group differ in it",
+            ),
+        },
+    };
+    Some(finding(kind, detail))
 }

@@ -1,6 +1,12 @@
-//! What makes a query's rows depend on chance or the time of day.
+//! What makes a query's rows depend on more than its database: chance, the time of day, an order that is left open.
 
+use super::bare;
+use super::compare::same_text;
+use super::execute::SqlError;
+use super::ties::with_tie_break;
 use super::tokens::{Kind, iterate};
+use super::value::Row;
+use std::ops::Deref;
 
 const TIME: [&str; 7] = [
     "date",
@@ -62,6 +68,54 @@ pub fn clock(sql: &str) -> bool {
         };
     }
     false
+}
+
+/// What a query leaves open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// The order in which tables are walked.
+    Walk,
+    /// How ties before a LIMIT or in a window are decided.
+    Ties,
+    /// Which row of a group a column is taken from.
+    BareColumn,
+}
+
+/// What `sql`, which gave `forwards`, leaves open, if anything. `run` gives the rows of it and its variants, with tables walked
+/// backwards or not.
+///
+/// # Errors
+/// When the query fails with its tables walked backwards.
+pub fn left_open<O>(
+    sql: &str,
+    forwards: &[Row],
+    mut run: impl FnMut(&str, bool) -> O,
+) -> Result<Option<Open>, SqlError>
+where
+    O: Deref<Target = Result<Vec<Row>, SqlError>>,
+{
+    match &*run(sql, true) {
+        Err(error) => return Err(error.clone()),
+        Ok(backwards) if !same_text(forwards, backwards) => return Ok(Some(Open::Walk)),
+        Ok(_) => {}
+    }
+    let differ = |one: O, other: O| match (&*one, &*other) {
+        (Ok(one), Ok(other)) => !same_text(one, other),
+        // Where a changed query does not run, as behind UNION, nothing is said of it.
+        _ => false,
+    };
+    if let Some(tied) = with_tie_break(sql)
+        && differ(run(&tied, false), run(&tied, true))
+    {
+        return Ok(Some(Open::Ties));
+    }
+    let extremes = ["min", "max"].map(|function| bare::within(sql, function));
+    if let [Some(least), Some(most)] = extremes
+        && differ(run(&least, false), run(&most, false))
+    {
+        return Ok(Some(Open::BareColumn));
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

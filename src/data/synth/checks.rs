@@ -12,13 +12,7 @@ use super::spec::Spec;
 /// Fails when a question or query is in both splits or a question twice in one, when a domain is missing
 /// from a split, or when too few or too many dev rows have a shape of their own.
 pub fn check(rows: &Rows, spec: &Spec) -> Result<()> {
-    let train_questions = once(rows.train.iter().map(|row| row.question.as_str()))?;
-    let dev_questions = once(rows.dev.iter().map(|row| row.question.as_str()))?;
-    let train_queries = rows.train.iter().map(|row| flat(&row.response)).collect();
-    let dev_queries = rows.dev.iter().map(|row| flat(&row.gold_sql)).collect();
-    apart("question", &train_questions, &dev_questions)?;
-    apart("query", &train_queries, &dev_queries)?;
-
+    apart_in_all(rows)?;
     for domain in &spec.domains {
         let name = &domain.name;
         let both = rows.train.iter().any(|row| row.domain == *name)
@@ -33,6 +27,16 @@ pub fn check(rows: &Rows, spec: &Spec) -> Result<()> {
         "{unseen} dev rows have a shape that train lacks, `counts.unseen` says {fewest} to {most}"
     );
     Ok(())
+}
+
+/// Fails when a question or query is in both splits, or a question twice in one.
+pub fn apart_in_all(rows: &Rows) -> Result<()> {
+    let train_questions = once(rows.train.iter().map(|row| row.question.as_str()))?;
+    let dev_questions = once(rows.dev.iter().map(|row| row.question.as_str()))?;
+    let train_queries = rows.train.iter().map(|row| flat(&row.response)).collect();
+    let dev_queries = rows.dev.iter().map(|row| flat(&row.gold_sql)).collect();
+    apart("question", &train_questions, &dev_questions)?;
+    apart("query", &train_queries, &dev_queries)
 }
 
 /// The flattened questions of a split, each only there once.

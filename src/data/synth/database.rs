@@ -3,11 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use crate::sql::database::read_schema;
+use crate::sql::database::{open, read_schema, schema};
 use crate::sql::spider::{Schema, Table};
 use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+
+/// Bounds on a query of somebody's database.
+const MOST_ROWS: usize = 20_000;
+const STEPS: u32 = 20_000_000;
+const STEPS_PER_LOOK: i32 = 10_000;
 
 /// The rows a query returns; a text cell starts with a quote, so that '1' is not 1.
 pub type Answer = Vec<Vec<String>>;
@@ -17,6 +22,10 @@ pub struct Database {
     connection: Connection,
     pub tables: Vec<Table>,
     pub links: Vec<Link>,
+    /// Most rows of an answer.
+    most: usize,
+    /// Most steps of a query; steps, unlike time, are the same on every machine.
+    steps: Option<u32>,
 }
 
 /// A foreign key: `table.column` refers to `parent.key`.
@@ -52,6 +61,21 @@ impl Database {
             connection,
             tables,
             links: foreign_keys.into_iter().map(link).collect(),
+            most: usize::MAX,
+            steps: None,
+        })
+    }
+
+    /// Opens a database file for reading alone; queries that take too long or return too much fail.
+    pub fn confined(path: &Path, links: Vec<Link>) -> Result<Self> {
+        let tables = schema(path)?.tables;
+        let (connection, _) = open(path, false)?;
+        Ok(Self {
+            connection,
+            tables,
+            links,
+            most: MOST_ROWS,
+            steps: Some(STEPS),
         })
     }
 
@@ -74,6 +98,15 @@ impl Database {
 
     /// What `sql` answers. Where it has no `order by` of its own, the order is blanked by sorting.
     pub fn answer(&self, sql: &str) -> Result<Answer> {
+        if let Some(steps) = self.steps {
+            let mut left = steps;
+            let late = move || {
+                left = left.saturating_sub(STEPS_PER_LOOK as u32);
+                left == 0
+            };
+            self.connection
+                .progress_handler(STEPS_PER_LOOK, Some(late))?;
+        }
         let mut statement = self.connection.prepare(sql)?;
         ensure!(
             statement.readonly() && statement.column_count() > 0,
@@ -86,6 +119,7 @@ impl Database {
             let cells: Result<Vec<String>, _> =
                 (0..width).map(|at| row.get_ref(at).map(cell)).collect();
             answer.push(cells?);
+            ensure!(answer.len() <= self.most, "returns too many rows");
         }
         if !sql.to_lowercase().contains("order by") {
             answer.sort();

@@ -17,6 +17,9 @@ pub struct Manifest {
     domains: BTreeMap<String, Counts>,
     slices: BTreeMap<String, usize>,
     failure_types: BTreeMap<String, usize>,
+    /// Rows of each kind of question in train and dev, where the kinds are known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    kinds: BTreeMap<&'static str, [usize; 2]>,
     /// Distinct query shapes: in each split, and in dev alone.
     shapes: Shapes,
     /// Of everything that went in and came out, but the manifest.
@@ -54,6 +57,13 @@ impl Manifest {
         for row in preferences {
             domains.entry(row.domain.clone()).or_default().preferences += 1;
         }
+        let mut kinds: BTreeMap<&'static str, [usize; 2]> = BTreeMap::new();
+        for origin in rows.train.iter().filter_map(|row| row.origin.as_ref()) {
+            kinds.entry(origin.kind.name()).or_default()[0] += 1;
+        }
+        for origin in rows.dev.iter().filter_map(|row| row.origin.as_ref()) {
+            kinds.entry(origin.kind.name()).or_default()[1] += 1;
+        }
         let train: BTreeSet<String> = rows.train.iter().map(|row| shape(&row.response)).collect();
         let dev: BTreeSet<String> = rows.dev.iter().map(|row| shape(&row.gold_sql)).collect();
         Self {
@@ -65,6 +75,7 @@ impl Manifest {
             },
             domains,
             slices: tally(rows.dev.iter().map(|row| row.slice.clone())),
+            kinds,
             failure_types: tally(preferences.iter().map(|row| row.failure_type.clone())),
             shapes: Shapes {
                 train: train.len(),
@@ -73,6 +84,11 @@ impl Manifest {
             },
             sha256,
         }
+    }
+
+    /// Rows of each kind of question in train and dev.
+    pub fn kinds(&self) -> &BTreeMap<&'static str, [usize; 2]> {
+        &self.kinds
     }
 
     /// One line for a person.

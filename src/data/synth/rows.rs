@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::sql::shape::shape;
 
 use super::database::Database;
+use super::db::Origin;
 use super::fill::{choose, rank};
 use super::spec::{Domain, Template};
 
@@ -26,6 +27,12 @@ pub struct Rows {
 pub struct TrainRow {
     pub id: String,
     pub domain: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub db: Option<String>,
+    #[serde(flatten)]
+    pub origin: Option<Origin>,
+    #[serde(rename = "question", skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     pub instruction: String,
     pub response: String,
     /// Kept for the checks; it is in the instruction.
@@ -39,6 +46,8 @@ pub struct DevRow {
     pub id: String,
     pub domain: String,
     pub slice: String,
+    #[serde(flatten)]
+    pub origin: Option<Origin>,
     pub question: String,
     pub prompt: String,
     pub gold_sql: String,
@@ -75,6 +84,9 @@ impl Rows {
                 self.train.push(TrainRow {
                     id: format!("{name}-train-{:03}", self.train.len() - first_train),
                     domain: name.clone(),
+                    db: None,
+                    origin: None,
+                    asked: None,
                     instruction: prompt.replace("{question}", &question),
                     response: sql,
                     question,
@@ -85,6 +97,7 @@ impl Rows {
                     id: format!("{name}-dev-{:03}", self.dev.len() - first_dev),
                     domain: name.clone(),
                     slice: String::new(),
+                    origin: None,
                     prompt: prompt.replace("{question}", &question),
                     question,
                     gold_sql: sql,

@@ -3,6 +3,7 @@
 mod clock;
 mod empty;
 mod functions;
+pub mod layout;
 mod locate;
 mod schema;
 

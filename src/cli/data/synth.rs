@@ -1,0 +1,120 @@
+//! `factory data synth`: sets from a specification or from databases alone.
+
+use super::set;
+use crate::cli::UsageError;
+use crate::data::prompt::Prompt;
+use crate::data::set::Set;
+use crate::data::synth;
+use crate::data::synth::db::{self, Kind, NAMES, Request};
+use crate::run::files::{check_apart, check_writable, write_atomic};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+
+/// Flags of `factory data synth`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A hand-written specification (TOML); the paths in it are relative to its folder.
+    #[arg(long, required_unless_present_any = ["db", "schema"], conflicts_with_all = ["db", "schema", "names", "rows", "dev", "preferences", "mix", "prompt"])]
+    spec: Option<PathBuf>,
+    /// A SQLite file to ask questions of (repeatable). The set gets a copy, or an extract of a large one, in databases/.
+    #[arg(long, value_name = "FILE")]
+    db: Vec<PathBuf>,
+    /// A script that builds a database (repeatable); where it has no rows, some are made up.
+    #[arg(long, value_name = "FILE")]
+    schema: Vec<PathBuf>,
+    /// Folder the set is written to.
+    #[arg(long)]
+    out: PathBuf,
+    /// Words for tables and columns (TOML), to be edited: read where it is there, written where not [default: OUT/names.toml].
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
+    /// Training rows; fewer where the databases hold no more questions.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rows: u32,
+    /// Held-out rows: two of five with a shape of query that no training row has.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    dev: u32,
+    /// Pairs of a right query and a plausible wrong one; at most one for each training row.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    preferences: u32,
+    /// How often a kind of question is tried, such as join=30 or set=0 (repeatable): projection, filter, count, aggregate, group,
+    /// having, order, distinct, join, set, subquery, date, null, pattern.
+    #[arg(long, value_name = "KIND=WEIGHT")]
+    mix: Vec<String>,
+    /// How a question is asked, with {schema} and {question} in it.
+    #[arg(long, value_name = "TEXT", default_value = Prompt::DEFAULT, hide_default_value = true)]
+    prompt: String,
+    /// Chooses the questions, their words and the rejected answers; same seed, same bytes.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Generates the set and writes it.
+pub fn run(args: Args) -> Result<()> {
+    if let Some(spec) = &args.spec {
+        set::check(&args.out)?;
+        return set::write(&args.out, &synth::generate(spec, args.seed)?);
+    }
+    let mix = mix(&args.mix).map_err(UsageError::of)?;
+    let prompt = Prompt::parse(&args.prompt, &["schema", "question"]).map_err(UsageError::of)?;
+    let own = args.out.join(NAMES);
+    let names = args.names.clone().unwrap_or_else(|| own.clone());
+    let outputs = ["train.jsonl", "dev.jsonl", "preferences.jsonl", "card.md"];
+    let outputs: Vec<PathBuf> = outputs.iter().map(|name| args.out.join(name)).collect();
+    let inputs = args.db.iter().chain(&args.schema).chain([&names]);
+    check_apart(inputs.map(PathBuf::as_path), outputs.iter().map(PathBuf::as_path))
+        .map_err(UsageError::of)?;
+    set::check(&args.out)?;
+    let read = names.exists().then(|| names.clone());
+    if read.is_none() {
+        check_writable(&names)?;
+    }
+    let mut made = db::generate(&Request {
+        databases: args.db,
+        schemas: args.schema,
+        names: read.clone(),
+        train: args.rows as usize,
+        dev: args.dev as usize,
+        preferences: args.preferences as usize,
+        mix,
+        prompt,
+        seed: args.seed,
+    })?;
+    place_names(&mut made, read.is_none(), &names, &own)?;
+    set::write(&args.out, &made)
+}
+
+/// The names file stays where it is, or begins where it is to be edited; the set has it only if that is in the set.
+fn place_names(made: &mut Set, is_new: bool, names: &PathBuf, own: &PathBuf) -> Result<()> {
+    let content = made.files.remove(NAMES);
+    match content.filter(|_| is_new) {
+        Some(content) if names == own => drop(made.files.insert(NAMES.to_owned(), content)),
+        Some(content) => write_atomic(names, &content)?,
+        None => {}
+    }
+    Ok(())
+}
+
+/// The kinds of questions and their weights, the given ones in place of the defaults.
+fn mix(given: &[String]) -> Result<Vec<(Kind, usize)>> {
+    let mut mix: Vec<(Kind, usize)> = Kind::ALL.iter().map(|kind| (*kind, kind.weight())).collect();
+    for text in given {
+        let (name, weight) = text
+            .split_once('=')
+            .with_context(|| format!("--mix {text}: expected KIND=WEIGHT, such as join=30"))?;
+        let weight: u16 = weight
+            .parse()
+            .with_context(|| format!("--mix {text}: the weight is no number up to 65535"))?;
+        match mix.iter_mut().find(|(kind, _)| kind.name() == name) {
+            Some((_, known)) => *known = weight.into(),
+            None => {
+                let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+                bail!("--mix {text}: no such kind; there are {}", known.join(", "));
+            }
+        }
+    }
+    if mix.iter().all(|(_, weight)| *weight == 0) {
+        bail!("--mix leaves no kind of question");
+    }
+    Ok(mix)
+}

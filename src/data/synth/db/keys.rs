@@ -1,0 +1,128 @@
+//! Keys between tables: those that are declared, and those that names and values suggest.
+
+use crate::sql::database::layout::Layout;
+
+use super::lexicon::{GROUPS, PEOPLE, PLACES};
+use super::model::{Link, Role, Table};
+use super::words::{singular, words};
+
+/// Sampled values of a column that are looked for in the table it may refer to.
+const LOOKED_FOR: usize = 200;
+
+/// The declared keys.
+pub fn declared(layouts: &[Layout], tables: &[Table]) -> Vec<Link> {
+    let mut links = Vec::new();
+    for (child, layout) in layouts.iter().enumerate() {
+        for key in layout.keys.iter().filter(|key| key.parent != child) {
+            links.push(Link {
+                child,
+                column: key.column,
+                parent: key.parent,
+                key: key.parent_column,
+                evidence: None,
+                between: between(&tables[key.parent]),
+            });
+        }
+    }
+    links
+}
+
+/// Keys that nobody declared: the column is named after the other table or its key, and its sampled values are found there.
+/// `found` says how many of some values a column holds.
+pub fn suggested(
+    tables: &[Table],
+    links: &[Link],
+    mut found: impl FnMut(usize, usize, &[String]) -> Option<usize>,
+) -> Vec<Link> {
+    let mut suggestions = Vec::new();
+    for (child, table) in tables.iter().enumerate() {
+        for (column, own) in table.columns.iter().enumerate() {
+            let known = |link: &&Link| link.child == child && link.column == column;
+            let is_own_key = own.primary > 0 && table.columns.iter().all(|c| c.primary < 2);
+            if is_own_key || links.iter().any(|link| known(&link)) || own.values.is_empty() {
+                continue;
+            }
+            for (parent, other) in tables.iter().enumerate().filter(|(at, _)| *at != child) {
+                let Some(key) = key_of(other) else { continue };
+                let Some(why) = fits(&own.name, other, key) else { continue };
+                let literals = own.values.iter().filter_map(super::model::literal);
+                let literals: Vec<String> = literals.take(LOOKED_FOR).collect();
+                let Some(held) = found(parent, key, &literals) else { continue };
+                // A few strays are what an undeclared key is like.
+                if literals.is_empty() || held * 20 < literals.len() * 19 {
+                    continue;
+                }
+                suggestions.push(Link {
+                    child,
+                    column,
+                    parent,
+                    key,
+                    evidence: Some(format!(
+                        "{why}, and {held} of {} sampled values are found there",
+                        literals.len()
+                    )),
+                    between: between(other),
+                });
+                break;
+            }
+        }
+    }
+    suggestions
+}
+
+/// A key of one column: the primary key, or an id that no two rows share.
+fn key_of(table: &Table) -> Option<usize> {
+    let primary: Vec<usize> = (0..table.columns.len())
+        .filter(|at| table.columns[*at].primary > 0)
+        .collect();
+    match primary[..] {
+        [key] => Some(key),
+        [] => table
+            .columns
+            .iter()
+            .position(|column| column.unique && column.role == Role::Key),
+        _ => None,
+    }
+}
+
+/// Why a column's name may refer to a table by its key.
+fn fits(column: &str, table: &Table, key: usize) -> Option<String> {
+    let column = words(column);
+    let key_name = &table.columns[key].name;
+    let key = words(key_name);
+    let one: Vec<String> = singular(&words(&table.name).join(" ")).split(' ').map(str::to_owned).collect();
+    let plain = ["id", "key", "code", "name", "number"];
+    let is_plain = key.len() == 1 && plain.contains(&key[0].as_str());
+    if !is_plain && column == key {
+        return Some(format!("it is named as the key {}", key_name));
+    }
+    let (last, stem) = column.split_last()?;
+    let names_key = key.last() == Some(last) && plain.contains(&last.as_str());
+    let named = |stem: &[String]| stem == one || stem.len() == 1 && one.len() == 1 && begins(&one[0], &stem[0]);
+    if names_key && !stem.is_empty() && named(stem) || column == one {
+        return Some(format!("it is named after the table {}", table.name));
+    }
+    None
+}
+
+/// Whether a word is cut short to another of at least three letters.
+fn begins(word: &str, start: &str) -> bool {
+    start.len() >= 3 && word.starts_with(start)
+}
+
+/// What stands between a row and the row of this table that it belongs to.
+fn between(parent: &Table) -> Vec<String> {
+    let last = parent.one.first().and_then(|one| one.split(' ').next_back()).unwrap_or("");
+    let labelled_by_place = parent.label.first().is_some_and(|at| {
+        let words = &parent.columns[*at].words;
+        words.iter().any(|word| PLACES.contains(&word.as_str()))
+    });
+    let found: &[&str] = match () {
+        () if PEOPLE.contains(&last) => &["of", "by", "for"],
+        () if GROUPS.contains(&last) => &["in", "of"],
+        () if PLACES.contains(&last) => &["in", "from"],
+        () if labelled_by_place => &["in", "at", "of"],
+        () => &["of", "for"],
+    };
+    found.iter().map(|text| (*text).to_owned()).collect()
+}
