@@ -62,8 +62,11 @@ pub fn run(args: Args) -> Result<()> {
     let outputs = ["train.jsonl", "dev.jsonl", "preferences.jsonl", "card.md"];
     let outputs: Vec<PathBuf> = outputs.iter().map(|name| args.out.join(name)).collect();
     let inputs = args.db.iter().chain(&args.schema).chain([&names]);
-    check_apart(inputs.map(PathBuf::as_path), outputs.iter().map(PathBuf::as_path))
-        .map_err(UsageError::of)?;
+    check_apart(
+        inputs.map(PathBuf::as_path),
+        outputs.iter().map(PathBuf::as_path),
+    )
+    .map_err(UsageError::of)?;
     set::check(&args.out)?;
     let read = names.exists().then(|| names.clone());
     if read.is_none() {
@@ -97,7 +100,10 @@ fn place_names(made: &mut Set, is_new: bool, names: &PathBuf, own: &PathBuf) -> 
 
 /// The kinds of questions and their weights, the given ones in place of the defaults.
 fn mix(given: &[String]) -> Result<Vec<(Kind, usize)>> {
-    let mut mix: Vec<(Kind, usize)> = Kind::ALL.iter().map(|kind| (*kind, kind.weight())).collect();
+    let mut mix: Vec<(Kind, usize)> = Kind::ALL
+        .iter()
+        .map(|kind| (*kind, kind.weight()))
+        .collect();
     for text in given {
         let (name, weight) = text
             .split_once('=')

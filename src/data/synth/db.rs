@@ -80,7 +80,9 @@ pub fn generate(request: &Request) -> Result<Set> {
     let mut engine = Engine::new();
     let (mut databases, mut notes, mut files) = (Vec::new(), Vec::new(), BTreeMap::new());
     let file = |path: &PathBuf, engine: &mut Engine| source::file(path, scratch.path(), engine);
-    let schema = |path: &PathBuf, engine: &mut Engine| source::schema(path, request.seed, scratch.path(), engine);
+    let schema = |path: &PathBuf, engine: &mut Engine| {
+        source::schema(path, request.seed, scratch.path(), engine)
+    };
     let mut sources = Vec::new();
     for path in &request.databases {
         sources.push(file(path, &mut engine)?);
@@ -90,7 +92,10 @@ pub fn generate(request: &Request) -> Result<Set> {
     }
     for source in sources {
         let name = &source.db.name;
-        ensure!(databases.iter().all(|db: &Db| db.name != *name), "two databases are called {name}: rename a file");
+        ensure!(
+            databases.iter().all(|db: &Db| db.name != *name),
+            "two databases are called {name}: rename a file"
+        );
         files.insert(format!("databases/{}", source.db.db), source.content);
         notes.extend(source.notes);
         databases.push(source.db);
@@ -101,14 +106,21 @@ pub fn generate(request: &Request) -> Result<Set> {
     }
     for db in &databases {
         if db.links.is_empty() && db.tables.len() > 1 {
-            notes.push(format!("{} has no keys, and names and values suggest none: no query joins its tables", db.name));
+            notes.push(format!(
+                "{} has no keys, and names and values suggest none: no query joins its tables",
+                db.name
+            ));
         }
         for link in &db.links {
             if let Some(evidence) = &link.evidence {
                 let (child, parent) = (&db.tables[link.child], &db.tables[link.parent]);
                 notes.push(format!(
                     "{}: {}.{} was taken for a key to {}.{}: {evidence}",
-                    db.name, child.name, child.columns[link.column].name, parent.name, parent.columns[link.key].name
+                    db.name,
+                    child.name,
+                    child.columns[link.column].name,
+                    parent.name,
+                    parent.columns[link.key].name
                 ));
             }
         }
@@ -118,7 +130,11 @@ pub fn generate(request: &Request) -> Result<Set> {
     let pool = pool::draw(&databases, wanted, &request.mix, request.seed, &mut engine)?;
     let split = split::split(&pool, request.train, request.dev, request.seed);
     let names: Vec<&str> = databases.iter().map(|db| db.name.as_str()).collect();
-    ensure!(!split.train.is_empty(), "{}: no question can be asked of it: too few rows or columns", names.join(", "));
+    ensure!(
+        !split.train.is_empty(),
+        "{}: no question can be asked of it: too few rows or columns",
+        names.join(", ")
+    );
     if split.train.len() < request.train || split.dev.len() < request.dev {
         notes.push(format!(
             "{} train and {} dev rows of {} and {}: the databases hold no more questions of this grammar",
@@ -128,8 +144,10 @@ pub fn generate(request: &Request) -> Result<Set> {
     let mut rows = written(&request.prompt, &databases, &pool, &split);
     rows.name_slices();
     checks::apart_in_all(&rows)?;
-    let opened: Result<BTreeMap<String, Database>> =
-        databases.iter().map(|db| Ok((db.name.clone(), opened(db)?))).collect();
+    let opened: Result<BTreeMap<String, Database>> = databases
+        .iter()
+        .map(|db| Ok((db.name.clone(), opened(db)?)))
+        .collect();
     let count = request.preferences.min(rows.train.len());
     let preferences = preferences::make(&rows.train, &opened?, count, request.seed)?;
     files.insert("train.jsonl".to_owned(), rows::jsonl(&rows.train)?);
@@ -139,7 +157,12 @@ pub fn generate(request: &Request) -> Result<Set> {
     let manifest = manifest::Manifest::of(&rows, &preferences, request.seed, hashes(&files));
     let card = card::card(&databases, &rows, &manifest, &notes, request.seed);
     files.insert("card.md".to_owned(), card.into_bytes());
-    let summary = notes.iter().cloned().chain([manifest.summary()]).collect::<Vec<_>>().join("\n");
+    let summary = notes
+        .iter()
+        .cloned()
+        .chain([manifest.summary()])
+        .collect::<Vec<_>>()
+        .join("\n");
     Set::new(files, &manifest, summary)
 }
 
@@ -153,7 +176,9 @@ fn opened(db: &Db) -> Result<Database> {
     // A wrong query is written without quotes around names.
     let plain = |name: &String| model::identifier(name) == *name;
     let links = db.links.iter().map(name).filter(|link| {
-        [&link.table, &link.column, &link.parent, &link.key].into_iter().all(plain)
+        [&link.table, &link.column, &link.parent, &link.key]
+            .into_iter()
+            .all(plain)
     });
     Database::confined(&db.file, links.collect())
 }
@@ -166,7 +191,11 @@ fn written(prompt: &Prompt, databases: &[Db], pool: &[Made], split: &split::Spli
         let number = numbers.entry((is_dev, made.database)).or_default();
         *number += 1;
         let kind = if is_dev { "dev" } else { "train" };
-        format!("{}-{kind}-{:05}", databases[made.database].name, *number - 1)
+        format!(
+            "{}-{kind}-{:05}",
+            databases[made.database].name,
+            *number - 1
+        )
     };
     for made in split.train.iter().map(|at| &pool[*at]) {
         rows.train.push(TrainRow {
@@ -197,7 +226,10 @@ fn written(prompt: &Prompt, databases: &[Db], pool: &[Made], split: &split::Spli
 
 fn origin(made: &Made) -> Origin {
     let words = tokens(&made.sql);
-    let joins = words.iter().filter(|token| token.is("from") || token.is("join")).count();
+    let joins = words
+        .iter()
+        .filter(|token| token.is("from") || token.is("join"))
+        .count();
     Origin {
         kind: made.kind,
         tables: joins,

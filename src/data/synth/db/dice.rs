@@ -45,7 +45,8 @@ impl Dice {
 
     /// One of some texts, empty where there is none.
     pub fn say(&mut self, all: &[&str]) -> String {
-        self.pick(all).map_or_else(String::new, |text| (*text).to_owned())
+        self.pick(all)
+            .map_or_else(String::new, |text| (*text).to_owned())
     }
 
     /// One of them, each as often as it weighs.

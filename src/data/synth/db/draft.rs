@@ -51,7 +51,10 @@ impl<'a> Desk<'a> {
             .filter(|at| self.db.tables[*at].rows > 1)
             .map(|at| {
                 // Tables between others, of keys alone, say little by themselves.
-                let telling = self.db.tables[at].columns.iter().any(|c| c.role != super::model::Role::Key);
+                let telling = self.db.tables[at]
+                    .columns
+                    .iter()
+                    .any(|c| c.role != super::model::Role::Key);
                 (at, if telling { 3 } else { 1 })
             })
             .collect();

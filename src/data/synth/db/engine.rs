@@ -54,7 +54,9 @@ impl Engine {
             [row] => row.iter().all(|value| {
                 matches!(value, Value::Null | Value::Integer(0)) || *value == Value::Real(0.0)
             }),
-            _ => rows.iter().all(|row| row.iter().all(|value| *value == Value::Null)),
+            _ => rows
+                .iter()
+                .all(|row| row.iter().all(|value| *value == Value::Null)),
         };
         if trivial || rows.len() > MOST_ROWS {
             return Ok(false);
@@ -64,15 +66,19 @@ impl Engine {
             return Ok(false);
         }
         if let Some(same) = &draft.same
-            && !self.rows(file, same)?.is_some_and(|other| same_text(&rows, &other))
+            && !self
+                .rows(file, same)?
+                .is_some_and(|other| same_text(&rows, &other))
         {
             return Ok(false);
         }
         for shorter in &draft.shorter {
-            let same = self.rows(file, &shorter.sql)?.is_some_and(|other| match shorter.ordered {
-                true => other == rows,
-                false => same_text(&rows, &other),
-            });
+            let same = self
+                .rows(file, &shorter.sql)?
+                .is_some_and(|other| match shorter.ordered {
+                    true => other == rows,
+                    false => same_text(&rows, &other),
+                });
             if same {
                 return Ok(false);
             }
@@ -85,7 +91,9 @@ impl Engine {
         match self.sandbox.run(file, false, sql, TIMEOUT) {
             Ok(rows) => Ok(Some(rows)),
             Err(SqlError::Database(error)) => bail!("{error}"),
-            Err(SqlError::Sql(error)) if error.contains("malformed") || error.contains("disk I/O") => {
+            Err(SqlError::Sql(error))
+                if error.contains("malformed") || error.contains("disk I/O") =>
+            {
                 bail!("{}: {error}", file.display())
             }
             Err(_) => Ok(None),

@@ -13,20 +13,20 @@ use super::words::{singular, words};
 const ROWS: usize = 40;
 
 const FIRST: [&str; 16] = [
-    "Ada", "Bruno", "Carla", "Dmitri", "Elif", "Farid", "Gwen", "Hiro", "Irene", "Jonas", "Kira", "Luis",
-    "Mona", "Nils", "Olga", "Pavel",
+    "Ada", "Bruno", "Carla", "Dmitri", "Elif", "Farid", "Gwen", "Hiro", "Irene", "Jonas", "Kira",
+    "Luis", "Mona", "Nils", "Olga", "Pavel",
 ];
 const LAST: [&str; 16] = [
-    "Adler", "Bauer", "Costa", "Dahl", "Evans", "Fontaine", "Garcia", "Haas", "Ito", "Jensen", "Keller",
-    "Lopez", "Moreau", "Novak", "Okafor", "Petrov",
+    "Adler", "Bauer", "Costa", "Dahl", "Evans", "Fontaine", "Garcia", "Haas", "Ito", "Jensen",
+    "Keller", "Lopez", "Moreau", "Novak", "Okafor", "Petrov",
 ];
 const TOWNS: [&str; 10] = [
     "Lyon", "Porto", "Graz", "Turin", "Ghent", "Malmo", "Krakow", "Leeds", "Basel", "Brno",
 ];
 const STATUSES: [&str; 4] = ["active", "closed", "open", "pending"];
 const THINGS: [&str; 12] = [
-    "Amber", "Birch", "Cobalt", "Delta", "Ember", "Fjord", "Granite", "Harbor", "Indigo", "Juniper", "Koral",
-    "Lumen",
+    "Amber", "Birch", "Cobalt", "Delta", "Ember", "Fjord", "Granite", "Harbor", "Indigo",
+    "Juniper", "Koral", "Lumen",
 ];
 
 /// INSERT statements for all tables, each key leading to a row that is there.
@@ -40,7 +40,11 @@ pub fn rows(layouts: &[Layout], seed: u64) -> String {
                 .collect();
             let table = identifier(&layout.name);
             // A check or a unique column may refuse one; the others stay.
-            let _ = writeln!(script, "insert or ignore into {table} values ({});", values.join(", "));
+            let _ = writeln!(
+                script,
+                "insert or ignore into {table} values ({});",
+                values.join(", ")
+            );
         }
     }
     script
@@ -50,7 +54,14 @@ fn value(dice: &mut Dice, layout: &Layout, column: usize, at: usize) -> String {
     let known = &layout.columns[column];
     let is_text = is_text(known);
     let key = |number: usize| match is_text {
-        true => format!("'{}{number}'", known.name.chars().find(char::is_ascii_alphabetic).unwrap_or('k')),
+        true => format!(
+            "'{}{number}'",
+            known
+                .name
+                .chars()
+                .find(char::is_ascii_alphabetic)
+                .unwrap_or('k')
+        ),
         false => number.to_string(),
     };
     if layout.keys.iter().any(|key| key.column == column) {
@@ -63,13 +74,23 @@ fn value(dice: &mut Dice, layout: &Layout, column: usize, at: usize) -> String {
     }
     let is = |list: &[&str]| list.contains(&last);
     if is(&["date", "birthday"]) || known.declared.to_lowercase().contains("date") || last == "at" {
-        return format!("'20{:02}-{:02}-{:02}'", 15 + dice.below(10), 1 + dice.below(12), 1 + dice.below(28));
+        return format!(
+            "'20{:02}-{:02}-{:02}'",
+            15 + dice.below(10),
+            1 + dice.below(12),
+            1 + dice.below(28)
+        );
     }
     if !is_text {
         return match last {
             "year" => (1980 + dice.below(45)).to_string(),
             "age" => (18 + dice.below(60)).to_string(),
-            _ if words.first().is_some_and(|first| first == "is" || first == "has") => dice.below(2).to_string(),
+            _ if words
+                .first()
+                .is_some_and(|first| first == "is" || first == "has") =>
+            {
+                dice.below(2).to_string()
+            }
             "quantity" | "units" | "count" => (1 + dice.below(20)).to_string(),
             _ => (5 + 5 * dice.below(400)).to_string(),
         };

@@ -3,7 +3,7 @@
 use crate::sql::database::layout::Layout;
 
 use super::lexicon::{GROUPS, PEOPLE, PLACES};
-use super::model::{Link, Role, Table};
+use super::model::{Column, Link, Role, Table};
 use super::words::{singular, words};
 
 /// Sampled values of a column that are looked for in the table it may refer to.
@@ -34,7 +34,7 @@ pub fn suggested(
     links: &[Link],
     mut found: impl FnMut(usize, usize, &[String]) -> Option<usize>,
 ) -> Vec<Link> {
-    let mut suggestions = Vec::new();
+    let mut suggestions: Vec<Link> = Vec::new();
     for (child, table) in tables.iter().enumerate() {
         for (column, own) in table.columns.iter().enumerate() {
             let known = |link: &&Link| link.child == child && link.column == column;
@@ -44,10 +44,20 @@ pub fn suggested(
             }
             for (parent, other) in tables.iter().enumerate().filter(|(at, _)| *at != child) {
                 let Some(key) = key_of(other) else { continue };
-                let Some(why) = fits(&own.name, other, key) else { continue };
+                let Some(why) = fits(&own.name, other, key) else {
+                    continue;
+                };
+                // Two tables of one key lead to each other; one way says all.
+                let back =
+                    |link: &Link| (link.child, link.column, link.parent) == (parent, key, child);
+                if links.iter().chain(&suggestions).any(back) {
+                    continue;
+                }
                 let literals = own.values.iter().filter_map(super::model::literal);
                 let literals: Vec<String> = literals.take(LOOKED_FOR).collect();
-                let Some(held) = found(parent, key, &literals) else { continue };
+                let Some(held) = found(parent, key, &literals) else {
+                    continue;
+                };
                 // A few strays are what an undeclared key is like.
                 if literals.is_empty() || held * 20 < literals.len() * 19 {
                     continue;
@@ -70,17 +80,29 @@ pub fn suggested(
     suggestions
 }
 
-/// A key of one column: the primary key, or an id that no two rows share.
+/// A key of one column: the primary key, or an id, a code or a first column that no two rows share.
 fn key_of(table: &Table) -> Option<usize> {
     let primary: Vec<usize> = (0..table.columns.len())
         .filter(|at| table.columns[*at].primary > 0)
         .collect();
     match primary[..] {
         [key] => Some(key),
-        [] => table
-            .columns
-            .iter()
-            .position(|column| column.unique && column.role == Role::Key),
+        [] => {
+            let coded = |column: &Column| {
+                let last = words(&column.name).pop();
+                last.is_some_and(|last| ["id", "key", "code", "number"].contains(&last.as_str()))
+            };
+            let columns = || {
+                table
+                    .columns
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, column)| column.unique)
+            };
+            let named = columns().find(|(_, column)| column.role == Role::Key || coded(column));
+            let first = || columns().find(|(at, column)| *at == 0 && column.role == Role::Text);
+            named.or_else(first).map(|(at, _)| at)
+        }
         _ => None,
     }
 }
@@ -90,7 +112,10 @@ fn fits(column: &str, table: &Table, key: usize) -> Option<String> {
     let column = words(column);
     let key_name = &table.columns[key].name;
     let key = words(key_name);
-    let one: Vec<String> = singular(&words(&table.name).join(" ")).split(' ').map(str::to_owned).collect();
+    let one: Vec<String> = singular(&words(&table.name).join(" "))
+        .split(' ')
+        .map(str::to_owned)
+        .collect();
     let plain = ["id", "key", "code", "name", "number"];
     let is_plain = key.len() == 1 && plain.contains(&key[0].as_str());
     if !is_plain && column == key {
@@ -98,7 +123,9 @@ fn fits(column: &str, table: &Table, key: usize) -> Option<String> {
     }
     let (last, stem) = column.split_last()?;
     let names_key = key.last() == Some(last) && plain.contains(&last.as_str());
-    let named = |stem: &[String]| stem == one || stem.len() == 1 && one.len() == 1 && begins(&one[0], &stem[0]);
+    let named = |stem: &[String]| {
+        stem == one || stem.len() == 1 && one.len() == 1 && begins(&one[0], &stem[0])
+    };
     if names_key && !stem.is_empty() && named(stem) || column == one {
         return Some(format!("it is named after the table {}", table.name));
     }
@@ -112,7 +139,11 @@ fn begins(word: &str, start: &str) -> bool {
 
 /// What stands between a row and the row of this table that it belongs to.
 fn between(parent: &Table) -> Vec<String> {
-    let last = parent.one.first().and_then(|one| one.split(' ').next_back()).unwrap_or("");
+    let last = parent
+        .one
+        .first()
+        .and_then(|one| one.split(' ').next_back())
+        .unwrap_or("");
     let labelled_by_place = parent.label.first().is_some_and(|at| {
         let words = &parent.columns[*at].words;
         words.iter().any(|word| PLACES.contains(&word.as_str()))

@@ -122,7 +122,9 @@ impl Db {
 /// A name as SQL needs it: as it is, or in quotes.
 pub fn identifier(name: &str) -> String {
     let mut characters = name.chars();
-    let plain = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    let plain = characters
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_');
     if plain && !is_keyword(name) && !RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
         return name.to_owned();
@@ -160,13 +162,64 @@ const MOST_SAID: usize = 48;
 
 /// SQLite's words that are no names without quotes, beyond those that queries are built from.
 const RESERVED: [&str; 58] = [
-    "abort", "add", "alter", "autoincrement", "begin", "check", "commit", "conflict", "constraint",
-    "create", "current_date", "current_time", "current_timestamp", "default", "deferrable",
-    "deferred", "delete", "detach", "drop", "each", "exclusive", "explain", "fail", "for",
-    "foreign", "if", "ignore", "immediate", "index", "indexed", "initially", "insert", "instead",
-    "into", "key", "match", "nothing", "of", "plan", "pragma", "primary", "query", "raise",
-    "references", "regexp", "reindex", "release", "rename", "replace", "returning", "rollback",
-    "row", "set", "table", "temporary", "to", "transaction", "update",
+    "abort",
+    "add",
+    "alter",
+    "autoincrement",
+    "begin",
+    "check",
+    "commit",
+    "conflict",
+    "constraint",
+    "create",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "default",
+    "deferrable",
+    "deferred",
+    "delete",
+    "detach",
+    "drop",
+    "each",
+    "exclusive",
+    "explain",
+    "fail",
+    "for",
+    "foreign",
+    "if",
+    "ignore",
+    "immediate",
+    "index",
+    "indexed",
+    "initially",
+    "insert",
+    "instead",
+    "into",
+    "key",
+    "match",
+    "nothing",
+    "of",
+    "plan",
+    "pragma",
+    "primary",
+    "query",
+    "raise",
+    "references",
+    "regexp",
+    "reindex",
+    "release",
+    "rename",
+    "replace",
+    "returning",
+    "rollback",
+    "row",
+    "set",
+    "table",
+    "temporary",
+    "to",
+    "transaction",
+    "update",
 ];
 
 #[cfg(test)]
@@ -189,7 +242,13 @@ mod tests {
         }
         let text = |text: &str| Value::Text(text.as_bytes().to_vec());
         assert_eq!(literal(&text("O'Neil")).as_deref(), Some("'O''Neil'"));
-        for unsaid in [text(" x"), text("a\nb"), text(""), text(&"x".repeat(99)), Value::Null] {
+        for unsaid in [
+            text(" x"),
+            text("a\nb"),
+            text(""),
+            text(&"x".repeat(99)),
+            Value::Null,
+        ] {
             assert_eq!(literal(&unsaid), None, "{unsaid:?}");
         }
     }

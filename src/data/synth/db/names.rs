@@ -47,14 +47,21 @@ struct Comparison {
 /// # Errors
 /// One that names the file and what in it is not understood.
 pub fn apply(path: &Path, text: &str, databases: &mut [Db]) -> Result<()> {
-    let file: BTreeMap<String, BTreeMap<String, TableNames>> = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-        anyhow!("{}:{line}: {}", path.display(), error.message().replace('\n', "; "))
-    })?;
+    let file: BTreeMap<String, BTreeMap<String, TableNames>> =
+        toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start].lines().count().max(1));
+            anyhow!(
+                "{}:{line}: {}",
+                path.display(),
+                error.message().replace('\n', "; ")
+            )
+        })?;
     for (name, tables) in file {
         let place = || format!("{}: [{name}]", path.display());
         let database = databases.iter_mut().find(|database| database.name == name);
-        let database = database.with_context(|| format!("no database of this name is given"));
+        let database = database.context("no database of this name is given");
         let database = database.with_context(place)?;
         for (name, names) in tables {
             apply_table(database, &name, names).with_context(place)?;
@@ -66,7 +73,11 @@ pub fn apply(path: &Path, text: &str, databases: &mut [Db]) -> Result<()> {
 fn apply_table(database: &mut Db, name: &str, names: TableNames) -> Result<()> {
     let at = database.tables.iter().position(|table| table.name == name);
     let at = at.with_context(|| format!("the database has no table `{name}`"))?;
-    let columns: Vec<String> = database.tables[at].columns.iter().map(|c| c.name.clone()).collect();
+    let columns: Vec<String> = database.tables[at]
+        .columns
+        .iter()
+        .map(|c| c.name.clone())
+        .collect();
     let place = |column: &str| {
         let found = columns.iter().position(|known| known == column);
         found.with_context(|| format!("table `{name}` has no column `{column}`"))
@@ -77,14 +88,20 @@ fn apply_table(database: &mut Db, name: &str, names: TableNames) -> Result<()> {
         Ok(())
     };
     let table = &mut database.tables[at];
-    for (what, own, given) in [("one", &mut table.one, names.one), ("many", &mut table.many, names.many)] {
+    for (what, own, given) in [
+        ("one", &mut table.one, names.one),
+        ("many", &mut table.many, names.many),
+    ] {
         if !given.is_empty() {
             filled(what, &given)?;
             *own = given;
         }
     }
     if let Some(label) = names.label {
-        table.label = label.iter().map(|column| place(column)).collect::<Result<_>>()?;
+        table.label = label
+            .iter()
+            .map(|column| place(column))
+            .collect::<Result<_>>()?;
     }
     table.person = names.person.unwrap_or(table.person);
     table.verb = names.verb.unwrap_or(std::mem::take(&mut table.verb));
@@ -109,7 +126,8 @@ fn apply_table(database: &mut Db, name: &str, names: TableNames) -> Result<()> {
         filled(&format!("links.{}", columns[column]), &words)?;
         let own = |link: &&mut super::model::Link| link.child == at && link.column == column;
         let link = database.links.iter_mut().find(own);
-        let link = link.with_context(|| format!("`{name}`: no key leads from `{}`", columns[column]))?;
+        let link =
+            link.with_context(|| format!("`{name}`: no key leads from `{}`", columns[column]))?;
         link.between = words;
     }
     Ok(())
@@ -125,20 +143,32 @@ pub fn file(databases: &[Db]) -> Result<Vec<u8>> {
             let list = |words: &[String]| toml::Value::from(words.to_vec());
             names.insert("one".into(), list(&table.one));
             names.insert("many".into(), list(&table.many));
-            let label: Vec<String> = table.label.iter().map(|at| table.columns[*at].name.clone()).collect();
+            let label: Vec<String> = table
+                .label
+                .iter()
+                .map(|at| table.columns[*at].name.clone())
+                .collect();
             names.insert("label".into(), list(&label));
             names.insert("person".into(), table.person.into());
             names.insert("verb".into(), table.verb.clone().into());
-            let (mut words, mut units, mut compare) = (toml::Table::new(), toml::Table::new(), toml::Table::new());
+            let (mut words, mut units, mut compare) =
+                (toml::Table::new(), toml::Table::new(), toml::Table::new());
             for column in &table.columns {
                 words.insert(column.name.clone(), list(&column.words));
                 if !column.unit.is_empty() {
                     units.insert(column.name.clone(), column.unit.clone().into());
                 }
                 let own = &column.compare;
-                let lists = [("more", &own.more), ("less", &own.less), ("most", &own.most), ("least", &own.least)];
+                let lists = [
+                    ("more", &own.more),
+                    ("less", &own.less),
+                    ("most", &own.most),
+                    ("least", &own.least),
+                ];
                 let filled = lists.into_iter().filter(|(_, words)| !words.is_empty());
-                let filled: toml::Table = filled.map(|(key, words)| (key.to_owned(), list(words))).collect();
+                let filled: toml::Table = filled
+                    .map(|(key, words)| (key.to_owned(), list(words)))
+                    .collect();
                 if !filled.is_empty() {
                     compare.insert(column.name.clone(), filled.into());
                 }
@@ -147,7 +177,12 @@ pub fn file(databases: &[Db]) -> Result<Vec<u8>> {
             let links: toml::Table = own
                 .map(|link| (table.columns[link.column].name.clone(), list(&link.between)))
                 .collect();
-            for (key, part) in [("words", words), ("units", units), ("links", links), ("compare", compare)] {
+            for (key, part) in [
+                ("words", words),
+                ("units", units),
+                ("links", links),
+                ("compare", compare),
+            ] {
                 if !part.is_empty() {
                     names.insert(key.into(), part.into());
                 }

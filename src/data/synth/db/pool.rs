@@ -35,7 +35,13 @@ pub struct Made {
 }
 
 /// Draws up to `wanted` good questions, from all databases alike.
-pub fn draw(databases: &[Db], wanted: usize, mix: &[(Kind, usize)], seed: u64, engine: &mut Engine) -> Result<Vec<Made>> {
+pub fn draw(
+    databases: &[Db],
+    wanted: usize,
+    mix: &[(Kind, usize)],
+    seed: u64,
+    engine: &mut Engine,
+) -> Result<Vec<Made>> {
     let mut desks: Vec<Desk> = databases
         .iter()
         .map(|db| Desk {
@@ -55,13 +61,22 @@ pub fn draw(databases: &[Db], wanted: usize, mix: &[(Kind, usize)], seed: u64, e
             break;
         }
         let database = try_ % desks.len();
-        let Some(&kind) = dice.weighted(mix) else { break };
+        let Some(&kind) = dice.weighted(mix) else {
+            break;
+        };
         let desk = &mut desks[database];
-        let Some(draft) = patterns::draft(desk, kind) else { continue };
-        let question = draft.question.split_whitespace().collect::<Vec<_>>().join(" ");
+        let Some(draft) = patterns::draft(desk, kind) else {
+            continue;
+        };
+        let question = draft
+            .question
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         let key = (database, draft.sql.clone());
         let form = shape(&draft.sql);
-        let full = asked.get(&key).is_some_and(|times| *times == ASKED) || shapes.get(&form).is_some_and(|rows| *rows == most);
+        let full = asked.get(&key).is_some_and(|times| *times == ASKED)
+            || shapes.get(&form).is_some_and(|rows| *rows == most);
         if full || questions.contains(&question.to_lowercase()) {
             continue;
         }
@@ -79,7 +94,9 @@ pub fn draw(databases: &[Db], wanted: usize, mix: &[(Kind, usize)], seed: u64, e
         questions.insert(question.to_lowercase());
         *asked.entry(key).or_default() += 1;
         *shapes.entry(form.clone()).or_default() += 1;
-        let literals = tokens(&draft.sql).into_iter().filter(|token| token.is_literal());
+        let literals = tokens(&draft.sql)
+            .into_iter()
+            .filter(|token| token.is_literal());
         let literals: Vec<&str> = literals.map(|token| token.text).collect();
         // Without values, the names are what tells two queries of a shape apart.
         let value = match literals.is_empty() {
@@ -89,7 +106,15 @@ pub fn draw(databases: &[Db], wanted: usize, mix: &[(Kind, usize)], seed: u64, e
         let mut tables = draft.tables;
         tables.sort();
         tables.dedup();
-        found.push(Made { database, kind, question, value, shape: form, sql: draft.sql, tables });
+        found.push(Made {
+            database,
+            kind,
+            question,
+            value,
+            shape: form,
+            sql: draft.sql,
+            tables,
+        });
     }
     Ok(found)
 }

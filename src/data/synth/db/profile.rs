@@ -33,7 +33,10 @@ pub fn sample(layout: &Layout, rows: usize) -> String {
         true => format!(" where {table}.rowid % {step} = 0"),
         false => String::new(),
     };
-    format!("select {} from {table}{every} limit {SAMPLE}", cells.join(", "))
+    format!(
+        "select {} from {table}{every} limit {SAMPLE}",
+        cells.join(", ")
+    )
 }
 
 /// A table of `rows` rows, some of which are `sampled`.
@@ -47,7 +50,11 @@ pub fn table(layout: &Layout, rows: usize, sampled: &[Row]) -> Table {
     }
     let name = words(&layout.name).join(" ");
     let one = singular(&name);
-    let has_own = |known: &[&str]| known.iter().any(|word| one.split(' ').next_back() == Some(word));
+    let has_own = |known: &[&str]| {
+        known
+            .iter()
+            .any(|word| one.split(' ').next_back() == Some(word))
+    };
     let verb = VERBS.iter().find(|(noun, _)| *noun == one);
     Table {
         name: layout.name.clone(),
@@ -62,7 +69,12 @@ pub fn table(layout: &Layout, rows: usize, sampled: &[Row]) -> Table {
     }
 }
 
-fn column<'a>(name: &str, primary: u32, is_key: bool, cells: impl Iterator<Item = &'a Value>) -> Column {
+fn column<'a>(
+    name: &str,
+    primary: u32,
+    is_key: bool,
+    cells: impl Iterator<Item = &'a Value>,
+) -> Column {
     let (mut counts, mut total, mut nulls, mut long) = (BTreeMap::new(), 0, 0, false);
     for cell in cells {
         match cell {
@@ -70,8 +82,9 @@ fn column<'a>(name: &str, primary: u32, is_key: bool, cells: impl Iterator<Item 
             Value::Blob(_) => long = true,
             value => {
                 total += 1;
-                let count: &mut (usize, &Value) =
-                    counts.entry(value.text().unwrap_or_default().into_owned()).or_insert((0, value));
+                let count: &mut (usize, &Value) = counts
+                    .entry(value.text().unwrap_or_default().into_owned())
+                    .or_insert((0, value));
                 count.0 += 1;
             }
         }
@@ -87,12 +100,20 @@ fn column<'a>(name: &str, primary: u32, is_key: bool, cells: impl Iterator<Item 
     match role {
         Role::Number | Role::Year | Role::Date => values.sort_by(|(_, a), (_, b)| order(a, b)),
         _ => values.sort_by_key(|(count, value)| {
-            (std::cmp::Reverse(*count), value.text().map(|text| text.into_owned()))
+            (
+                std::cmp::Reverse(*count),
+                value.text().map(|text| text.into_owned()),
+            )
         }),
     }
     let step = values.len().div_ceil(KEPT).max(1);
-    let kept = values.into_iter().step_by(step).map(|(_, value)| value.clone());
-    let known = COMPARISONS.iter().find(|known| known.words.contains(&words.as_str()));
+    let kept = values
+        .into_iter()
+        .step_by(step)
+        .map(|(_, value)| value.clone());
+    let known = COMPARISONS
+        .iter()
+        .find(|known| known.words.contains(&words.as_str()));
     let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
     let compare = match (known, role) {
         (Some(known), Role::Number) => Compare {
@@ -120,7 +141,9 @@ fn column<'a>(name: &str, primary: u32, is_key: bool, cells: impl Iterator<Item 
 
 /// What a value of a column is called: "year hired" where the name only says what happened.
 fn called(name: &str, words: &str, role: Role) -> String {
-    let happened = HAPPENED.iter().any(|(when, verb)| *when == words && verb.ends_with(when));
+    let happened = HAPPENED
+        .iter()
+        .any(|(when, verb)| *when == words && verb.ends_with(when));
     match role {
         _ if words.is_empty() => name.to_owned(),
         Role::Year if happened => format!("year {words}"),
@@ -131,7 +154,9 @@ fn called(name: &str, words: &str, role: Role) -> String {
 
 /// Words for comparing times.
 fn in_time(words: &str) -> Compare {
-    let known = HAPPENED.iter().find(|(when, _)| *when == words || words == format!("{when} year"));
+    let known = HAPPENED
+        .iter()
+        .find(|(when, _)| *when == words || words == format!("{when} year"));
     let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
     match known {
         Some((_, verb)) => Compare {
@@ -155,7 +180,8 @@ fn role(words: &str, values: &[(usize, &Value)], total: usize) -> Role {
     }
     if all(|value| matches!(value, Value::Integer(_) | Value::Real(_))) {
         let whole = |low: i64, high: i64| {
-            let fits = |value: &Value| matches!(value, Value::Integer(n) if (low..=high).contains(n));
+            let fits =
+                |value: &Value| matches!(value, Value::Integer(n) if (low..=high).contains(n));
             values.iter().all(|(_, value)| fits(value))
         };
         let timed = ends_in(words, &["year"]) || HAPPENED.iter().any(|(when, _)| *when == words);
@@ -172,7 +198,10 @@ fn role(words: &str, values: &[(usize, &Value)], total: usize) -> Role {
     if all(is_date) {
         return Role::Date;
     }
-    let sayable = values.iter().filter(|(_, value)| said(value).is_some()).count();
+    let sayable = values
+        .iter()
+        .filter(|(_, value)| said(value).is_some())
+        .count();
     if sayable * 2 < values.len() {
         return Role::Opaque;
     }
@@ -181,17 +210,32 @@ fn role(words: &str, values: &[(usize, &Value)], total: usize) -> Role {
 }
 
 /// Numbers that are names.
-const CODES: [&str; 8] = ["code", "zip", "phone", "fax", "number", "latitude", "longitude", "id"];
+const CODES: [&str; 8] = [
+    "code",
+    "zip",
+    "phone",
+    "fax",
+    "number",
+    "latitude",
+    "longitude",
+    "id",
+];
 
 fn ends_in(words: &str, ends: &[&str]) -> bool {
-    words.split(' ').next_back().is_some_and(|last| ends.contains(&last))
+    words
+        .split(' ')
+        .next_back()
+        .is_some_and(|last| ends.contains(&last))
 }
 
 /// `2024-03-05`, maybe with a time behind it.
 fn is_date(value: &Value) -> bool {
-    let Value::Text(text) = value else { return false };
+    let Value::Text(text) = value else {
+        return false;
+    };
     let digits = |span: std::ops::Range<usize>| {
-        text.get(span).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
+        text.get(span)
+            .is_some_and(|part| part.iter().all(u8::is_ascii_digit))
     };
     let ends = text.get(10).is_none_or(|c| [b' ', b'T'].contains(c));
     digits(0..4) && digits(5..7) && digits(8..10) && text[4] == b'-' && text[7] == b'-' && ends
@@ -203,14 +247,18 @@ fn order(a: &Value, b: &Value) -> Ordering {
         Value::Real(number) => *number,
         _ => 0.0,
     };
-    number(a).total_cmp(&number(b)).then_with(|| a.text().cmp(&b.text()))
+    number(a)
+        .total_cmp(&number(b))
+        .then_with(|| a.text().cmp(&b.text()))
 }
 
 /// The columns that name a row of a table: a name or title, first and last name, or text that no two rows share.
 fn label(columns: &[Column], one: &str) -> Vec<usize> {
     let text = |column: &&Column| [Role::Text, Role::Category].contains(&column.role);
     let at = |fits: &dyn Fn(&str) -> bool| {
-        columns.iter().position(|column| text(&column) && column.words.iter().any(|words| fits(words)))
+        columns
+            .iter()
+            .position(|column| text(&column) && column.words.iter().any(|words| fits(words)))
     };
     if let (Some(first), Some(last)) = (at(&|w| w == "first name"), at(&|w| w == "last name")) {
         return vec![first, last];
@@ -218,6 +266,10 @@ fn label(columns: &[Column], one: &str) -> Vec<usize> {
     let own = format!("{one} name");
     let named = at(&|w| w == "name" || w == "title" || w == own)
         .or_else(|| at(&|w| ends_in(w, &["name", "title"])))
-        .or_else(|| columns.iter().position(|column| column.role == Role::Text && column.unique));
+        .or_else(|| {
+            columns
+                .iter()
+                .position(|column| column.role == Role::Text && column.unique)
+        });
     named.into_iter().collect()
 }

@@ -114,7 +114,9 @@ impl<'a> Scope<'a> {
         let mut taken: Vec<String> = Vec::new();
         for &table in &self.tables[..=at] {
             let letters = self.db.tables[table].name.chars();
-            let mut letters = letters.filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase().to_string());
+            let mut letters = letters
+                .filter(char::is_ascii_alphabetic)
+                .map(|c| c.to_ascii_lowercase().to_string());
             let free = letters.find(|letter| !taken.contains(letter));
             taken.push(free.unwrap_or_else(|| format!("t{}", taken.len() + 1)));
         }
@@ -128,7 +130,12 @@ impl<'a> Scope<'a> {
         };
         let mut text = name(0);
         for (at, (left, right)) in self.joins.iter().enumerate() {
-            text += &format!(" join {} on {} = {}", name(at + 1), self.column(*left), self.column(*right));
+            text += &format!(
+                " join {} on {} = {}",
+                name(at + 1),
+                self.column(*left),
+                self.column(*right)
+            );
         }
         text
     }
@@ -166,10 +173,19 @@ impl<'a> Select<'a> {
     /// The query without its semicolon, as it stands in another.
     pub fn inner(&self) -> String {
         let distinct = if self.distinct { "distinct " } else { "" };
-        let mut sql = format!("select {distinct}{} from {}", self.list(&self.items), self.scope.from());
+        let mut sql = format!(
+            "select {distinct}{} from {}",
+            self.list(&self.items),
+            self.scope.from()
+        );
         for (at, test) in self.tests.iter().enumerate() {
             let word = if at == 0 { "where" } else { "and" };
-            sql += &format!(" {word} {}{}{}", test.before, self.scope.column(test.col), test.after);
+            sql += &format!(
+                " {word} {}{}{}",
+                test.before,
+                self.scope.column(test.col),
+                test.after
+            );
         }
         if !self.group.is_empty() {
             sql += &format!(" group by {}", self.list(&self.group));
@@ -178,7 +194,11 @@ impl<'a> Select<'a> {
             sql += &format!(" having {} {rest}", self.item(*item));
         }
         if let Some((item, down)) = self.order {
-            sql += &format!(" order by {}{}", self.item(item), if down { " desc" } else { "" });
+            sql += &format!(
+                " order by {}{}",
+                self.item(item),
+                if down { " desc" } else { "" }
+            );
         }
         if let Some(limit) = self.limit {
             sql += &format!(" limit {limit}");

@@ -30,11 +30,16 @@ pub fn file(path: &Path, scratch: &Path, engine: &mut Engine) -> Result<Source> 
     let name = name_of(path)?;
     let layouts = read(path)?;
     let counts = counts(path, &layouts, engine)?;
-    let length = fs::metadata(path).with_context(|| path.display().to_string())?.len();
+    let length = fs::metadata(path)
+        .with_context(|| path.display().to_string())?
+        .len();
     let most = counts.iter().max().copied().unwrap_or(0);
     let mut notes = Vec::new();
     let known = ["db", "sqlite", "sqlite3"];
-    let ending = path.extension().and_then(|ending| ending.to_str()).filter(|ending| known.contains(ending));
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .filter(|ending| known.contains(ending));
     let db = format!("{name}.{}", ending.unwrap_or("sqlite"));
     if length <= WHOLE_BYTES && most <= WHOLE_ROWS {
         let content = fs::read(path).with_context(|| path.display().to_string())?;
@@ -42,7 +47,17 @@ pub fn file(path: &Path, scratch: &Path, engine: &mut Engine) -> Result<Source> 
         return Ok(Source { db, content, notes });
     }
     let cut = scratch.join(&db);
-    extract::extract(path, &layouts, &counts, &cut).with_context(|| format!("cannot read {}", path.display()))?;
+    let links = model(
+        name.clone(),
+        db.clone(),
+        path.to_owned(),
+        &layouts,
+        counts.clone(),
+        engine,
+    )?
+    .links;
+    extract::extract(path, &layouts, &counts, &links, &cut)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let counted = self::counts(&cut, &layouts, engine)?;
     notes.push(format!(
         "{name} is large ({length} bytes, {} rows): the set has an extract of {} rows, and every query was run on that",
@@ -62,7 +77,12 @@ pub fn schema(path: &Path, seed: u64, scratch: &Path, engine: &mut Engine) -> Re
     let built = scratch.join(&db);
     fs::write(&built, &script)?;
     // Errors name the file that was given, not the copy.
-    let say = |error: anyhow::Error| anyhow!("{}", format!("{error:#}").replace(&built.display().to_string(), &path.display().to_string()));
+    let say = |error: anyhow::Error| {
+        anyhow!(
+            "{}",
+            format!("{error:#}").replace(&built.display().to_string(), &path.display().to_string())
+        )
+    };
     let layouts = read(&built).map_err(say)?;
     let mut counts = match self::counts(&built, &layouts, engine) {
         Ok(counts) => counts,
@@ -75,17 +95,28 @@ pub fn schema(path: &Path, seed: u64, scratch: &Path, engine: &mut Engine) -> Re
         let filled = scratch.join(format!("filled-{db}"));
         fs::write(&filled, &script)?;
         counts = self::counts(&filled, &layouts, engine).map_err(say)?;
-        notes.push(format!("{name} has no rows of its own: those in the set are made up"));
+        notes.push(format!(
+            "{name} has no rows of its own: those in the set are made up"
+        ));
         let db = model(name, db, filled, &layouts, counts, engine)?;
-        return Ok(Source { db, content: script.into_bytes(), notes });
+        return Ok(Source {
+            db,
+            content: script.into_bytes(),
+            notes,
+        });
     }
     let db = model(name, db, built, &layouts, counts, engine)?;
-    Ok(Source { db, content: script.into_bytes(), notes })
+    Ok(Source {
+        db,
+        content: script.into_bytes(),
+        notes,
+    })
 }
 
 fn name_of(path: &Path) -> Result<String> {
     let name = path.file_stem().and_then(|name| name.to_str());
-    name.map(str::to_owned).with_context(|| format!("{}: the file's name is no text", path.display()))
+    name.map(str::to_owned)
+        .with_context(|| format!("{}: the file's name is no text", path.display()))
 }
 
 fn read(path: &Path) -> Result<Vec<Layout>> {
@@ -97,7 +128,11 @@ fn read(path: &Path) -> Result<Vec<Layout>> {
         }
     })?;
     layouts.retain(|layout| !layout.columns.is_empty());
-    ensure!(!layouts.is_empty(), "{}: the database has no tables", path.display());
+    ensure!(
+        !layouts.is_empty(),
+        "{}: the database has no tables",
+        path.display()
+    );
     Ok(layouts)
 }
 
@@ -106,7 +141,9 @@ fn counts(path: &Path, layouts: &[Layout], engine: &mut Engine) -> Result<Vec<us
     let mut counts = Vec::new();
     for layout in layouts {
         let sql = format!("select count(*) from {}", identifier(&layout.name));
-        let rows = engine.look(path, &sql).with_context(|| format!("{}: table {}", path.display(), layout.name))?;
+        let rows = engine
+            .look(path, &sql)
+            .with_context(|| format!("{}: table {}", path.display(), layout.name))?;
         let count = match rows.first().and_then(|row| row.first()) {
             Some(Value::Integer(count)) => *count as usize,
             _ => 0,
@@ -114,12 +151,22 @@ fn counts(path: &Path, layouts: &[Layout], engine: &mut Engine) -> Result<Vec<us
         counts.push(count);
     }
     if counts.iter().all(|count| *count == 0) {
-        bail!("{}: no table has a row, so no query returns anything", path.display());
+        bail!(
+            "{}: no table has a row, so no query returns anything",
+            path.display()
+        );
     }
     Ok(counts)
 }
 
-fn model(name: String, db: String, file: PathBuf, layouts: &[Layout], counts: Vec<usize>, engine: &mut Engine) -> Result<Db> {
+fn model(
+    name: String,
+    db: String,
+    file: PathBuf,
+    layouts: &[Layout],
+    counts: Vec<usize>,
+    engine: &mut Engine,
+) -> Result<Db> {
     let mut tables = Vec::new();
     for (layout, count) in layouts.iter().zip(counts) {
         let sampled = engine
@@ -130,7 +177,11 @@ fn model(name: String, db: String, file: PathBuf, layouts: &[Layout], counts: Ve
     let mut links = keys::declared(layouts, &tables);
     let suggested = keys::suggested(&tables, &links, |parent, column, literals| {
         let (table, column) = (&tables[parent], &tables[parent].columns[column].sql);
-        let sql = format!("select count(distinct {column}) from {} where {column} in ({})", table.sql, literals.join(", "));
+        let sql = format!(
+            "select count(distinct {column}) from {} where {column} in ({})",
+            table.sql,
+            literals.join(", ")
+        );
         match engine.look(&file, &sql).ok()?.first()?.first()? {
             Value::Integer(count) => Some(*count as usize),
             _ => None,
@@ -141,5 +192,11 @@ fn model(name: String, db: String, file: PathBuf, layouts: &[Layout], counts: Ve
         tables[link.child].columns[link.column].role = super::model::Role::Key;
     }
     links.extend(suggested);
-    Ok(Db { name, db, file, tables, links })
+    Ok(Db {
+        name,
+        db,
+        file,
+        tables,
+        links,
+    })
 }

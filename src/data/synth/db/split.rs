@@ -39,7 +39,11 @@ pub fn split(pool: &[Made], train: usize, dev: usize, seed: u64) -> Split {
     }
     let mut values: BTreeSet<&str> = chosen.iter().map(|at| pool[*at].value.as_str()).collect();
     let mut queries: BTreeSet<(usize, &str)> = BTreeSet::new();
-    let seen: Vec<&str> = order.iter().copied().filter(|shape| !held.contains(shape)).collect();
+    let seen: Vec<&str> = order
+        .iter()
+        .copied()
+        .filter(|shape| !held.contains(shape))
+        .collect();
     // One of each shape, then a second of each, so that no shape fills dev.
     for round in 0..OF_SHAPE * 2 {
         for shape in &seen {
@@ -47,19 +51,29 @@ pub fn split(pool: &[Made], train: usize, dev: usize, seed: u64) -> Split {
                 break;
             }
             let rows = &shapes[shape];
-            let free: BTreeSet<&str> = rows.iter().map(|at| pool[*at].value.as_str()).filter(|value| !values.contains(value)).collect();
+            let free: BTreeSet<&str> = rows
+                .iter()
+                .map(|at| pool[*at].value.as_str())
+                .filter(|value| !values.contains(value))
+                .collect();
             // Train keeps the shape.
             if free.len() < 2 || rows.len() < 3 * (round + 1) {
                 continue;
             }
-            let next = rows.iter().find(|at| free.contains(pool[**at].value.as_str()));
+            let next = rows
+                .iter()
+                .find(|at| free.contains(pool[**at].value.as_str()));
             if let Some(&at) = next {
                 chosen.insert(at);
                 values.insert(&pool[at].value);
             }
         }
     }
-    queries.extend(chosen.iter().map(|at| (pool[*at].database, pool[*at].sql.as_str())));
+    queries.extend(
+        chosen
+            .iter()
+            .map(|at| (pool[*at].database, pool[*at].sql.as_str())),
+    );
     let left = (0..pool.len()).filter(|at| {
         let made = &pool[*at];
         let apart = !held.contains(made.shape.as_str())

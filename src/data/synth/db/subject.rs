@@ -50,7 +50,11 @@ impl<'a> Subject<'a> {
 
     /// A condition on a column of its own.
     pub fn by_own(&mut self, dice: &mut Dice, want: Want) -> Option<()> {
-        let used = |at: usize| self.tests.iter().any(|test| test.col == Col { at: 0, column: at });
+        let used = |at: usize| {
+            self.tests
+                .iter()
+                .any(|test| test.col == Col { at: 0, column: at })
+        };
         let table = self.table();
         let column = weighted(dice, table, want, used)?;
         let made = conditions::on(dice, table, &table.columns[column], want)?;
@@ -95,7 +99,9 @@ impl<'a> Subject<'a> {
         let db = self.scope.db;
         let links = db.links.iter().enumerate();
         let own = links.filter(|(_, link)| link.child == self.scope.tables[at]);
-        own.filter(|(_, link)| !self.scope.tables.contains(&link.parent)).map(|(link, _)| link).collect()
+        own.filter(|(_, link)| !self.scope.tables.contains(&link.parent))
+            .map(|(link, _)| link)
+            .collect()
     }
 
     /// "red cars from Lyon", or "red car from Lyon".
@@ -107,15 +113,30 @@ impl<'a> Subject<'a> {
     pub fn clause(&self, dice: &mut Dice, many: bool) -> Option<(String, String)> {
         let at = dice.below(self.phrases.len());
         let verb = dice.pick(&self.phrases.get(at)?.verb)?.clone();
-        let others: Vec<Phrase> = self.phrases.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, p)| p.clone()).collect();
+        let others: Vec<Phrase> = self
+            .phrases
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != at)
+            .map(|(_, p)| p.clone())
+            .collect();
         let noun = behind_noun(dice, self.table(), &others, many)?;
-        let verb = if many { verb } else { of_one(&verb).replace("their", "its") };
+        let verb = if many {
+            verb
+        } else {
+            of_one(&verb).replace("their", "its")
+        };
         Some((noun, verb))
     }
 }
 
 /// A column for a condition; categories and numbers are asked for most.
-fn weighted(dice: &mut Dice, table: &Table, want: Want, used: impl Fn(usize) -> bool) -> Option<usize> {
+fn weighted(
+    dice: &mut Dice,
+    table: &Table,
+    want: Want,
+    used: impl Fn(usize) -> bool,
+) -> Option<usize> {
     let fitting = |(at, column): &(usize, &Column)| want.fits(column) && !used(*at);
     let columns = table.columns.iter().enumerate().filter(fitting);
     let weight = |column: &Column| match column.role {
@@ -142,7 +163,10 @@ fn related(dice: &mut Dice, scope: &Scope, at: usize, between: &str) -> Option<(
     if let Some(column) = label {
         let value = dice.pick(&table.columns[column].values)?;
         let (v, after) = (said(value)?, format!(" = {}", literal(value)?));
-        return Some((test(column, String::new(), after), named(table, &one, &v, between)));
+        return Some((
+            test(column, String::new(), after),
+            named(table, &one, &v, between),
+        ));
     }
     let column = weighted(dice, table, Want::Any, |at| table.label.contains(&at))?;
     let made = conditions::on(dice, table, &table.columns[column], Want::Any)?;
@@ -157,7 +181,9 @@ fn related(dice: &mut Dice, scope: &Scope, at: usize, between: &str) -> Option<(
         phrase.verb.push(format!("belong to the {v} {one}"));
     }
     let place = |behind: &&String| behind.starts_with("in ") || behind.starts_with("from ");
-    phrase.behind.extend(made.phrase.behind.iter().filter(place).cloned());
+    phrase
+        .behind
+        .extend(made.phrase.behind.iter().filter(place).cloned());
     Some((test(column, made.before, made.after), phrase))
 }
 
@@ -184,31 +210,60 @@ fn named(table: &Table, one: &str, v: &str, between: &str) -> Phrase {
 }
 
 /// A noun for rows of a table with phrases around it.
-pub fn behind_noun(dice: &mut Dice, table: &Table, phrases: &[Phrase], many: bool) -> Option<String> {
-    let mut text = dice.pick(if many { &table.many } else { &table.one })?.clone();
-    let with_adjective: Vec<usize> =
-        (0..phrases.len()).filter(|at| phrases[*at].adjective.is_some()).collect();
-    let before = dice.pick(&with_adjective).copied().filter(|_| dice.chance(60));
+pub fn behind_noun(
+    dice: &mut Dice,
+    table: &Table,
+    phrases: &[Phrase],
+    many: bool,
+) -> Option<String> {
+    let mut text = dice
+        .pick(if many { &table.many } else { &table.one })?
+        .clone();
+    let with_adjective: Vec<usize> = (0..phrases.len())
+        .filter(|at| phrases[*at].adjective.is_some())
+        .collect();
+    let before = dice
+        .pick(&with_adjective)
+        .copied()
+        .filter(|_| dice.chance(60));
     if let Some(adjective) = before.and_then(|at| phrases[at].adjective.as_ref()) {
         text = format!("{adjective} {text}");
     }
-    let mut said = 0;
-    for (at, phrase) in phrases.iter().enumerate().filter(|(at, _)| before != Some(*at)) {
+    let others = phrases
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| before != Some(*at));
+    for (said, (_, phrase)) in others.enumerate() {
         let mut behind = dice.pick(&phrase.behind)?.clone();
         if !many {
-            behind = behind.strip_prefix("that are ").map_or(behind.clone(), |rest| format!("that is {rest}"));
+            behind = behind
+                .strip_prefix("that are ")
+                .map_or(behind.clone(), |rest| format!("that is {rest}"));
         }
         // "with a and with b", "whose a and whose b".
-        let same = said > 0 && ["with", "whose", "that"].iter().any(|start| behind.starts_with(start));
+        let same = said > 0
+            && ["with", "whose", "that"]
+                .iter()
+                .any(|start| behind.starts_with(start));
         text += &format!(" {}{behind}", if same { "and " } else { "" });
-        said += usize::from(at < phrases.len());
     }
     Some(text)
 }
 
 /// Something to ask for of a row: its name's columns, and what they are called together.
 pub fn names_of(dice: &mut Dice, table: &Table, at: usize) -> Option<(Vec<Col>, String)> {
-    let columns: Vec<Col> = table.label.iter().map(|column| Col { at, column: *column }).collect();
-    let called: Vec<String> = table.label.iter().map(|column| word(dice, &table.columns[*column])).collect();
+    let columns: Vec<Col> = table
+        .label
+        .iter()
+        .map(|column| Col {
+            at,
+            column: *column,
+        })
+        .collect();
+    let called: Vec<String> = table
+        .label
+        .iter()
+        .map(|column| word(dice, &table.columns[*column]))
+        .collect();
     (!columns.is_empty()).then(|| (columns, called.join(" and ")))
 }

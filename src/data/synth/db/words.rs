@@ -8,8 +8,11 @@ pub fn words(name: &str) -> Vec<String> {
     let mut last = ' ';
     let characters: Vec<char> = name.chars().collect();
     for (at, &c) in characters.iter().enumerate() {
-        let next_is_small = characters.get(at + 1).is_some_and(|next| next.is_lowercase());
-        let begins = c.is_uppercase() && (last.is_lowercase() || last.is_uppercase() && next_is_small)
+        let next_is_small = characters
+            .get(at + 1)
+            .is_some_and(|next| next.is_lowercase());
+        let begins = c.is_uppercase()
+            && (last.is_lowercase() || last.is_uppercase() && next_is_small)
             || c.is_numeric() != last.is_numeric() && last.is_alphanumeric();
         if !c.is_alphanumeric() || begins {
             words.push(String::new());
@@ -43,7 +46,10 @@ pub fn singular(phrase: &str) -> String {
         let ends = |end: &str| word.ends_with(end);
         if ends("ies") {
             format!("{}y", &word[..word.len() - 3])
-        } else if ["sses", "shes", "ches", "xes", "zes"].iter().any(|end| ends(end)) {
+        } else if ["sses", "shes", "ches", "xes", "zes"]
+            .iter()
+            .any(|end| ends(end))
+        {
             word[..word.len() - 2].to_owned()
         } else if ends("s") && !["ss", "us", "is"].iter().any(|end| ends(end)) {
             word[..word.len() - 1].to_owned()
@@ -66,9 +72,16 @@ pub fn plural(phrase: &str) -> String {
         if word.ends_with('y') && !before_y.is_some_and(|c| "aeiou".contains(c)) {
             return format!("{}ies", &word[..word.len() - 1]);
         }
-        let hisses = ["s", "sh", "ch", "x", "z"].iter().any(|end| word.ends_with(end));
+        let hisses = ["s", "sh", "ch", "x", "z"]
+            .iter()
+            .any(|end| word.ends_with(end));
         format!("{word}{}", if hisses { "es" } else { "s" })
     })
+}
+
+/// Whether a phrase is of many: "pages".
+pub fn is_plural(phrase: &str) -> bool {
+    singular(phrase) != phrase
 }
 
 fn is_countable(word: &str) -> bool {
@@ -86,14 +99,20 @@ fn change_last(phrase: &str, change: impl Fn(&str) -> String) -> String {
 /// "a town", "an age".
 pub fn with_article(phrase: &str) -> String {
     let vowel = phrase.starts_with(['a', 'e', 'i', 'o', 'u'])
-        && !["uni", "use", "one", "euro"].iter().any(|start| phrase.starts_with(start));
+        && !["uni", "use", "one", "euro"]
+            .iter()
+            .any(|start| phrase.starts_with(start));
     format!("{} {phrase}", if vowel { "an" } else { "a" })
 }
 
 /// A sentence of this text: its first letter large.
 pub fn sentence(text: &str, end: &str) -> String {
     let mut rest = text.chars();
-    let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+    let first: String = rest
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
     format!("{first}{}{end}", rest.as_str())
 }
 

@@ -3,7 +3,7 @@
 use super::super::conditions::word;
 use super::super::draft::{Desk, Draft, select};
 use super::super::model::Role;
-use super::super::select::{Col, Item, Select};
+use super::super::select::{Col, Item, Select, Test};
 use super::super::subject::{Subject, names_of};
 use super::super::words::plural;
 
@@ -13,6 +13,15 @@ pub fn rows(desk: &mut Desk) -> Option<Draft> {
     let subject = desk.subject(conditions)?;
     if desk.dice.chance(12) {
         return values(desk, subject);
+    }
+    // Nobody counts the one row of a name.
+    let known = |test: &Test| {
+        test.col.at == 0
+            && subject.table().columns[test.col.column].unique
+            && test.after.starts_with(" = '")
+    };
+    if subject.tests.iter().any(known) {
+        return None;
     }
     let select = select(&subject, vec![Item::Rows]);
     let dice = &mut desk.dice;
@@ -40,9 +49,14 @@ fn belonging(desk: &mut Desk, subject: &Subject, ways: &mut Vec<String>) {
     let [test] = &subject.tests[..] else { return };
     let parent = subject.scope.table(test.col.at);
     let named = test.col.at > 0 && parent.label == [test.col.column];
-    let Some(v) = test.after.strip_prefix(" = ").filter(|_| named) else { return };
+    let Some(v) = test.after.strip_prefix(" = ").filter(|_| named) else {
+        return;
+    };
     let v = v.trim_matches('\'').replace("''", "'");
-    let (Some(many), Some(one)) = (desk.dice.pick(&subject.table().many), desk.dice.pick(&parent.one)) else {
+    let (Some(many), Some(one)) = (
+        desk.dice.pick(&subject.table().many),
+        desk.dice.pick(&parent.one),
+    ) else {
         return;
     };
     let named = match (parent.person, v.to_lowercase().contains(one.as_str())) {
@@ -79,7 +93,10 @@ fn values(desk: &mut Desk, subject: Subject) -> Option<Draft> {
 fn open_column(desk: &mut Desk, subject: &Subject, roles: &[Role]) -> Option<usize> {
     let mut columns = subject.table().of_role(roles);
     columns.retain(|column| {
-        let col = Col { at: 0, column: *column };
+        let col = Col {
+            at: 0,
+            column: *column,
+        };
         subject.tests.iter().all(|test| test.col != col)
     });
     desk.dice.pick(&columns).copied()

@@ -36,10 +36,21 @@ pub fn grouping(dice: &mut Dice, subject: &mut Subject) -> Option<Grouping> {
                 })
             }
             (label, _) => {
-                let mut items: Vec<Item> = label.iter().map(|column| Item::Plain(Col { at, column: *column })).collect();
+                let mut items: Vec<Item> = label
+                    .iter()
+                    .map(|column| {
+                        Item::Plain(Col {
+                            at,
+                            column: *column,
+                        })
+                    })
+                    .collect();
                 // Two of one name are two groups.
                 if !(label.len() == 1 && parent.columns[label[0]].unique) {
-                    let key = parent.columns.iter().position(|column| column.primary > 0)?;
+                    let key = parent
+                        .columns
+                        .iter()
+                        .position(|column| column.primary > 0)?;
                     items.push(Item::Plain(Col { at, column: key }));
                 }
                 Some(Grouping { items, one })
@@ -47,12 +58,16 @@ pub fn grouping(dice: &mut Dice, subject: &mut Subject) -> Option<Grouping> {
         };
     }
     let table = subject.table();
-    let column = *dice.pick(&table.of_role(&[Role::Category, Role::Category, Role::Year, Role::Date]))?;
+    let column =
+        *dice.pick(&table.of_role(&[Role::Category, Role::Category, Role::Year, Role::Date]))?;
     let known = &table.columns[column];
     let col = Col { at: 0, column };
     let name = word(dice, known);
     let (item, one) = match known.role {
-        Role::Date => (Item::Year(col), dice.of(["year".to_owned(), format!("year of {name}")])),
+        Role::Date => (
+            Item::Year(col),
+            dice.of(["year".to_owned(), format!("year of {name}")]),
+        ),
         _ => (Item::Plain(col), name),
     };
     (!subject.tests.iter().any(|test| test.col == col)).then(|| Grouping {
@@ -69,7 +84,11 @@ impl Grouping {
             _ => true,
         };
         let shown: Vec<Item> = self.items.iter().filter(is_key).copied().collect();
-        if shown.is_empty() { self.items.clone() } else { shown }
+        if shown.is_empty() {
+            self.items.clone()
+        } else {
+            shown
+        }
     }
 }
 
@@ -129,7 +148,12 @@ pub fn having(desk: &mut Desk) -> Option<Draft> {
     let (having, mut ways) = if dice.chance(70) {
         let most = (subject.table().rows / 3).clamp(2, 12);
         let n = 1 + dice.below(most);
-        let (sign, than) = *dice.pick(&[(">", "more than"), (">", "more than"), (">=", "at least"), ("<", "fewer than")])?;
+        let (sign, than) = *dice.pick(&[
+            (">", "more than"),
+            (">", "more than"),
+            (">=", "at least"),
+            ("<", "fewer than"),
+        ])?;
         let n = n.max(2);
         (
             (Item::Rows, format!("{sign} {n}")),
@@ -143,7 +167,9 @@ pub fn having(desk: &mut Desk) -> Option<Draft> {
         )
     } else {
         let measure = measure::of(dice, subject.table(), 0)?;
-        let Item::Of(function, col) = measure.item else { return None };
+        let Item::Of(function, col) = measure.item else {
+            return None;
+        };
         let value = literal(dice.pick(&subject.table().columns[col.column].values)?)?;
         let value = match function {
             "sum" => (value.parse::<f64>().ok()? * 2.0).round().to_string(),
@@ -151,13 +177,21 @@ pub fn having(desk: &mut Desk) -> Option<Draft> {
         };
         let (sign, than) = *dice.pick(&[(">", "above"), (">", "higher than"), ("<", "below")])?;
         let called = super::super::words::with_article(&measure.called);
-        let called = called.replace("a highest", "a highest").replace("a total", "a total");
+        let called = called
+            .replace("a highest", "a highest")
+            .replace("a total", "a total");
         (
             (measure.item, format!("{sign} {value}")),
             vec![
                 format!("Which {groups} have {called} of {noun} {than} {value}?"),
-                format!("List the {groups} where the {} of {noun} is {than} {value}.", measure.called),
-                format!("In which {groups} is the {} of {noun} {than} {value}?", measure.called),
+                format!(
+                    "List the {groups} where the {} of {noun} is {than} {value}.",
+                    measure.called
+                ),
+                format!(
+                    "In which {groups} is the {} of {noun} {than} {value}?",
+                    measure.called
+                ),
             ],
         )
     };

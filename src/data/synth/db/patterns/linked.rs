@@ -8,7 +8,9 @@ use super::super::words::plural;
 /// Names of rows that others lead to: "Which clubs have members over 60?"
 pub fn parents(desk: &mut Desk) -> Option<Draft> {
     let db = desk.db;
-    let linked: Vec<usize> = (0..db.links.len()).filter(|link| db.tables[db.links[*link].child].rows > 1).collect();
+    let linked: Vec<usize> = (0..db.links.len())
+        .filter(|link| db.tables[db.links[*link].child].rows > 1)
+        .collect();
     let link = *desk.dice.pick(&linked)?;
     let child = db.links[link].child;
     let mut subject = Subject::of(db, child);
@@ -28,7 +30,10 @@ pub fn parents(desk: &mut Desk) -> Option<Draft> {
     let (columns, called) = names_of(dice, parent, at)?;
     let select = select(&subject, columns.into_iter().map(Item::Plain).collect());
     let (noun, one_noun) = (subject.noun(dice, true)?, subject.noun(dice, false)?);
-    let (many, one) = (dice.pick(&parent.many)?.clone(), dice.pick(&parent.one)?.clone());
+    let (many, one) = (
+        dice.pick(&parent.many)?.clone(),
+        dice.pick(&parent.one)?.clone(),
+    );
     let called = plural(&called);
     let mut ways = vec![
         format!("Which {many} have {noun}?"),
@@ -51,7 +56,8 @@ pub fn parents(desk: &mut Desk) -> Option<Draft> {
                 format!("List the {many} {verb} by {v}."),
                 format!("What {many} has {v} {verb}?"),
                 format!("Show the {called} of the {many} {verb} by {v}."),
-                format!("Which {called} has {v} {verb}?").replace("Which names", &format!("Which {many}")),
+                format!("Which {called} has {v} {verb}?")
+                    .replace("Which names", &format!("Which {many}")),
             ],
             false => vec![
                 format!("Which {many} have {verb} {v}?"),
@@ -68,7 +74,9 @@ pub fn parents(desk: &mut Desk) -> Option<Draft> {
 /// name, and whether it is the person's.
 fn acted(subject: &Subject, at: usize) -> Option<(String, String, bool)> {
     let verb = subject.table().verb.clone();
-    let [test] = &subject.tests[..] else { return None };
+    let [test] = &subject.tests[..] else {
+        return None;
+    };
     let other = subject.scope.table(test.col.at);
     let named = test.col.at > 0 && other.label == [test.col.column] && !verb.is_empty();
     let v = test.after.strip_prefix(" = ").filter(|_| named)?;

@@ -76,7 +76,10 @@ fn names(desk: &mut Desk, subject: Subject) -> Option<Draft> {
         ways.push(format!("Which {noun} do we have?"));
     } else {
         let (of, verb) = subject.clause(dice, true)?;
-        let asked = match ["title"].contains(&called.as_str()) && subject.phrases.len() == 1 && dice.chance(30) {
+        let asked = match ["title"].contains(&called.as_str())
+            && subject.phrases.len() == 1
+            && dice.chance(30)
+        {
             true => many.clone(),
             false => of,
         };
@@ -106,8 +109,22 @@ fn names(desk: &mut Desk, subject: Subject) -> Option<Draft> {
 fn columns(desk: &mut Desk, subject: Subject) -> Option<Draft> {
     let table = subject.table();
     let dice = &mut desk.dice;
-    let mut places = table.of_role(&[Role::Category, Role::Text, Role::Number, Role::Year, Role::Date]);
-    places.retain(|column| !subject.tests.iter().any(|test| test.col == Col { at: 0, column: *column }));
+    let mut places = table.of_role(&[
+        Role::Category,
+        Role::Text,
+        Role::Number,
+        Role::Year,
+        Role::Date,
+    ]);
+    places.retain(|column| {
+        !subject.tests.iter().any(|test| {
+            test.col
+                == Col {
+                    at: 0,
+                    column: *column,
+                }
+        })
+    });
     let mut chosen: Vec<usize> = Vec::new();
     if dice.chance(60) {
         chosen.extend(table.label.iter().filter(|column| places.contains(column)));
@@ -119,7 +136,10 @@ fn columns(desk: &mut Desk, subject: Subject) -> Option<Draft> {
             chosen.push(column);
         }
     }
-    let named: Vec<String> = chosen.iter().map(|column| word(dice, &table.columns[*column])).collect();
+    let named: Vec<String> = chosen
+        .iter()
+        .map(|column| word(dice, &table.columns[*column]))
+        .collect();
     let (last, first) = named.split_last()?;
     let listed = match first {
         [] => last.clone(),
@@ -130,7 +150,18 @@ fn columns(desk: &mut Desk, subject: Subject) -> Option<Draft> {
         (last, []) => last.clone(),
         (last, first) => format!("{} and {last}", first.join(", ")),
     };
-    let select = select(&subject, chosen.iter().map(|column| Item::Plain(Col { at: 0, column: *column })).collect());
+    let select = select(
+        &subject,
+        chosen
+            .iter()
+            .map(|column| {
+                Item::Plain(Col {
+                    at: 0,
+                    column: *column,
+                })
+            })
+            .collect(),
+    );
     let noun = subject.noun(dice, true)?;
     let one = subject.noun(dice, false)?;
     let mut ways = vec![
@@ -140,18 +171,26 @@ fn columns(desk: &mut Desk, subject: Subject) -> Option<Draft> {
         format!("Give me the {many} of all {noun}."),
         format!("What are the {many} of the {noun}?"),
         format!("Show {listed} for all {noun}."),
-        format!("List the {noun} with their {many}.").replace(&format!("with their {many}."), &match chosen[..] {
-            [column] if table.label.contains(&column) => "by name.".to_owned(),
-            _ => format!("showing their {many}."),
-        }),
+        format!("List the {noun} with their {many}.").replace(
+            &format!("with their {many}."),
+            &match chosen[..] {
+                [column] if table.label.contains(&column) => "by name.".to_owned(),
+                _ => format!("showing their {many}."),
+            },
+        ),
     ];
     if chosen.len() == 2 && table.label == [chosen[0]] {
-        ways.push(format!("Give me the {noun} together with their {}.", plurals[1]));
+        ways.push(format!(
+            "Give me the {noun} together with their {}.",
+            plurals[1]
+        ));
         ways.push(format!("List the {noun} and their {}.", plurals[1]));
         ways.push(format!("For each {one}, show the {listed}."));
     }
     // The value of the one row of a name.
-    let by_name = subject.tests.len() == 1 && table.label == [subject.tests[0].col.column] && subject.scope.tables.len() == 1;
+    let by_name = subject.tests.len() == 1
+        && table.label == [subject.tests[0].col.column]
+        && subject.scope.tables.len() == 1;
     if let (true, [column]) = (by_name, &chosen[..])
         && let Some(v) = subject.tests[0].after.strip_prefix(" = ")
     {

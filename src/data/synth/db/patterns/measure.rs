@@ -4,8 +4,8 @@ use super::super::conditions::word;
 use super::super::dice::Dice;
 use super::super::draft::{Desk, Draft, select};
 use super::super::model::{Column, Role, Table};
-use super::super::select::{Col, Item};
-use super::super::words::plural;
+use super::super::select::{Col, Item, Test};
+use super::super::words::{is_plural, plural, with_article};
 
 /// A column to measure and how.
 pub struct Measure {
@@ -44,8 +44,14 @@ fn called(dice: &mut Dice, function: &str, column: &Column, name: &str) -> Strin
         ("max", _) => &["highest", "highest", "maximum", "largest"],
         _ => &["lowest", "lowest", "minimum", "smallest"],
     };
-    let adjective = dice.say(adjectives);
-    match (column.role, plural(name) == name) {
+    // No "total total".
+    let fresh: Vec<&str> = adjectives
+        .iter()
+        .copied()
+        .filter(|adjective| !name.contains(adjective))
+        .collect();
+    let adjective = dice.say(&fresh);
+    match (column.role, is_plural(name)) {
         (Role::Number, true) => format!("{adjective} number of {name}"),
         _ => format!("{adjective} {name}"),
     }
@@ -58,9 +64,25 @@ pub fn aggregate(desk: &mut Desk) -> Option<Draft> {
     let table = subject.table();
     let dice = &mut desk.dice;
     let measure = of(dice, table, 0)?;
+    // Of one row, or of one value, there is nothing to measure.
+    let Item::Of(_, measured) = measure.item else {
+        return None;
+    };
+    let single = |test: &Test| {
+        let own = test.col.at == 0 && test.after.starts_with(" = ") && test.before.is_empty();
+        own && (test.col == measured || table.columns[test.col.column].unique)
+    };
+    if subject.tests.iter().any(single) {
+        return None;
+    }
     let mut select = select(&subject, vec![measure.item]);
     let (noun, one) = (subject.noun(dice, true)?, subject.noun(dice, false)?);
-    let Measure { called, name, function, .. } = &measure;
+    let Measure {
+        called,
+        name,
+        function,
+        ..
+    } = &measure;
     let names = plural(name);
     let mut ways = vec![
         format!("What is the {called} of {noun}?"),
@@ -74,15 +96,20 @@ pub fn aggregate(desk: &mut Desk) -> Option<Draft> {
         "avg" => {
             ways.push(format!("On average, what {name} do {noun} have?"));
             ways.push(format!("What {name} do {noun} have on average?"));
-            ways.push(format!("How many {name} do {noun} have on average?").replace(&format!("How many {name}"), &asked(name, &names)));
-            ways.push(format!("What is the average {name} of {}?", super::super::words::with_article(&one)));
+            if is_plural(name) {
+                ways.push(format!("How many {name} do {noun} have on average?"));
+            }
+            ways.push(format!(
+                "What is the average {name} of {}?",
+                with_article(&one)
+            ));
         }
         "sum" => {
             ways.push(format!("What do the {names} of the {noun} add up to?"));
             ways.push(format!("What is the sum of the {names} of {noun}?"));
             ways.push(format!("What is the total of all {names} for {noun}?"));
             ways.push(format!("Add up the {names} of the {noun}."));
-            if *name == names {
+            if is_plural(name) {
                 ways.push(format!("How many {name} do the {noun} have in total?"));
                 ways.push(format!("How many {name} are there in total for {noun}?"));
             } else {
@@ -91,12 +118,11 @@ pub fn aggregate(desk: &mut Desk) -> Option<Draft> {
         }
         _ => {
             ways.push(format!("What is the {called} of any {one}?"));
-            ways.push(format!("What is the {called} {} has?", super::super::words::with_article(&one)));
+            ways.push(format!("What is the {called} {} has?", with_article(&one)));
         }
     }
     if conditions < 2 && dice.chance(10) && ["min", "max"].contains(function) {
-        let Item::Of(_, col) = measure.item else { return None };
-        select.items = vec![Item::Of("min", col), Item::Of("max", col)];
+        select.items = vec![Item::Of("min", measured), Item::Of("max", measured)];
         ways = vec![
             format!("What are the lowest and highest {name} of {noun}?"),
             format!("Show the minimum and maximum {name} of {noun}."),
@@ -104,11 +130,4 @@ pub fn aggregate(desk: &mut Desk) -> Option<Draft> {
     }
     let question = dice.pick(&ways)?.clone();
     Some(Draft::of(&select, question))
-}
-
-fn asked(name: &str, names: &str) -> String {
-    match name == names {
-        true => format!("How many {name}"),
-        false => format!("How much {name}"),
-    }
 }

@@ -5,7 +5,7 @@ use super::super::draft::{Desk, Draft, select};
 use super::super::model::{Role, literal, said};
 use super::super::select::{Col, Item, Select, Test};
 use super::super::subject::{Subject, names_of};
-use super::super::words::{of_one, plural, with_article};
+use super::super::words::{is_plural, of_one, plural, with_article};
 
 pub fn draft(desk: &mut Desk) -> Option<Draft> {
     match desk.dice.below(10) {
@@ -25,23 +25,49 @@ fn beyond_average(desk: &mut Desk) -> Option<Draft> {
     let known = &table.columns[column];
     let name = word(dice, known);
     let more = dice.chance(70);
-    let average = Select::of(Subject::of(desk.db, subject.scope.tables[0]).scope, vec![Item::Of("avg", Col { at: 0, column })], Vec::new());
+    let average = Select::of(
+        Subject::of(desk.db, subject.scope.tables[0]).scope,
+        vec![Item::Of("avg", Col { at: 0, column })],
+        Vec::new(),
+    );
     let noun = subject.noun(dice, true)?;
     subject.tests.push(Test {
         col: Col { at: 0, column },
         before: String::new(),
         after: format!(" {} ({})", if more { ">" } else { "<" }, average.inner()),
     });
-    let counted = plural(&name) == name;
+    let counted = is_plural(&name);
     let amount = match (counted, more) {
-        (true, true) => vec![format!("more {name} than average"), format!("more {name} than the average"), format!("an above-average number of {name}")],
-        (true, false) => vec![format!("fewer {name} than average"), format!("a below-average number of {name}")],
-        (false, true) => vec![format!("an above-average {name}"), format!("{} above the average", with_article(&name)), format!("a higher {name} than average")],
-        (false, false) => vec![format!("a below-average {name}"), format!("{} below the average", with_article(&name)), format!("a lower {name} than average")],
+        (true, true) => vec![
+            format!("more {name} than average"),
+            format!("more {name} than the average"),
+            format!("an above-average number of {name}"),
+        ],
+        (true, false) => vec![
+            format!("fewer {name} than average"),
+            format!("a below-average number of {name}"),
+        ],
+        (false, true) => vec![
+            format!("an above-average {name}"),
+            format!("{} above the average", with_article(&name)),
+            format!("a higher {name} than average"),
+        ],
+        (false, false) => vec![
+            format!("a below-average {name}"),
+            format!("{} below the average", with_article(&name)),
+            format!("a lower {name} than average"),
+        ],
     };
     let amount = dice.pick(&amount)?.clone();
-    let own = if more { &known.compare.more } else { &known.compare.less };
-    let own = dice.pick(own).filter(|own| own.ends_with("than")).map(|own| format!("{own} the average {name}"));
+    let own = if more {
+        &known.compare.more
+    } else {
+        &known.compare.less
+    };
+    let own = dice
+        .pick(own)
+        .filter(|own| own.ends_with("than"))
+        .map(|own| format!("{own} the average {name}"));
     if dice.chance(35) {
         let select = select(&subject, vec![Item::Rows]);
         let question = dice.of([
@@ -84,7 +110,11 @@ fn extreme(desk: &mut Desk) -> Option<Draft> {
         _ => "earliest",
     };
     let (columns, _) = names_of(dice, table, 0)?;
-    let inner = Select::of(subject.scope.clone(), vec![Item::Of(function, Col { at: 0, column })], Vec::new());
+    let inner = Select::of(
+        subject.scope.clone(),
+        vec![Item::Of(function, Col { at: 0, column })],
+        Vec::new(),
+    );
     let mut select = select(&subject, columns.into_iter().map(Item::Plain).collect());
     select.tests.push(Test {
         col: Col { at: 0, column },
@@ -104,7 +134,9 @@ fn extreme(desk: &mut Desk) -> Option<Draft> {
 fn beyond_another(desk: &mut Desk) -> Option<Draft> {
     let subject = desk.subject(0)?;
     let (table, dice) = (subject.table(), &mut desk.dice);
-    let [label] = table.label[..] else { return None };
+    let [label] = table.label[..] else {
+        return None;
+    };
     if !table.columns[label].unique {
         return None;
     }
@@ -113,12 +145,25 @@ fn beyond_another(desk: &mut Desk) -> Option<Draft> {
     let value = dice.pick(&table.columns[label].values)?;
     let more = dice.chance(70);
     let own = Test {
-        col: Col { at: 0, column: label },
+        col: Col {
+            at: 0,
+            column: label,
+        },
         before: String::new(),
         after: format!(" = {}", literal(value)?),
     };
-    let inner = Select::of(subject.scope.clone(), vec![Item::Plain(Col { at: 0, column })], vec![own]);
-    let mut select = select(&subject, vec![Item::Plain(Col { at: 0, column: label })]);
+    let inner = Select::of(
+        subject.scope.clone(),
+        vec![Item::Plain(Col { at: 0, column })],
+        vec![own],
+    );
+    let mut select = select(
+        &subject,
+        vec![Item::Plain(Col {
+            at: 0,
+            column: label,
+        })],
+    );
     select.tests.push(Test {
         col: Col { at: 0, column },
         before: String::new(),
@@ -126,10 +171,20 @@ fn beyond_another(desk: &mut Desk) -> Option<Draft> {
     });
     let (v, name, noun) = (said(value)?, word(dice, known), subject.noun(dice, true)?);
     let mut ways = vec![
-        format!("Which {noun} have a {} {name} than {v}?", if more { "higher" } else { "lower" }),
-        format!("List the {noun} with a {} {name} than {v}.", if more { "higher" } else { "lower" }),
+        format!(
+            "Which {noun} have a {} {name} than {v}?",
+            if more { "higher" } else { "lower" }
+        ),
+        format!(
+            "List the {noun} with a {} {name} than {v}.",
+            if more { "higher" } else { "lower" }
+        ),
     ];
-    let compare = if more { &known.compare.more } else { &known.compare.less };
+    let compare = if more {
+        &known.compare.more
+    } else {
+        &known.compare.less
+    };
     if let Some(own) = dice.pick(compare).filter(|own| own.ends_with("than")) {
         ways.push(format!("Which {noun} {own} {v}?"));
     }
@@ -149,11 +204,20 @@ fn elsewhere(desk: &mut Desk) -> Option<Draft> {
         child.by_own(&mut desk.dice, super::super::conditions::Want::Any)?;
     }
     let dice = &mut desk.dice;
-    let mut inner = select(&child, vec![Item::Plain(Col { at: 0, column: link.column })]);
+    let mut inner = select(
+        &child,
+        vec![Item::Plain(Col {
+            at: 0,
+            column: link.column,
+        })],
+    );
     // `not in` a list with a NULL is never true.
     if !some && db.tables[link.child].columns[link.column].nulls {
         inner.tests.push(Test {
-            col: Col { at: 0, column: link.column },
+            col: Col {
+                at: 0,
+                column: link.column,
+            },
             before: String::new(),
             after: " is not null".to_owned(),
         });
@@ -161,26 +225,59 @@ fn elsewhere(desk: &mut Desk) -> Option<Draft> {
     let table = parent.table();
     let (columns, _) = names_of(dice, table, 0)?;
     let count = dice.chance(25);
-    let items = if count { vec![Item::Rows] } else { columns.into_iter().map(Item::Plain).collect() };
+    let items = if count {
+        vec![Item::Rows]
+    } else {
+        columns.into_iter().map(Item::Plain).collect()
+    };
     let mut outer = select(&parent, items);
     outer.tests.push(Test {
-        col: Col { at: 0, column: link.key },
+        col: Col {
+            at: 0,
+            column: link.key,
+        },
         before: String::new(),
-        after: format!(" {} ({})", if some { "in" } else { "not in" }, inner.inner()),
+        after: format!(
+            " {} ({})",
+            if some { "in" } else { "not in" },
+            inner.inner()
+        ),
     });
-    let (many, noun, one) = (dice.pick(&table.many)?.clone(), child.noun(dice, true)?, child.noun(dice, false)?);
+    let (many, noun, one) = (
+        dice.pick(&table.many)?.clone(),
+        child.noun(dice, true)?,
+        child.noun(dice, false)?,
+    );
     let ways = match (count, some) {
-        (false, true) => vec![format!("Which {many} have at least one {one}?"), format!("List the {many} that have any {noun}."), format!("Show the {many} with at least one {one}.")],
-        (false, false) => vec![format!("Which {many} have no {noun}?"), format!("List the {many} without any {noun}."), format!("Which {many} do not have any {noun}?")],
-        (true, true) => vec![format!("How many {many} have at least one {one}?"), format!("Count the {many} that have any {noun}.")],
-        (true, false) => vec![format!("How many {many} have no {noun}?"), format!("Count the {many} without any {noun}.")],
+        (false, true) => vec![
+            format!("Which {many} have at least one {one}?"),
+            format!("List the {many} that have any {noun}."),
+            format!("Show the {many} with at least one {one}."),
+        ],
+        (false, false) => vec![
+            format!("Which {many} have no {noun}?"),
+            format!("List the {many} without any {noun}."),
+            format!("Which {many} do not have any {noun}?"),
+        ],
+        (true, true) => vec![
+            format!("How many {many} have at least one {one}?"),
+            format!("Count the {many} that have any {noun}."),
+        ],
+        (true, false) => vec![
+            format!("How many {many} have no {noun}?"),
+            format!("Count the {many} without any {noun}."),
+        ],
     };
     let question = dice.pick(&ways)?.clone();
     let mut draft = Draft::of(&outer, question);
     draft.tables.push(link.child);
     // The condition within must matter too.
     for shorter in inner.shorter() {
-        if let Some(other) = shorter.sql.strip_suffix(';').filter(|_| !child.tests.is_empty()) {
+        if let Some(other) = shorter
+            .sql
+            .strip_suffix(';')
+            .filter(|_| !child.tests.is_empty())
+        {
             draft.shorter.push(super::super::select::Shorter {
                 sql: outer.sql().replace(&inner.inner(), other),
                 ordered: false,

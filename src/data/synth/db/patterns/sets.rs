@@ -11,10 +11,14 @@ use super::super::words::plural;
 pub fn two(desk: &mut Desk) -> Option<Draft> {
     let across = across(desk);
     let [(one, first), (other, second)] = match across {
-        Some(pair) if desk.dice.chance(50) => pair.map(|(table, column)| (Subject::of(desk.db, table), column)),
+        Some(pair) if desk.dice.chance(50) => {
+            pair.map(|(table, column)| (Subject::of(desk.db, table), column))
+        }
         _ => {
             let table = desk.table()?;
-            let column = *desk.dice.pick(&desk.db.tables[table].of_role(&[Role::Category]))?;
+            let column = *desk
+                .dice
+                .pick(&desk.db.tables[table].of_role(&[Role::Category]))?;
             let mut pair = [Subject::of(desk.db, table), Subject::of(desk.db, table)];
             for subject in &mut pair {
                 subject.by_own(&mut desk.dice, super::super::conditions::Want::Any)?;
@@ -32,23 +36,34 @@ pub fn two(desk: &mut Desk) -> Option<Draft> {
         return None;
     }
     let (operator, ways) = match dice.below(3) {
-        0 => ("intersect", vec![
-            format!("Which {names} do both {left} and {right} have?"),
-            format!("Which {names} are found among {left} as well as among {right}?"),
-            format!("List the {names} that {left} and {right} have in common."),
-        ]),
-        1 => ("except", vec![
-            format!("Which {names} do {left} have, but no {right}?"),
-            format!("List the {names} of {left} that no {right} have."),
-            format!("Which {names} are found among {left} but not among {right}?"),
-        ]),
-        _ => ("union", vec![
-            format!("List the {names} of {left} and of {right} together, without repeats."),
-            format!("Which {names} do {left} or {right} have?"),
-            format!("Show all {names} of {left} and {right}, each once."),
-        ]),
+        0 => (
+            "intersect",
+            vec![
+                format!("Which {names} do both {left} and {right} have?"),
+                format!("Which {names} are found among {left} as well as among {right}?"),
+                format!("List the {names} that {left} and {right} have in common."),
+            ],
+        ),
+        1 => (
+            "except",
+            vec![
+                format!("Which {names} do {left} have, but no {right}?"),
+                format!("List the {names} of {left} that no {right} have."),
+                format!("Which {names} are found among {left} but not among {right}?"),
+            ],
+        ),
+        _ => (
+            "union",
+            vec![
+                format!("List the {names} of {left} and of {right} together, without repeats."),
+                format!("Which {names} do {left} or {right} have?"),
+                format!("Show all {names} of {left} and {right}, each once."),
+            ],
+        ),
     };
-    let of = |subject: &Subject, column| select(subject, vec![Item::Plain(Col { at: 0, column })]).inner();
+    let of = |subject: &Subject, column| {
+        select(subject, vec![Item::Plain(Col { at: 0, column })]).inner()
+    };
     let parts = [of(&one, first), of(&other, second)];
     let alone = |subject: &Subject, column| -> String {
         let mut alone: Select = select(subject, vec![Item::Plain(Col { at: 0, column })]);
@@ -60,7 +75,10 @@ pub fn two(desk: &mut Desk) -> Option<Draft> {
         sql: format!("{} {operator} {};", parts[0], parts[1]),
         question,
         shorter: [alone(&one, first), alone(&other, second)]
-            .map(|sql| Shorter { sql, ordered: false })
+            .map(|sql| Shorter {
+                sql,
+                ordered: false,
+            })
             .into(),
         same: None,
         tables: vec![one.scope.tables[0], other.scope.tables[0]],
@@ -74,11 +92,20 @@ fn across(desk: &mut Desk) -> Option<[(usize, usize); 2]> {
         .tables
         .iter()
         .enumerate()
-        .flat_map(|(table, known)| known.of_role(&[Role::Category, Role::Text]).into_iter().map(move |column| (table, column)))
+        .flat_map(|(table, known)| {
+            known
+                .of_role(&[Role::Category, Role::Text])
+                .into_iter()
+                .map(move |column| (table, column))
+        })
         .collect();
     let first = *desk.dice.pick(&columns)?;
     let words = |(table, column): (usize, usize)| &db.tables[table].columns[column].words;
-    let others: Vec<(usize, usize)> = columns.iter().copied().filter(|other| other.0 != first.0 && words(*other) == words(first)).collect();
+    let others: Vec<(usize, usize)> = columns
+        .iter()
+        .copied()
+        .filter(|other| other.0 != first.0 && words(*other) == words(first))
+        .collect();
     let second = *desk.dice.pick(&others)?;
     Some([first, second])
 }

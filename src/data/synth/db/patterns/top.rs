@@ -42,10 +42,20 @@ fn all(desk: &mut Desk) -> Option<Draft> {
             format!("in order of {name}"),
             format!("from lowest to highest {name}"),
         ],
-        (true, true) => vec![format!("latest {name} first"), format!("sorted by {name}, latest first")],
-        (false, true) => vec![format!("earliest {name} first"), format!("in order of {name}")],
+        (true, true) => vec![
+            format!("latest {name} first"),
+            format!("sorted by {name}, latest first"),
+        ],
+        (false, true) => vec![
+            format!("earliest {name} first"),
+            format!("in order of {name}"),
+        ],
     };
-    let own = if down { &known.compare.most } else { &known.compare.least };
+    let own = if down {
+        &known.compare.most
+    } else {
+        &known.compare.least
+    };
     for own in own.iter().chain(own) {
         orders.push(format!("{own} first"));
     }
@@ -72,7 +82,10 @@ fn all(desk: &mut Desk) -> Option<Draft> {
         items.push(Item::Plain(col));
         ways = vec![
             format!("List the {called} and {name} of the {noun}, {order}."),
-            format!("Show the {called} and {name} of every {}, {order}.", subject.noun(dice, false)?),
+            format!(
+                "Show the {called} and {name} of every {}, {order}.",
+                subject.noun(dice, false)?
+            ),
         ];
     }
     let mut select = select(&subject, items);
@@ -92,14 +105,25 @@ fn first(desk: &mut Desk) -> Option<Draft> {
     let known = &table.columns[column];
     let name = word(dice, known);
     let down = dice.chance(65);
-    let n = if dice.chance(50) { 1 } else { 2 + dice.below(4) };
-    let (extreme, timed) = (if down { "highest" } else { "lowest" }, known.role != Role::Number);
+    let n = if dice.chance(50) {
+        1
+    } else {
+        2 + dice.below(4)
+    };
+    let (extreme, timed) = (
+        if down { "highest" } else { "lowest" },
+        known.role != Role::Number,
+    );
     let extreme = match (timed, down) {
         (true, true) => "latest",
         (true, false) => "earliest",
         _ => extreme,
     };
-    let own = if down { &known.compare.most } else { &known.compare.least };
+    let own = if down {
+        &known.compare.most
+    } else {
+        &known.compare.least
+    };
     let own = dice.pick(own).cloned();
     let names_plural = plural(&name);
     let who = table.person;
@@ -107,7 +131,9 @@ fn first(desk: &mut Desk) -> Option<Draft> {
     if n == 1 {
         let (one, many) = (subject.noun(dice, false)?, subject.noun(dice, true)?);
         ways.push(format!("Which {one} has the {extreme} {name}?"));
-        ways.push(format!("What is the {called} of the {one} with the {extreme} {name}?"));
+        ways.push(format!(
+            "What is the {called} of the {one} with the {extreme} {name}?"
+        ));
         ways.push(format!("Name the {one} with the {extreme} {name}."));
         ways.push(format!("Which of the {many} has the {extreme} {name}?"));
         if who {
@@ -115,22 +141,34 @@ fn first(desk: &mut Desk) -> Option<Draft> {
         }
         if let Some(own) = own {
             for _ in 0..2 {
-                ways.push(format!("{} is the {own} {one}?", if who { "Who" } else { "What" }));
+                ways.push(format!(
+                    "{} is the {own} {one}?",
+                    if who { "Who" } else { "What" }
+                ));
                 ways.push(format!("Which is the {own} {one}?"));
             }
         }
     } else {
         let many = subject.noun(dice, true)?;
-        ways.push(format!("Which {n} {many} have the {extreme} {names_plural}?"));
+        ways.push(format!(
+            "Which {n} {many} have the {extreme} {names_plural}?"
+        ));
         ways.push(format!("List the {n} {many} with the {extreme} {name}."));
-        ways.push(format!("Show the {n} {many} with the {extreme} {names_plural}."));
-        ways.push(format!("What are the {n} {many} with the {extreme} {name}?"));
+        ways.push(format!(
+            "Show the {n} {many} with the {extreme} {names_plural}."
+        ));
+        ways.push(format!(
+            "What are the {n} {many} with the {extreme} {name}?"
+        ));
         if down && !timed {
             ways.push(format!("Name the top {n} {many} by {name}."));
         }
         if let Some(own) = own {
             for _ in 0..2 {
-                ways.push(format!("{} are the {n} {own} {many}?", if who { "Who" } else { "What" }));
+                ways.push(format!(
+                    "{} are the {n} {own} {many}?",
+                    if who { "Who" } else { "What" }
+                ));
                 ways.push(format!("List the {n} {own} {many}."));
             }
         }
@@ -150,7 +188,11 @@ fn groups(desk: &mut Desk) -> Option<Draft> {
     let dice = &mut desk.dice;
     let group = group::grouping(dice, &mut subject)?;
     let down = dice.chance(75);
-    let n = if dice.chance(70) { 1 } else { 2 + dice.below(3) };
+    let n = if dice.chance(70) {
+        1
+    } else {
+        2 + dice.below(3)
+    };
     let (one, many) = (group.one.clone(), plural(&group.one));
     let noun = subject.noun(dice, true)?;
     let (item, ways) = if dice.chance(65) {
