@@ -13,7 +13,7 @@ use super::database::Database;
 use super::rows::{DevRow, Rows, TrainRow};
 use super::{checks, manifest, preferences, rows};
 use crate::data::prompt::Prompt;
-use crate::data::set::{Set, hashes};
+use crate::data::set::{Set, hashes, rank};
 use engine::Engine;
 use model::Db;
 use pool::Made;
@@ -241,14 +241,15 @@ fn asked(prompt: &Prompt, db: &Db, made: &Made) -> String {
     let mut schema = db.schema_line(|_| true);
     if schema.chars().count() > LONGEST_SCHEMA {
         let mut shown = made.tables.clone();
-        let mut next: Vec<usize> = db
+        let near = db
             .links
             .iter()
-            .filter(|link| made.tables.contains(&link.child) || made.tables.contains(&link.parent))
+            .filter(|link| made.tables.contains(&link.child) || made.tables.contains(&link.parent));
+        // Then others in their order, from another place for each question.
+        let start = rank(0, &[&made.question]) as usize % db.tables.len();
+        let next = near
             .flat_map(|link| [link.child, link.parent])
-            .chain((0..db.tables.len()).filter(|at| (at + made.sql.len()) % 7 == 0))
-            .collect();
-        next.dedup();
+            .chain((start..db.tables.len()).chain(0..start));
         for table in next {
             let longer = db.schema_line(|at| at == table || shown.contains(&at));
             if longer.chars().count() <= LONGEST_SCHEMA && !shown.contains(&table) {

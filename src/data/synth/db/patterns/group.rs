@@ -177,9 +177,6 @@ pub fn having(desk: &mut Desk) -> Option<Draft> {
         };
         let (sign, than) = *dice.pick(&[(">", "above"), (">", "higher than"), ("<", "below")])?;
         let called = super::super::words::with_article(&measure.called);
-        let called = called
-            .replace("a highest", "a highest")
-            .replace("a total", "a total");
         (
             (measure.item, format!("{sign} {value}")),
             vec![

@@ -56,8 +56,10 @@ pub fn parents(desk: &mut Desk) -> Option<Draft> {
                 format!("List the {many} {verb} by {v}."),
                 format!("What {many} has {v} {verb}?"),
                 format!("Show the {called} of the {many} {verb} by {v}."),
-                format!("Which {called} has {v} {verb}?")
-                    .replace("Which names", &format!("Which {many}")),
+                match called.as_str() {
+                    "names" => format!("Which {many} has {v} {verb}?"),
+                    _ => format!("Which {called} has {v} {verb}?"),
+                },
             ],
             false => vec![
                 format!("Which {many} have {verb} {v}?"),
@@ -82,5 +84,5 @@ fn acted(subject: &Subject, at: usize) -> Option<(String, String, bool)> {
     let v = test.after.strip_prefix(" = ").filter(|_| named)?;
     let parties = (subject.scope.table(at).person, other.person);
     let v = v.trim_matches('\'').replace("''", "'");
-    (parties.0 != parties.1).then(|| (verb, v, parties.1))
+    (parties.0 != parties.1).then_some((verb, v, parties.1))
 }

@@ -5,7 +5,7 @@ use super::super::draft::{Desk, Draft, select};
 use super::super::model::Role;
 use super::super::select::{Col, Item, Test};
 use super::super::subject::{Subject, names_of};
-use super::super::words::{of_one, plural, sentence};
+use super::super::words::{plural, sentence};
 
 /// Columns of all rows of a table.
 pub fn plain(desk: &mut Desk) -> Option<Draft> {
@@ -171,13 +171,10 @@ fn columns(desk: &mut Desk, subject: Subject) -> Option<Draft> {
         format!("Give me the {many} of all {noun}."),
         format!("What are the {many} of the {noun}?"),
         format!("Show {listed} for all {noun}."),
-        format!("List the {noun} with their {many}.").replace(
-            &format!("with their {many}."),
-            &match chosen[..] {
-                [column] if table.label.contains(&column) => "by name.".to_owned(),
-                _ => format!("showing their {many}."),
-            },
-        ),
+        match chosen[..] {
+            [column] if table.label.contains(&column) => format!("List the {noun} by name."),
+            _ => format!("List the {noun} showing their {many}."),
+        },
     ];
     if chosen.len() == 2 && table.label == [chosen[0]] {
         ways.push(format!(
@@ -200,7 +197,7 @@ fn columns(desk: &mut Desk, subject: Subject) -> Option<Draft> {
             format!("What is the {name} of {v}?"),
             format!("What {name} does {v} have?"),
             format!("Show the {name} of {v}."),
-            format!("Which {name} {} {v}?", of_one("have")).replace(" has ", " belongs to "),
+            format!("Which {name} belongs to {v}?"),
         ];
     }
     let question = sentence(dice.pick(&ways)?, "");
