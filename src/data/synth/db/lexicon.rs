@@ -49,7 +49,11 @@ pub const ABBREVIATIONS: [(&str, &str); 44] = [
 ];
 
 /// Nouns with a plural of their own.
-pub const IRREGULAR: [(&str, &str); 12] = [
+pub const IRREGULAR: [(&str, &str); 16] = [
+    ("status", "statuses"),
+    ("bonus", "bonuses"),
+    ("bus", "buses"),
+    ("campus", "campuses"),
     ("person", "people"),
     ("child", "children"),
     ("man", "men"),
