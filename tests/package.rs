@@ -1,6 +1,8 @@
 //! `factory package`: what a run ships, whole or not at all; its lock; its GGUF; its upload.
 
 mod common;
+#[path = "common/http.rs"]
+mod http;
 #[path = "common/hub.rs"]
 mod hub;
 #[path = "common/place.rs"]
@@ -13,7 +15,6 @@ use candle_core::{DType, Device};
 use common::{factory, golden, text};
 use factory::data::hex;
 use factory::model::load::Base;
-use hub::Hub;
 use place::{Place, RECIPE, errors};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -346,7 +347,7 @@ fn a_gguf_says_how_far_it_is_from_the_adapter() {
 #[test]
 fn a_package_is_uploaded_in_one_commit() {
     let made = Made::new("tiny-llama", "");
-    let hub = Hub::start(|name| name.ends_with(".safetensors"));
+    let hub = hub::start(|name| name.ends_with(".safetensors"));
     let upload = |token: &str, args: &[&str]| {
         let mut command = made.command(args);
         command

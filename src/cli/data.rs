@@ -63,8 +63,8 @@ enum Command {
         /// Folder of the databases, as eval-sql has it.
         #[arg(long, value_name = "DIR")]
         db_dir: PathBuf,
-        /// Most values of a row.
-        #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
+        /// Most values of a row; 0 leaves rows as they are.
+        #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=100))]
         value_hints: u8,
         /// File the rows are written to.
         #[arg(long, value_name = "FILE")]

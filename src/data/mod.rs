@@ -2,6 +2,7 @@
 
 pub mod benchmark;
 pub mod blend;
+pub mod chat;
 pub mod convert;
 pub mod curriculum;
 pub mod hints;

@@ -2,6 +2,7 @@
 
 use super::set;
 use crate::cli::UsageError;
+use crate::data::chat::Chat;
 use crate::data::prompt::Prompt;
 use crate::data::set::Set;
 use crate::data::synth;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A hand-written specification (TOML); the paths in it are relative to its folder.
-    #[arg(long, required_unless_present_any = ["db", "schema"], conflicts_with_all = ["db", "schema", "names", "rows", "dev", "preferences", "mix", "prompt"])]
+    #[arg(long, required_unless_present_any = ["db", "schema"], conflicts_with_all = ["db", "schema", "names", "rows", "dev", "preferences", "mix", "prompt", "value_hints", "heldout", "paraphrase"])]
     spec: Option<PathBuf>,
     /// A SQLite file to ask questions of (repeatable). The set gets a copy, or an extract of a large one, in databases/.
     #[arg(long, value_name = "FILE")]
@@ -44,6 +45,19 @@ pub struct Args {
     /// How a question is asked, with {schema} and {question} in it.
     #[arg(long, value_name = "TEXT", default_value = Prompt::DEFAULT, hide_default_value = true)]
     prompt: String,
+    /// Address of an OpenAI-compatible endpoint, such as http://localhost:8080/v1, whose model says the questions in other words. A
+    /// rewrite that loses a value or a number is not taken. Sends OPENAI_API_KEY where it is set.
+    #[arg(long, value_name = "URL")]
+    paraphrase: Option<String>,
+    /// The endpoint's model [default: the first that it lists].
+    #[arg(long, value_name = "NAME", requires = "paraphrase")]
+    paraphrase_model: Option<String>,
+    /// Rows (JSONL) that stay held out: the set has none of their questions and queries (repeatable).
+    #[arg(long, value_name = "FILE")]
+    heldout: Vec<PathBuf>,
+    /// Most values of its database that a prompt is given, as data hint does: those that its question names.
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    value_hints: u8,
     /// Chooses the questions, their words and the rejected answers; same seed, same bytes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -61,7 +75,12 @@ pub fn run(args: Args) -> Result<()> {
     let names = args.names.clone().unwrap_or_else(|| own.clone());
     let outputs = ["train.jsonl", "dev.jsonl", "preferences.jsonl", "card.md"];
     let outputs: Vec<PathBuf> = outputs.iter().map(|name| args.out.join(name)).collect();
-    let inputs = args.db.iter().chain(&args.schema).chain([&names]);
+    let inputs = args
+        .db
+        .iter()
+        .chain(&args.schema)
+        .chain(&args.heldout)
+        .chain([&names]);
     check_apart(
         inputs.map(PathBuf::as_path),
         outputs.iter().map(PathBuf::as_path),
@@ -72,6 +91,8 @@ pub fn run(args: Args) -> Result<()> {
     if read.is_none() {
         check_writable(&names)?;
     }
+    let model = args.paraphrase_model.as_deref();
+    let paraphraser = args.paraphrase.as_ref().map(|url| Chat::at(url, model));
     let mut made = db::generate(&Request {
         databases: args.db,
         schemas: args.schema,
@@ -81,6 +102,9 @@ pub fn run(args: Args) -> Result<()> {
         preferences: args.preferences as usize,
         mix,
         prompt,
+        paraphraser: paraphraser.transpose()?,
+        heldout: args.heldout,
+        value_hints: args.value_hints.into(),
         seed: args.seed,
     })?;
     place_names(&mut made, read.is_none(), &names, &own)?;

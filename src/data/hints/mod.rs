@@ -27,11 +27,41 @@ pub struct Hinted {
     pub without_database: usize,
 }
 
+/// The values of one database, to be named in prompts.
+pub struct Hints(Values);
+
+impl Hints {
+    /// Reads the text values of the database in `file`, a bounded number of them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(file: &Path) -> Result<Self> {
+        let (connection, _) = database::open(file, false)?;
+        Ok(Self(Values::read(&connection, file)?))
+    }
+
+    /// The prompt with up to `most` values that its question names, and how many; the same prompt where it names none.
+    ///
+    /// # Errors
+    /// When the prompt has no place for them.
+    pub fn put(&self, prompt: &str, question: &str, most: usize) -> Result<(String, usize)> {
+        let found = self.0.find(question, most);
+        if found.is_empty() {
+            return Ok((prompt.to_owned(), 0));
+        }
+        let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let hinted = place::insert(prompt, question, &said.join("; "));
+        let hinted =
+            hinted.context("the prompt has neither \"Question:\" nor the row's question in it")?;
+        Ok((hinted, found.len()))
+    }
+}
+
 /// Gives each row's prompt up to `most` values of its database, which lies in `folder`.
 ///
 /// Errors name the row whose database cannot be read, or whose prompt has no place for them.
 pub fn add(lines: &mut [Line], file: &Path, folder: &Path, most: usize) -> Result<Hinted> {
-    let mut known: BTreeMap<PathBuf, Values> = BTreeMap::new();
+    let mut known: BTreeMap<PathBuf, Hints> = BTreeMap::new();
     let mut hinted = Hinted::default();
     for line in lines {
         let place = || format!("{}:{}", file.display(), line.number);
@@ -60,23 +90,17 @@ pub fn add(lines: &mut [Line], file: &Path, folder: &Path, most: usize) -> Resul
             .next()
             .context("a database that was found")?;
         if !known.contains_key(&database) {
-            let (connection, _) = database::open(&database, false).with_context(place)?;
-            let values = Values::read(&connection, &database).with_context(place)?;
-            known.insert(database.clone(), values);
+            let hints = Hints::of(&database).with_context(place)?;
+            known.insert(database.clone(), hints);
         }
-        let found = known[&database].find(question, most);
-        if found.is_empty() {
+        let (prompt, found) = known[&database]
+            .put(prompt, question, most)
+            .with_context(place)?;
+        if found == 0 {
             continue;
         }
-        let said: Vec<String> = found.iter().map(ToString::to_string).collect();
-        let prompt = place::insert(prompt, question, &said.join("; ")).with_context(|| {
-            format!(
-                "{}: the prompt has neither \"Question:\" nor the row's question in it",
-                place()
-            )
-        })?;
         hinted.rows += 1;
-        hinted.hints += found.len();
+        hinted.hints += found;
         line.set(field, prompt);
     }
     Ok(hinted)

@@ -12,12 +12,16 @@ use crate::sql::tokens::tokens;
 use super::database::Database;
 use super::rows::{DevRow, Rows, TrainRow};
 use super::{checks, manifest, preferences, rows};
+use crate::data::chat::Chat;
+use crate::data::hints::Hints;
 use crate::data::prompt::Prompt;
 use crate::data::set::{Set, hashes, rank};
 use engine::Engine;
+use heldout::HeldOut;
 use model::Db;
 use pool::Made;
 
+pub use paraphrase::Paraphrased;
 pub use patterns::Kind;
 
 mod card;
@@ -26,11 +30,13 @@ mod dice;
 mod draft;
 mod engine;
 mod extract;
+mod heldout;
 mod invent;
 mod keys;
 mod lexicon;
 mod model;
 mod names;
+mod paraphrase;
 mod patterns;
 mod pool;
 mod profile;
@@ -60,6 +66,12 @@ pub struct Request {
     pub mix: Vec<(Kind, usize)>,
     /// How a question is asked.
     pub prompt: Prompt,
+    /// Who rewrites the questions, if anybody.
+    pub paraphraser: Option<Chat>,
+    /// Rows whose questions and queries the set must not have.
+    pub heldout: Vec<PathBuf>,
+    /// Most values of its database that a prompt is given.
+    pub value_hints: usize,
     pub seed: u64,
 }
 
@@ -127,7 +139,14 @@ pub fn generate(request: &Request) -> Result<Set> {
     }
     // Some of a held-out shape or value goes to neither split.
     let wanted = request.train + request.train / 6 + request.dev * 3;
-    let pool = pool::draw(&databases, wanted, &request.mix, request.seed, &mut engine)?;
+    let heldout = HeldOut::read(&request.heldout)?;
+    let draw = pool::Draw {
+        wanted,
+        mix: &request.mix,
+        heldout: &heldout,
+        seed: request.seed,
+    };
+    let mut pool = pool::draw(&databases, &draw, &mut engine)?;
     let split = split::split(&pool, request.train, request.dev, request.seed);
     let names: Vec<&str> = databases.iter().map(|db| db.name.as_str()).collect();
     ensure!(
@@ -141,7 +160,16 @@ pub fn generate(request: &Request) -> Result<Set> {
             split.train.len(), split.dev.len(), request.train, request.dev
         ));
     }
-    let mut rows = written(&request.prompt, &databases, &pool, &split);
+    let paraphrased = match &request.paraphraser {
+        Some(chat) => {
+            let places = [&split.train[..], &split.dev].concat();
+            let done = paraphrase::rewrite(chat, &mut pool, &places, request.seed)?;
+            notes.push(done.summary());
+            Some(done)
+        }
+        None => None,
+    };
+    let mut rows = written(request, &databases, &pool, &split)?;
     rows.name_slices();
     checks::apart_in_all(&rows)?;
     let opened: Result<BTreeMap<String, Database>> = databases
@@ -154,7 +182,8 @@ pub fn generate(request: &Request) -> Result<Set> {
     files.insert("dev.jsonl".to_owned(), rows::jsonl(&rows.dev)?);
     files.insert("preferences.jsonl".to_owned(), rows::jsonl(&preferences)?);
     files.insert(NAMES.to_owned(), self::names::file(&databases)?);
-    let manifest = manifest::Manifest::of(&rows, &preferences, request.seed, hashes(&files));
+    let mut manifest = manifest::Manifest::of(&rows, &preferences, request.seed, hashes(&files));
+    manifest.paraphrased = paraphrased;
     let card = card::card(&databases, &rows, &manifest, &notes, request.seed);
     files.insert("card.md".to_owned(), card.into_bytes());
     let summary = notes
@@ -184,7 +213,26 @@ fn opened(db: &Db) -> Result<Database> {
 }
 
 /// The rows of both splits.
-fn written(prompt: &Prompt, databases: &[Db], pool: &[Made], split: &split::Split) -> Rows {
+fn written(
+    request: &Request,
+    databases: &[Db],
+    pool: &[Made],
+    split: &split::Split,
+) -> Result<Rows> {
+    let hints: Vec<Hints> = match request.value_hints {
+        0 => Vec::new(),
+        _ => databases
+            .iter()
+            .map(|db| Hints::of(&db.file))
+            .collect::<Result<_>>()?,
+    };
+    let prompt = |made: &Made| {
+        let prompt = asked(&request.prompt, &databases[made.database], made);
+        match hints.get(made.database) {
+            Some(hints) => Ok(hints.put(&prompt, &made.question, request.value_hints)?.0),
+            None => anyhow::Ok(prompt),
+        }
+    };
     let mut rows = Rows::default();
     let mut numbers: BTreeMap<(bool, usize), usize> = BTreeMap::new();
     let mut id = |made: &Made, is_dev: bool| {
@@ -204,7 +252,7 @@ fn written(prompt: &Prompt, databases: &[Db], pool: &[Made], split: &split::Spli
             db: Some(databases[made.database].db.clone()),
             origin: Some(origin(made)),
             asked: Some(made.question.clone()),
-            instruction: asked(prompt, &databases[made.database], made),
+            instruction: prompt(made)?,
             response: made.sql.clone(),
             question: made.question.clone(),
         });
@@ -216,12 +264,12 @@ fn written(prompt: &Prompt, databases: &[Db], pool: &[Made], split: &split::Spli
             slice: String::new(),
             origin: Some(origin(made)),
             question: made.question.clone(),
-            prompt: asked(prompt, &databases[made.database], made),
+            prompt: prompt(made)?,
             gold_sql: made.sql.clone(),
             db: databases[made.database].db.clone(),
         });
     }
-    rows
+    Ok(rows)
 }
 
 fn origin(made: &Made) -> Origin {

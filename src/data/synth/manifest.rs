@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::data::set::tally;
 use crate::sql::shape::shape;
 
+use super::db::Paraphrased;
 use super::rows::{PreferenceRow, Rows};
 
 /// The manifest of a set.
@@ -20,6 +21,9 @@ pub struct Manifest {
     /// Rows of each kind of question in train and dev, where the kinds are known.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     kinds: BTreeMap<&'static str, [usize; 2]>,
+    /// Who rewrote the questions, where somebody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paraphrased: Option<Paraphrased>,
     /// Distinct query shapes: in each split, and in dev alone.
     shapes: Shapes,
     /// Of everything that went in and came out, but the manifest.
@@ -76,6 +80,7 @@ impl Manifest {
             domains,
             slices: tally(rows.dev.iter().map(|row| row.slice.clone())),
             kinds,
+            paraphrased: None,
             failure_types: tally(preferences.iter().map(|row| row.failure_type.clone())),
             shapes: Shapes {
                 train: train.len(),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::sql::identifier::{identifier as sql_identifier, quoted};
 use crate::sql::shape::is_keyword;
 use crate::sql::value::Value;
 
@@ -119,17 +120,13 @@ impl Db {
     }
 }
 
-/// A name as SQL needs it: as it is, or in quotes.
+/// A name as SQL needs it: as it is, or in quotes. A word that queries are built from has them too, so that a shape never takes it
+/// for one.
 pub fn identifier(name: &str) -> String {
-    let mut characters = name.chars();
-    let plain = characters
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && characters.all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if plain && !is_keyword(name) && !RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-        return name.to_owned();
+    match is_keyword(name) {
+        true => quoted(name),
+        false => sql_identifier(name).into_owned(),
     }
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A value as SQL writes it; none for one that has no place in a question.
@@ -159,68 +156,6 @@ pub fn said(value: &Value) -> Option<String> {
 
 /// Longest text that a question quotes, in characters.
 const MOST_SAID: usize = 48;
-
-/// SQLite's words that are no names without quotes, beyond those that queries are built from.
-const RESERVED: [&str; 58] = [
-    "abort",
-    "add",
-    "alter",
-    "autoincrement",
-    "begin",
-    "check",
-    "commit",
-    "conflict",
-    "constraint",
-    "create",
-    "current_date",
-    "current_time",
-    "current_timestamp",
-    "default",
-    "deferrable",
-    "deferred",
-    "delete",
-    "detach",
-    "drop",
-    "each",
-    "exclusive",
-    "explain",
-    "fail",
-    "for",
-    "foreign",
-    "if",
-    "ignore",
-    "immediate",
-    "index",
-    "indexed",
-    "initially",
-    "insert",
-    "instead",
-    "into",
-    "key",
-    "match",
-    "nothing",
-    "of",
-    "plan",
-    "pragma",
-    "primary",
-    "query",
-    "raise",
-    "references",
-    "regexp",
-    "reindex",
-    "release",
-    "rename",
-    "replace",
-    "returning",
-    "rollback",
-    "row",
-    "set",
-    "table",
-    "temporary",
-    "to",
-    "transaction",
-    "update",
-];
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use crate::sql::tokens::tokens;
 use super::dice::Dice;
 use super::draft::Desk;
 use super::engine::Engine;
+use super::heldout::HeldOut;
 use super::model::Db;
 use super::patterns::{self, Kind};
 
@@ -34,14 +35,17 @@ pub struct Made {
     pub tables: Vec<usize>,
 }
 
-/// Draws up to `wanted` good questions, from all databases alike.
-pub fn draw(
-    databases: &[Db],
-    wanted: usize,
-    mix: &[(Kind, usize)],
-    seed: u64,
-    engine: &mut Engine,
-) -> Result<Vec<Made>> {
+/// What is to be drawn.
+pub struct Draw<'a> {
+    pub wanted: usize,
+    pub mix: &'a [(Kind, usize)],
+    pub heldout: &'a HeldOut,
+    pub seed: u64,
+}
+
+/// Draws up to as many good questions as are wanted, from all databases alike.
+pub fn draw(databases: &[Db], draw: &Draw, engine: &mut Engine) -> Result<Vec<Made>> {
+    let &Draw { wanted, seed, .. } = draw;
     let mut desks: Vec<Desk> = databases
         .iter()
         .map(|db| Desk {
@@ -61,7 +65,7 @@ pub fn draw(
             break;
         }
         let database = try_ % desks.len();
-        let Some(&kind) = dice.weighted(mix) else {
+        let Some(&kind) = dice.weighted(draw.mix) else {
             break;
         };
         let desk = &mut desks[database];
@@ -77,7 +81,8 @@ pub fn draw(
         let form = shape(&draft.sql);
         let full = asked.get(&key).is_some_and(|times| *times == ASKED)
             || shapes.get(&form).is_some_and(|rows| *rows == most);
-        if full || questions.contains(&question.to_lowercase()) {
+        let known = questions.contains(&question.to_lowercase());
+        if full || known || draw.heldout.has(&question, &draft.sql) {
             continue;
         }
         let good = match verdicts.get(&key) {

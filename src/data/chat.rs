@@ -1,0 +1,145 @@
+//! A model behind an OpenAI-compatible endpoint, asked one thing at a time.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::{Value, json};
+use std::time::Duration;
+use ureq::Agent;
+
+/// Longest that connecting, and an answer, may take.
+const CONNECT: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(120);
+/// Most bytes of an answer that are read.
+const MOST: u64 = 1 << 20;
+/// Most characters of an answer that an error shows.
+const SHOWN: usize = 200;
+/// How often a call is made before it is given up, and the wait before the second; each further wait is twice as long.
+const TRIES: u32 = 3;
+const WAIT: Duration = Duration::from_secs(1);
+
+/// An endpoint and a model of it.
+pub struct Chat {
+    agent: Agent,
+    url: String,
+    key: Option<String>,
+    model: String,
+}
+
+impl Chat {
+    /// The endpoint at `url`, such as `http://localhost:8080/v1`; without a model, the first that it lists. A key is sent where
+    /// `OPENAI_API_KEY` has one.
+    ///
+    /// # Errors
+    /// When it is not there, or lists no model.
+    pub fn at(url: &str, model: Option<&str>) -> Result<Self> {
+        ensure!(
+            url.starts_with("http://") || url.starts_with("https://"),
+            "{} is no address: give one such as http://localhost:8080/v1",
+            url.escape_debug()
+        );
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(ANSWER))
+            .build();
+        let key = std::env::var("OPENAI_API_KEY").ok();
+        let mut chat = Self {
+            agent: agent.into(),
+            url: url.trim_end_matches('/').to_owned(),
+            key: key
+                .map(|key| key.trim().to_owned())
+                .filter(|key| !key.is_empty()),
+            model: String::new(),
+        };
+        chat.model = match model {
+            Some(model) => model.to_owned(),
+            None => {
+                let listed = chat.call("models", None)?;
+                let first = listed["data"][0]["id"].as_str();
+                first
+                    .with_context(|| format!("{url} lists no model: name one"))?
+                    .to_owned()
+            }
+        };
+        Ok(chat)
+    }
+
+    /// The model's name.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// What the model says to `message`, in at most `tokens` tokens.
+    ///
+    /// # Errors
+    /// When the endpoint is gone, too slow, or refuses, after some tries.
+    pub fn ask(&self, message: &str, tokens: usize, seed: u64) -> Result<String> {
+        let body = json!({
+            "model": self.model,
+            "messages": [{"role": "user", "content": message}],
+            "temperature": 0.7,
+            "max_tokens": tokens,
+            "seed": seed,
+        });
+        let answer = self.call("chat/completions", Some(&body))?;
+        let said = answer["choices"][0]["message"]["content"].as_str();
+        Ok(said
+            .with_context(|| format!("{}: the answer has no choices[0].message.content", self.url))?
+            .to_owned())
+    }
+
+    fn call(&self, path: &str, body: Option<&Value>) -> Result<Value> {
+        let mut wait = WAIT;
+        for _ in 1..TRIES {
+            match self.once(path, body) {
+                Err((true, _)) => std::thread::sleep(wait),
+                other => return other.map_err(|(_, error)| error),
+            }
+            wait *= 2;
+        }
+        self.once(path, body).map_err(|(_, error)| error)
+    }
+
+    /// An error says whether another try may help.
+    fn once(&self, path: &str, body: Option<&Value>) -> Result<Value, (bool, anyhow::Error)> {
+        let url = format!("{}/{path}", self.url);
+        let bearer = self.key.as_ref().map(|key| format!("Bearer {key}"));
+        let answer = match body {
+            Some(body) => {
+                let mut request = self.agent.post(&url);
+                if let Some(bearer) = &bearer {
+                    request = request.header("Authorization", bearer);
+                }
+                request.send_json(body)
+            }
+            None => {
+                let mut request = self.agent.get(&url);
+                if let Some(bearer) = &bearer {
+                    request = request.header("Authorization", bearer);
+                }
+                request.call()
+            }
+        };
+        let mut answer =
+            answer.map_err(|error| (true, anyhow!("{url} does not answer: {error}")))?;
+        let status = answer.status();
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(MOST)
+            .read_to_string()
+            .map_err(|error| (true, anyhow!("{url}: the answer breaks off: {error}")))?;
+        if !status.is_success() {
+            let said = text.trim().replace(char::is_control, " ");
+            let said: String = said.chars().take(SHOWN).collect();
+            let again = status.as_u16() == 429 || status.is_server_error();
+            return Err((again, anyhow!("{url}: {status}: {said}")));
+        }
+        let read = || -> Result<Value> {
+            match serde_json::from_str(&text) {
+                Ok(value) => Ok(value),
+                Err(error) => bail!("{url}: the answer is no JSON: {error}"),
+            }
+        };
+        read().map_err(|error| (false, error))
+    }
+}
