@@ -298,6 +298,25 @@ fn the_names_file_is_written_once_and_then_obeyed() {
 }
 
 #[test]
+fn keys_that_are_only_called_alike_lead_nowhere() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let connection = Connection::open(folder.path().join("two.db")).unwrap();
+    let tables = "create table cars(row_names text, speed integer); create table pines(row_names text, height integer);";
+    connection.execute_batch(tables).unwrap();
+    for at in 1..=30 {
+        for table in ["cars", "pines"] {
+            let sql = format!("insert into {table} values ('{at}', {at} * 37 % 23)");
+            connection.execute(&sql, []).unwrap();
+        }
+    }
+    let (db, out) = (path("two.db"), path("set"));
+    let output = synth(&["--db", &db, "--out", &out, "--rows", "50", "--dev", "0"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("two has no keys"), "{said}");
+}
+
+#[test]
 fn a_schema_without_rows_gets_some() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

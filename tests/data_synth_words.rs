@@ -17,7 +17,8 @@ use tempfile::TempDir;
 fn ships(folder: &Path) {
     let connection = Connection::open(folder.join("ships.db")).unwrap();
     let tables = "create table ports(id integer primary key, name text);
-        create table ships(id integer primary key, name text, port_id integer references ports(id), kind text, tons integer);
+        create table ships(id integer primary key, name text, port_id integer references ports(id), kind text, tons integer,
+            contact text);
         insert into ports values (1, 'Skagen'), (2, 'Bergen'), (3, 'Gdynia');";
     connection.execute_batch(tables).unwrap();
     for at in 1..=40i64 {
@@ -28,8 +29,9 @@ fn ships(folder: &Path) {
             1 + at * 11 % 3,
             kind,
             100 + at * 37 % 83,
+            format!("master{at}@ships.no"),
         );
-        let sql = "insert into ships values (?1, ?2, ?3, ?4, ?5)";
+        let sql = "insert into ships values (?1, ?2, ?3, ?4, ?5, ?6)";
         connection.execute(sql, row).unwrap();
     }
 }
@@ -90,6 +92,24 @@ fn held_out_rows_stay_held_out() {
     .unwrap();
     let bare = synth(folder.path(), "out", &["--heldout", "bare.jsonl"]);
     failure(folder.path(), &bare, "bare.jsonl:1: the row has no query");
+}
+
+#[test]
+fn no_question_has_an_address_in_it() {
+    let folder = TempDir::new().unwrap();
+    ships(folder.path());
+    let made = synth(
+        folder.path(),
+        "set",
+        &["--mix", "pattern=50", "--mix", "filter=50"],
+    );
+    let all = rows(folder.path(), &made, "set/train.jsonl");
+    assert!(
+        texts(&all, "response")
+            .iter()
+            .any(|sql| sql.contains("contact"))
+    );
+    assert!(texts(&all, "response").iter().all(|sql| !sql.contains('@')));
 }
 
 #[test]

@@ -7,7 +7,6 @@ mod lengths;
 mod near;
 mod overlap;
 mod page;
-mod patterns;
 pub mod picture;
 mod references;
 mod repeats;

@@ -1,26 +1,12 @@
 //! Secrets and personal data by obvious patterns, in every text of a row. What is found is masked.
 
-use super::finding::Finding;
-use super::patterns::PATTERNS;
-use regex::{Regex, RegexSet};
+use super::finding::{Finding, Kind};
+use crate::data::private;
 use serde_json::{Map, Value};
-use std::ops::Range;
-use std::sync::LazyLock;
 
 /// Most characters of a find that are shown, and the part of it that they may be.
 const SHOWN: usize = 4;
 const PART: usize = 4;
-
-/// The patterns, compiled; all of them at once say whether to look for each.
-static COMPILED: LazyLock<(RegexSet, Vec<Regex>)> = LazyLock::new(|| {
-    let texts = PATTERNS.map(|pattern| pattern.regex);
-    fn fixed(error: regex::Error) -> ! {
-        unreachable!("the patterns are fixed: {error}")
-    }
-    let set = RegexSet::new(texts).unwrap_or_else(|error| fixed(error));
-    let each = texts.map(|text| Regex::new(text).unwrap_or_else(|error| fixed(error)));
-    (set, each.into())
-});
 
 /// What all texts of a row hold.
 pub fn find(fields: &Map<String, Value>, place: &str) -> Vec<Finding> {
@@ -53,31 +39,17 @@ fn within(value: &Value, field: &str, each: &mut dyn FnMut(&str, &str)) {
 }
 
 fn of_text(text: &str, field: &str, place: &str, found: &mut Vec<Finding>) {
-    let (set, each) = &*COMPILED;
-    let mut taken: Vec<Range<usize>> = Vec::new();
-    for at in set.matches(text) {
-        let pattern = &PATTERNS[at];
-        for captures in each[at].captures_iter(text) {
-            let Some(hit) = captures.get(1).or_else(|| captures.get(0)) else {
-                continue;
-            };
-            let range = hit.range();
-            // A key that is assigned is one find, under its own name.
-            let inside = |other: &Range<usize>| range.start < other.end && other.start < range.end;
-            if taken.iter().any(inside) || !(pattern.check)(hit.as_str()) {
-                continue;
-            }
-            taken.push(range);
-            found.push(Finding {
-                field: Some(field.to_owned()),
-                ..Finding::new(
-                    pattern.kind,
-                    place,
-                    format!("{} {}", pattern.name, masked(hit.as_str())),
-                )
-            });
+    found.extend(private::find(text).into_iter().map(|private| {
+        let kind = match private.kind {
+            private::Kind::Secret => Kind::Secrets,
+            private::Kind::Personal => Kind::Personal,
+        };
+        let detail = format!("{} {}", private.name, masked(&text[private.range]));
+        Finding {
+            field: Some(field.to_owned()),
+            ..Finding::new(kind, place, detail)
         }
-    }
+    }));
 }
 
 /// The first characters and how many there are.

@@ -9,6 +9,7 @@ pub mod hints;
 pub mod jsonl;
 pub mod nearest;
 pub mod overlap;
+pub mod private;
 pub mod prompt;
 pub mod public;
 pub mod record;

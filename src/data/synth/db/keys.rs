@@ -44,9 +44,13 @@ pub fn suggested(
             }
             for (parent, other) in tables.iter().enumerate().filter(|(at, _)| *at != child) {
                 let Some(key) = key_of(other) else { continue };
-                let Some(why) = fits(&own.name, other, key) else {
+                let Some((why, by_key)) = fits(&own.name, other, key) else {
                     continue;
                 };
+                // Two tables whose rows have names of their own may call those alike.
+                if by_key && key_of(table) == Some(column) {
+                    continue;
+                }
                 // Two tables of one key lead to each other; one way says all.
                 let back =
                     |link: &Link| (link.child, link.column, link.parent) == (parent, key, child);
@@ -107,8 +111,8 @@ fn key_of(table: &Table) -> Option<usize> {
     }
 }
 
-/// Why a column's name may refer to a table by its key.
-fn fits(column: &str, table: &Table, key: usize) -> Option<String> {
+/// Why a column's name may refer to a table by its key, and whether it has the key's name alone.
+fn fits(column: &str, table: &Table, key: usize) -> Option<(String, bool)> {
     let column = words(column);
     let key_name = &table.columns[key].name;
     let key = words(key_name);
@@ -119,7 +123,7 @@ fn fits(column: &str, table: &Table, key: usize) -> Option<String> {
     let plain = ["id", "key", "code", "name", "number"];
     let is_plain = key.len() == 1 && plain.contains(&key[0].as_str());
     if !is_plain && column == key {
-        return Some(format!("it is named as the key {}", key_name));
+        return Some((format!("it is named as the key {key_name}"), true));
     }
     let (last, stem) = column.split_last()?;
     let names_key = key.last() == Some(last) && plain.contains(&last.as_str());
@@ -127,7 +131,7 @@ fn fits(column: &str, table: &Table, key: usize) -> Option<String> {
         stem == one || stem.len() == 1 && one.len() == 1 && begins(&one[0], &stem[0])
     };
     if names_key && !stem.is_empty() && named(stem) || column == one {
-        return Some(format!("it is named after the table {}", table.name));
+        return Some((format!("it is named after the table {}", table.name), false));
     }
     None
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use crate::data::private;
 use crate::sql::value::{Row, Value};
 
 use super::lexicon::{COMPARISONS, GROUPS, HAPPENED, PEOPLE, VERBS};
@@ -107,9 +108,12 @@ fn column<'a>(
         }),
     }
     let step = values.len().div_ceil(KEPT).max(1);
+    // Nobody's address or number becomes part of a question.
+    let sayable = |value: &Value| said(value).is_none_or(|text| private::find(&text).is_empty());
     let kept = values
         .into_iter()
         .step_by(step)
+        .filter(|(_, value)| sayable(value))
         .map(|(_, value)| value.clone());
     let known = COMPARISONS
         .iter()

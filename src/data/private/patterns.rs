@@ -1,6 +1,6 @@
 //! How secrets and personal data look.
 
-use super::finding::Kind;
+use super::Kind;
 
 /// What a text may hold, by its looks; and what else must be true of it.
 pub struct Pattern {
@@ -34,63 +34,59 @@ const fn checked(name: &'static str, regex: &'static str, check: fn(&str) -> boo
 /// All of them.
 pub const PATTERNS: [Pattern; 19] = [
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "private key",
         r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----",
     ),
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "AWS access key",
         r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     ),
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "GitHub token",
         r"\b(?:gh[opsur]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})\b",
     ),
-    pattern(Kind::Secrets, "GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}"),
+    pattern(Kind::Secret, "GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}"),
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "Slack token",
         r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
     ),
+    pattern(Kind::Secret, "Google API key", r"\bAIza[A-Za-z0-9_-]{35}\b"),
     pattern(
-        Kind::Secrets,
-        "Google API key",
-        r"\bAIza[A-Za-z0-9_-]{35}\b",
-    ),
-    pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "Stripe key",
         r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}\b",
     ),
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "API key",
         r"\bsk-(?:[a-z]+[0-9]*-)*[A-Za-z0-9_-]{20,}",
     ),
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "Hugging Face token",
         r"\bhf_[A-Za-z0-9]{30,}\b",
     ),
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "npm or PyPI token",
         r"\b(?:npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,})",
     ),
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "JSON web token",
         r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
     ),
     pattern(
-        Kind::Secrets,
+        Kind::Secret,
         "password in an address",
         r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:([^\s/:@]+)@",
     ),
     Pattern {
-        kind: Kind::Secrets,
+        kind: Kind::Secret,
         name: "assigned secret",
         regex: r#"(?i)(?:api[_-]?key|secret|token|passw(?:or)?d|credential)["']?\s*[:=]\s*["']?([A-Za-z0-9+/_=.-]{20,})"#,
         check: mixed,
