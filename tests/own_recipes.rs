@@ -46,6 +46,11 @@ fn every_recipe_has_a_plan() {
     let recipes = recipes.filter(|path| path.extension().is_some_and(|end| end == "toml"));
     let recipes: Vec<String> = recipes.map(|path| text(&path)).collect();
     assert!(recipes.len() >= 5, "{recipes:?}");
+    let db = dir.path().join("one.sqlite");
+    let table = "create table t(a); insert into t values (1)";
+    let made = rusqlite::Connection::open(&db).unwrap();
+    made.execute_batch(table).unwrap();
+    let db = format!("db={}", text(&db));
     for recipe in recipes {
         let (base, b1) = (
             format!("base={}", tiny()),
@@ -55,6 +60,9 @@ fn every_recipe_has_a_plan() {
         let mut words = vec!["run", &recipe, "--dry-run", "--runs", &runs, "--set", &base];
         if recipe.contains("b1") {
             words.extend(["--set", &b1]);
+        }
+        if recipe.contains("own-database") {
+            words.extend(["--set", &db]);
         }
         let plan = ok(&words);
         assert!(
