@@ -96,7 +96,7 @@ fn a_mixture_is_the_sum_of_its_parts_and_rows_keep_to_themselves() {
             (83..85, &mixtures[0]),
         ];
         for (site, weight) in base.decoder.projections() {
-            let (out, width) = weight.dims2().unwrap();
+            let (out, width) = weight.dims().unwrap();
             let x = Tensor::randn(0f32, 1.0, (86, width), &Device::Cpu).unwrap();
             let wx = Tensor::randn(0f32, 1.0, (86, out), &Device::Cpu).unwrap();
             let mut expected = Vec::new();

@@ -7,6 +7,7 @@ use super::stored::Stored;
 use super::symmetric::Symmetric;
 use crate::model::decoder::Decoder;
 use crate::model::linear::{Projection, Site};
+use crate::model::weight::Weight;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -79,11 +80,11 @@ pub fn of_factors(adapter: &Stored) -> Result<Geometry> {
 
 /// The geometry of what the adapter, fitted to `decoder`, changes of its weights.
 pub fn of_weights(adapter: &Adapter, decoder: &Decoder) -> Result<Geometry> {
-    let weights: BTreeMap<Site, &Tensor> = decoder.projections().collect();
+    let weights: BTreeMap<Site, &Weight> = decoder.projections().collect();
     let change = |(site, module): (&Site, &super::lora::Module)| {
         let scale = adapter.config.scale_of(*site);
         let wide = |tensor: &Tensor| tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64);
-        let weight = wide(weights[site])?;
+        let weight = wide(&weights[site].numbers()?)?;
         let gram = match &module.dora {
             None => gram(&module.a, &module.b, scale)?,
             Some(dora) => {

@@ -9,6 +9,7 @@ pub use super::dropout::Dropout;
 use crate::model::decoder::Decoder;
 use crate::model::linear::{Delta, ExtraGradient, Gradients, Site};
 use crate::model::ops::{self, Path};
+use crate::model::weight::Weight;
 use candle_core::{D, DType, Device, Result, Tensor};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -78,7 +79,7 @@ pub struct Adapter {
     pub dropout: Option<Dropout>,
     /// The weights of DoRA's sites while A and B change from pass to pass: norms are then computed in the pass, right after the
     /// base product, while the weight is still in the cache. Without them they are what [`Self::refresh`] found.
-    weights: BTreeMap<Site, Tensor>,
+    weights: BTreeMap<Site, Weight>,
     path: Path,
 }
 
@@ -121,7 +122,7 @@ impl Adapter {
             if !config.targets.contains(&site.projection) {
                 continue;
             }
-            let (out, width) = weight.dims2()?;
+            let (out, width) = weight.dims()?;
             let bound = 1.0 / (width as f32).sqrt();
             let rank = config.rank_of(site);
             let a: Vec<f32> = (0..rank * width)
@@ -132,7 +133,7 @@ impl Adapter {
                 a: Tensor::from_vec(a, (rank, width), device)?,
                 b: Tensor::zeros((out, rank), DType::F32, device)?,
                 dora: match config.dora {
-                    true => Some(Magnitude::new(None, weight)?),
+                    true => Some(Magnitude::new(None, &weight.numbers()?)?),
                     false => None,
                 },
             };
@@ -158,7 +159,8 @@ impl Adapter {
                 && let Some(dora) = &mut m.dora
             {
                 let scale = self.config.scale_of(site);
-                (dora.norm, dora.gain) = dora.of(self.path, [&m.a, &m.b, weight], scale)?;
+                (dora.norm, dora.gain) =
+                    dora.of(self.path, [&m.a, &m.b, &weight.numbers()?], scale)?;
             }
         }
         Ok(())
@@ -226,7 +228,7 @@ impl Delta for Adapter {
             return Ok((y, vec![u]));
         };
         let (norm, gain) = match self.weights.get(&site) {
-            Some(weight) => dora.of(self.path, [&m.a, &m.b, weight], scale)?,
+            Some(weight) => dora.of(self.path, [&m.a, &m.b, &weight.numbers()?], scale)?,
             None => (dora.norm.clone(), dora.gain.clone()),
         };
         let z = ops::add_product(self.path, wx, &u, &m.b.t()?, scale)?;

@@ -9,6 +9,7 @@ use crate::model::config::{Config, Family};
 use crate::model::decoder::Decoder;
 use crate::model::gguf;
 use crate::model::linear::Site;
+use crate::model::weight::Weight;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
 use serde_json::{Map, Value};
@@ -175,14 +176,14 @@ impl Stored {
     /// The adapter for `decoder`. Every tensor that does not fit is named in one error.
     pub fn fit(mut self, decoder: &Decoder) -> Result<Adapter> {
         self.unpermuted(&decoder.config)?;
-        let weights: BTreeMap<Site, &Tensor> = decoder.projections().collect();
+        let weights: BTreeMap<Site, &Weight> = decoder.projections().collect();
         let mut wrong = Vec::new();
         for (site, module) in &self.modules {
             let Some(weight) = weights.get(site) else {
                 wrong.push(format!("{site}: the base has none"));
                 continue;
             };
-            let (out, width) = weight.dims2()?;
+            let (out, width) = weight.dims()?;
             let rank = module.a.dim(0)?;
             let mut check = |part: &str, tensor: &Tensor, expected: &[usize]| {
                 if tensor.dims() != expected {
@@ -220,7 +221,7 @@ impl Stored {
             let weight = weights[&site];
             let on_device = |tensor: Tensor| tensor.to_device(weight.device());
             let dora = match m {
-                Some(m) => Some(Magnitude::new(Some(on_device(m)?), weight)?),
+                Some(m) => Some(Magnitude::new(Some(on_device(m)?), &weight.numbers()?)?),
                 None => None,
             };
             let (a, b) = (on_device(a)?, on_device(b)?);

@@ -1,6 +1,6 @@
 //! The flags of every command that answers prompts.
 
-use super::device::{self, DTypeArg, DeviceArg};
+use super::device::{self, DTypeArg, DeviceArg, WeightsArg};
 use super::fields::FieldArgs;
 use super::loras::LoraArgs;
 use super::route::RouteArgs;
@@ -49,6 +49,9 @@ pub struct AnsweringArgs {
     /// Type of the base's weights and activations; adapters and softmax are f32.
     #[arg(long, value_enum, default_value_t = DTypeArg::Auto)]
     dtype: DTypeArg,
+    /// How the base's weights are held.
+    #[arg(long, value_enum, default_value_t = WeightsArg::Auto)]
+    weights: WeightsArg,
     #[cfg(feature = "metal")]
     #[command(flatten)]
     memory: device::MemoryArgs,
@@ -83,6 +86,7 @@ impl AnsweringArgs {
         device::place(
             self.device,
             self.dtype,
+            self.weights,
             #[cfg(feature = "metal")]
             &self.memory,
         )

@@ -2,6 +2,7 @@
 
 use super::{UsageError, note};
 use crate::model::place::Place;
+use crate::model::weight::Held;
 use anyhow::Result;
 use candle_core::{DType, Device};
 use clap::ValueEnum;
@@ -60,15 +61,46 @@ impl DTypeArg {
     }
 }
 
+/// How the base's weights are held while it answers.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum WeightsArg {
+    /// native of a GGUF file on the CPU, else f32.
+    Auto,
+    /// As numbers of --dtype.
+    F32,
+    /// In 8 bits, a scale for each 32; activations are rounded to 8 bits on the way.
+    Q8,
+    /// As a GGUF file has them, where that is Q4_0, Q4_1 or Q8_0; the others as q8.
+    Native,
+}
+
+impl WeightsArg {
+    fn on(self, device: &Device, dtype: DType) -> Result<Held> {
+        let can = device.is_cpu() && dtype == DType::F32;
+        match self {
+            Self::F32 | Self::Auto => Ok(Held::Numbers),
+            Self::Q8 | Self::Native if !can => Err(UsageError(
+                "--weights q8 and native are for the CPU with --dtype f32: give --device cpu, or leave --weights out".into(),
+            )
+            .into()),
+            Self::Q8 => Ok(Held::Q8),
+            Self::Native => Ok(Held::Native),
+        }
+    }
+}
+
 /// Opens the place that the flags name.
 pub fn place(
     device: DeviceArg,
     dtype: DTypeArg,
+    weights: WeightsArg,
     #[cfg(feature = "metal")] memory: &MemoryArgs,
 ) -> Result<Place> {
     let device = device.open()?;
+    let dtype = dtype.on(&device);
     Ok(Place {
-        dtype: dtype.on(&device),
+        held: weights.on(&device, dtype)?,
+        dtype,
         #[cfg(feature = "metal")]
         limits: memory.limits(&device)?,
         device,

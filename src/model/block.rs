@@ -4,6 +4,7 @@ use super::attention::{self, Heads, Plan};
 use super::kv::LayerCache;
 use super::linear::{Delta, ExtraGradient, Gradients, Projection, Site};
 use super::ops::{self, Path, Rotary};
+use super::weight::{self, Weight};
 use candle_core::{Result, Tensor};
 
 /// What a pass over a batch shares between layers.
@@ -17,6 +18,8 @@ pub struct Context<'a> {
     pub windowed: Option<Plan<'a>>,
     /// Where a batch of single tokens goes in the cache (see kv::scattered).
     pub scattered: Option<Tensor>,
+    /// Whether products are those of the weights' numbers: what backward differentiates.
+    pub exact: bool,
     pub delta: Option<&'a dyn Delta>,
 }
 
@@ -34,7 +37,7 @@ pub struct Block {
     /// By `Projection as usize`.
     pub biases: [Option<Tensor>; 7],
     /// By `Projection as usize`.
-    pub projections: [Tensor; 7],
+    pub projections: [Weight; 7],
 }
 
 /// Activations that a block's backward needs.
@@ -62,11 +65,9 @@ impl Block {
         cache: Option<(&mut LayerCache, &super::batch::Batch)>,
     ) -> Result<(Tensor, Saved)> {
         let mut deltas: [Vec<Tensor>; 7] = Default::default();
-        let mut project = |p, x: &Tensor| self.project(p, x, c, &mut deltas);
         let normed = ops::rms_norm(c.path, x, &self.input_norm, c.eps)?;
-        let q = project(Projection::Q, &normed)?;
-        let k = project(Projection::K, &normed)?;
-        let v = project(Projection::V, &normed)?;
+        let [q, k, v] = [Projection::Q, Projection::K, Projection::V];
+        let [q, k, v] = self.project([q, k, v], &normed, c, &mut deltas)?;
         let raw_qk = self.qk_norm.as_ref().map(|_| (q.clone(), k.clone()));
         let (q, k) = match &self.qk_norm {
             Some((qn, kn)) => (norm_heads(&q, qn, c)?, norm_heads(&k, kn, c)?),
@@ -87,12 +88,14 @@ impl Block {
             }
             None => plan.forward(&q, &k, &v, &c.heads)?,
         };
-        let middle = ops::add(c.path, project(Projection::O, &out)?, x)?;
+        let [o] = self.project([Projection::O], &out, c, &mut deltas)?;
+        let middle = ops::add(c.path, o, x)?;
         let normed = ops::rms_norm(c.path, &middle, &self.post_attention_norm, c.eps)?;
-        let gate = project(Projection::Gate, &normed)?;
-        let up = project(Projection::Up, &normed)?;
+        let [gate, up] = [Projection::Gate, Projection::Up];
+        let [gate, up] = self.project([gate, up], &normed, c, &mut deltas)?;
         let act = ops::swiglu(c.path, &gate, &up)?;
-        let y = ops::add(c.path, project(Projection::Down, &act)?, &middle)?;
+        let [down] = self.project([Projection::Down], &act, c, &mut deltas)?;
+        let y = ops::add(c.path, down, &middle)?;
         let saved = Saved {
             x: x.clone(),
             raw_qk,
@@ -164,15 +167,42 @@ impl Block {
         }
     }
 
-    fn project(
+    /// Projections of one input.
+    fn project<const N: usize>(
         &self,
-        p: Projection,
+        of: [Projection; N],
         x: &Tensor,
         c: &Context,
         deltas: &mut [Vec<Tensor>; 7],
+    ) -> Result<[Tensor; N]> {
+        let mut projected = Vec::with_capacity(N);
+        if c.exact {
+            // One after the other: an adapter's norms look at the weight that was just used.
+            for p in of {
+                let wx = self.projections[p as usize].exact_product(c.path, x)?;
+                projected.push(self.changed(p, x, wx, c, deltas)?);
+            }
+        } else {
+            let weights = of.map(|p| &self.projections[p as usize]);
+            let all = weight::products(c.path, weights, x)?;
+            for (p, wx) in of.into_iter().zip(all) {
+                projected.push(self.changed(p, x, wx, c, deltas)?);
+            }
+        }
+        projected
+            .try_into()
+            .map_err(|_| unreachable!("as many results as projections"))
+    }
+
+    /// What adapters and a bias make of the product `wx`.
+    fn changed(
+        &self,
+        p: Projection,
+        x: &Tensor,
+        wx: Tensor,
+        c: &Context,
+        deltas: &mut [Vec<Tensor>; 7],
     ) -> Result<Tensor> {
-        let w = &self.projections[p as usize];
-        let wx = ops::matmul(c.path, x, &w.t()?)?;
         let y = match c.delta {
             None => wx,
             Some(delta) => {
@@ -214,14 +244,14 @@ impl Block {
         gradients: &mut Gradients,
         into: Option<Tensor>,
     ) -> Result<Tensor> {
-        let w = &self.projections[p as usize];
+        let w = self.projections[p as usize].numbers()?;
         let (d_wx, extra) = match c.delta {
             Some(delta) => delta.backward(self.site(p), dy, x, saved, gradients)?,
             None => (dy.clone(), None),
         };
         let dx = match into {
-            Some(sum) => ops::add_product(c.path, sum, &d_wx, w, 1.0)?,
-            None => ops::matmul(c.path, &d_wx, w)?,
+            Some(sum) => ops::add_product(c.path, sum, &d_wx, &w, 1.0)?,
+            None => ops::matmul(c.path, &d_wx, &w)?,
         };
         match extra {
             None => Ok(dx),

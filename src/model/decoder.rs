@@ -8,7 +8,7 @@ use super::kv::{self, KvCache};
 use super::linear::{Delta, Gradients, Projection, Site};
 use super::mismatch::describe;
 use super::ops::{self, Path, Rotary};
-use super::portable;
+use super::weight::{self, Blocks, Held, Weight};
 use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
@@ -18,6 +18,10 @@ pub trait Weights {
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
     /// The tensor as `dtype` on `device`.
     fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor>;
+    /// The tensor's own blocks, where it is stored in such.
+    fn blocks(&self, _name: &str) -> Result<Option<Blocks>> {
+        Ok(None)
+    }
 }
 
 /// A frozen decoder-only transformer.
@@ -28,11 +32,13 @@ pub struct Decoder {
     pub device: Device,
     /// Of weights and activations: f32, or bf16 on the portable path. Norm weights are f32 always.
     pub dtype: DType,
-    embedding: Tensor,
+    /// How the weights are held.
+    pub held: Held,
+    embedding: Weight,
     blocks: Vec<Block>,
     norm: Tensor,
     /// `[vocab, hidden]`; the embedding itself when tied.
-    head: Tensor,
+    head: Weight,
     /// Whether a training pass keeps only what enters a block, and backward computes the rest again: less memory, a third more
     /// products, the same bits.
     pub recompute: bool,
@@ -60,6 +66,7 @@ impl Decoder {
     pub fn new(
         config: Config,
         weights: &dyn Weights,
+        held: Held,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
@@ -71,19 +78,21 @@ impl Decoder {
             };
             weights.tensor(name, dtype, device)
         };
-        let embedding = load(EMBEDDING)?;
+        let matrix = |name: &str| Weight::load(weights, name, held, dtype, device);
+        let embedding = matrix(EMBEDDING)?;
         Ok(Self {
             path: Path::of(device, dtype),
             device: device.clone(),
             dtype,
+            held,
             norm: load(FINAL_NORM)?,
             head: match config.tie_word_embeddings {
                 true => embedding.clone(),
-                false => load(HEAD)?,
+                false => matrix(HEAD)?,
             },
             embedding,
             blocks: (0..config.num_hidden_layers)
-                .map(|layer| load_block(&config, layer, &load))
+                .map(|layer| load_block(&config, layer, &load, &matrix))
                 .collect::<Result<_>>()?,
             config,
             recompute: false,
@@ -99,7 +108,7 @@ impl Decoder {
         mut cache: Option<&mut KvCache>,
         delta: Option<&dyn Delta>,
     ) -> Result<Tensor> {
-        let mut context = self.context(batch, delta)?;
+        let mut context = self.context(batch, delta, false)?;
         if cache.is_some() && self.path == Path::Portable {
             let width = self.config.heads().kv_width();
             context.scattered = kv::scattered(batch, width, &self.device)?;
@@ -115,7 +124,7 @@ impl Decoder {
 
     /// [`Self::forward`] that keeps what [`Self::backward`] needs.
     pub fn forward_train(&self, batch: &Batch, delta: &dyn Delta) -> Result<(Tensor, Tape)> {
-        let context = self.context(batch, Some(delta))?;
+        let context = self.context(batch, Some(delta), true)?;
         let mut x = self.embed(batch)?;
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
@@ -140,7 +149,7 @@ impl Decoder {
         delta: &dyn Delta,
         gradients: &mut Gradients,
     ) -> Result<()> {
-        let context = self.context(batch, Some(delta))?;
+        let context = self.context(batch, Some(delta), true)?;
         let mut d = d_hidden;
         for (block, kept) in self.blocks.iter().zip(tape.blocks).rev() {
             let saved = match kept {
@@ -185,12 +194,12 @@ impl Decoder {
     /// Logits `[N, vocab]`, as f32, of hidden rows `[N, hidden]` that come from [`Self::forward`].
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let normed = self.final_norm(hidden)?;
-        let logits = ops::matmul(self.path, &normed, &self.head.t()?)?;
+        let [logits] = weight::products(self.path, [&self.head], &normed)?;
         Ok(logits.to_dtype(DType::F32)?)
     }
 
     /// The head's weight `[vocab, hidden]`.
-    pub fn head(&self) -> &Tensor {
+    pub fn head(&self) -> &Weight {
         &self.head
     }
 
@@ -198,7 +207,7 @@ impl Decoder {
     pub fn sample(&self) -> candle_core::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for (_, weight) in self.projections() {
-            let row = weight.narrow(0, 0, 1)?.to_dtype(DType::F32)?;
+            let row = weight.rows(&[0])?.to_dtype(DType::F32)?;
             for value in row.flatten_all()?.to_vec1::<f32>()? {
                 bytes.extend(value.to_le_bytes());
             }
@@ -207,7 +216,7 @@ impl Decoder {
     }
 
     /// Every projection with its weight `[out, in]`.
-    pub fn projections(&self) -> impl Iterator<Item = (Site, &Tensor)> {
+    pub fn projections(&self) -> impl Iterator<Item = (Site, &Weight)> {
         self.blocks.iter().flat_map(|b| {
             Projection::ALL.into_iter().map(|projection| {
                 let site = Site {
@@ -220,11 +229,15 @@ impl Decoder {
     }
 
     fn embed(&self, batch: &Batch) -> Result<Tensor> {
-        let ids = Tensor::new(batch.tokens.as_slice(), &self.device)?;
-        Ok(portable::rows(&self.embedding, &ids)?)
+        Ok(self.embedding.rows(&batch.tokens)?)
     }
 
-    fn context<'a>(&self, batch: &'a Batch, delta: Option<&'a dyn Delta>) -> Result<Context<'a>> {
+    fn context<'a>(
+        &self,
+        batch: &'a Batch,
+        delta: Option<&'a dyn Delta>,
+        exact: bool,
+    ) -> Result<Context<'a>> {
         Ok(Context {
             path: self.path,
             heads: self.config.heads(),
@@ -238,6 +251,7 @@ impl Decoder {
                 _ => None,
             },
             scattered: None,
+            exact,
             delta,
         })
     }
@@ -370,10 +384,11 @@ fn load_block(
     config: &Config,
     layer: usize,
     load: &impl Fn(&str) -> Result<Tensor>,
+    matrix: &impl Fn(&str) -> Result<Weight>,
 ) -> Result<Block> {
     let norm = |name: &str| load(&norm_name(layer, name));
     let site = |projection| Site { layer, projection };
-    let weight = |p| load(&format!("model.{}.weight", site(p)));
+    let weight = |p| matrix(&format!("model.{}.weight", site(p)));
     let bias = |p| match config.biased(p) {
         true => Ok(Some(load(&format!("model.{}.bias", site(p)))?)),
         false => Ok(None),

@@ -6,8 +6,10 @@ use super::gguf_parts::Parts;
 use super::linear::Projection;
 use super::load::{Source, count};
 use super::tokenizer::Tokenizer;
+use super::weight::Blocks;
 use super::{gguf_check, gguf_config};
 use anyhow::{Result, anyhow};
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::{DType, Device, Tensor};
 use std::io::{BufRead, Seek};
@@ -79,6 +81,39 @@ impl Weights for Gguf {
             None => tensor,
         };
         Ok(tensor.to_dtype(dtype)?.to_device(device)?)
+    }
+
+    fn blocks(&self, name: &str) -> Result<Option<Blocks>> {
+        let stored = self.parts.quantized(&gguf_name(name))?;
+        let kind = stored.dtype();
+        let wanted = [GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q8_0];
+        let (rows, width) = stored.shape().dims2()?;
+        if !wanted.contains(&kind) || width % kind.block_size() != 0 {
+            return Ok(None);
+        }
+        let data = stored.data()?;
+        let row = width / kind.block_size() * kind.type_size();
+        let bytes = match weight_heads(&self.config, name) {
+            None => data.into_owned(),
+            // As `unpermute` does, row by row.
+            Some(heads) => {
+                let half = rows / heads / 2;
+                let places = (0..rows).map(|at| {
+                    let (head, at) = (at / (2 * half), at % (2 * half));
+                    head * 2 * half + at % half * 2 + at / half
+                });
+                places
+                    .flat_map(|at| &data[at * row..][..row])
+                    .copied()
+                    .collect()
+            }
+        };
+        Ok(Some(Blocks {
+            kind,
+            bytes,
+            rows,
+            width,
+        }))
     }
 }
 

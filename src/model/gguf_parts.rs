@@ -2,6 +2,7 @@
 
 use super::gguf::{content, number};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use candle_core::{Device, Tensor};
 use std::cell::RefCell;
@@ -118,13 +119,19 @@ impl Parts {
 
     /// A tensor, dequantized to f32 on the CPU.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let stored = self.quantized(name)?;
+        let tensor = stored.dequantize(&Device::Cpu);
+        tensor.map_err(|e| anyhow!("tensor {name}: {e}"))
+    }
+
+    /// A tensor as it is stored.
+    pub fn quantized(&self, name: &str) -> Result<QTensor> {
         let has = |part: &&Part| part.content.tensor_infos.contains_key(name);
         let part = self.0.iter().find(has);
         let part = part.with_context(|| format!("tensor {name} is missing"))?;
         let mut file = part.file.borrow_mut();
         part.content
             .tensor(&mut *file, name, &Device::Cpu)
-            .and_then(|q| q.dequantize(&Device::Cpu))
             .map_err(|e| anyhow!("tensor {name}: {e}"))
     }
 }

@@ -37,12 +37,13 @@ impl Decoder {
         );
         let (rows, at_labels) = self.at_labels(hidden, labels)?;
         let normed = self.final_norm(&at_labels)?;
+        let head = self.head().numbers()?;
         let (mut log_p, mut gradients) = (Vec::new(), Vec::new());
         for (i, chunk) in labels.chunks(CHUNK).enumerate() {
             let targets: Vec<u32> = chunk.iter().map(|l| l.target).collect();
             let x = normed.narrow(0, i * CHUNK, chunk.len())?;
             let coefficients = &coefficients[i * CHUNK..][..chunk.len()];
-            let (p, d) = self.chunk_gradient(&x, &targets, coefficients)?;
+            let (p, d) = self.chunk_gradient(&x, &head, &targets, coefficients)?;
             log_p.push(p);
             gradients.push(d);
         }
@@ -89,10 +90,10 @@ impl Decoder {
     fn chunk_gradient(
         &self,
         x: &Tensor,
+        head: &Tensor,
         targets: &[u32],
         coefficients: &[f32],
     ) -> Result<(Tensor, Tensor)> {
-        let head = self.head();
         if self.path == Path::Portable {
             let logits = portable::matmul(x, &head.t()?)?;
             let (p, d) = ops::log_probability_gradient(&logits, targets, coefficients)?;

@@ -5,6 +5,7 @@ use super::config_json::{self, TokenIds};
 use super::decoder::{Decoder, Weights};
 pub use super::hub::looks_like_id;
 use super::tokenizer::Tokenizer;
+use super::weight::Held;
 use super::{gguf, hub};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::safetensors::MmapedSafetensors;
@@ -25,8 +26,14 @@ impl Base {
     /// Loads `base`: an existing folder or `.gguf` file, else a hub id such as `Qwen/Qwen3-0.6B`.
     /// Weights become `dtype`: f32, or bf16 on the portable path.
     pub fn load(base: &str, dtype: DType, device: &Device) -> Result<Self> {
+        Self::load_held(base, Held::Numbers, dtype, device)
+    }
+
+    /// [`Self::load`] with weights that are held so.
+    pub fn load_held(base: &str, held: Held, dtype: DType, device: &Device) -> Result<Self> {
         let source = Source::open(base)?;
-        let decoder = Decoder::new(source.config, source.weights.as_ref(), dtype, device)
+        let weights = source.weights.as_ref();
+        let decoder = Decoder::new(source.config, weights, held, dtype, device)
             .with_context(|| format!("base {base}"))?;
         Ok(Self {
             decoder,

@@ -25,6 +25,7 @@ pub mod place;
 mod portable;
 pub mod rope;
 pub mod tokenizer;
+pub mod weight;
 
 #[cfg(feature = "metal")]
 pub use native_metal::pooled;

@@ -1,6 +1,7 @@
 //! Where a base is loaded to.
 
 use super::load::Base;
+use super::weight::Held;
 use anyhow::Result;
 use candle_core::{DType, Device};
 
@@ -9,15 +10,17 @@ pub struct Place {
     pub device: Device,
     /// f32, or bf16 on the portable path.
     pub dtype: DType,
+    /// How weights are held.
+    pub held: Held,
     /// On a Metal device's memory.
     #[cfg(feature = "metal")]
     pub limits: native_metal::Limits,
 }
 
 impl Place {
-    /// Loads `base` here; see [`Base::load`].
+    /// Loads `base` here; see [`Base::load_held`].
     pub fn load(&self, base: &str) -> Result<Base> {
-        let base = Base::load(base, self.dtype, &self.device)?;
+        let base = Base::load_held(base, self.held, self.dtype, &self.device)?;
         #[cfg(feature = "metal")]
         let base = self.limited(base)?;
         Ok(base)

@@ -68,7 +68,10 @@ fn measure(decoder: &Decoder, rows: usize, dora: bool) {
         }
     }
     let [forward, head, backward, optimize, ahead, over, back] = times.map(median);
-    let weights: usize = decoder.projections().map(|(_, w)| w.elem_count()).sum();
+    let weights: usize = decoder
+        .projections()
+        .map(|(_, w)| w.numbers().unwrap().elem_count())
+        .sum();
     let each = 2e-9 * (weights * tokens) as f64;
     let all = forward + head + backward + optimize;
     let kind = if dora { "DoRA" } else { "LoRA" };
@@ -123,23 +126,26 @@ fn products(decoder: &Decoder, tokens: usize, labels: usize) -> [f64; 3] {
     let operands = |dim| -> Vec<Tensor> {
         let block = decoder.projections().take(Projection::ALL.len());
         block
-            .map(|(_, w)| ones(tokens, w.dim(dim).unwrap()))
+            .map(|(_, w)| ones(tokens, w.numbers().unwrap().dim(dim).unwrap()))
             .collect()
     };
     let (input, output) = (operands(1), operands(0));
     let (ahead, ()) = timed(|| {
         for ((_, w), x) in decoder.projections().zip(input.iter().cycle()) {
-            black_box(ops::matmul(path, x, &w.t().unwrap()).unwrap());
+            black_box(ops::matmul(path, x, &w.numbers().unwrap().t().unwrap()).unwrap());
         }
     });
-    let (head, x) = (decoder.head(), ones(labels, decoder.config.hidden_size));
+    let (head, x) = (
+        decoder.head().numbers().unwrap(),
+        ones(labels, decoder.config.hidden_size),
+    );
     let (over, ()) = timed(|| {
         let logits = ops::matmul(path, &x, &head.t().unwrap()).unwrap();
-        black_box(ops::matmul(path, &logits, head).unwrap());
+        black_box(ops::matmul(path, &logits, &head).unwrap());
     });
     let (back, ()) = timed(|| {
         for ((_, w), dy) in decoder.projections().zip(output.iter().cycle()) {
-            black_box(ops::matmul(path, dy, w).unwrap());
+            black_box(ops::matmul(path, dy, &w.numbers().unwrap()).unwrap());
         }
     });
     [ahead, over, back]

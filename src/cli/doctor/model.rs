@@ -10,6 +10,7 @@ use crate::model::decoder::{self, Decoder, Weights};
 use crate::model::kv::KvCache;
 use crate::model::linear::Gradients;
 use crate::model::rope::Rope;
+use crate::model::weight::Held;
 use crate::training::optim::Optimizer;
 use crate::training::packing::pack;
 use crate::training::sft::Example;
@@ -168,7 +169,7 @@ fn decoder(s: &Side) -> Result<Decoder> {
         eos_token_ids: Vec::new(),
     };
     let weights = Random { config: &config };
-    let mut decoder = Decoder::new(config.clone(), &weights, s.dtype, &s.device)?;
+    let mut decoder = Decoder::new(config.clone(), &weights, Held::Numbers, s.dtype, &s.device)?;
     decoder.path = s.path;
     Ok(decoder)
 }

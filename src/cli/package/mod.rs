@@ -3,7 +3,7 @@
 mod check;
 mod upload;
 
-use super::device::{self, DTypeArg, DeviceArg};
+use super::device::{self, DTypeArg, DeviceArg, WeightsArg};
 use super::runs::scoring;
 use super::terminal::Terminal;
 use super::{Cli, Command as Whole, UsageError, say, sql_worker};
@@ -105,6 +105,7 @@ pub fn run(args: Args) -> Result<()> {
     let place = device::place(
         args.device,
         DTypeArg::F32,
+        WeightsArg::F32,
         #[cfg(feature = "metal")]
         &args.memory,
     )?;

@@ -2,7 +2,7 @@
 
 use crate::adapters::config::{AdapterConfig, MAX_ALPHA, MAX_RANK};
 use crate::adapters::pattern::Patterns;
-use crate::cli::device::{self, DTypeArg, DeviceArg};
+use crate::cli::device::{self, DTypeArg, DeviceArg, WeightsArg};
 use crate::cli::fields::FieldArgs;
 use crate::cli::{UsageError, heading, sql_worker};
 use crate::data::template::Template;
@@ -234,6 +234,7 @@ impl Args {
         device::place(
             self.device,
             self.dtype,
+            WeightsArg::F32,
             #[cfg(feature = "metal")]
             &self.memory,
         )

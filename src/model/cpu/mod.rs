@@ -10,6 +10,7 @@ mod elementwise;
 mod loss;
 mod low_rank;
 mod product;
+pub mod quantized;
 mod vector;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};

@@ -1,0 +1,104 @@
+//! Activations in blocks of 8-bit integers.
+
+use super::super::wide;
+use super::BLOCK;
+use rayon::prelude::*;
+
+/// Elements of which a thread of its own is worth while.
+const MIN_SPLIT: usize = 64 * 1024;
+
+/// Rows of activations, each block with its scale.
+pub struct Activations {
+    pub rows: usize,
+    /// Of a row.
+    pub blocks: usize,
+    /// `[rows, blocks, 32]`
+    pub quants: Vec<i8>,
+    /// `[rows, blocks]`: what a quant is multiplied by.
+    pub scales: Vec<f32>,
+    /// `[rows, blocks]`: the sum of the quants.
+    pub sums: Vec<i32>,
+    /// `[rows, blocks]`: the sum times the scale.
+    pub scaled_sums: Vec<f32>,
+}
+
+impl Activations {
+    /// Quantizes the rows of `x` `[rows, width]`; what a row lacks in its last block is 0.
+    pub fn of(x: &[f32], width: usize) -> Self {
+        let (rows, blocks) = (x.len() / width, width.div_ceil(BLOCK));
+        let mut all = Self {
+            rows,
+            blocks,
+            quants: vec![0; rows * blocks * BLOCK],
+            scales: vec![0.0; rows * blocks],
+            sums: vec![0; rows * blocks],
+            scaled_sums: vec![0.0; rows * blocks],
+        };
+        let parts = (
+            x.par_chunks(width),
+            all.quants.par_chunks_mut(blocks * BLOCK),
+            all.scales.par_chunks_mut(blocks),
+            all.sums.par_chunks_mut(blocks),
+            all.scaled_sums.par_chunks_mut(blocks),
+        );
+        let least = (MIN_SPLIT / width).max(1);
+        let parts = parts.into_par_iter().with_min_len(least);
+        parts.for_each(|(x, quants, scales, sums, scaled_sums)| {
+            wide(
+                #[inline(always)]
+                || {
+                    for (b, x) in x.chunks(BLOCK).enumerate() {
+                        let (scale, sum) = block(x, &mut quants[b * BLOCK..][..BLOCK]);
+                        (scales[b], sums[b], scaled_sums[b]) = (scale, sum, scale * sum as f32);
+                    }
+                },
+            )
+        });
+        all
+    }
+}
+
+/// Quantizes a block: its scale, and the sum of its quants. The scale of what has no largest value is no number.
+#[inline(always)]
+fn block(x: &[f32], quants: &mut [i8]) -> (f32, i32) {
+    let mut most = 0f32;
+    for x in x {
+        let size = x.abs();
+        // Once it is no number it stays none.
+        most = if size <= most || most.is_nan() {
+            most
+        } else {
+            size
+        };
+    }
+    let scale = most / 127.0;
+    let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
+    let mut sum = 0;
+    for (quant, x) in quants.iter_mut().zip(x) {
+        let rounded = (x * inverse).round_ties_even();
+        *quant = rounded as i8;
+        sum += i32::from(*quant);
+    }
+    match most.is_finite() {
+        true => (scale, sum),
+        false => (f32::NAN, sum),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_has_its_own_scale() {
+        let mut x = vec![0f32; 40];
+        (x[0], x[1], x[2], x[33]) = (12.7, -12.7, 0.26, -1e-30);
+        let found = Activations::of(&x, 40);
+        assert_eq!((found.rows, found.blocks), (1, 2));
+        assert_eq!(found.quants[..4], [127, -127, 3, 0]);
+        assert_eq!(found.sums, [3, -127]);
+        assert_eq!(found.quants[33], -127);
+        assert!((found.scales[0] - 0.1).abs() < 1e-6);
+        assert_eq!(found.scaled_sums[0], found.scales[0] * 3.0);
+    }
+}

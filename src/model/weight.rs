@@ -1,0 +1,161 @@
+//! A frozen matrix of the base: as numbers, or quantized as it is answered from.
+
+use super::cpu;
+pub use super::cpu::quantized::{Bits, Tiles, instructions};
+use super::decoder::Weights;
+use super::ops::{self, Path};
+use super::portable;
+use anyhow::{Result, ensure};
+use candle_core::quantized::GgmlDType;
+use candle_core::{DType, Device, Tensor};
+use std::sync::Arc;
+
+/// How the weights of a base are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Held {
+    /// As numbers of the activations' type.
+    #[default]
+    Numbers,
+    /// In 8 bits, blocks of 32 with a scale each.
+    Q8,
+    /// As the file has them where it has blocks of 32 in 4 or 8 bits, else in 8 bits.
+    Native,
+}
+
+/// A matrix as a file has it, in blocks of 32 along its rows.
+pub struct Blocks {
+    /// Q4_0, Q4_1 or Q8_0.
+    pub kind: GgmlDType,
+    pub bytes: Vec<u8>,
+    pub rows: usize,
+    pub width: usize,
+}
+
+/// A frozen matrix `[out, in]`. Clones share it.
+#[derive(Clone)]
+pub enum Weight {
+    Numbers(Tensor),
+    Quantized(Arc<Tiles>),
+}
+
+impl Weight {
+    /// The matrix `name` of `weights`, held so.
+    pub fn load(
+        weights: &dyn Weights,
+        name: &str,
+        held: Held,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        if held == Held::Numbers {
+            return Ok(Self::Numbers(weights.tensor(name, dtype, device)?));
+        }
+        ensure!(
+            device.is_cpu() && dtype == DType::F32,
+            "quantized weights are for the CPU: leave --weights out, or give --device cpu"
+        );
+        let blocks = match held {
+            Held::Native => weights.blocks(name)?,
+            _ => None,
+        };
+        let tiles = match blocks {
+            Some(Blocks {
+                kind,
+                bytes,
+                rows,
+                width,
+            }) => match kind {
+                GgmlDType::Q4_0 => Tiles::from_q4_0(&bytes, rows, width)?,
+                GgmlDType::Q4_1 => Tiles::from_q4_1(&bytes, rows, width)?,
+                _ => Tiles::from_q8_0(&bytes, rows, width)?,
+            },
+            None => {
+                let numbers = weights.tensor(name, DType::F32, device)?;
+                let (rows, width) = numbers.dims2()?;
+                Tiles::from_f32(&cpu::view(&numbers)?, rows, width)?
+            }
+        };
+        Ok(Self::Quantized(Arc::new(tiles)))
+    }
+
+    /// `[out, in]`
+    pub fn dims(&self) -> candle_core::Result<(usize, usize)> {
+        match self {
+            Self::Numbers(w) => w.dims2(),
+            Self::Quantized(w) => Ok((w.rows, w.width)),
+        }
+    }
+
+    /// Where it lies.
+    pub fn device(&self) -> &Device {
+        match self {
+            Self::Numbers(w) => w.device(),
+            Self::Quantized(_) => &Device::Cpu,
+        }
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Numbers(w) => w.elem_count() * w.dtype().size_in_bytes(),
+            Self::Quantized(w) => w.bytes(),
+        }
+    }
+
+    /// The numbers, which a quantized matrix is made into each time.
+    pub fn numbers(&self) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Numbers(w) => Ok(w.clone()),
+            Self::Quantized(w) => Tensor::from_vec(w.numbers(), (w.rows, w.width), &Device::Cpu),
+        }
+    }
+
+    /// The rows `ids`, `[ids, in]`.
+    pub fn rows(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Numbers(w) => portable::rows(w, &Tensor::new(ids, w.device())?),
+            Self::Quantized(w) => {
+                let rows: Vec<f32> = ids.iter().flat_map(|id| w.row(*id as usize)).collect();
+                Tensor::from_vec(rows, (ids.len(), w.width), &Device::Cpu)
+            }
+        }
+    }
+
+    /// `x · wᵀ` by the numbers.
+    pub fn exact_product(&self, path: Path, x: &Tensor) -> candle_core::Result<Tensor> {
+        ops::matmul(path, x, &self.numbers()?.t()?)
+    }
+}
+
+/// `x · wᵀ` for each of some weights, all of one kind and width. Of quantized ones `x` is quantized too.
+pub fn products<const N: usize>(
+    path: Path,
+    weights: [&Weight; N],
+    x: &Tensor,
+) -> candle_core::Result<[Tensor; N]> {
+    let tiles = weights.map(|w| match w {
+        Weight::Quantized(w) => Some(&**w),
+        Weight::Numbers(_) => None,
+    });
+    let mut found = Vec::with_capacity(N);
+    match tiles.iter().copied().collect::<Option<Vec<&Tiles>>>() {
+        Some(tiles) => {
+            let all = cpu::quantized::products(&tiles, &cpu::view(x)?);
+            for (product, w) in all.into_iter().zip(&tiles) {
+                found.push(Tensor::from_vec(
+                    product,
+                    (x.dim(0)?, w.rows),
+                    &Device::Cpu,
+                )?);
+            }
+        }
+        None => {
+            for w in weights {
+                found.push(w.exact_product(path, x)?);
+            }
+        }
+    }
+    found
+        .try_into()
+        .map_err(|_| unreachable!("as many products as weights"))
+}
