@@ -180,11 +180,11 @@ fn routing_keeps_both_specialists_and_mixtures_do_not() {
 fn a_proxy_spares_what_it_rules_out() {
     let dir = workplace();
     let flags = [
-        "--weights",
+        "--lora-weights",
         "1,0",
-        "--weights",
+        "--lora-weights",
         "0,0",
-        "--weights",
+        "--lora-weights",
         "0,1",
         "--limit",
         "2",
@@ -208,7 +208,7 @@ fn a_proxy_spares_what_it_rules_out() {
     );
     assert!(said.contains("no point passes every gate"), "{said}");
     // Weights may be longer than a folder's name.
-    let long = sweep(&dir, "long", &["--weights", "1e-300,1"]);
+    let long = sweep(&dir, "long", &["--lora-weights", "1e-300,1"]);
     assert_eq!(factory(&refs(&long)).status.code(), Some(3));
     assert!(dir.path().join("long/point-1/a.rows.jsonl").exists());
 }
@@ -224,11 +224,18 @@ fn gates_may_be_held_against_the_base_alone() {
     );
     fs::write(&path, file).unwrap();
     fails(
-        &refs(&sweep(&dir, "out", &["--weights", "1,0"])),
+        &refs(&sweep(&dir, "out", &["--lora-weights", "1,0"])),
         2,
-        &["gate a: margin and max_drop are held against the base alone: add --weights 0,0"],
+        &["gate a: margin and max_drop are held against the base alone: add --lora-weights 0,0"],
     );
-    let points = ["--weights", "1,0", "--weights", "0,0", "--limit", "1"];
+    let points = [
+        "--lora-weights",
+        "1,0",
+        "--lora-weights",
+        "0,0",
+        "--limit",
+        "1",
+    ];
     let said = ok(&refs(&sweep(&dir, "out", &points)));
     for part in [
         "| point | a: exact_match (baseline + 50 points) | b: exact_match (baseline - 0 points) | |",
@@ -255,11 +262,11 @@ fn mistakes_are_named_before_anything_is_written() {
         fails(&refs(&sweep(&dir, "out", flags)), code, parts);
         assert!(!dir.path().join("out").exists());
     };
-    let both = ["--weights", "1,nan", "--weights", "1"];
+    let both = ["--lora-weights", "1,nan", "--lora-weights", "1"];
     refused(
         &both,
         2,
-        &["--weights 1,nan: give 2 finite numbers; --weights 1: give 2"],
+        &["--lora-weights 1,nan: give 2 finite numbers; --lora-weights 1: give 2"],
     );
     refused(
         &["--lora", &text(&golden("tiny-llama-lora"))],
@@ -315,7 +322,7 @@ fn a_row_that_is_too_long_is_named_or_counts_as_wrong() {
         json!({"id": "long", "source": "a", "prompt": "a ".repeat(300), "gold_sql": "select 1"});
     rows += &format!("{long}\n");
     fs::write(&path, rows).unwrap();
-    let once = |more: &[&str]| sweep(&dir, "out", &[&["--weights", "1,0"], more].concat());
+    let once = |more: &[&str]| sweep(&dir, "out", &[&["--lora-weights", "1,0"], more].concat());
     fails(
         &refs(&once(&[])),
         1,

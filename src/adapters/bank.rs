@@ -21,8 +21,8 @@ pub struct Member {
 /// Adapters of one base.
 pub struct Bank {
     members: Vec<Member>,
-    /// Of each DoRA member its gain ∘ B, so that a batch need not form it.
-    gained: Vec<BTreeMap<Site, Tensor>>,
+    /// Of each member its B turned, `[r, out]`, times the gain of DoRA, so that a batch need not form it.
+    turned: Vec<BTreeMap<Site, Tensor>>,
 }
 
 /// Members of a bank with their weights; empty is the base alone.
@@ -51,9 +51,9 @@ impl Bank {
             "two adapters are called {}: name them with NAME=FOLDER",
             repeated.join(", ")
         );
-        let gained = members.iter().map(|member| gained(&member.adapter));
+        let turned = members.iter().map(|member| turned(&member.adapter));
         Ok(Self {
-            gained: gained.collect::<candle_core::Result<_>>()?,
+            turned: turned.collect::<candle_core::Result<_>>()?,
             members,
         })
     }
@@ -69,14 +69,15 @@ impl Bank {
     }
 }
 
-/// The rows of each B times their gain, where there are gains.
-fn gained(adapter: &Adapter) -> candle_core::Result<BTreeMap<Site, Tensor>> {
+/// Each B turned, its columns times their gain where there are gains.
+fn turned(adapter: &Adapter) -> candle_core::Result<BTreeMap<Site, Tensor>> {
     let mut found = BTreeMap::new();
     for (site, module) in &adapter.modules {
-        if let Some(dora) = &module.dora {
-            let gain = dora.gain().unsqueeze(1)?;
-            found.insert(*site, module.b.broadcast_mul(&gain)?);
-        }
+        let b = match &module.dora {
+            Some(dora) => module.b.broadcast_mul(&dora.gain().unsqueeze(1)?)?,
+            None => module.b.clone(),
+        };
+        found.insert(*site, b.t()?.contiguous()?);
     }
     Ok(found)
 }
@@ -87,43 +88,30 @@ pub struct Rows<'a> {
     runs: Vec<(Range<usize>, &'a Mixture)>,
 }
 
-impl Rows<'_> {
-    /// The one adapter that all of `rows` rows get as it is, if that is so.
-    fn only(&self, rows: usize) -> Option<&Adapter> {
-        match &self.runs[..] {
-            [(run, Mixture(parts))] if *run == (0..rows) => match parts[..] {
-                [(member, 1.0)] => Some(&self.bank.members[member].adapter),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
 impl Delta for Rows<'_> {
     fn forward(
         &self,
         site: Site,
         x: &Tensor,
         wx: Tensor,
-        stays: bool,
+        _stays: bool,
     ) -> candle_core::Result<(Tensor, Vec<Tensor>)> {
-        if let Some(adapter) = self.only(wx.dim(0)?) {
-            return adapter.forward(site, x, wx, stays);
-        }
         let mut changes = Vec::new();
         let mut path = None;
         for (rows, Mixture(parts)) in &self.runs {
             for &(member, weight) in parts {
-                let adapter = &self.bank.members[member].adapter;
-                let Some(module) = adapter.modules.get(&site) else {
+                let (adapter, turned) = (
+                    &self.bank.members[member].adapter,
+                    &self.bank.turned[member],
+                );
+                let Some((module, b)) = adapter.modules.get(&site).zip(turned.get(&site)) else {
                     continue;
                 };
                 path = Some(adapter.path());
                 changes.push(LowRank {
                     rows: rows.clone(),
                     a: &module.a,
-                    b: self.bank.gained[member].get(&site).unwrap_or(&module.b),
+                    b,
                     gain: module.dora.as_ref().map(|dora| dora.gain()),
                     scale: adapter.config.scale_of(site),
                     weight,

@@ -32,8 +32,8 @@ pub struct Args {
     answering: AnsweringArgs,
     /// A point: one weight for each --lora, by comma (repeatable).
     #[arg(long, value_name = "W,W")]
-    weights: Vec<String>,
-    /// Points of two adapters whose weights sum to 1, evenly apart [default: 5, without --weights and --route].
+    lora_weights: Vec<String>,
+    /// Points of two adapters whose weights sum to 1, evenly apart [default: 5, without --lora-weights and --route].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=101))]
     pairs: Option<u64>,
     /// Measure every point on N rows of each gate first, and on all rows only those that no other point beats there.
@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<()> {
         let zeros = vec!["0"; args.answering.loras.0.names().len()].join(",");
         let name = &gate.spec.name;
         let message = format!(
-            "gate {name}: margin and max_drop are held against the base alone: add --weights {zeros}"
+            "gate {name}: margin and max_drop are held against the base alone: add --lora-weights {zeros}"
         );
         return Err(UsageError(message).into());
     }
@@ -103,7 +103,7 @@ impl Args {
         );
         let mut points = Vec::new();
         let mut faults = Vec::new();
-        for text in &self.weights {
+        for text in &self.lora_weights {
             let weights: Vec<Option<f64>> = text
                 .split(',')
                 .map(|w| w.trim().parse().ok().filter(|w: &f64| w.is_finite()))
@@ -112,13 +112,13 @@ impl Args {
             match weights.into_iter().collect::<Option<Vec<f64>>>() {
                 Some(weights) if count == names.len() => points.push(self.mixture(weights)),
                 _ => faults.push(format!(
-                    "--weights {text}: give {} finite numbers",
+                    "--lora-weights {text}: give {} finite numbers",
                     names.len()
                 )),
             }
         }
         ensure!(faults.is_empty(), usage(faults.join("; ")));
-        let none = self.weights.is_empty() && self.answering.route.is_none();
+        let none = self.lora_weights.is_empty() && self.answering.route.is_none();
         match (self.pairs.or(none.then_some(5)), names.len()) {
             (Some(pairs), 2) => {
                 let weight = |i: u64| 1.0 - i as f64 / (pairs - 1) as f64;
@@ -127,7 +127,7 @@ impl Args {
             }
             (Some(_), count) => {
                 let message =
-                    format!("{count} adapters are no pair: give --weights for each point");
+                    format!("{count} adapters are no pair: give --lora-weights for each point");
                 return Err(usage(message));
             }
             (None, _) => {}

@@ -296,7 +296,7 @@ pub struct LowRank<'a> {
     pub rows: Range<usize>,
     /// A `[r, in]`
     pub a: &'a Tensor,
-    /// B `[out, r]`, its rows times the gain.
+    /// B turned, `[r, out]`, its columns times the gain.
     pub b: &'a Tensor,
     /// What multiplies Wx `[out]`; nothing is 1.
     pub gain: Option<&'a Tensor>,
@@ -326,7 +326,7 @@ pub fn low_rank_rows(path: Path, wx: Tensor, x: &Tensor, changes: &[LowRank]) ->
         let mut changed = came.clone();
         for c in changes {
             let u = portable::matmul(&x, &c.a.t()?)?;
-            let product = (portable::matmul(&u, &c.b.t()?)? * c.scale)?;
+            let product = (portable::matmul(&u, c.b)? * c.scale)?;
             let change = match c.gain {
                 None => product,
                 Some(gain) => (product + (came.broadcast_mul(gain)? - &came)?)?,

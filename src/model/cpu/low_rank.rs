@@ -1,7 +1,9 @@
-//! Low-rank changes of the rows of a product, each row its own: one pass over all adapters of a batch.
+//! Low-rank changes of the rows of a product, each row its own: one pass over all adapters of a batch. A row's change does not
+//! depend on the other rows.
 
-use super::product::{Destination, Matrix, matmul, product, scaled_product};
-use super::{elements, elements_mut, view};
+use super::dots::Dots;
+use super::product::{Destination, Matrix, Product, matmul, scaled_product};
+use super::{elements, elements_mut, view, wide};
 use crate::model::ops::LowRank;
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp2, Layout, Result, Tensor, bail};
@@ -44,8 +46,8 @@ impl InplaceOp2 for LowRankRows<'_> {
             let range = changes[0].rows.clone();
             let fits = |c: &LowRank| {
                 c.a.dim(1).ok() == Some(width)
-                    && c.b.dim(0).ok() == Some(out)
-                    && c.a.dim(0).ok() == c.b.dim(1).ok()
+                    && c.b.dim(1).ok() == Some(out)
+                    && c.a.dim(0).ok() == c.b.dim(0).ok()
             };
             if range.start < next || range.end > rows.min(x_rows) || !changes.iter().all(fits) {
                 bail!("changes of rows {range:?} do not fit a product of {rows} rows")
@@ -79,26 +81,55 @@ fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRan
         let (a, b) = (view(c.a)?, view(c.b)?);
         let rank = c.a.dim(0)?;
         let mut u = vec![0f32; n * rank];
-        let (x, a, b) = (
-            Matrix::rows(x, width),
-            Matrix::rows(&a, width),
-            Matrix::rows(&b, rank),
+        let product = Product {
+            shape: (n, rank, width),
+            dst: Destination::rows(&mut u, rank),
+            accumulate: false,
+            a: Matrix::rows(x, width),
+            b: Matrix::rows(&a, width).t(),
+            scale: (c.weight * c.scale) as f32,
+        };
+        // SAFETY: shapes were checked by the caller, and nothing else has `u`.
+        unsafe { Dots::new(product).run() };
+        let b: &[f32] = &b;
+        wide(
+            #[inline(always)]
+            || spread(wx, out, &u, b),
         );
-        // SAFETY: shapes were checked by the caller, and each destination is this task's alone.
-        unsafe {
-            let to = Destination::rows(&mut u, rank);
-            product((n, rank, width), to, false, x, a.t(), 1.0);
-            product(
-                (n, out, rank),
-                Destination::rows(wx, out),
-                true,
-                Matrix::rows(&u, rank),
-                b.t(),
-                (c.weight * c.scale) as f32,
-            );
-        }
     }
     Ok(())
+}
+
+/// Elements of a row that are kept in registers.
+const LANES: usize = 32;
+
+/// Adds u · b to the rows of `wx` `[n, out]`, for `u` `[n, r]` and `b` `[r, out]`. Each element is summed in the order of r, whatever
+/// the number of rows.
+#[inline(always)]
+fn spread(wx: &mut [f32], out: usize, u: &[f32], b: &[f32]) {
+    let rank = b.len() / out;
+    for (row, u) in wx.chunks_exact_mut(out).zip(u.chunks_exact(rank)) {
+        let mut pieces = row.chunks_exact_mut(LANES);
+        for (at, piece) in pieces.by_ref().enumerate() {
+            let mut sums = [0f32; LANES];
+            for (u, b) in u.iter().zip(b.chunks_exact(out)) {
+                let b = &b[at * LANES..][..LANES];
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum += u * b;
+                }
+            }
+            for (value, sum) in piece.iter_mut().zip(&sums) {
+                *value += sum;
+            }
+        }
+        let rest = pieces.into_remainder();
+        let first = out - rest.len();
+        for (at, value) in rest.iter_mut().enumerate() {
+            let products = u.iter().zip(b.chunks_exact(out));
+            let sum = products.fold(0.0, |sum, (u, b)| sum + u * b[first + at]);
+            *value += sum;
+        }
+    }
 }
 
 /// What the product as it came is multiplied by, 1 + Σ weight · (gain − 1), if there are gains.
