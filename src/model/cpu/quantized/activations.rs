@@ -61,29 +61,28 @@ impl Activations {
 /// Quantizes a block: its scale, and the sum of its quants. The scale of what has no largest value is no number.
 #[inline(always)]
 fn block(x: &[f32], quants: &mut [i8]) -> (f32, i32) {
-    let mut most = 0f32;
-    for x in x {
-        let size = x.abs();
-        // Once it is no number it stays none.
-        most = if size <= most || most.is_nan() {
-            most
-        } else {
-            size
-        };
-    }
-    let scale = most / 127.0;
+    // Without their sign, numbers are ordered as their bits are, and what is no number comes last: a loop of integers, which
+    // compilers turn into vectors.
+    let size = |x: &f32| x.to_bits() & !SIGN;
+    let most = f32::from_bits(x.iter().map(size).fold(0, u32::max));
     let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
     let mut sum = 0;
     for (quant, x) in quants.iter_mut().zip(x) {
-        let rounded = (x * inverse).round_ties_even();
+        let rounded = (x * inverse + ROUND)
+            .to_bits()
+            .wrapping_sub(ROUND.to_bits());
         *quant = rounded as i8;
         sum += i32::from(*quant);
     }
     match most.is_finite() {
-        true => (scale, sum),
+        true => (most / 127.0, sum),
         false => (f32::NAN, sum),
     }
 }
+
+const SIGN: u32 = 1 << 31;
+/// 1.5 · 2²³: what is added to it is rounded to a whole number, which is then in the low bits.
+const ROUND: f32 = 12_582_912.0;
 
 #[cfg(test)]
 mod tests {
