@@ -532,7 +532,6 @@ mod tests {
             ended += fuzz(seed);
             seed += 1;
         }
-        println!("{seed} tables, {ended} rows");
         assert!(ended > 1000, "{ended} rows in {seed} rounds");
     }
 

@@ -87,7 +87,8 @@ impl KvCache {
             for table in [&layer.k, &layer.v] {
                 let rows = table.dim(0)? / self.blocks;
                 for &(from, to) in blocks {
-                    let block = table.narrow(0, from * rows, rows)?.copy()?;
+                    // Not `copy`, which copies all of the table.
+                    let block = table.narrow(0, from * rows, rows)?.force_contiguous()?;
                     table.slice_set(&block, 0, to * rows)?;
                 }
             }
