@@ -4,6 +4,7 @@
 mod common;
 
 use anyhow::bail;
+use candle_core::{DType, Device};
 use common::{base, fails, golden, ok, text, tiny};
 use factory::adapters::bank::{Bank, Member, Mixture};
 use factory::adapters::lora::Adapter;
@@ -16,6 +17,7 @@ use factory::generation::stop::StopConfig;
 use factory::generation::usage::Usage;
 use factory::model::load::Base;
 use factory::model::ops::Path as OpsPath;
+use factory::model::weight::Held;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -207,8 +209,8 @@ fn a_stopped_run_gives_its_memory_back_and_leaves_keys_that_are_right() {
     assert!(usage.prefill.tokens < prompts.iter().map(Vec::len).sum::<usize>() / 2);
 }
 
-/// How many of 200 sampled rows, with adapters of their own, are others than with a batch of 1 and a large table. With products whose
-/// sums do not depend on the number of rows there are none.
+/// How many of 200 sampled rows, with adapters of their own, are others than alone and over a large table: in batches and tables of
+/// several sizes, by several numbers of threads.
 fn changed_by_neighbours(base: &Base) -> usize {
     let mut prompts = prompts(200);
     // Long ones too, which are computed in several steps.
@@ -234,16 +236,20 @@ fn changed_by_neighbours(base: &Base) -> usize {
         let (answers, _) = engine.generate_over(&mut cache, &prompts).unwrap();
         answers.into_iter().map(|answer| answer.tokens).collect()
     };
-    let alone = run(1, 100_000_000);
+    let by = |threads: usize, batch: usize, wanted: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| run(batch, wanted))
+    };
+    let alone = by(1, 1, 100_000_000);
     let mut changed = 0;
-    for (batch, wanted) in [
-        (1, 300_000),
-        (7, 2_000_000),
-        (16, 300_000),
-        (64, 600_000),
-        (64, 100_000_000),
+    for (threads, batch, wanted) in [
+        (1, 1, 300_000),
+        (2, 7, 2_000_000),
+        (8, 16, 300_000),
+        (2, 64, 600_000),
+        (8, 64, 100_000_000),
     ] {
-        let found = run(batch, wanted);
+        let found = by(threads, batch, wanted);
         changed += found.iter().zip(&alone).filter(|(a, b)| a != b).count();
     }
     changed
@@ -252,8 +258,15 @@ fn changed_by_neighbours(base: &Base) -> usize {
 #[test]
 fn sampled_rows_depend_on_no_neighbour_but_for_ties() {
     let changed = changed_by_neighbours(&base("tiny-llama"));
-    println!("{changed} of 1000 rows are others in f32");
     assert!(changed <= 10, "{changed} of 1000 rows");
+}
+
+#[test]
+fn by_integer_products_sampled_rows_depend_on_no_neighbour_at_all() {
+    let golden = golden("tiny-llama");
+    let path = golden.to_str().unwrap();
+    let base = Base::load_held(path, Held::Q8, DType::F32, &Device::Cpu).unwrap();
+    assert_eq!(changed_by_neighbours(&base), 0);
 }
 
 /// Padding on other devices' path: rows that decode beside pieces of prompts that are cut.

@@ -24,7 +24,8 @@ fn write_rows(path: &Path, count: usize) {
     fs::write(path, (0..count).map(row).collect::<String>()).unwrap();
 }
 
-/// Rows enough to be interrupted, sampled, so that each row's own stream shows.
+/// Rows enough to be interrupted, sampled, so that each row's own stream shows; by integer products, which a row's neighbours do not
+/// change.
 fn command(dir: &Path, out: &str, more: &[&str]) -> Vec<String> {
     let (data, out, base) = (text(&dir.join("p.jsonl")), text(&dir.join(out)), tiny());
     let fixed = [
@@ -45,6 +46,8 @@ fn command(dir: &Path, out: &str, more: &[&str]) -> Vec<String> {
         "0.9",
         "--seed",
         "3",
+        "--weights",
+        "q8",
         "--finish",
     ];
     let all = [&fixed[..], more].concat();
@@ -79,33 +82,8 @@ fn wait_for(partial: &Path, rows: usize) {
     }
 }
 
-/// Most of 400 sampled rows of 60 tokens that may be others where a draw fell between two tokens: the sums of f32 products depend a
-/// little on how many rows are computed together, and those are others after a stop.
-const DRAWN_OTHERWISE: usize = 12;
-
-/// The same rows in the same order, with the same answers but for a few.
-fn same_rows(found: &Path, expected: &Path) {
-    let read = |path: &Path| -> Vec<Value> {
-        let text = fs::read_to_string(path).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    };
-    let (found, expected) = (read(found), read(expected));
-    assert_eq!(found.len(), expected.len());
-    let mut others = 0;
-    for (found, expected) in found.iter().zip(&expected) {
-        assert_eq!(
-            (&found["id"], &found["prompt"]),
-            (&expected["id"], &expected["prompt"])
-        );
-        others += usize::from(found != expected);
-    }
-    assert!(others <= DRAWN_OTHERWISE, "{others} rows are others");
-}
-
 #[test]
-fn kills_at_random_moments_change_no_row() {
+fn kills_at_random_moments_change_no_byte() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     write_rows(&at("p.jsonl"), 400);
@@ -132,7 +110,7 @@ fn kills_at_random_moments_change_no_row() {
     let batch = resumed.iter().position(|flag| flag == "--batch").unwrap();
     let resumed = [&resumed[..batch], &resumed[batch + 2..]].concat();
     ok(&refs(&resumed));
-    same_rows(&at("killed"), &at("whole"));
+    assert!(fs::read(at("killed")).unwrap() == fs::read(at("whole")).unwrap());
     assert!(!at("killed.partial").exists());
 }
 
@@ -197,7 +175,7 @@ fn signals_keep_what_is_done_and_say_how_to_go_on() {
             "{said}"
         );
         assert!(said.contains("400 rows (stop "), "{said}");
-        same_rows(&at("out"), &at("whole"));
+        assert!(fs::read(at("out")).unwrap() == fs::read(at("whole")).unwrap());
         fs::remove_file(at("out")).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 const F32: usize = 4;
 
 /// Bytes of the table beside what the rows in flight may take, for beginnings that rows share, unless it is told how large to be.
-const SHARED: usize = 256 << 20;
+const SHARED: usize = 256_000_000;
 
 /// Most tokens of a step, beside one for each row in flight: enough for products to be efficient, and no more, since a long prompt
 /// keeps the rows that decode waiting.
