@@ -59,18 +59,18 @@ fn cached_is_uncached() {
     for (name, path) in MODELS.into_iter().flat_map(|m| paths.map(|p| (m, p))) {
         let mut base = base(name);
         base.decoder.path = path;
-        let mut cache = KvCache::new(&base.decoder, 3, 16).unwrap();
+        let mut cache = KvCache::new(&base.decoder, 3).unwrap();
         // Prefill all but the last two tokens of each row in one batch, then decode together.
         let mut batch = Batch::default();
         for (slot, row) in ROWS.iter().enumerate().filter(|(_, r)| r.len() > 2) {
-            batch.push_cached(&row[..row.len() - 2], cache.start(slot), 0);
+            batch.push_cached(&row[..row.len() - 2], &[slot], 0);
         }
         logits(&base, &batch, Some(&mut cache));
         for back in [2, 1] {
             let mut batch = Batch::default();
             for (slot, row) in ROWS.iter().enumerate() {
                 let at = row.len() - back;
-                batch.push_cached(&row[at..at + 1], cache.start(slot), at);
+                batch.push_cached(&row[at..at + 1], &[slot], at);
             }
             let step = logits(&base, &batch, Some(&mut cache));
             for (i, row) in ROWS.iter().enumerate() {

@@ -4,13 +4,16 @@
 //! A mixture is exact: y = Wx + Σ wⱼ·Δⱼ(x), where Δ is s·B·A·x of LoRA and (m/n) ∘ (Wx + s·B·A·x) − Wx of DoRA, every
 //! one against the unchanged base. Weight 0 is the base, 1 the adapter.
 
+use super::identity;
 use super::lora::Adapter;
 use crate::model::linear::{Delta, Site};
 use crate::model::ops::{self, LowRank};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// An adapter and what it is called.
 pub struct Member {
@@ -23,6 +26,8 @@ pub struct Bank {
     members: Vec<Member>,
     /// Of each member its B turned, `[r, out]`, times the gain of DoRA, so that a batch need not form it.
     turned: Vec<BTreeMap<Site, Tensor>>,
+    /// Of each member, once it was asked for.
+    digests: Vec<OnceLock<[u8; 32]>>,
 }
 
 /// Members of a bank with their weights; empty is the base alone.
@@ -54,6 +59,7 @@ impl Bank {
         let turned = members.iter().map(|member| turned(&member.adapter));
         Ok(Self {
             turned: turned.collect::<candle_core::Result<_>>()?,
+            digests: members.iter().map(|_| OnceLock::new()).collect(),
             members,
         })
     }
@@ -61,6 +67,23 @@ impl Bank {
     /// The members, in the order in which mixtures number them.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// What a mixture is by the content of its members and their weights.
+    pub fn identity(&self, Mixture(parts): &Mixture) -> Result<[u8; 32]> {
+        let mut hash = Sha256::new();
+        for &(member, weight) in parts {
+            let digest = match self.digests[member].get() {
+                Some(digest) => *digest,
+                None => {
+                    let digest = identity::digest(&self.members[member].adapter)?;
+                    *self.digests[member].get_or_init(|| digest)
+                }
+            };
+            hash.update(digest);
+            hash.update(weight.to_le_bytes());
+        }
+        Ok(hash.finalize().into())
     }
 
     /// What changes a batch whose rows are `runs`, ordered and apart, each with its mixture.

@@ -6,6 +6,7 @@ pub mod compose;
 pub mod config;
 mod dropout;
 pub mod geometry;
+pub mod identity;
 mod llama_cpp;
 pub mod lora;
 pub mod measure;

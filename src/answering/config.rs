@@ -26,6 +26,8 @@ pub struct Config {
     pub on_long: OnLong,
     /// Rows answered at once, at most: fewer where the memory that is free does not hold them.
     pub batch: usize,
+    /// Bytes of the keys and values of rows in flight and of beginnings that rows share [default: what a batch may take, and 256 MB].
+    pub kv_memory: Option<usize>,
 }
 
 /// What happens to a row whose prompt does not fit the model with its longest answer: all such rows are named and none is
@@ -48,6 +50,7 @@ impl Default for Config {
             stop: StopConfig::default(),
             on_long: OnLong::Error,
             batch: 16,
+            kv_memory: None,
         }
     }
 }

@@ -3,15 +3,17 @@
 use super::config::Config;
 use super::loaded::Loaded;
 use super::rows::{Row, Rows, TIE, counts, named};
-use super::{identity, routing};
+use super::{identity, metrics, routing};
 use crate::data::jsonl::{self, Line};
 use crate::data::record;
 use crate::data::shard::Shard;
+use crate::generation::cache::Cache;
 use crate::generation::engine::Engine;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::Finish;
+use crate::generation::usage::Usage;
 use crate::model::place::Place;
-use crate::run::files::{check_apart, check_writable, is_device, partial, write_atomic};
+use crate::run::files::{self, check_apart, check_writable, is_device, partial, write_atomic};
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
 use anyhow::{Result, bail, ensure};
@@ -39,6 +41,8 @@ pub struct Job {
     pub shard: Option<Shard>,
     /// Whether to go on with an interrupted run of the same job.
     pub resume: bool,
+    /// What answering took is written there, as JSON.
+    pub metrics_out: Option<PathBuf>,
     pub sampler: SamplerConfig,
 }
 
@@ -79,7 +83,12 @@ impl Job {
     pub fn run(&self, config: &Config, place: &Place, observer: &dyn Observer) -> Result<Answered> {
         let (data, out) = (self.data.as_path(), self.out.as_path());
         let journal = self.journal()?;
-        let outputs = || [Some(out), journal.as_deref()].into_iter().flatten();
+        let metrics_out = self.metrics_out.as_deref();
+        let outputs = || {
+            [Some(out), journal.as_deref(), metrics_out]
+                .into_iter()
+                .flatten()
+        };
         check_apart([data], outputs()).map_err(UsageError::of)?;
         let (mut lines, turns) = record::read_prompts(data, &config.columns)?;
         for output in outputs() {
@@ -110,11 +119,12 @@ impl Job {
             }
         };
         let answered = loaded
-            .check_memory(&engine, &prompts, observer)
-            .and_then(|()| complete(&mut rows, &engine, &prompts, observer));
-        if let Err(error) = answered {
-            return Err(stopped(error, rows, journal.as_deref()));
-        }
+            .cache(&engine, &prompts, &rows.waiting(), observer)
+            .and_then(|mut cache| complete(&mut rows, &engine, &mut cache, &prompts, observer));
+        let usage = match answered {
+            Ok(usage) => usage,
+            Err(error) => return Err(stopped(error, rows, journal.as_deref())),
+        };
         for (line, decision) in lines.iter_mut().zip(&decisions) {
             routing::annotate(line, decision);
         }
@@ -127,8 +137,12 @@ impl Job {
             }
         }
         let own = &lines[part];
-        let written = jsonl::to_bytes(own).and_then(|bytes| write_atomic(out, &bytes));
-        if let Err(error) = written {
+        let metrics = || match metrics_out {
+            Some(path) => write_atomic(path, &files::json(&metrics::json(&usage))?),
+            None => Ok(()),
+        };
+        let answers = || write_atomic(out, &jsonl::to_bytes(own)?);
+        if let Err(error) = metrics().and_then(|()| answers()) {
             return Err(stopped(error, rows, journal.as_deref()));
         }
         let broken = places(data, &lines, &rows, Finish::Error);
@@ -157,9 +171,10 @@ impl Job {
 fn complete(
     rows: &mut Rows,
     engine: &Engine,
+    cache: &mut Cache,
     prompts: &[Vec<u32>],
     observer: &dyn Observer,
-) -> Result<()> {
+) -> Result<Usage> {
     let before = rows.done();
     if before > 0 {
         observer.note(format_args!("going on after {before} rows"));
@@ -167,7 +182,7 @@ fn complete(
     observer.begin(rows.count(), "rows")?;
     let start = Instant::now();
     let (mut done, mut generated) = (before, 0);
-    let answered = rows.answer(engine, prompts, |row| {
+    let answered = rows.answer(engine, cache, prompts, |row| {
         if let Some(row) = row {
             done += 1;
             generated += row.tokens;
@@ -180,7 +195,7 @@ fn complete(
         }
     });
     observer.end();
-    answered?;
+    let usage = answered?;
     let seconds = start.elapsed().as_secs_f64();
     let all = || rows.answered().map(|(_, row)| row);
     observer.note(format_args!(
@@ -191,6 +206,7 @@ fn complete(
         generated as f64 / seconds,
         all().filter(|row| row.tie).count()
     ));
+    observer.note(format_args!("{}", metrics::line(&usage)));
     let without = |row: &&Row| row.finish == Finish::TooLong;
     match all().filter(without).count() {
         0 => {}
@@ -198,7 +214,7 @@ fn complete(
             "skipped as too long, without an answer (null): {skipped}"
         )),
     }
-    Ok(())
+    Ok(usage)
 }
 
 /// `file:line` of the rows that ended so.

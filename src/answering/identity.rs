@@ -1,9 +1,10 @@
 //! What answers depend on, by the names of the flags that decide it: rows of another run are not to be mixed in.
 
-use crate::adapters::lora::Adapter;
+use crate::adapters::identity;
 use crate::data::hex;
 use crate::data::jsonl::{self, Line};
 use crate::generation::engine::Engine;
+use crate::generation::sampler;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -18,7 +19,7 @@ pub fn of(engine: &Engine, lines: &[Line], prompts: &[Vec<u32>]) -> Result<Map<S
     let (mut adapters, mut weights, mut routes) = (Vec::new(), Value::Null, Value::Null);
     if let Some(chosen) = &engine.adapters {
         for member in chosen.bank.members() {
-            adapters.push(adapter(&member.adapter)?);
+            adapters.push(hex(&identity::digest(&member.adapter)?));
         }
         weights = json!(chosen.mixtures.iter().map(|m| &m.0).collect::<Vec<_>>());
         routes = json!(digest(format!("{:?}", chosen.choice).as_bytes()));
@@ -40,6 +41,7 @@ pub fn of(engine: &Engine, lines: &[Line], prompts: &[Vec<u32>]) -> Result<Map<S
         "--temperature": engine.sampler.temperature,
         "--top-p": engine.sampler.top_p,
         "--seed": engine.sampler.seed,
+        "way of drawing": sampler::VERSION,
     }) else {
         unreachable!("the literal is an object");
     };
@@ -48,18 +50,4 @@ pub fn of(engine: &Engine, lines: &[Line], prompts: &[Vec<u32>]) -> Result<Map<S
 
 fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-/// Of an adapter's settings and numbers.
-fn adapter(adapter: &Adapter) -> Result<String> {
-    let sites = adapter.modules.keys().copied();
-    let mut hash = Sha256::new();
-    hash.update(adapter.config.to_json(sites).to_string());
-    for (name, parameter) in adapter.parameters() {
-        hash.update(format!("{name} {:?}\n", parameter.dims()));
-        for value in parameter.flatten_all()?.to_vec1::<f32>()? {
-            hash.update(value.to_le_bytes());
-        }
-    }
-    Ok(hex(&hash.finalize()))
 }

@@ -7,6 +7,7 @@ use crate::adapters::bank::{Bank, Mixture};
 use crate::data::jsonl;
 use crate::data::record::Conversation;
 use crate::data::template::{Renderer, Template};
+use crate::generation::cache::Cache;
 use crate::generation::engine::{Adapters, Engine};
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
@@ -29,6 +30,7 @@ pub struct Loaded {
     stop: StopConfig,
     on_long: OnLong,
     batch: usize,
+    kv_memory: Option<usize>,
     /// Bytes that answering may take.
     memory: usize,
 }
@@ -65,6 +67,7 @@ impl Loaded {
             stop: config.stop.clone(),
             on_long: config.on_long,
             batch: config.batch,
+            kv_memory: config.kv_memory,
             memory: match place.device.is_cpu() {
                 true => (memory::SHARE * memory::free() as f64) as usize,
                 // Its own allocator says when it is full.
@@ -137,28 +140,29 @@ impl Loaded {
         }
     }
 
-    /// Says where fewer rows than asked for fit in memory at once. Errors where not one does.
-    pub fn check_memory(
+    /// An empty cache for answers to the rows `which` of `prompts`. Says where fewer rows than asked for fit in memory at once. Errors
+    /// where not one does.
+    pub fn cache(
         &self,
         engine: &Engine,
         prompts: &[Vec<u32>],
+        which: &[usize],
         observer: &dyn Observer,
-    ) -> Result<()> {
-        let all: Vec<usize> = (0..prompts.len()).collect();
-        let Some(need) = engine.need(prompts, &all) else {
-            return Ok(());
+    ) -> Result<Cache> {
+        let cache = engine.cache(prompts, which, self.kv_memory)?;
+        let Some(need) = engine.need(prompts, which) else {
+            return Ok(cache);
         };
-        let rows = need.rows(self.memory)?;
-        if rows < self.batch.min(prompts.len()) {
+        let (rows, wanted) = (need.rows(cache.blocks()), self.batch.min(which.len()));
+        if rows < wanted {
             observer.note(format_args!(
-                "answering {rows} of {} rows at once: each may take {} for the keys and values of {} tokens, and {} can be had (a lower --max-tokens makes room for more)",
-                self.batch.min(prompts.len()),
+                "answering {rows} of {wanted} rows at once: each may take {} for the keys and values of {} tokens, and there are {} (a lower --max-tokens makes room for more)",
                 size(need.row),
                 need.positions,
-                size(self.memory)
+                size(need.bytes(cache.blocks()))
             ));
         }
-        Ok(())
+        Ok(cache)
     }
 
     fn renderer(&self) -> Result<Renderer<'_>> {

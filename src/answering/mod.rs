@@ -6,6 +6,7 @@ pub mod file;
 pub mod identity;
 pub mod loaded;
 pub mod loras;
+pub mod metrics;
 pub mod routing;
 pub mod rows;
 pub mod stream;

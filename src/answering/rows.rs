@@ -1,9 +1,11 @@
 //! The answers to a file's rows. Each goes to a journal as it comes, so that what stops a run costs the rows in flight alone.
 
 use crate::data::jsonl::Line;
+use crate::generation::cache::Cache;
 use crate::generation::engine::{Engine, Event};
 use crate::generation::sequence::{Answer, Finish};
 use crate::generation::stop::StopConfig;
+use crate::generation::usage::Usage;
 use crate::model::config::Config;
 use crate::run::journal::Journal;
 use anyhow::{Result, bail};
@@ -111,14 +113,15 @@ impl Rows {
         all.filter(|place| self.rows[*place].is_none()).collect()
     }
 
-    /// Answers what waits. `observe` is called at every token, with the row that it completes; its error ends the work.
+    /// Answers what waits, over `cache`. `observe` is called at every token, with the row that it completes; its error ends the work.
     pub fn answer(
         &mut self,
         engine: &Engine,
+        cache: &mut Cache,
         prompts: &[Vec<u32>],
         mut observe: impl FnMut(Option<&Row>) -> Result<()>,
-    ) -> Result<()> {
-        engine.answer(prompts, &self.waiting(), |event| {
+    ) -> Result<Usage> {
+        engine.answer(cache, prompts, &self.waiting(), |event| {
             let Event::Done { index, answer } = event else {
                 return observe(None);
             };

@@ -1,18 +1,20 @@
 //! One answer, shown as it comes.
 
+use crate::generation::cache::Cache;
 use crate::generation::engine::{Engine, Event};
 use anyhow::{Context, Result};
 
-/// Answers `prompt`; `show` gets the answer piece by piece.
+/// Answers `prompt` over `cache`; `show` gets the answer piece by piece.
 pub fn answer(
     engine: &Engine,
+    cache: &mut Cache,
     prompt: Vec<u32>,
     mut show: impl FnMut(&str) -> Result<()>,
 ) -> Result<()> {
     let mut shown = String::new();
     // A stop text must not be shown in part: this much is held back.
     let held = engine.stop.stop.iter().map(String::len).max().unwrap_or(0);
-    engine.answer(&[prompt], &[0], |event| {
+    let answered = engine.answer(cache, &[prompt], &[0], |event| {
         let text = match event {
             Event::Token { generated, .. } => {
                 let text = engine.tokenizer.decode(generated)?;
@@ -32,5 +34,6 @@ pub fn answer(
             shown = text;
         }
         Ok(())
-    })
+    });
+    answered.map(drop)
 }

@@ -8,8 +8,10 @@ use crate::adapters::bank::Mixture;
 use crate::data::record;
 use crate::eval::gates::{Gate, pareto};
 use crate::eval::sweep::{Measured, Outcome, Point, baseline};
+use crate::generation::cache::Cache;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::{Answer, Finish};
+use crate::generation::usage::Usage;
 use crate::router::Decision;
 use crate::run::observer::Observer;
 use anyhow::Result;
@@ -34,10 +36,24 @@ struct Set {
     decisions: Vec<Decision>,
 }
 
+/// What all points are answered over, and what it took so far.
+struct Work {
+    cache: Cache,
+    usage: Usage,
+}
+
 impl Sweep<'_> {
-    /// Measures `points` on `gates`.
-    pub fn measure(&self, points: Vec<Point>, gates: &mut [Gate]) -> Result<Outcome> {
+    /// Measures `points` on `gates`; what it took, too.
+    pub fn measure(&self, points: Vec<Point>, gates: &mut [Gate]) -> Result<(Outcome, Usage)> {
         let sets = self.sets(gates)?;
+        // Beginnings that rows share are computed once a point.
+        let all: Vec<Vec<u32>> = sets.iter().flat_map(|set| set.prompts.clone()).collect();
+        let engine = self.loaded.engine(None, SamplerConfig::default());
+        let which: Vec<usize> = (0..all.len()).collect();
+        let mut work = Work {
+            cache: self.loaded.cache(&engine, &all, &which, self.observer)?,
+            usage: Usage::default(),
+        };
         let subset = |gate: &Gate| -> Vec<usize> {
             let all = gate.examples.len();
             let some = self.limit.map_or(all, |limit| all.min(limit));
@@ -47,7 +63,7 @@ impl Sweep<'_> {
         let mut measured = Vec::new();
         for point in &points {
             let mut found = Measured::new(gates.len());
-            self.answer(point, &proxy, &sets, gates, &mut found)?;
+            self.answer(point, &proxy, &sets, gates, &mut found, &mut work)?;
             measured.push(found);
         }
         let rest = |gate: usize| {
@@ -76,10 +92,10 @@ impl Sweep<'_> {
                 .zip(front)
                 .filter(|(_, on)| *on)
             {
-                self.answer(point, &rest, &sets, gates, found)?;
+                self.answer(point, &rest, &sets, gates, found, &mut work)?;
             }
         }
-        Outcome::of(points, measured, gates)
+        Ok((Outcome::of(points, measured, gates)?, work.usage))
     }
 
     fn sets(&self, gates: &[Gate]) -> Result<Vec<Set>> {
@@ -119,6 +135,7 @@ impl Sweep<'_> {
         sets: &[Set],
         gates: &mut [Gate],
         found: &mut Measured,
+        work: &mut Work,
     ) -> Result<()> {
         let loaded = self.loaded;
         let (mut prompts, mut decisions) = (Vec::new(), Vec::new());
@@ -140,8 +157,9 @@ impl Sweep<'_> {
             }
         };
         let engine = loaded.engine(adapters, SamplerConfig::default());
-        loaded.check_memory(&engine, &prompts, self.observer)?;
-        let mut answers = engine.generate(&prompts)?.into_iter();
+        let (answers, usage) = engine.generate_over(&mut work.cache, &prompts)?;
+        work.usage += usage;
+        let mut answers = answers.into_iter();
         for (at, (gate, rows)) in gates.iter_mut().zip(rows).enumerate() {
             let answers: Vec<_> = rows.iter().copied().zip(answers.by_ref()).collect();
             let broken = answers

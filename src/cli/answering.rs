@@ -8,6 +8,7 @@ use crate::answering::config::{Config, OnLong};
 use crate::data::template::Template;
 use crate::generation::stop::StopConfig;
 use crate::model::place::Place;
+use crate::run::words;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -43,6 +44,10 @@ pub struct AnsweringArgs {
     /// Rows answered at once, at most: fewer where the memory that is free does not hold them.
     #[arg(long, default_value_t = Config::default().batch as u64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     batch: u64,
+    /// Memory for keys and values, of the rows that are answered and of beginnings of prompts that rows share and compute once: a
+    /// number with a unit, such as 512MB or 2GB [default: what a batch of the longest rows takes and 256 MB, if that is free].
+    #[arg(long, value_name = "SIZE", value_parser = words::bytes)]
+    kv_memory: Option<usize>,
     /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
@@ -73,6 +78,7 @@ impl AnsweringArgs {
             },
             on_long: self.on_long,
             batch: self.batch as usize,
+            kv_memory: self.kv_memory,
         };
         config.check()?;
         if self.route.is_none() {

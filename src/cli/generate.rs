@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
     /// One prompt; the answer is streamed to the terminal.
-    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume"])]
+    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out"])]
     prompt: Option<String>,
     /// File the answered rows are written to, in the order of the data. Until all are answered they are kept in OUT.partial.
     #[arg(long)]
@@ -40,6 +40,10 @@ pub struct Args {
     /// Go on with an interrupted run of the same command, from OUT.partial.
     #[arg(long)]
     resume: bool,
+    /// File for what answering took (JSON): tokens of prompts and answers with their rates, tokens that rows shared, and how long a
+    /// row's first token took.
+    #[arg(long, value_name = "FILE")]
+    metrics_out: Option<PathBuf>,
     /// 0 is greedy.
     #[arg(long, default_value_t = SamplerConfig::default().temperature)]
     temperature: f64,
@@ -89,6 +93,7 @@ pub fn run(args: Args) -> Result<()> {
                 finish: args.finish,
                 shard: args.shard,
                 resume: args.resume,
+                metrics_out: args.metrics_out,
                 sampler,
             };
             job.check()?;
@@ -114,7 +119,11 @@ fn answer(
     let adapters = loaded.mixed(loaded.mixture.clone());
     let prompt = loaded.prompt(&record::user(prompt))?;
     let mut out = std::io::stdout();
-    stream::answer(&loaded.engine(adapters, sampler), prompt, |piece| {
+    let engine = loaded.engine(adapters, sampler);
+    let prompts = [prompt];
+    let mut cache = loaded.cache(&engine, &prompts, &[0], &Terminal::default())?;
+    let [prompt] = prompts;
+    stream::answer(&engine, &mut cache, prompt, |piece| {
         write!(out, "{piece}")?;
         Ok(out.flush()?)
     })?;

@@ -3,12 +3,14 @@
 use super::answering::AnsweringArgs;
 use super::rules::RulesArgs;
 use super::terminal::Terminal;
-use super::{GateFailed, UsageError, say, sql_worker};
+use super::{GateFailed, UsageError, note, say, sql_worker};
 use crate::answering::loaded::Loaded;
+use crate::answering::metrics;
 use crate::answering::sweep::Sweep;
 use crate::eval::gates;
 use crate::eval::sweep::{NONE, Point, baseline};
 use crate::report::tradeoff;
+use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use crate::run::folder::{RunFolder, default_path};
 use anyhow::{Result, ensure};
 use std::path::{Path, PathBuf};
@@ -45,6 +47,10 @@ pub struct Args {
     /// Folder the table, the plot and the scored rows are written to [default: runs/<date>-sweep-<gates name>].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// File for what answering took (JSON), over all points: tokens of prompts and answers with their rates, tokens that rows shared,
+    /// and how long a row's first token took.
+    #[arg(long, value_name = "FILE")]
+    metrics_out: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -71,6 +77,10 @@ pub fn run(args: Args) -> Result<()> {
         let stem = args.gates.file_stem().unwrap_or_default().to_string_lossy();
         default_path("sweep", &stem)
     });
+    if let Some(path) = &args.metrics_out {
+        check_apart([args.gates.as_path()], [path.as_path()]).map_err(UsageError::of)?;
+        check_writable(path)?;
+    }
     let folder = RunFolder::create(&out)?;
     let terminal = Terminal::default();
     let loaded = Loaded::load(&config, &args.answering.place()?, &terminal)?;
@@ -81,7 +91,11 @@ pub fn run(args: Args) -> Result<()> {
         limit: args.limit.map(|limit| limit as usize),
         observer: &terminal,
     };
-    let outcome = sweep.measure(points, &mut gates)?;
+    let (outcome, usage) = sweep.measure(points, &mut gates)?;
+    note(metrics::line(&usage));
+    if let Some(path) = &args.metrics_out {
+        write_atomic(path, &json(&metrics::json(&usage))?)?;
+    }
     outcome.write(&folder, &gates)?;
     folder.write("plot.svg", tradeoff::svg(&outcome, &gates)?.as_bytes())?;
     folder.finish()?;

@@ -1,21 +1,26 @@
-//! Continuous batching: as many sequences as there are slots decode together, and a finished one
-//! makes room for the next prompt.
+//! Rows in flight over one table of keys and values: what the scheduler plans is computed, and the next tokens are chosen.
 
-use super::memory::{Need, PREFILL};
-use super::sampler::{Sampler, SamplerConfig};
+use super::cache::Cache;
+use super::memory::{Need, step_tokens};
+use super::sampler::{Choice, Sampler, SamplerConfig};
+use super::scheduler::{Limits, Piece, Request, Scheduler, Step};
 use super::sequence::{Answer, Finish, Sequence};
 use super::stop::{StopConfig, Stops};
+use super::tree::Key;
+use super::usage::Usage;
 use crate::adapters::bank::{Bank, Mixture};
 use crate::model::batch::Batch;
 use crate::model::decoder::Decoder;
 use crate::model::kv::KvCache;
 use crate::model::linear::Delta;
-use crate::model::pooled;
 use crate::model::tokenizer::Tokenizer;
-use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
-use std::collections::VecDeque;
+use crate::model::{ops, pooled};
+use anyhow::{Result, anyhow, ensure};
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Instant;
 
 /// What the engine runs on.
 pub struct Engine<'a> {
@@ -56,35 +61,61 @@ pub enum Event<'a> {
 impl Engine<'_> {
     /// What became of each of `prompts` (token ids), in their order.
     pub fn generate(&self, prompts: &[Vec<u32>]) -> Result<Vec<Answer>> {
+        let all: Vec<usize> = (0..prompts.len()).collect();
+        let mut cache = self.cache(prompts, &all, None)?;
+        Ok(self.generate_over(&mut cache, prompts)?.0)
+    }
+
+    /// [`Self::generate`] over a cache, as [`Self::answer`].
+    pub fn generate_over(
+        &self,
+        cache: &mut Cache,
+        prompts: &[Vec<u32>],
+    ) -> Result<(Vec<Answer>, Usage)> {
         let mut answers: Vec<Option<Answer>> = prompts.iter().map(|_| None).collect();
         let all: Vec<usize> = (0..prompts.len()).collect();
-        self.answer(prompts, &all, |event| {
+        let usage = self.answer(cache, prompts, &all, |event| {
             if let Event::Done { index, answer } = event {
                 answers[index] = Some(answer);
             }
             Ok(())
         })?;
-        Ok(answers.into_iter().flatten().collect())
+        Ok((answers.into_iter().flatten().collect(), usage))
     }
 
     /// What the rows `which` of `prompts` take, those left out that do not fit the model; `None` where no row does.
     pub fn need(&self, prompts: &[Vec<u32>], which: &[usize]) -> Option<Need> {
         let lengths = which.iter().map(|&i| prompts[i].len());
         let lengths: Vec<usize> = lengths.filter(|&length| self.fits(length)).collect();
-        Need::of(self.decoder, &lengths, &self.stop)
+        Need::of(self.decoder, &lengths, &self.stop, self.batch)
     }
 
     fn fits(&self, length: usize) -> bool {
         self.stop.too_long(length, &self.decoder.config).is_none()
     }
 
-    /// Answers the rows `which` of `prompts`, each as it would be answered among all. An error of `observe` ends it.
-    pub fn answer(
+    /// An empty cache for the rows `which` of `prompts`: of `wanted` bytes, or as these rows need it.
+    pub fn cache(
         &self,
         prompts: &[Vec<u32>],
         which: &[usize],
+        wanted: Option<usize>,
+    ) -> Result<Cache> {
+        let need = self.need(prompts, which);
+        let blocks = need.map(|need| need.blocks(self.batch, self.memory, wanted));
+        // Where there are no rows, none is used.
+        Cache::new(self.decoder, blocks.transpose()?.unwrap_or(1))
+    }
+
+    /// Answers the rows `which` of `prompts`, each as it would be answered among all, over a cache of this decoder in which beginnings
+    /// of prompts may be already, and stay. An error of `observe` ends it.
+    pub fn answer(
+        &self,
+        cache: &mut Cache,
+        prompts: &[Vec<u32>],
+        which: &[usize],
         mut observe: impl FnMut(Event) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Usage> {
         for &index in which {
             ensure!(!prompts[index].is_empty(), "a prompt has no tokens");
             if let Some(adapters) = &self.adapters {
@@ -93,108 +124,150 @@ impl Engine<'_> {
             }
         }
         let fits = |index: &usize| self.fits(prompts[*index].len());
-        let (fitting, long): (Vec<usize>, Vec<usize>) = which.iter().copied().partition(fits);
-        let mut waiting = VecDeque::from(fitting);
+        let (mut fitting, long): (Vec<usize>, Vec<usize>) = which.iter().copied().partition(fits);
         for index in long {
             let answer = Answer::none(Finish::TooLong);
             observe(Event::Done { index, answer })?;
         }
-        let Some(need) = self.need(prompts, which) else {
-            return Ok(());
+        // Rows that begin alike follow each other: a small table then holds what they share.
+        fitting.sort_by_key(|&index| (self.mixture(index), &prompts[index], index));
+        let keys = self.keys()?;
+        let evicted = cache.tree.evicted();
+        let Cache { table, tree } = cache;
+        let limits = Limits {
+            rows: self.batch,
+            tokens: step_tokens(self.decoder.path),
         };
-        let slots = need.rows(self.memory)?.min(self.batch).min(waiting.len());
-        let mut cache = KvCache::new(self.decoder, slots, need.positions).with_context(|| {
-            format!(
-                "no room for {slots} rows of {} tokens at once: lower --batch or --max-tokens",
-                need.positions
-            )
-        })?;
-        let stops = Stops::new(&self.stop.stop, self.tokenizer);
-        let mut free: Vec<usize> = (0..slots).rev().collect();
-        let mut running: Vec<Sequence> = Vec::new();
-        while !(waiting.is_empty() && running.is_empty()) {
-            let decoding = running.len();
-            let mut tokens = 0;
-            while let (Some(&slot), Some(&index)) = (free.last(), waiting.front()) {
-                tokens += prompts[index].len();
-                if tokens > PREFILL && running.len() > decoding {
-                    break;
-                }
-                free.pop();
-                waiting.pop_front();
-                running.push(Sequence {
-                    index,
-                    slot,
-                    past: 0,
-                    generated: Vec::new(),
-                    sampler: Sampler::new(&self.sampler, index),
-                    min_gap: f32::INFINITY,
-                });
-            }
-            // New prompts run apart from decoding ones: the step of either has one shape of work.
-            let joined = running.len() > decoding;
-            let active = if joined {
-                decoding..running.len()
-            } else {
-                0..decoding
+        let mut scheduler = Scheduler::new(tree, limits);
+        for &index in &fitting {
+            let request = Request {
+                id: index,
+                key: keys[self.mixture(index)],
+                prompt: prompts[index].clone(),
+                answer: self.stop.max_tokens,
             };
-            // Rows of one mixture lie together: its adapters then see one matrix.
-            if let Some(adapters) = &self.adapters {
-                running[active.clone()].sort_by_key(|s| (adapters.of(s.index), s.index));
+            let refused = |blocks| {
+                anyhow!("a row takes {blocks} blocks of keys and values, more than there are")
+            };
+            scheduler.submit(request).map_err(refused)?;
+        }
+        let stops = Stops::new(&self.stop.stop, self.tokenizer);
+        let mut running: BTreeMap<usize, Sequence> = BTreeMap::new();
+        let mut usage = Usage::default();
+        loop {
+            let begun = Instant::now();
+            let mut step = scheduler.plan();
+            if step.pieces.is_empty() {
+                break;
             }
-            let rows: Vec<Vec<f32>> = pooled(|| -> Result<_> {
-                let logits = self.step(&mut running[active.clone()], prompts, &mut cache)?;
-                Ok(logits.to_vec2()?)
-            })?;
-            let mut done = vec![false; running.len()];
-            for (place, logits) in active.zip(&rows) {
-                let sequence = &mut running[place];
-                let index = sequence.index;
-                let answer = match sequence.sampler.sample(logits)? {
+            // Rows of one mixture lie together: its adapters then see one matrix.
+            step.pieces
+                .sort_by_key(|piece| (self.mixture(piece.id), piece.id));
+            let mut sequences: Vec<Sequence> = Vec::new();
+            for piece in &step.pieces {
+                let known = running.remove(&piece.id);
+                let new = || Sequence {
+                    index: piece.id,
+                    begun,
+                    generated: Vec::new(),
+                    sampler: Sampler::new(&self.sampler, piece.id),
+                    min_gap: f32::INFINITY,
+                };
+                sequences.push(known.unwrap_or_else(new));
+            }
+            let choices = pooled(|| self.step(&step, table, &mut sequences))?;
+            scheduler.advance();
+            let prompts = step.pieces.iter().filter(|piece| piece.prompt);
+            let prefill = prompts.map(|piece| piece.tokens.len()).sum();
+            let decode = step.pieces.iter().filter(|piece| !piece.prompt).count();
+            usage.step(prefill, decode, begun.elapsed());
+            usage.reused += step.reused;
+            let mut choices = choices.into_iter();
+            for (piece, mut sequence) in step.pieces.iter().zip(sequences) {
+                let index = piece.id;
+                if !piece.last {
+                    running.insert(index, sequence);
+                    continue;
+                }
+                if piece.prompt {
+                    usage.first_token(sequence.begun.elapsed());
+                }
+                let answer = match choices.next().flatten() {
                     None => Some(Answer::none(Finish::Error)),
-                    Some(token) => {
-                        sequence.min_gap = sequence.min_gap.min(gap(logits));
+                    Some(Choice { token, gap }) => {
+                        sequence.min_gap = sequence.min_gap.min(gap);
+                        scheduler.push(index, token);
                         sequence.push(token, self.tokenizer, &stops, self.stop.max_tokens)?
                     }
                 };
                 match answer {
-                    None => observe(Event::Token {
-                        index,
-                        generated: &sequence.generated,
-                    })?,
+                    None => {
+                        let generated = &sequence.generated;
+                        observe(Event::Token { index, generated })?;
+                        running.insert(index, sequence);
+                    }
                     Some(answer) => {
-                        done[place] = true;
-                        free.push(sequence.slot);
+                        scheduler.end(index);
                         observe(Event::Done { index, answer })?;
                     }
                 }
             }
-            let mut done = done.into_iter();
-            running.retain(|_| !done.next().unwrap_or(false));
         }
-        Ok(())
+        drop(scheduler);
+        usage.evicted = cache.tree.evicted() - evicted;
+        Ok(usage)
     }
 
-    /// Runs what each sequence has not run yet: its prompt, or its last token. Logits `[n, vocab]`.
+    fn mixture(&self, index: usize) -> usize {
+        self.adapters.as_ref().map_or(0, |all| all.of(index))
+    }
+
+    /// What keys depend on, of each mixture.
+    fn keys(&self) -> Result<Vec<Key>> {
+        match &self.adapters {
+            None => Ok(vec![Key::default()]),
+            Some(adapters) => {
+                let mixtures = adapters.mixtures.iter();
+                mixtures.map(|m| adapters.bank.identity(m)).collect()
+            }
+        }
+    }
+
+    /// Computes a step; the next token of each sequence whose piece is its last, `None` where there is none to choose.
     fn step(
         &self,
+        step: &Step,
+        table: &mut KvCache,
         sequences: &mut [Sequence],
-        prompts: &[Vec<u32>],
-        cache: &mut KvCache,
-    ) -> Result<Tensor> {
+    ) -> Result<Vec<Option<Choice>>> {
+        table.copy(&step.copies)?;
+        let Some(logits) = self.logits(&step.pieces, table)? else {
+            return Ok(Vec::new());
+        };
+        // On the CPU they are chosen from where they lie.
+        let logits = logits.to_device(&Device::Cpu)?;
+        let width = logits.dim(1)?;
+        let logits = ops::view(&logits)?;
+        let chosen = sequences.iter_mut().zip(&step.pieces);
+        let chosen: Vec<_> = chosen.filter(|(_, piece)| piece.last).collect();
+        let rows = logits.par_chunks_exact(width).zip(chosen);
+        Ok(rows
+            .map(|(logits, (sequence, _))| sequence.sampler.sample(logits))
+            .collect())
+    }
+
+    /// Runs the pieces; the logits of those that are their rows' last `[n, vocab]`, if one is.
+    fn logits(&self, pieces: &[Piece], table: &mut KvCache) -> Result<Option<Tensor>> {
         let mut batch = Batch::default();
         let mut last_rows = Vec::new();
         let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
-        for s in sequences {
-            let tokens = match s.generated.last() {
-                Some(token) => std::slice::from_ref(token),
-                None => prompts[s.index].as_slice(),
-            };
+        for piece in pieces {
             let start = batch.len();
-            batch.push_cached(tokens, cache.start(s.slot), s.past);
-            s.past += tokens.len();
-            last_rows.push(batch.len() as u32 - 1);
-            let mixture = self.adapters.as_ref().map_or(0, |a| a.of(s.index));
+            batch.push_cached(&piece.tokens, &piece.blocks, piece.past);
+            if piece.last {
+                last_rows.push(batch.len() as u32 - 1);
+            }
+            let mixture = self.mixture(piece.id);
             match runs.last_mut() {
                 Some((rows, same)) if *same == mixture => rows.end = batch.len(),
                 _ => runs.push((start..batch.len(), mixture)),
@@ -205,21 +278,12 @@ impl Engine<'_> {
             adapters.bank.rows(runs.into_iter().map(of_run).collect())
         });
         let delta = delta.as_ref().map(|delta| delta as &dyn Delta);
-        let hidden = self.decoder.forward(&batch, Some(cache), delta)?;
-        let rows = Tensor::new(last_rows, &self.decoder.device)?;
-        self.decoder.logits(&hidden.index_select(&rows, 0)?)
-    }
-}
-
-/// Difference between the two largest values.
-fn gap(logits: &[f32]) -> f32 {
-    let (mut best, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
-    for &l in logits {
-        if l > best {
-            (best, second) = (l, best);
-        } else if l > second {
-            second = l;
+        let hidden = self.decoder.forward(&batch, Some(table), delta)?;
+        if last_rows.is_empty() {
+            return Ok(None);
         }
+        let rows = Tensor::new(last_rows, &self.decoder.device)?;
+        let logits = self.decoder.logits(&hidden.index_select(&rows, 0)?)?;
+        Ok(Some(logits))
     }
-    best - second
 }

@@ -1,8 +1,9 @@
 //! How the next token is chosen from logits.
 
+use crate::model::ops;
 use anyhow::{Result, ensure};
-use candle_core::Tensor;
-use candle_transformers::generation::{LogitsProcessor, Sampling};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 /// Sampling settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,97 +40,200 @@ impl SamplerConfig {
     }
 }
 
+/// Which way of drawing this is: another one draws other texts from the same seeds.
+pub const VERSION: u32 = 2;
+
+/// Below this, dividing by the temperature overflows.
+const GREEDY: f64 = 1e-7;
+
 /// A sampler with its own random stream, so that a row's tokens do not depend on its neighbours.
 pub struct Sampler {
     config: SamplerConfig,
-    random: LogitsProcessor,
+    random: StdRng,
+}
+
+/// A chosen token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Choice {
+    pub token: u32,
+    /// Difference between the two largest logits.
+    pub gap: f32,
 }
 
 impl Sampler {
     /// The sampler of the `index`-th row.
     pub fn new(config: &SamplerConfig, index: usize) -> Self {
-        let sampling = match config.top_p < 1.0 {
-            true => Sampling::TopP {
-                p: config.top_p,
-                temperature: config.temperature,
-            },
-            false => Sampling::All {
-                temperature: config.temperature,
-            },
-        };
         // A product spreads neighbouring seeds and rows over distinct streams.
         let stream = (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Self {
             config: config.clone(),
-            random: LogitsProcessor::from_sampling(config.seed ^ stream, sampling),
+            random: StdRng::seed_from_u64(config.seed ^ stream),
         }
     }
 
     /// Chooses from `logits` `[vocab]`; `None` where they are no numbers to choose by.
-    pub fn sample(&mut self, logits: &[f32]) -> Result<Option<u32>> {
-        let best = argmax(logits);
-        if logits.iter().any(|l| l.is_nan()) || !logits[best].is_finite() {
-            return Ok(None);
+    pub fn sample(&mut self, logits: &[f32]) -> Option<Choice> {
+        let best = ops::best(logits)?;
+        let token = match self.config.temperature < GREEDY {
+            true => best.index,
+            false => self.draw(logits, logits[best.index]),
+        };
+        Some(Choice {
+            token: token as u32,
+            gap: best.gap,
+        })
+    }
+
+    /// A token by its probability, `largest` being the largest logit. One number is drawn a token.
+    fn draw(&mut self, logits: &[f32], largest: f32) -> usize {
+        let weights = ops::likelihoods(logits, largest, self.config.temperature);
+        let share: f64 = self.random.random();
+        if self.config.top_p >= 1.0 {
+            return pick(weights.iter().copied().enumerate(), share * total(&weights));
         }
-        // Below this, dividing by the temperature overflows.
-        if self.config.temperature < 1e-7 {
-            return Ok(Some(best as u32));
+        // A token below the cutoff is not among the fewest that have this share: all such tokens together have less than the rest of
+        // it. Only those above need be put in order.
+        let sum = total(&weights);
+        let cutoff = ((1.0 - self.config.top_p) * sum / weights.len() as f64) as f32;
+        let likely = weights.into_iter().enumerate();
+        let mut likely: Vec<(usize, f32)> =
+            likely.filter(|(_, weight)| *weight >= cutoff).collect();
+        likely.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let (mut kept, mut mass) = (0, 0.0);
+        while kept < likely.len() && mass < self.config.top_p * sum {
+            mass += f64::from(likely[kept].1);
+            kept += 1;
         }
-        let logits = Tensor::new(logits, &candle_core::Device::Cpu)?;
-        Ok(Some(self.random.sample(&logits)?))
+        pick(likely[..kept].iter().copied(), share * mass)
     }
 }
 
-/// The first of the largest values.
-fn argmax(logits: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, l) in logits.iter().enumerate() {
-        if *l > logits[best] {
-            best = i;
+fn total(weights: &[f32]) -> f64 {
+    weights.iter().map(|weight| f64::from(*weight)).sum()
+}
+
+/// The first token at which the weights so far exceed `target`, which is less than all together; rounding may leave the last.
+fn pick(weights: impl Iterator<Item = (usize, f32)>, target: f64) -> usize {
+    let (mut sum, mut last) = (0.0, 0);
+    for (token, weight) in weights.filter(|(_, weight)| *weight > 0.0) {
+        sum += f64::from(weight);
+        last = token;
+        if sum > target {
+            break;
         }
     }
-    best
+    last
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sampler(temperature: f64, top_p: f64, row: usize) -> Sampler {
+        let config = SamplerConfig {
+            temperature,
+            top_p,
+            seed: 0,
+        };
+        Sampler::new(&config, row)
+    }
+
     #[test]
     fn greedy_takes_the_first_maximum() {
-        let mut s = Sampler::new(&SamplerConfig::default(), 0);
-        assert_eq!(s.sample(&[0.0, 2.0, 2.0, -1.0]).unwrap(), Some(1));
+        let mut s = sampler(0.0, 1.0, 0);
+        let choice = s.sample(&[0.0, 2.0, 2.0, -1.0]).unwrap();
+        assert_eq!((choice.token, choice.gap), (1, 0.0));
+        assert_eq!(s.sample(&[0.0, 2.0, 3.5]).unwrap().gap, 1.5);
     }
 
     #[test]
     fn nothing_is_chosen_by_what_is_no_number() {
         for temperature in [0.0, 0.7] {
-            let config = SamplerConfig {
-                temperature,
-                ..Default::default()
-            };
-            let mut s = Sampler::new(&config, 0);
-            let (nan, inf) = (f32::NAN, f32::INFINITY);
-            for logits in [[0.0, nan], [nan, 0.0], [inf, 0.0], [-inf, -inf]] {
-                assert_eq!(s.sample(&logits).unwrap(), None, "{logits:?}");
+            for top_p in [1.0, 0.8] {
+                let mut s = sampler(temperature, top_p, 0);
+                let (nan, inf) = (f32::NAN, f32::INFINITY);
+                for logits in [[0.0, nan], [nan, 0.0], [inf, 0.0], [-inf, -inf]] {
+                    assert_eq!(s.sample(&logits), None, "{logits:?}");
+                }
+                assert_eq!(s.sample(&[-inf, 0.0]).unwrap().token, 1);
             }
-            assert_eq!(s.sample(&[-inf, 0.0]).unwrap(), Some(1));
         }
     }
 
     #[test]
     fn streams_repeat_by_seed_and_differ_by_row() {
-        let config = SamplerConfig {
-            temperature: 1.0,
-            ..Default::default()
-        };
         let draw = |row| {
-            let mut s = Sampler::new(&config, row);
+            let mut s = sampler(1.0, 1.0, row);
             (0..32)
-                .map(|_| s.sample(&[0.0; 64]).unwrap().unwrap())
+                .map(|_| s.sample(&[0.0; 64]).unwrap().token)
                 .collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
+    }
+
+    /// Probabilities 0.4, 0.3, 0.2 and 0.1 in the order of their tokens' names 2, 0, 3, 1, and many that have nearly none.
+    #[test]
+    fn tokens_come_as_often_as_they_are_likely() {
+        const DRAWS: usize = 20_000;
+        let mut logits = vec![-40.0; 500];
+        for (token, p) in [(2, 0.4f32), (0, 0.3), (3, 0.2), (1, 0.1)] {
+            logits[token] = p.ln();
+        }
+        for (top_p, expected) in [
+            (1.0, [0.3, 0.1, 0.4, 0.2]),
+            (0.95, [0.3, 0.1, 0.4, 0.2]),
+            (0.85, [0.3 / 0.9, 0.0, 0.4 / 0.9, 0.2 / 0.9]),
+            (0.65, [0.3 / 0.7, 0.0, 0.4 / 0.7, 0.0]),
+            (0.05, [0.0, 0.0, 1.0, 0.0]),
+        ] {
+            let mut s = sampler(1.0, top_p, 7);
+            let mut counts = [0; 500];
+            for _ in 0..DRAWS {
+                counts[s.sample(&logits).unwrap().token as usize] += 1;
+            }
+            for (count, expected) in counts.iter().zip(expected) {
+                let found = *count as f64 / DRAWS as f64;
+                assert!(
+                    (found - expected).abs() < 0.02,
+                    "{top_p}: {found} {expected}"
+                );
+                assert!(expected > 0.0 || *count == 0, "{top_p}");
+            }
+            assert_eq!(counts[4..].iter().sum::<usize>(), 0);
+        }
+        // A temperature of 1/2 squares them: 16 : 9 : 4 : 1.
+        let mut s = sampler(0.5, 1.0, 7);
+        let drawn = (0..DRAWS).filter(|_| s.sample(&logits).unwrap().token == 2);
+        assert!((drawn.count() as f64 / DRAWS as f64 - 16.0 / 30.0).abs() < 0.02);
+    }
+
+    /// Against a sort of everything, on logits as flat and as steep as may be.
+    #[test]
+    fn the_fewest_tokens_of_a_share_are_those_of_a_sort() {
+        let mut random = StdRng::seed_from_u64(3);
+        for round in 0..200 {
+            let steep = [0.0, 0.1, 2.0, 9.0][round % 4];
+            let logits: Vec<f32> = (0..300)
+                .map(|_| steep * random.random_range(-1f32..1.0))
+                .collect();
+            let top_p = random.random_range(0.01..0.999);
+            let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let weights = ops::likelihoods(&logits, largest, 1.0);
+            let mut order: Vec<usize> = (0..300).collect();
+            order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b)));
+            let (mut mass, sum) = (0.0, total(&weights));
+            let enough = order.iter().take_while(|token| {
+                let before = mass;
+                mass += f64::from(weights[**token]);
+                before < top_p * sum
+            });
+            let fewest: Vec<usize> = enough.copied().collect();
+            let mut s = sampler(1.0, top_p, round);
+            for _ in 0..50 {
+                let token = s.sample(&logits).unwrap().token as usize;
+                assert!(fewest.contains(&token), "{top_p} {token}");
+            }
+        }
     }
 }

@@ -5,14 +5,14 @@ use super::stop::Stops;
 use crate::model::tokenizer::Tokenizer;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::time::Instant;
 
-/// A prompt, what was generated so far, and where it lives in the cache.
+/// A prompt and what was generated so far.
 pub struct Sequence {
     /// Its place among the prompts.
     pub index: usize,
-    pub slot: usize,
-    /// Tokens in the cache.
-    pub past: usize,
+    /// When its prompt was begun.
+    pub begun: Instant,
     pub generated: Vec<u32>,
     pub sampler: Sampler,
     /// Smallest difference between the best and the second logit so far.

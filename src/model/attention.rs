@@ -1,7 +1,8 @@
-//! Attention over segments: grouped-query, causal within a segment, full over its prefix.
+//! Attention over segments: grouped-query, causal within a segment, full over what came before it.
 
-use super::batch::Batch;
+use super::batch::{Batch, Segment};
 use super::cpu;
+use super::cpu::paged::Paged;
 use super::ops::Path;
 use super::portable;
 use candle_core::{D, DType, Device, Result, Tensor};
@@ -39,8 +40,8 @@ pub struct Saved {
     /// The attention's output `[T, heads · d]`.
     pub out: Tensor,
     /// Log-sum-exp of the scores `[T, heads]` (fused), or the probabilities in f32 (portable): where
-    /// one of them is near 1, a rounded one would leave nothing of the gradient.
-    pub softmax: Tensor,
+    /// one of them is near 1, a rounded one would leave nothing of the gradient. None of a pass over a cache.
+    pub softmax: Option<Tensor>,
 }
 
 /// Index tables of the portable path: segments are gathered into one padded block, so that the
@@ -56,32 +57,34 @@ pub struct Gather {
     /// `[segments · keys]` rows of the key table; padding, which the mask hides, names a row of the segment's own: another's
     /// may be no number.
     k_rows: Tensor,
-    /// `[T]` where each batch row stands in the padded block.
+    /// Where each of the segments' rows stands in the padded block.
     out_rows: Tensor,
     /// `[segments, 1, queries, keys]`, 0 or a large negative number.
     mask: Tensor,
 }
 
 impl Gather {
-    /// Tables for `batch`, whose queries see no more than the last `window` keys.
-    pub fn new(batch: &Batch, window: Option<usize>, device: &Device) -> Result<Self> {
-        let of = |f: &dyn Fn(&super::batch::Segment) -> usize| {
-            batch.segments.iter().map(f).max().unwrap_or(0)
-        };
+    /// Tables for some segments of `batch`, whose queries see no more than the last `window` keys.
+    fn new(
+        batch: &Batch,
+        segments: &[&Segment],
+        window: Option<usize>,
+        device: &Device,
+    ) -> Result<Self> {
+        let of = |f: &dyn Fn(&Segment) -> usize| segments.iter().map(|s| f(s)).max().unwrap_or(0);
         let queries = of(&|s| s.rows.len());
-        let keys = batch.longest();
+        let keys = of(&Segment::length);
         let (mut q_rows, mut k_rows) = (Vec::new(), Vec::new());
         let (mut out_rows, mut mask) = (Vec::new(), Vec::new());
-        for (n, s) in batch.segments.iter().enumerate() {
-            let own = s.own_keys..s.own_keys + s.past + s.rows.len();
-            let pad = batch.len();
-            q_rows.extend(pad_to(s.rows.clone(), queries, pad));
-            k_rows.extend(pad_to(s.prefix.clone().chain(own), keys, s.own_keys));
+        for (n, s) in segments.iter().enumerate() {
+            q_rows.extend(pad_to(s.rows.clone(), queries, batch.len()));
+            let own = s.keys.last().map_or(0, |range| range.start);
+            k_rows.extend(pad_to(s.keys.iter().cloned().flatten(), keys, own));
             out_rows.extend((0..s.rows.len()).map(|i| (n * queries + i) as u32));
             for i in 0..queries {
                 // A padded query sees everything: its row must stay finite, and nobody reads it.
                 let seen = match i < s.rows.len() {
-                    true => s.prefix.len() + s.own_visible(i),
+                    true => s.visible(i),
                     false => keys,
                 };
                 let first = match i < s.rows.len() {
@@ -92,17 +95,37 @@ impl Gather {
                 mask.extend((0..keys).map(|j| if see(j) { 0f32 } else { -1e30 }));
             }
         }
-        let segments = batch.segments.len();
+        let ends = segments.iter().flat_map(|s| &s.keys).map(|range| range.end);
+        let table = ends.max().unwrap_or(0);
+        let segments = segments.len();
         Ok(Self {
             segments,
             queries,
             keys,
-            table: of(&|s| s.prefix.end.max(s.own_keys + s.past + s.rows.len())),
+            table,
             q_rows: Tensor::new(q_rows, device)?,
             k_rows: Tensor::new(k_rows, device)?,
             out_rows: Tensor::new(out_rows, device)?,
             mask: Tensor::from_vec(mask, (segments, 1, queries, keys), device)?,
         })
+    }
+
+    /// The attention's output for the segments' rows, and its probabilities.
+    fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor, h: &Heads) -> Result<(Tensor, Tensor)> {
+        let (keys, values) = (self.keys(k, h)?, self.keys(v, h)?);
+        let scores = portable::matmul(&self.queries(q, h)?, &keys.t()?)?;
+        let shape = scores.shape().clone();
+        let scores = (scores.to_dtype(DType::F32)? * f64::from(h.scale()))?
+            .reshape((self.segments, h.query, self.queries, self.keys))?
+            .broadcast_add(&self.mask)?;
+        let exp = scores
+            .broadcast_sub(&scores.max_keepdim(D::Minus1)?)?
+            .exp()?;
+        let softmax = exp
+            .broadcast_div(&exp.sum_keepdim(D::Minus1)?)?
+            .reshape(shape)?;
+        let out = portable::matmul(&softmax.to_dtype(q.dtype())?, &values)?;
+        Ok((self.rows(&out, h)?, softmax))
     }
 
     /// Rows of `x` `[T, heads · d]` as `[segments, kv heads, group · queries, d]`.
@@ -160,26 +183,35 @@ fn pad_to(rows: impl Iterator<Item = usize>, n: usize, pad: usize) -> impl Itera
 
 /// How a batch's attention is computed: built once a batch, used by every layer.
 pub enum Plan<'a> {
-    /// With the window, if there is one.
+    /// Over the batch's own keys, with the window, if there is one.
     Fused(&'a Batch, Option<usize>),
     Portable(Gather),
+    /// Over those in a cache.
+    Paged(Paged<'a>),
+    Gathered(Gathers),
 }
 
 impl<'a> Plan<'a> {
-    /// The attention of `batch`, whose queries see no more than the last `window` keys.
+    /// The attention of `batch`, whose queries see no more than the last `window` keys; these lie in a cache where it is `cached`.
     pub fn new(
         path: Path,
         batch: &'a Batch,
         window: Option<usize>,
+        cached: bool,
         device: &Device,
     ) -> Result<Self> {
-        Ok(match path {
-            Path::Fused => Self::Fused(batch, window),
-            Path::Portable => Self::Portable(Gather::new(batch, window, device)?),
+        Ok(match (path, cached) {
+            (Path::Fused, false) => Self::Fused(batch, window),
+            (Path::Fused, true) => Self::Paged(Paged::new(batch, window)?),
+            (Path::Portable, false) => {
+                let all: Vec<_> = batch.segments.iter().collect();
+                Self::Portable(Gather::new(batch, &all, window, device)?)
+            }
+            (Path::Portable, true) => Self::Gathered(Gathers::new(batch, window, device)?),
         })
     }
 
-    /// Attention of `q` `[T, heads · d]` over the key table `k`, `v` `[keys, kv heads · d]`.
+    /// Attention of `q` `[T, heads · d]` over the key table `k`, `v`: `[keys, kv heads · d]`, or the tables of a cache's layer.
     pub fn forward(
         &self,
         q: &Tensor,
@@ -187,26 +219,18 @@ impl<'a> Plan<'a> {
         v: &Tensor,
         h: &Heads,
     ) -> Result<(Tensor, Saved)> {
-        let g = match self {
+        let (out, softmax) = match self {
             Self::Fused(batch, window) => {
-                return cpu::attention::forward([q, k, v], batch, *window, h);
+                let (out, lse) = cpu::attention::forward([q, k, v], batch, *window, h)?;
+                (out, Some(lse))
             }
-            Self::Portable(g) => g,
+            Self::Portable(gather) => {
+                let (out, softmax) = gather.forward(q, k, v, h)?;
+                (out, Some(softmax))
+            }
+            Self::Paged(paged) => (paged.forward([q, k, v], h)?, None),
+            Self::Gathered(gathers) => (gathers.forward(q, k, v, h)?, None),
         };
-        let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
-        let scores = portable::matmul(&g.queries(q, h)?, &keys.t()?)?;
-        let shape = scores.shape().clone();
-        let scores = (scores.to_dtype(DType::F32)? * f64::from(h.scale()))?
-            .reshape((g.segments, h.query, g.queries, g.keys))?
-            .broadcast_add(&g.mask)?;
-        let exp = scores
-            .broadcast_sub(&scores.max_keepdim(D::Minus1)?)?
-            .exp()?;
-        let softmax = exp
-            .broadcast_div(&exp.sum_keepdim(D::Minus1)?)?
-            .reshape(shape)?;
-        let out = portable::matmul(&softmax.to_dtype(q.dtype())?, &values)?;
-        let out = g.rows(&out, h)?;
         Ok((out.clone(), Saved { out, softmax }))
     }
 
@@ -218,15 +242,21 @@ impl<'a> Plan<'a> {
         saved: &Saved,
         h: &Heads,
     ) -> Result<[Tensor; 3]> {
+        let Some(p) = &saved.softmax else {
+            candle_core::bail!("a pass over a cache has no backward")
+        };
         let g = match self {
             Self::Fused(batch, window) => {
+                let saved = [&saved.out, p];
                 return cpu::attention::backward(dout, [q, k, v], saved, (batch, *window), h);
             }
             Self::Portable(g) => g,
+            Self::Paged(_) | Self::Gathered(_) => {
+                candle_core::bail!("a pass over a cache has no backward")
+            }
         };
         let (queries, dout) = (g.queries(q, h)?, g.queries(dout, h)?);
         let (keys, values) = (g.keys(k, h)?, g.keys(v, h)?);
-        let p = &saved.softmax;
         let dp = portable::matmul(&dout, &values.t()?)?.to_dtype(DType::F32)?;
         let delta = (&dp * p)?.sum_keepdim(D::Minus1)?;
         let ds = ((dp.broadcast_sub(&delta)? * p)? * f64::from(h.scale()))?;
@@ -237,5 +267,35 @@ impl<'a> Plan<'a> {
             g.scatter_keys(&portable::matmul(&ds.t()?, &queries)?, rows, h)?,
             g.scatter_keys(&portable::matmul(&p.t()?, &dout)?, rows, h)?,
         ])
+    }
+}
+
+/// The segments of a batch over a cache, those with one query apart from longer ones: padded to one length they would be mostly
+/// padding.
+pub struct Gathers {
+    groups: Vec<Gather>,
+    /// `[T]` where each batch row stands in the groups' rows, one group behind the other.
+    order: Tensor,
+}
+
+impl Gathers {
+    fn new(batch: &Batch, window: Option<usize>, device: &Device) -> Result<Self> {
+        let (one, more): (Vec<&Segment>, Vec<&Segment>) =
+            batch.segments.iter().partition(|s| s.rows.len() == 1);
+        let mut order = vec![0u32; batch.len()];
+        let rows = one.iter().chain(&more).flat_map(|s| s.rows.clone());
+        rows.zip(0..).for_each(|(row, at)| order[row] = at);
+        let parts = [one, more].into_iter().filter(|part| !part.is_empty());
+        let groups = parts.map(|part| Gather::new(batch, &part, window, device));
+        Ok(Self {
+            groups: groups.collect::<Result<_>>()?,
+            order: Tensor::new(order, device)?,
+        })
+    }
+
+    fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor, h: &Heads) -> Result<Tensor> {
+        let outs = self.groups.iter().map(|group| group.forward(q, k, v, h));
+        let outs: Vec<Tensor> = outs.map(|both| Ok(both?.0)).collect::<Result<_>>()?;
+        portable::rows(&Tensor::cat(&outs, 0)?, &self.order)
     }
 }

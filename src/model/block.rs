@@ -16,7 +16,7 @@ pub struct Context<'a> {
     pub attention: Plan<'a>,
     /// Of the layers with a sliding window, where the batch is longer than that.
     pub windowed: Option<Plan<'a>>,
-    /// Where a batch of single tokens goes in the cache (see kv::scattered).
+    /// Where the batch goes in the cache on the portable path (see kv::scattered).
     pub scattered: Option<Tensor>,
     /// Whether products are those of the weights' numbers: what backward differentiates.
     pub exact: bool,

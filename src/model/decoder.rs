@@ -108,10 +108,10 @@ impl Decoder {
         mut cache: Option<&mut KvCache>,
         delta: Option<&dyn Delta>,
     ) -> Result<Tensor> {
-        let mut context = self.context(batch, delta, false)?;
+        let mut context = self.context(batch, cache.is_some(), delta, false)?;
         if cache.is_some() && self.path == Path::Portable {
             let width = self.config.heads().kv_width();
-            context.scattered = kv::scattered(batch, width, &self.device)?;
+            context.scattered = Some(kv::scattered(batch, width, &self.device)?);
         }
         let mut x = self.embed(batch)?;
         for block in &self.blocks {
@@ -124,7 +124,7 @@ impl Decoder {
 
     /// [`Self::forward`] that keeps what [`Self::backward`] needs.
     pub fn forward_train(&self, batch: &Batch, delta: &dyn Delta) -> Result<(Tensor, Tape)> {
-        let context = self.context(batch, Some(delta), true)?;
+        let context = self.context(batch, false, Some(delta), true)?;
         let mut x = self.embed(batch)?;
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
@@ -149,7 +149,7 @@ impl Decoder {
         delta: &dyn Delta,
         gradients: &mut Gradients,
     ) -> Result<()> {
-        let context = self.context(batch, Some(delta), true)?;
+        let context = self.context(batch, false, Some(delta), true)?;
         let mut d = d_hidden;
         for (block, kept) in self.blocks.iter().zip(tape.blocks).rev() {
             let saved = match kept {
@@ -235,29 +235,25 @@ impl Decoder {
     fn context<'a>(
         &self,
         batch: &'a Batch,
+        cached: bool,
         delta: Option<&'a dyn Delta>,
         exact: bool,
     ) -> Result<Context<'a>> {
+        let plan = |window| Plan::new(self.path, batch, window, cached, &self.device);
         Ok(Context {
             path: self.path,
             heads: self.config.heads(),
             eps: self.config.rms_norm_eps,
             rotary: self.rotary(&batch.positions)?,
-            attention: self.plan(batch, None)?,
+            attention: plan(None)?,
             windowed: match &self.config.window {
-                Some(window) if window.size < batch.longest() => {
-                    Some(self.plan(batch, Some(window.size))?)
-                }
+                Some(window) if window.size < batch.longest() => Some(plan(Some(window.size))?),
                 _ => None,
             },
             scattered: None,
             exact,
             delta,
         })
-    }
-
-    fn plan<'a>(&self, batch: &'a Batch, window: Option<usize>) -> candle_core::Result<Plan<'a>> {
-        Plan::new(self.path, batch, window, &self.device)
     }
 
     fn rotary(&self, positions: &[u32]) -> Result<Rotary> {

@@ -3,7 +3,7 @@
 //! activations in any float type; norms, rotations, the softmax and the loss are computed in f32.
 
 use super::cpu;
-pub use super::cpu::AdamW;
+pub use super::cpu::{AdamW, best, likelihoods, view};
 use super::portable;
 use candle_core::{D, DType, Device, Result, Tensor};
 use std::ops::Range;

@@ -250,11 +250,11 @@ fn answer(
     let (lines, asked) = record::read_prompts(data, &config.columns)?;
     let prompts = loaded.prompts(data, &lines, &asked, observer)?;
     let engine = loaded.engine(None, sampler);
-    loaded.check_memory(&engine, &prompts, observer)?;
     let mut rows = Rows::unkept(0..prompts.len());
+    let mut cache = loaded.cache(&engine, &prompts, &rows.waiting(), observer)?;
     observer.begin(prompts.len(), "rows")?;
     let mut done = 0;
-    let answered = rows.answer(&engine, &prompts, |row| {
+    let answered = rows.answer(&engine, &mut cache, &prompts, |row| {
         if row.is_some() {
             done += 1;
             observer.done(done, "answered".to_owned());

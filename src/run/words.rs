@@ -41,6 +41,24 @@ pub fn size(bytes: usize) -> String {
     }
 }
 
+/// How many bytes `text` says: a number and a unit, of 1000 or, with an i, of 1024.
+pub fn bytes(text: &str) -> Result<usize, String> {
+    let (number, unit) = text.split_at(text.find(char::is_alphabetic).unwrap_or(text.len()));
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err("give a number with a unit: 512MB, 2GB or 1GiB".into()),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number * factor < 1e15 => Ok((number * factor) as usize),
+        _ => Err(format!("{:?} is no size", plain(number.trim()))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +68,25 @@ mod tests {
     fn causes_are_joined_and_repeated_ones_left_out() {
         let error = anyhow!("deep\n  down").context("outer").context("outer");
         assert_eq!(one_line(&error), "outer: deep   down");
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, expected) in [
+            ("512MB", 512_000_000),
+            ("1.5 gb", 1_500_000_000),
+            ("3KiB", 3072),
+            ("2GiB", 2 << 30),
+            ("1mib", 1 << 20),
+            ("7kB", 7_000),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for text in [
+            "512", "", "MB", "-1MB", "0GB", "nanGB", "1e30GB", "2TB", "1 2MB",
+        ] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::adapters::lora::Adapter;
 use crate::model::batch::Batch;
 use crate::model::config::{Config, Family, Window};
 use crate::model::decoder::{self, Decoder, Weights};
-use crate::model::kv::KvCache;
+use crate::model::kv::{BLOCK, KvCache};
 use crate::model::linear::Gradients;
 use crate::model::rope::Rope;
 use crate::model::weight::Held;
@@ -103,17 +103,17 @@ fn parameters(adapter: &Adapter) -> Vec<(String, Tensor)> {
 fn cached_logits(s: &Side) -> Result<Vec<Tensor>> {
     let decoder = decoder(s)?;
     let adapter = adapter(&decoder, s)?;
-    let mut cache = KvCache::new(&decoder, 3, PROMPT.len() + 2)?;
+    let blocks = (PROMPT.len() + 2).div_ceil(BLOCK);
+    let mut cache = KvCache::new(&decoder, 3 * blocks)?;
     let mut logits = Vec::new();
     for (step, token) in [(0, None), (1, Some(42)), (2, Some(7))] {
         let mut batch = Batch::default();
         for slot in 0..3 {
             let prompt = &PROMPT[slot * 2..];
+            let own: Vec<usize> = (slot * blocks..(slot + 1) * blocks).collect();
             match token {
-                None => batch.push_cached(prompt, cache.start(slot), 0),
-                Some(token) => {
-                    batch.push_cached(&[token], cache.start(slot), prompt.len() + step - 1)
-                }
+                None => batch.push_cached(prompt, &own, 0),
+                Some(token) => batch.push_cached(&[token], &own, prompt.len() + step - 1),
             };
         }
         let hidden = decoder.forward(&batch, Some(&mut cache), Some(&adapter))?;
@@ -125,11 +125,12 @@ fn cached_logits(s: &Side) -> Result<Vec<Tensor>> {
 fn greedy(s: &Side) -> Result<Vec<u32>> {
     let decoder = decoder(s)?;
     let adapter = adapter(&decoder, s)?;
-    let mut cache = KvCache::new(&decoder, 1, PROMPT.len() + TOKENS)?;
+    let blocks: Vec<usize> = (0..(PROMPT.len() + TOKENS).div_ceil(BLOCK)).collect();
+    let mut cache = KvCache::new(&decoder, blocks.len())?;
     let (mut next, mut past, mut tokens) = (PROMPT.to_vec(), 0, Vec::new());
     for _ in 0..TOKENS {
         let mut batch = Batch::default();
-        batch.push_cached(&next, cache.start(0), past);
+        batch.push_cached(&next, &blocks, past);
         past += next.len();
         let hidden = decoder.forward(&batch, Some(&mut cache), Some(&adapter))?;
         let last = hidden.narrow(0, next.len() - 1, 1)?;

@@ -125,7 +125,7 @@ fn attention(s: &Side) -> Result<Vec<Tensor>> {
     batch.push_sequence(&[0; 11]);
     let mut results = Vec::new();
     for (key, window) in [(1, None), (2, None), (2, Some(7))] {
-        let plan = Plan::new(s.path, &batch, window, &s.device)?;
+        let plan = Plan::new(s.path, &batch, window, false, &s.device)?;
         let heads = Heads {
             query: 4,
             key,

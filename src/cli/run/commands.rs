@@ -44,8 +44,9 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
 ];
 
 /// Other outputs: their names, and whether a recipe's stage always has them.
-const OUTPUTS: [(&str, &str, bool); 7] = [
+const OUTPUTS: [(&str, &str, bool); 8] = [
     ("lengths_out", "lengths.svg", false),
+    ("metrics_out", "metrics.json", false),
     ("prefs_out", "prefs.jsonl", false),
     ("labels_out", "labels.jsonl", true),
     ("summary_out", "summary.json", true),

@@ -43,7 +43,7 @@ pub fn print(seen: &Seen, config: &TrainConfig, batches: usize) -> Result<()> {
             };
             let row = rows[*end];
             let place = &encoded.places[row];
-            let behind = match segment.prefix.len() {
+            let behind = match segment.past() {
                 0 => String::new(),
                 shared => format!(" behind the {shared} shared"),
             };

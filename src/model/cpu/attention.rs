@@ -3,7 +3,7 @@
 //! its own rows and columns, so the result does not depend on the thread count.
 
 use super::{Destination, Matrix, map_rows, product, vector, view, wide};
-use crate::model::attention::{Heads, Saved};
+use crate::model::attention::Heads;
 use crate::model::batch::{Batch, Segment};
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
@@ -42,8 +42,10 @@ struct Block {
     first_visible: usize,
     /// Most columns that a query sees.
     window: usize,
-    prefix: Range<usize>,
-    own: Range<usize>,
+    /// The ranges that are not empty, each with its first column in the score block.
+    spans: Vec<(Range<usize>, usize)>,
+    /// Columns of the score block.
+    keys: usize,
 }
 
 impl Block {
@@ -51,20 +53,25 @@ impl Block {
         (0..s.rows.len()).step_by(BLOCK).map(move |first| {
             let end = s.rows.len().min(first + BLOCK);
             let hidden = s.hidden(first, window);
-            let of_prefix = hidden.min(s.prefix.len());
+            let (mut spans, mut keys, mut before) = (Vec::new(), 0, 0);
+            for range in &s.keys {
+                // What of the range lies between the hidden keys and the last one seen.
+                let from = hidden.saturating_sub(before).min(range.len());
+                let to = s.visible(end - 1).saturating_sub(before).min(range.len());
+                before += range.len();
+                if from < to {
+                    spans.push((range.start + from..range.start + to, keys));
+                    keys += to - from;
+                }
+            }
             Block {
                 rows: s.rows.start + first..s.rows.start + end,
-                first_visible: s.prefix.len() + s.own_visible(first) - hidden,
+                first_visible: s.visible(first) - hidden,
                 window: window.unwrap_or(usize::MAX),
-                prefix: s.prefix.start + of_prefix..s.prefix.end,
-                own: s.own_keys + hidden - of_prefix..s.own_keys + s.own_visible(end - 1),
+                spans,
+                keys,
             }
         })
-    }
-
-    /// Columns of the score block.
-    fn keys(&self) -> usize {
-        self.prefix.len() + self.own.len()
     }
 
     /// Columns that the block's query `i` sees.
@@ -73,18 +80,13 @@ impl Block {
         end.saturating_sub(self.window)..end
     }
 
-    /// The key ranges that are not empty, each with its first column in the score block.
     fn spans(&self) -> impl Iterator<Item = (Range<usize>, usize)> {
-        let both = [
-            (self.prefix.clone(), 0),
-            (self.own.clone(), self.prefix.len()),
-        ];
-        both.into_iter().filter(|(range, _)| !range.is_empty())
+        self.spans.iter().cloned()
     }
 
     /// `dst[len, keys] = scale · rows · tableᵀ` for the block's rows of `rows`.
     fn scores(&self, dst: &mut Vec<f32>, rows: &Head, table: &Head, scale: f32) {
-        let (len, width) = (self.rows.len(), self.keys());
+        let (len, width) = (self.rows.len(), self.keys);
         dst.resize(len * width, 0.0);
         for (range, at) in self.spans() {
             let shape = (len, range.len(), rows.dim);
@@ -98,13 +100,14 @@ impl Block {
     }
 }
 
-/// Attention of every query over the keys its segment sees, the last `window` of them; `k` and `v` are the key table.
+/// Attention of every query over the keys its segment sees, the last `window` of them; `k` and `v` are the key table. With the
+/// log-sum-exp of the scores `[T, heads]`.
 pub fn forward(
     [q, k, v]: [&Tensor; 3],
     batch: &Batch,
     window: Option<usize>,
     h: &Heads,
-) -> Result<(Tensor, Saved)> {
+) -> Result<(Tensor, Tensor)> {
     let (t, device) = (batch.len(), q.device());
     batch.check(k.dim(0)?)?;
     check_shapes(t, h, &[q], &[k, v])?;
@@ -126,7 +129,7 @@ pub fn forward(
                 wide(
                     #[inline(always)]
                     || {
-                        for (i, row) in p.chunks_exact_mut(b.keys()).enumerate() {
+                        for (i, row) in p.chunks_exact_mut(b.keys).enumerate() {
                             let log_sum_exp = softmax(row, b.visible(i));
                             // SAFETY: one task a row and head.
                             unsafe { *lse.row(b.rows.start + i).column(head).data = log_sum_exp };
@@ -135,7 +138,7 @@ pub fn forward(
                 );
                 for (range, at) in b.spans() {
                     let shape = (b.rows.len(), h.dim, range.len());
-                    let p = Matrix::rows(&p[at..], b.keys());
+                    let p = Matrix::rows(&p[at..], b.keys);
                     let out = out.row(b.rows.start).column(queries.column);
                     // SAFETY: this task's rows and head columns.
                     unsafe { product(shape, out, at > 0, p, values.from(range.start), 1.0) };
@@ -144,8 +147,8 @@ pub fn forward(
         });
     }
     let out = Tensor::from_vec(out, q.shape(), device)?;
-    let softmax = Tensor::from_vec(lse, (t, h.query), device)?;
-    Ok((out.clone(), Saved { out, softmax }))
+    let lse = Tensor::from_vec(lse, (t, h.query), device)?;
+    Ok((out, lse))
 }
 
 /// Errors unless queries are `[t, heads · d]` and keys one table of `[keys, kv heads · d]`, `keys ≥ t`
@@ -174,24 +177,24 @@ fn softmax(row: &mut [f32], seen: Range<usize>) -> f32 {
     max + sum.ln()
 }
 
-/// Gradients towards q, k and v; only for a batch whose key table is its own keys.
+/// Gradients towards q, k and v, of what [`forward`] returned; only for a batch whose key table is its own keys.
 pub fn backward(
     dout: &Tensor,
     [q, k, v]: [&Tensor; 3],
-    saved: &Saved,
+    [out, lse]: [&Tensor; 2],
     (batch, window): (&Batch, Option<usize>),
     h: &Heads,
 ) -> Result<[Tensor; 3]> {
     let (t, device) = (batch.len(), q.device());
     batch.check_uncached()?;
-    check_shapes(t, h, &[dout, q, &saved.out], &[k, v])?;
+    check_shapes(t, h, &[dout, q, out], &[k, v])?;
     let qw = h.q_width();
     let mut dq = vec![0f32; t * qw];
     // Of every query head, before those of a group are summed.
     let (mut dk, mut dv) = (vec![0f32; t * qw], vec![0f32; t * qw]);
     {
         let (dout, q, k, v) = (view(dout)?, view(q)?, view(k)?, view(v)?);
-        let (out, lse) = (view(&saved.out)?, view(&saved.softmax)?);
+        let (out, lse) = (view(out)?, view(lse)?);
         let (dout, q, k, v, out, lse) = (&*dout, &*q, &*k, &*v, &*out, &*lse);
         let dq = Destination::rows(&mut dq, qw);
         let (dk, dv) = (
@@ -210,7 +213,7 @@ pub fn backward(
             for b in segments.flat_map(|s| Block::of(s, window)) {
                 b.scores(&mut p, &queries, &keys, h.scale());
                 b.scores(&mut ds, &dout, &values, 1.0);
-                let width = b.keys();
+                let width = b.keys;
                 let rows = p.chunks_exact_mut(width).zip(ds.chunks_exact_mut(width));
                 wide(
                     #[inline(always)]

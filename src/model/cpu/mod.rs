@@ -5,15 +5,18 @@
 
 mod adamw;
 pub mod attention;
+mod choose;
 mod dots;
 mod elementwise;
 mod loss;
 mod low_rank;
+pub mod paged;
 mod product;
 pub mod quantized;
 mod vector;
 
 pub use adamw::{AdamW, adamw, sum_of_squares};
+pub use choose::{best, likelihoods};
 pub use elementwise::{
     AddAssign, AddRow, ScaleColumns, rms_norm, rms_norm_backward, rope, row_norms, scale_columns,
     scale_columns_backward, swiglu, swiglu_backward,

@@ -1,0 +1,40 @@
+//! What answering took, for people and for programs.
+
+use crate::generation::usage::{Usage, Work};
+use serde_json::{Value, json};
+
+/// In one line.
+pub fn line(usage: &Usage) -> String {
+    format!(
+        "prompts: {} tokens computed, {:.0} tokens/s, and {} that others had computed; answers: {} tokens, {:.0} tokens/s; first token after {:.0} ms (p50) and {:.0} ms (p95)",
+        usage.prefill.tokens,
+        usage.prefill.tokens_per_second(),
+        usage.reused,
+        usage.decode.tokens,
+        usage.decode.tokens_per_second(),
+        usage.first_token_ms(0.5),
+        usage.first_token_ms(0.95)
+    )
+}
+
+/// As JSON.
+pub fn json(usage: &Usage) -> Value {
+    let work = |work: Work| {
+        json!({
+            "tokens": work.tokens,
+            "seconds": work.seconds,
+            "tokens_per_second": work.tokens_per_second(),
+        })
+    };
+    json!({
+        "prefill": work(usage.prefill),
+        "decode": work(usage.decode),
+        "reused_tokens": usage.reused,
+        "first_token_ms": {
+            "p50": usage.first_token_ms(0.5),
+            "p95": usage.first_token_ms(0.95),
+        },
+        "steps": usage.steps,
+        "evicted_blocks": usage.evicted,
+    })
+}
