@@ -11,7 +11,8 @@ and 64 public ones. The adapter is --lora, or trained here for a minute on the t
 
 Installs llama.cpp (scripts/llama_cpp.sh), OpenVINO (scripts/openvino.sh) and transformers (scripts/peers.sh), 4 GB in all. Uses only the
 standard library itself. A measurement during which other programs took more than a twentieth of the processors is thrown away: close
-everything else, or let --wait say for how many minutes it may be tried again. --busy takes it as it is.
+everything else, or let --wait say for how many minutes it may be tried again. --busy takes it as it is. --cpu-time counts the processor
+time of one thread, which others lengthen little: for a machine that is never idle.
 """
 import argparse
 import json
@@ -66,7 +67,11 @@ def arguments():
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--wait", type=float, default=0, metavar="MINUTES")
     p.add_argument("--busy", action="store_true")
-    return p.parse_args()
+    p.add_argument("--cpu-time", action="store_true")
+    a = p.parse_args()
+    if a.cpu_time:
+        a.threads, a.busy = 1, True
+    return a
 
 
 class Program:
@@ -78,12 +83,13 @@ class Program:
     def command(self, lora, answers):
         """Of answering (rows, file to write, rows at once, longest answer), or else of fixed lengths; with what it adds to the environment."""
         a, b = self.bench.args, self.bench
+        clock = ["--cpu-time"] if a.cpu_time else []
         if self.name == "factory":
             held = ["--weights", self.weights] if self.weights != "f32" else []
             if not answers:
                 kinds = ["--kind", "lora", "--adapters", "1" if lora else "0"]
-                lengths = ["--batch", a.batches, "--prompt", a.prompt, "--answer", a.answer, "--repeats", 1, "--json"]
-                return [b.decode, *lengths, *kinds, "--weights", self.weights], {"FACTORY_BASE": str(self.file)}
+                lengths = ["--batch", a.batches, "--prompt", a.prompt, "--answer", a.answer]
+                return [b.decode, *lengths, "--repeats", 1, "--json", *clock, *kinds, "--weights", self.weights], {"FACTORY_BASE": str(self.file)}
             rows, out, batch, most = answers
             lora = ["--lora", b.lora] if lora else ["--template", "plain"]
             return [a.factory, "generate", "--device", "cpu", "--base", self.file, *lora, *held, "--data", rows, "--out", out,
@@ -100,7 +106,7 @@ class Program:
             rows, out, batch, most = answers
             command += ["--data", rows, "--out", out, "--batch", batch, "--max-tokens", most]
         else:
-            command += ["--batches", a.batches, "--prompt", a.prompt, "--answer", a.answer]
+            command += ["--batches", a.batches, "--prompt", a.prompt, "--answer", a.answer, *clock]
         return command, {}
 
 
@@ -158,7 +164,7 @@ class Bench:
     def measured(self, command, more):
         """Seconds and standard output of a command that had the processors to itself."""
         while True:
-            seconds, printed, others = run(command, more, self.args.threads)
+            seconds, printed, others = run(command, more, self.args)
             if self.args.busy or others <= OTHERS:
                 return seconds, printed
             what = f"other programs took {others:.0%} of the processors while {Path(command[0]).name} ran"
@@ -185,9 +191,9 @@ def bench_program():
     return [path for path in made if path][-1]
 
 
-def run(command, more, threads):
-    """Seconds, standard output, and the share of the processors that other programs took meanwhile (0 where it cannot be known)."""
-    environment = os.environ | {"RAYON_NUM_THREADS": str(threads)} | more
+def run(command, more, args):
+    """Seconds, of the wall or of the processors, standard output, and the share of the processors that other programs took meanwhile (0 where it cannot be known)."""
+    environment = os.environ | {"RAYON_NUM_THREADS": str(args.threads)} | more
     with tempfile.TemporaryFile("w+") as log:
         before, start = busy_seconds(), time.perf_counter()
         process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
@@ -198,8 +204,9 @@ def run(command, more, threads):
         if status:
             log.seek(0)
             sys.exit(f"{command} failed:\n{log.read()[-2000:]}")
-    others = after - before - usage.ru_utime - usage.ru_stime
-    return seconds, printed, max(0.0, others / (seconds * os.cpu_count()))
+    own = usage.ru_utime + usage.ru_stime
+    others = after - before - own
+    return own if args.cpu_time else seconds, printed, max(0.0, others / (seconds * os.cpu_count()))
 
 
 def busy_seconds():
@@ -274,7 +281,7 @@ def machine(bench):
     versions = [output([a.factory, "--version"]), llama, output([bench.openvino / "bin/python", "-c", openvino]),
                 output([a.peers / "bin/python", "-c", peers])]
     print(f"{names[0]}, {os.cpu_count()} processors, {a.threads} threads; {', '.join(versions)}; {bench.base.name}"
-          + ("; NOT AN IDLE MACHINE" if a.busy else ""), flush=True)
+          + ("; processor time" if a.cpu_time else "; NOT AN IDLE MACHINE" if a.busy else ""), flush=True)
     sizes = [f"{name} {path.stat().st_size / 1e6:.0f} MB" for name, path in bench.files.items()]
     print(f"Files: {', '.join(sizes)}.", flush=True)
 

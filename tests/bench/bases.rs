@@ -71,7 +71,11 @@ fn random() -> TempDir {
     copy(&goldens, folder.path(), "tokenizer.json");
     let config = config_json::read(&file("config.json")).unwrap();
     let weights = tensors(&config).into_iter().map(|(name, shape)| {
-        let mean = if name.ends_with("norm.weight") { 1.0 } else { 0.0 };
+        let mean = if name.ends_with("norm.weight") {
+            1.0
+        } else {
+            0.0
+        };
         let weight = Tensor::randn(mean, 0.02f32, shape, &Device::Cpu).unwrap();
         (name, weight.to_dtype(DType::BF16).unwrap())
     });

@@ -5,11 +5,13 @@
 //! Without FACTORY_BASE: random weights in SmolLM2-135M's shape. Close everything else first.
 
 mod bases;
+mod clock;
 mod limit;
 mod median;
 
 use bases::{Place, Weights, member};
 use clap::{Parser, ValueEnum};
+use clock::Clock;
 use factory::adapters::bank::{Bank, Mixture};
 use factory::generation::engine::{Adapters, Engine};
 use factory::generation::sampler::SamplerConfig;
@@ -17,7 +19,6 @@ use factory::generation::stop::StopConfig;
 use factory::model::load::Base;
 use limit::Limit;
 use median::median;
-use std::time::Instant;
 
 #[derive(Parser)]
 struct Args {
@@ -41,6 +42,9 @@ struct Args {
     answer: usize,
     #[arg(long, default_value_t = 5)]
     repeats: usize,
+    /// Processor time in place of the wall's, with RAYON_NUM_THREADS=1: on a machine that others use too.
+    #[arg(long)]
+    cpu_time: bool,
     /// One line of JSON for each row of the table, in place of it and of the limit.
     #[arg(long)]
     json: bool,
@@ -74,6 +78,11 @@ struct Case<'a> {
 
 fn main() {
     let mut args = Args::parse();
+    let one = rayon::current_num_threads() == 1;
+    assert!(
+        one || !args.cpu_time,
+        "--cpu-time takes RAYON_NUM_THREADS=1"
+    );
     if args.weights.is_empty() {
         args.weights = Weights::value_variants().to_vec();
     }
@@ -164,9 +173,9 @@ fn answer(case: &Case, args: &Args, draw: usize, tokens: usize) -> f64 {
     let prompts: Vec<Vec<u32>> = (0..case.batch)
         .map(|row| prompt(row, args.prompt, draw))
         .collect();
-    let start = Instant::now();
+    let clock = Clock::start(args.cpu_time);
     let answers = engine.generate(&prompts).unwrap();
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = clock.seconds();
     let found: usize = answers.iter().map(|answer| answer.tokens.len()).sum();
     // An end of text that a row happens to say takes its place from the rest.
     seconds * (case.batch * tokens) as f64 / found as f64
@@ -224,7 +233,7 @@ impl Case<'_> {
 }
 
 fn table(cases: Vec<Case>, args: &Args) {
-    let limit = Limit::measure();
+    let limit = Limit::measure(args.cpu_time);
     println!(
         "\nThis machine: {:.1} GB/s read by one thread, {:.1} by {}; {:.0} GFLOP/s of f32 products.",
         limit.one / 1e9,
@@ -233,8 +242,15 @@ fn table(cases: Vec<Case>, args: &Args) {
         limit.products / 1e9
     );
     println!(
-        "{} tokens of a prompt, {} of an answer; medians of {} repeats.\n",
-        args.prompt, args.answer, args.repeats
+        "{} tokens of a prompt, {} of an answer; medians of {} repeats{}.\n",
+        args.prompt,
+        args.answer,
+        args.repeats,
+        if args.cpu_time {
+            ", processor time"
+        } else {
+            ""
+        }
     );
     println!(
         "| weights | adapters | rows | prefill tokens/s | of the limit | decode tokens/s | of the limit |"

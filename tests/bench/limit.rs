@@ -1,10 +1,10 @@
 //! What this machine can do at most, measured by itself.
 
+use super::clock::Clock;
 use super::median::median;
 use candle_core::{DType, Device, Tensor};
 use factory::model::ops::{self, Path};
 use std::hint::black_box;
-use std::time::Instant;
 
 /// Far beyond every cache.
 const BUFFER: usize = 1 << 29;
@@ -24,14 +24,15 @@ pub struct Limit {
 }
 
 impl Limit {
-    pub fn measure() -> Self {
+    /// With `cpu` by processor time, which means anything for one thread alone.
+    pub fn measure(cpu: bool) -> Self {
         let threads = rayon::current_num_threads();
         let buffer: Vec<u64> = (0..BUFFER as u64 / 8).collect();
         Self {
             threads,
-            one: reading(&buffer, 1),
-            all: reading(&buffer, threads),
-            products: rayon::scope(|_| products()),
+            one: reading(&buffer, 1, cpu),
+            all: reading(&buffer, threads, cpu),
+            products: rayon::scope(|_| products(cpu)),
         }
     }
 
@@ -41,27 +42,27 @@ impl Limit {
     }
 }
 
-fn reading(buffer: &[u64], threads: usize) -> f64 {
+fn reading(buffer: &[u64], threads: usize, cpu: bool) -> f64 {
     let times = (0..REPEATS).map(|_| {
-        let start = Instant::now();
+        let clock = Clock::start(cpu);
         std::thread::scope(|scope| {
             for part in buffer.chunks(buffer.len().div_ceil(threads)) {
                 scope.spawn(|| black_box(part.iter().fold(0, |sum: u64, v| sum.wrapping_add(*v))));
             }
         });
-        start.elapsed().as_secs_f64()
+        clock.seconds()
     });
     BUFFER as f64 / median(times.collect())
 }
 
-fn products() -> f64 {
+fn products(cpu: bool) -> f64 {
     let (rows, width) = PRODUCT;
     let ones = |rows| Tensor::ones((rows, width), DType::F32, &Device::Cpu).unwrap();
     let (x, w) = (ones(rows), ones(width));
     let times = (0..=REPEATS).map(|_| {
-        let start = Instant::now();
+        let clock = Clock::start(cpu);
         black_box(ops::matmul(Path::Fused, &x, &w.t().unwrap()).unwrap());
-        start.elapsed().as_secs_f64()
+        clock.seconds()
     });
     // The first wakes the threads.
     2.0 * (rows * width * width) as f64 / median(times.skip(1).collect())
