@@ -10,9 +10,7 @@ prompts=${2:-20}
 reader=$(realpath -m "${3:-.llama}")
 factory=${FACTORY:-$scripts/../target/release/factory}
 [ -n "${FACTORY:-}" ] || cargo build --release --quiet --manifest-path "$scripts/../Cargo.toml"
-if [ ! -d "$reader/node_modules/node-llama-cpp" ]; then
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$reader" node-llama-cpp@3.22.1
-fi
+"$scripts/llama_cpp.sh" "$reader" >/dev/null
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for kind in f16 q8_0 q4_0; do
