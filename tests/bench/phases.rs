@@ -79,7 +79,11 @@ fn measure(decoder: &Decoder, rows: usize, dora: bool) {
     println!(
         "| phase | s | share | GFLOP/s | of the rate of its products alone |\n|---|---|---|---|---|"
     );
-    let head_work = 4e-9 * (decoder.head().elem_count() * labels) as f64;
+    let head_work = 4e-9
+        * ({
+            let (rows, width) = decoder.head().dims().unwrap();
+            rows * width
+        } * labels) as f64;
     for (name, seconds, work, alone) in [
         ("forward", forward, each, ahead),
         ("head", head, head_work, over),
