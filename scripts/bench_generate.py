@@ -30,6 +30,7 @@ SET = HERE.parent / "evals" / "sql-expanded"
 WORK = HERE.parent / "target" / "bench-generate"
 PROGRAMS = ["factory", "llama.cpp", "OpenVINO GenAI", "transformers"]
 FILES = {"as it is": None, "Q8_0": "q8_0", "Q4_0": "q4_0"}
+WEIGHTS = ["f32", "q8", "native"]
 OTHERS = 0.05  # share of the processors
 PAUSE = 20  # seconds before a measurement is tried again
 
@@ -51,7 +52,7 @@ def arguments():
     p.add_argument("--only", type=words(PROGRAMS), default=PROGRAMS, help="programs")
     p.add_argument("--files", type=words(FILES), default=list(FILES), help="the base as it is, and as llama.cpp quantizes it again")
     p.add_argument("--with", dest="adapters", type=words(["lora", "none"]), default=["lora", "none"])
-    p.add_argument("--weights", type=lambda text: text.split(","), default=["f32"], help="ours, by their names for generate --weights")
+    p.add_argument("--weights", type=words(WEIGHTS), default=WEIGHTS, help="ours; others are set beside the last of them")
     p.add_argument("--b1", type=Path)
     p.add_argument("--lora", type=Path, help="PEFT folder")
     p.add_argument("--base", help="GGUF file [default: what scripts/fetch_base.sh prints]")
@@ -85,14 +86,13 @@ class Program:
         a, b = self.bench.args, self.bench
         clock = ["--cpu-time"] if a.cpu_time else []
         if self.name == "factory":
-            held = ["--weights", self.weights] if self.weights != "f32" else []
             if not answers:
                 kinds = ["--kind", "lora", "--adapters", "1" if lora else "0"]
                 lengths = ["--batch", a.batches, "--prompt", a.prompt, "--answer", a.answer]
-                return [b.decode, *lengths, "--repeats", 1, "--json", *clock, *kinds, "--weights", self.weights], {"FACTORY_BASE": str(self.file)}
+                return [b.decode, *lengths, *kinds, "--weights", self.weights, "--repeats", 1, "--json", *clock], {"FACTORY_BASE": str(self.file)}
             rows, out, batch, most = answers
             lora = ["--lora", b.lora] if lora else ["--template", "plain"]
-            return [a.factory, "generate", "--device", "cpu", "--base", self.file, *lora, *held, "--data", rows, "--out", out,
+            return [a.factory, "generate", "--device", "cpu", "--base", self.file, *lora, "--weights", self.weights, "--data", rows, "--out", out,
                     "--batch", batch, "--max-tokens", most], {}
         python, script, adapter = {
             "llama.cpp": (a.peers / "bin/python", "peer_llama_cpp.py", b.lora_gguf),
@@ -134,6 +134,8 @@ class Bench:
         self.programs += [Program(self, name, file, path) for name in PROGRAMS[1:3] for file, path in self.files.items()]
         self.programs += [Program(self, "transformers", "f32", hf)]
         self.programs = [program for program in self.programs if program.name in args.only]
+        ours = [program for program in self.programs if program.name == "factory"]
+        self.first = ours[-1] if ours else self.programs[0]  # what the others are set beside
 
     def quantized(self, to):
         if to is None:
@@ -192,7 +194,7 @@ def bench_program():
 
 
 def run(command, more, args):
-    """Seconds, of the wall or of the processors, standard output, and the share of the processors that other programs took meanwhile (0 where it cannot be known)."""
+    """Seconds (of the wall, or of processors), standard output, and the share of the processors that others took (0 where it is not known)."""
     environment = os.environ | {"RAYON_NUM_THREADS": str(args.threads)} | more
     with tempfile.TemporaryFile("w+") as log:
         before, start = busy_seconds(), time.perf_counter()
@@ -235,14 +237,16 @@ def rows(bench, name, data, lora):
                 # llama.cpp shows a text's first space, which the others leave out.
                 answers[program] = [json.loads(line)["predicted_sql"].strip() for line in out.read_text().splitlines()]
     rate = {p: len(lines) / statistics.median(found) for p, found in seconds.items()}
-    first, last = bench.programs[0], bench.programs[-1]
+    first, last = bench.first, bench.programs[-1]
     adapter = "with an adapter" if lora else "the base alone"
-    print(f"\n{len(lines)} rows of {name}, {adapter}, {a.batch} at once, answers of up to {a.max_tokens} tokens, loading included; medians of {a.repeats}:\n")
+    print(f"\n{len(lines)} rows of {name}, {adapter}, {a.batch} at once, answers of up to {a.max_tokens} tokens, loading included; "
+          f"medians of {a.repeats}:\n")
     print(f"| program | weights | rows/s | {first.name} {first.weights} over it | same answers as {first.name} {first.weights} "
           f"| as {last.name} {last.weights} |\n|---|---|---|---|---|---|")
     for program in bench.programs:
         same = [sum(x == y for x, y in zip(answers[program], answers[other])) / len(lines) for other in (first, last)]
-        print(f"| {program.name} | {program.weights} | {rate[program]:.2f} | {rate[first] / rate[program]:.2f} | {same[0]:.2f} | {same[1]:.2f} |", flush=True)
+        shown = [rate[program], rate[first] / rate[program], *same]
+        print(f"| {program.name} | {program.weights} | " + " | ".join(f"{x:.2f}" for x in shown) + " |", flush=True)
 
 
 def speed(bench, lora):
@@ -258,7 +262,7 @@ def speed(bench, lora):
                     for what in ("prefill", "decode"):
                         found[program, what, case["batch"]].append(case[what])
     median = {key: statistics.median(values) for key, values in found.items()}
-    first = bench.programs[0]
+    first = bench.first
     for what, length in [("prefill", a.prompt), ("decode", a.answer)]:
         adapter = "with an adapter" if lora else "the base alone"
         print(f"\nTokens/s of {what}, {length} tokens a row, {adapter}, by the number of rows; in brackets {first.name} {first.weights} over it; "

@@ -7,6 +7,7 @@ use factory::adapters::lora::Adapter;
 use factory::model::config_json;
 use factory::model::decoder::tensors;
 use factory::model::load::Base;
+use factory::model::weight::Held;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -35,23 +36,30 @@ impl Place {
     }
 }
 
-/// How the weights of the base are held. A new kind is added here alone.
+/// How the weights of the base are held. A new kind is added here and in `Limit::seconds`.
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
 pub enum Weights {
     F32,
+    Q8,
+    Native,
 }
 
 impl Weights {
     pub fn load(self, base: &str) -> Base {
-        match self {
-            Self::F32 => Base::load(base, DType::F32, &Device::Cpu).unwrap(),
-        }
+        let held = match self {
+            Self::F32 => Held::Numbers,
+            Self::Q8 => Held::Q8,
+            Self::Native => Held::Native,
+        };
+        Base::load_held(base, held, DType::F32, &Device::Cpu).unwrap()
     }
 
-    /// Bytes of a weight that takes part in a product.
-    pub fn bytes(self) -> f64 {
+    /// As flags call it.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::F32 => 4.0,
+            Self::F32 => "f32",
+            Self::Q8 => "q8",
+            Self::Native => "native",
         }
     }
 }

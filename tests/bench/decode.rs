@@ -67,6 +67,15 @@ struct Subject<'a> {
     bank: Bank,
 }
 
+impl Subject<'_> {
+    /// Of the weights that a step reads.
+    fn bytes(&self) -> usize {
+        let decoder = &self.base.decoder;
+        let blocks: usize = decoder.projections().map(|(_, w)| w.bytes()).sum();
+        blocks + decoder.head().bytes()
+    }
+}
+
 /// A row of the table.
 struct Case<'a> {
     subject: &'a Subject<'a>,
@@ -85,6 +94,10 @@ fn main() {
     );
     if args.weights.is_empty() {
         args.weights = Weights::value_variants().to_vec();
+    }
+    let limit = (!args.json).then(|| Limit::measure(args.cpu_time));
+    if let Some(limit) = &limit {
+        println!("\n{limit}");
     }
     let place = Place::find();
     let bases = args.weights.iter().map(|w| (*w, w.load(place.path())));
@@ -116,9 +129,9 @@ fn main() {
             }
         }
     }
-    match args.json {
-        true => cases.into_iter().for_each(|case| case.json(&args)),
-        false => table(cases, &args),
+    match limit {
+        Some(limit) => table(cases, &args, &limit),
+        None => cases.into_iter().for_each(|case| case.json(&args)),
     }
 }
 
@@ -206,12 +219,16 @@ impl Case<'_> {
     /// Their seconds at the limit of the machine: the base's weights once a step, and its products.
     fn least(&self, args: &Args, limit: &Limit) -> [f64; 2] {
         let decoder = &self.subject.base.decoder;
-        let blocks: usize = decoder.projections().map(|(_, w)| w.elem_count()).sum();
-        let [blocks, head] = [blocks, decoder.head().elem_count()].map(|n| n as f64);
-        let bytes = self.subject.weights.bytes() * (blocks + head);
+        let size = |(rows, width): (usize, usize)| (rows * width) as f64;
+        let blocks: f64 = decoder
+            .projections()
+            .map(|(_, w)| size(w.dims().unwrap()))
+            .sum();
+        let head = size(decoder.head().dims().unwrap());
+        let bytes = self.subject.bytes() as f64;
         let seconds = |tokens: f64| {
             let operations = 2.0 * (blocks * tokens + head * self.batch as f64);
-            limit.seconds(bytes, operations)
+            limit.seconds(self.subject.weights, bytes, operations)
         };
         let [prompt, _] = self.tokens(args);
         [
@@ -224,7 +241,7 @@ impl Case<'_> {
         let rate = self.tokens(args);
         let [prefill, decode] = self.seconds.map(median);
         let line = serde_json::json!({
-            "weights": format!("{:?}", self.subject.weights).to_lowercase(),
+            "weights": self.subject.weights.name(),
             "adapters": self.adapters, "dora": self.subject.kind == Kind::Dora, "batch": self.batch,
             "prefill": rate[0] / prefill, "decode": rate[1] / decode,
         });
@@ -232,15 +249,18 @@ impl Case<'_> {
     }
 }
 
-fn table(cases: Vec<Case>, args: &Args) {
-    let limit = Limit::measure(args.cpu_time);
-    println!(
-        "\nThis machine: {:.1} GB/s read by one thread, {:.1} by {}; {:.0} GFLOP/s of f32 products.",
-        limit.one / 1e9,
-        limit.all / 1e9,
-        limit.threads,
-        limit.products / 1e9
-    );
+fn table(cases: Vec<Case>, args: &Args, limit: &Limit) {
+    let mut told = Vec::new();
+    for subject in cases.iter().map(|case| case.subject) {
+        if !told.contains(&subject.weights) {
+            told.push(subject.weights);
+            let megabytes = subject.bytes() as f64 / 1e6;
+            println!(
+                "{}: {megabytes:.0} MB of weights a step.",
+                subject.weights.name()
+            );
+        }
+    }
     println!(
         "{} tokens of a prompt, {} of an answer; medians of {} repeats{}.\n",
         args.prompt,
@@ -257,11 +277,11 @@ fn table(cases: Vec<Case>, args: &Args) {
     );
     println!("|---|---|---|---|---|---|---|");
     for case in cases {
-        let (tokens, least) = (case.tokens(args), case.least(args, &limit));
-        let (name, weights, batch) = (case.name(), case.subject.weights, case.batch);
+        let (tokens, least) = (case.tokens(args), case.least(args, limit));
+        let (name, weights, batch) = (case.name(), case.subject.weights.name(), case.batch);
         let [prefill, decode] = case.seconds.map(median);
         println!(
-            "| {weights:?} | {name} | {batch} | {:.0} | {:.2} | {:.0} | {:.2} |",
+            "| {weights} | {name} | {batch} | {:.0} | {:.2} | {:.0} | {:.2} |",
             tokens[0] / prefill,
             least[0] / prefill,
             tokens[1] / decode,
