@@ -265,7 +265,7 @@ fn sampled_rows_depend_on_no_neighbour_but_for_ties() {
 fn by_integer_products_sampled_rows_depend_on_no_neighbour_at_all() {
     let golden = golden("tiny-llama");
     let path = golden.to_str().unwrap();
-    let base = Base::load_held(path, Held::Q8, DType::F32, &Device::Cpu).unwrap();
+    let base = Base::load_held(path, Some(Held::Q8), DType::F32, &Device::Cpu).unwrap();
     assert_eq!(changed_by_neighbours(&base), 0);
 }
 

@@ -30,7 +30,7 @@ pub fn of(engine: &Engine, lines: &[Line], prompts: &[Vec<u32>]) -> Result<Map<S
         "tokens of the prompts": digest(format!("{prompts:?}").as_bytes()),
         "end tokens": engine.tokenizer.ends(),
         "--base": digest(&base),
-        "--weights": format!("{:?}", decoder.held),
+        "--weights": decoder.held.name(),
         "--dtype": format!("{:?}", decoder.dtype),
         "--device": format!("{:?}", decoder.device.location()),
         "--lora": adapters,

@@ -64,7 +64,7 @@ impl DTypeArg {
 /// How the base's weights are held while it answers.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum WeightsArg {
-    /// native of a GGUF file on the CPU, else f32.
+    /// native on the CPU of a GGUF file in Q4_0, Q4_1 or Q8_0, else f32.
     Auto,
     /// As numbers of --dtype.
     F32,
@@ -75,17 +75,52 @@ pub enum WeightsArg {
 }
 
 impl WeightsArg {
-    fn on(self, device: &Device, dtype: DType) -> Result<Held> {
+    fn on(self, device: &Device, dtype: DType) -> Result<Option<Held>> {
         let can = device.is_cpu() && dtype == DType::F32;
         match self {
-            Self::F32 | Self::Auto => Ok(Held::Numbers),
+            Self::Auto => Ok(None),
+            Self::F32 => Ok(Some(Held::Numbers)),
             Self::Q8 | Self::Native if !can => Err(UsageError(
                 "--weights q8 and native are for the CPU with --dtype f32: give --device cpu, or leave --weights out".into(),
             )
             .into()),
-            Self::Q8 => Ok(Held::Q8),
-            Self::Native => Ok(Held::Native),
+            Self::Q8 => Ok(Some(Held::Q8)),
+            Self::Native => Ok(Some(Held::Native)),
         }
+    }
+}
+
+/// How the base's weights are held while an adapter is trained on them.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum BaseWeightsArg {
+    /// As numbers of --dtype.
+    F32,
+    /// In half the memory; rounded, unless they are stored so.
+    Bf16,
+    /// In 8 bits, a scale for each 32: a little more than a quarter of the memory.
+    Q8,
+    /// As a GGUF file has them, where that is Q4_0, Q4_1 or Q8_0; the others as q8.
+    Native,
+}
+
+impl BaseWeightsArg {
+    /// The place where a training run holds them so.
+    pub fn at(self, place: Place) -> Result<Place> {
+        let held = match self {
+            Self::F32 => Held::Numbers,
+            Self::Bf16 => Held::Bf16,
+            Self::Q8 => Held::Q8,
+            Self::Native => Held::Native,
+        };
+        if held != Held::Numbers && !(place.device.is_cpu() && place.dtype == DType::F32) {
+            let name = held.name();
+            return Err(UsageError(format!(
+                "--base-weights {name} is for the CPU with --dtype f32: give --device cpu, or leave it out"
+            ))
+            .into());
+        }
+        let held = Some(held);
+        Ok(Place { held, ..place })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::decoder;
 use crate::model::linear::Projection;
 use crate::model::load::{DEFAULT_BASE, Source};
 use crate::model::ops::Path;
+use crate::model::weight;
 use crate::training::memory::{self, Pass};
 use anyhow::Result;
 
@@ -94,6 +95,11 @@ fn inspect(base: &str) -> Result<()> {
         "  stored: {}",
         stored.collect::<Vec<_>>().join(", ")
     ))?;
+    let held = match source.is_in_blocks() {
+        true => format!("as it is stored (native), by {}", weight::instructions()),
+        false => "f32".to_owned(),
+    };
+    say(format_args!("  answers on the CPU: {held}"))?;
 
     let t = &source.tokenizer;
     let ends = t

@@ -203,6 +203,19 @@ impl Decoder {
         &self.head
     }
 
+    /// Bytes of the matrices, and of the largest of them as numbers where it is held otherwise.
+    pub fn bytes(&self) -> usize {
+        let own = match self.config.tie_word_embeddings {
+            true => self.embedding.bytes(),
+            false => self.embedding.bytes() + self.head.bytes(),
+        };
+        let numbers = match self.held {
+            Held::Numbers => 0,
+            _ => self.config.vocab_size * self.config.hidden_size * self.dtype.size_in_bytes(),
+        };
+        own + numbers + self.projections().map(|(_, w)| w.bytes()).sum::<usize>()
+    }
+
     /// The bytes of a row of each projection as f32, by which bases are told apart: merging an adapter changes all.
     pub fn sample(&self) -> candle_core::Result<Vec<u8>> {
         let mut bytes = Vec::new();

@@ -26,12 +26,22 @@ impl Base {
     /// Loads `base`: an existing folder or `.gguf` file, else a hub id such as `Qwen/Qwen3-0.6B`.
     /// Weights become `dtype`: f32, or bf16 on the portable path.
     pub fn load(base: &str, dtype: DType, device: &Device) -> Result<Self> {
-        Self::load_held(base, Held::Numbers, dtype, device)
+        Self::load_held(base, Some(Held::Numbers), dtype, device)
     }
 
-    /// [`Self::load`] with weights that are held so.
-    pub fn load_held(base: &str, held: Held, dtype: DType, device: &Device) -> Result<Self> {
+    /// [`Self::load`] with weights that are held so; where nothing is said, as the file has them if it has them in blocks of 32, and
+    /// the place can compute with such.
+    pub fn load_held(
+        base: &str,
+        held: Option<Held>,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
         let source = Source::open(base)?;
+        let held = held.unwrap_or(match device.is_cpu() && dtype == DType::F32 {
+            true if source.is_in_blocks() => Held::Native,
+            _ => Held::Numbers,
+        });
         let weights = source.weights.as_ref();
         let decoder = Decoder::new(source.config, weights, held, dtype, device)
             .with_context(|| format!("base {base}"))?;
@@ -72,6 +82,18 @@ impl Source {
         Ok(source)
     }
 }
+
+impl Source {
+    /// Whether some tensors are stored in blocks of 32, and none in another quantized form.
+    pub fn is_in_blocks(&self) -> bool {
+        let kinds = || self.stored.keys().map(String::as_str);
+        kinds().any(|kind| BLOCKS.contains(&kind))
+            && kinds().all(|kind| BLOCKS.contains(&kind) || ["F32", "F16", "BF16"].contains(&kind))
+    }
+}
+
+/// Forms of storage that products are computed from as they are.
+const BLOCKS: [&str; 3] = ["Q4_0", "Q4_1", "Q8_0"];
 
 /// The transformers folder that [`Base::load`] would take `base` from; a GGUF file is none.
 pub fn folder(base: &str) -> Result<PathBuf> {

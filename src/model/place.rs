@@ -10,8 +10,8 @@ pub struct Place {
     pub device: Device,
     /// f32, or bf16 on the portable path.
     pub dtype: DType,
-    /// How weights are held.
-    pub held: Held,
+    /// How weights are held; nothing is as is best for answers.
+    pub held: Option<Held>,
     /// On a Metal device's memory.
     #[cfg(feature = "metal")]
     pub limits: native_metal::Limits,

@@ -16,10 +16,24 @@ pub enum Held {
     /// As numbers of the activations' type.
     #[default]
     Numbers,
+    /// As bf16, where the activations are f32.
+    Bf16,
     /// In 8 bits, blocks of 32 with a scale each.
     Q8,
     /// As the file has them where it has blocks of 32 in 4 or 8 bits, else in 8 bits.
     Native,
+}
+
+impl Held {
+    /// As flags say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Numbers => "f32",
+            Self::Bf16 => "bf16",
+            Self::Q8 => "q8",
+            Self::Native => "native",
+        }
+    }
 }
 
 /// A matrix as a file has it, in blocks of 32 along its rows.
@@ -35,6 +49,8 @@ pub struct Blocks {
 #[derive(Clone)]
 pub enum Weight {
     Numbers(Tensor),
+    /// bf16, which f32 activations meet as f32.
+    Half(Tensor),
     Quantized(Arc<Tiles>),
 }
 
@@ -47,8 +63,10 @@ impl Weight {
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
-        if held == Held::Numbers {
-            return Ok(Self::Numbers(weights.tensor(name, dtype, device)?));
+        match held {
+            Held::Numbers => return Ok(Self::Numbers(weights.tensor(name, dtype, device)?)),
+            Held::Bf16 => return Ok(Self::Half(weights.tensor(name, DType::BF16, device)?)),
+            Held::Q8 | Held::Native => {}
         }
         ensure!(
             device.is_cpu() && dtype == DType::F32,
@@ -81,7 +99,7 @@ impl Weight {
     /// `[out, in]`
     pub fn dims(&self) -> candle_core::Result<(usize, usize)> {
         match self {
-            Self::Numbers(w) => w.dims2(),
+            Self::Numbers(w) | Self::Half(w) => w.dims2(),
             Self::Quantized(w) => Ok((w.rows, w.width)),
         }
     }
@@ -89,7 +107,7 @@ impl Weight {
     /// Where it lies.
     pub fn device(&self) -> &Device {
         match self {
-            Self::Numbers(w) => w.device(),
+            Self::Numbers(w) | Self::Half(w) => w.device(),
             Self::Quantized(_) => &Device::Cpu,
         }
     }
@@ -97,15 +115,16 @@ impl Weight {
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Numbers(w) => w.elem_count() * w.dtype().size_in_bytes(),
+            Self::Numbers(w) | Self::Half(w) => w.elem_count() * w.dtype().size_in_bytes(),
             Self::Quantized(w) => w.bytes(),
         }
     }
 
-    /// The numbers, which a quantized matrix is made into each time.
+    /// The numbers, which a matrix that is held otherwise is made into each time.
     pub fn numbers(&self) -> candle_core::Result<Tensor> {
         match self {
             Self::Numbers(w) => Ok(w.clone()),
+            Self::Half(w) => w.to_dtype(DType::F32),
             Self::Quantized(w) => Tensor::from_vec(w.numbers(), (w.rows, w.width), &Device::Cpu),
         }
     }
@@ -114,6 +133,9 @@ impl Weight {
     pub fn rows(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
         match self {
             Self::Numbers(w) => portable::rows(w, &Tensor::new(ids, w.device())?),
+            Self::Half(w) => {
+                portable::rows(w, &Tensor::new(ids, w.device())?)?.to_dtype(DType::F32)
+            }
             Self::Quantized(w) => {
                 let rows: Vec<f32> = ids.iter().flat_map(|id| w.row(*id as usize)).collect();
                 Tensor::from_vec(rows, (ids.len(), w.width), &Device::Cpu)
@@ -135,7 +157,7 @@ pub fn products<const N: usize>(
 ) -> candle_core::Result<[Tensor; N]> {
     let tiles = weights.map(|w| match w {
         Weight::Quantized(w) => Some(&**w),
-        Weight::Numbers(_) => None,
+        Weight::Numbers(_) | Weight::Half(_) => None,
     });
     let mut found = Vec::with_capacity(N);
     match tiles.iter().copied().collect::<Option<Vec<&Tiles>>>() {

@@ -64,7 +64,7 @@ pub fn of(
         path: base.decoder.path,
         recompute: base.decoder.recompute,
     };
-    let weights = memory::parameters(config) * element;
+    let weights = base.decoder.bytes();
     let beside = memory::training(config, &adapter.config, pass);
     let some = TrainConfig {
         length: Length::Steps(STEPS.min(total)),

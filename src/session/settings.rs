@@ -30,6 +30,7 @@ struct Settings<'a> {
     init: Option<&'a Path>,
     device: &'static str,
     dtype: &'static str,
+    base_weights: &'static str,
     #[serde(flatten)]
     train: &'a TrainConfig,
     #[serde(flatten)]
@@ -74,6 +75,7 @@ pub fn of(
         init: sft.init.as_deref(),
         device: place::name(&decoder.device),
         dtype: decoder.dtype.as_str(),
+        base_weights: decoder.held.name(),
         train: &sft.train,
         // What is gone on from holds these settings.
         adapter: sft.init.is_none().then(|| AdapterSettings {

@@ -2,7 +2,7 @@
 
 use crate::adapters::config::{AdapterConfig, MAX_ALPHA, MAX_RANK};
 use crate::adapters::pattern::Patterns;
-use crate::cli::device::{self, DTypeArg, DeviceArg, WeightsArg};
+use crate::cli::device::{self, BaseWeightsArg, DTypeArg, DeviceArg, WeightsArg};
 use crate::cli::fields::FieldArgs;
 use crate::cli::{UsageError, heading, sql_worker};
 use crate::data::template::Template;
@@ -120,6 +120,9 @@ pub struct Args {
     /// Type of the base's weights and activations; adapters, softmax and loss are f32.
     #[arg(help_heading = heading::MEMORY, long, value_enum, default_value_t = DTypeArg::Auto)]
     dtype: DTypeArg,
+    /// How the base's weights are held: those that are no f32 are made so one matrix at a time, forward and backward.
+    #[arg(help_heading = heading::MEMORY, long, value_enum, default_value_t = BaseWeightsArg::F32)]
+    base_weights: BaseWeightsArg,
     #[cfg(feature = "metal")]
     #[command(flatten)]
     memory: crate::cli::device::MemoryArgs,
@@ -231,13 +234,14 @@ impl Args {
 
     /// Where to run.
     pub fn place(&self) -> Result<Place> {
-        device::place(
+        let place = device::place(
             self.device,
             self.dtype,
             WeightsArg::F32,
             #[cfg(feature = "metal")]
             &self.memory,
-        )
+        )?;
+        self.base_weights.at(place)
     }
 
     /// The training file, named by flag or by config.

@@ -196,22 +196,38 @@ impl Tiles {
 
     /// The weights of a row.
     pub fn row(&self, at: usize) -> Vec<f32> {
-        let (tile, row) = (self.tile(at / ROWS), at % ROWS);
+        let mut row = vec![0f32; self.width];
+        self.write(at, &mut row);
+        row
+    }
+
+    fn write(&self, at: usize, row: &mut [f32]) {
+        let (tile, at) = (self.tile(at / ROWS), at % ROWS);
         let size = self.bits.bytes();
-        let value = |i: usize| {
-            let (b, i) = (i / BLOCK, i % BLOCK);
-            let (line, byte, shift) = place(self.bits, row, i);
-            let quant = tile.quants[b * size + line * LINE + byte] >> shift;
-            let scale = f16::from_bits(tile.scales[b][row]).to_f32();
+        for (b, weights) in row.chunks_mut(BLOCK).enumerate() {
+            let scale = f16::from_bits(tile.scales[b][at]).to_f32();
+            let lines = tile.quants[b * size..][..size].chunks_exact(LINE);
+            let groups = lines.map(|line| &line[at * GROUP..][..GROUP]);
             match self.bits {
-                Bits::Eight => scale * f32::from(quant.wrapping_sub(128) as i8),
+                Bits::Eight => {
+                    for (weights, quants) in weights.chunks_mut(GROUP).zip(groups) {
+                        for (weight, quant) in weights.iter_mut().zip(quants) {
+                            *weight = scale * (f32::from(*quant) - 128.0);
+                        }
+                    }
+                }
                 Bits::Four => {
-                    let minimum = f16::from_bits(tile.minima[b][row]).to_f32();
-                    scale * f32::from(quant & 15) + minimum
+                    let minimum = f16::from_bits(tile.minima[b][at]).to_f32();
+                    let weight = |quant: u8| scale * f32::from(quant) + minimum;
+                    for (g, quants) in groups.enumerate() {
+                        for (i, quant) in quants.iter().enumerate() {
+                            weights[g * GROUP + i] = weight(quant & 15);
+                            weights[BLOCK / 2 + g * GROUP + i] = weight(quant >> 4);
+                        }
+                    }
                 }
             }
-        };
-        (0..self.width).map(value).collect()
+        }
     }
 
     /// All of them, row by row.
@@ -220,7 +236,7 @@ impl Tiles {
         numbers
             .par_chunks_mut(self.width)
             .enumerate()
-            .for_each(|(at, row)| row.copy_from_slice(&self.row(at)));
+            .for_each(|(at, row)| self.write(at, row));
         numbers
     }
 
