@@ -99,21 +99,23 @@ fn parameters(adapter: &Adapter) -> Vec<(String, Tensor)> {
     all.map(|(name, p)| (name, p.clone())).collect()
 }
 
-/// Logits of given tokens after prompts of three lengths, prefilled together and then decoded together.
+/// Logits of given tokens after prompts of three lengths, the last of which is computed beside the others' tokens.
 fn cached_logits(s: &Side) -> Result<Vec<Tensor>> {
     let decoder = decoder(s)?;
     let adapter = adapter(&decoder, s)?;
     let blocks = (PROMPT.len() + 2).div_ceil(BLOCK);
     let mut cache = KvCache::new(&decoder, 3 * blocks)?;
     let mut logits = Vec::new();
-    for (step, token) in [(0, None), (1, Some(42)), (2, Some(7))] {
+    for step in 0..3 {
         let mut batch = Batch::default();
         for slot in 0..3 {
             let prompt = &PROMPT[slot * 2..];
             let own: Vec<usize> = (slot * blocks..(slot + 1) * blocks).collect();
-            match token {
-                None => batch.push_cached(prompt, &own, 0),
-                Some(token) => batch.push_cached(&[token], &own, prompt.len() + step - 1),
+            match step - i32::from(slot == 2) {
+                ..0 => continue,
+                0 => batch.push_cached(prompt, &own, 0),
+                1 => batch.push_cached(&[42], &own, prompt.len()),
+                _ => batch.push_cached(&[7], &own, prompt.len() + 1),
             };
         }
         let hidden = decoder.forward(&batch, Some(&mut cache), Some(&adapter))?;

@@ -213,7 +213,8 @@ impl Task<'_> {
         let start = seen.iter().map(|seen| seen.start).min().unwrap_or(0) / BLOCK;
         let end = seen.iter().map(|seen| seen.end).max().unwrap_or(0);
         let seen_blocks = start..end.div_ceil(BLOCK);
-        let row_length = seen_blocks.len() * BLOCK;
+        // With a block more, for softmax.
+        let row_length = (seen_blocks.len() + 1) * BLOCK;
         scratch.resize(R * row_length, 0.0);
         let mut weights = scratch.chunks_exact_mut(row_length);
         let mut weights: [&mut [f32]; R] = from_fn(|_| weights.next().unwrap_or_default());
@@ -231,7 +232,7 @@ impl Task<'_> {
             scores(simd, &queries, self.block(self.k, block), to);
         }
         for (row, seen) in weights.iter_mut().zip(&seen) {
-            softmax(&mut row[seen.start - start * BLOCK..seen.end - start * BLOCK]);
+            softmax(&mut row[seen.start - start * BLOCK..], seen.len());
         }
         let mut out = rows.each_ref().map(|(row, column, _)| {
             // SAFETY: one task a row and head.
@@ -285,8 +286,11 @@ fn scores<S: Simd, const R: usize>(
     }
 }
 
+/// Of the first `seen` scores. What is behind them up to whole vectors is overwritten.
 #[inline(always)]
-fn softmax(row: &mut [f32]) {
+fn softmax(row: &mut [f32], seen: usize) {
+    let row = &mut row[..seen.next_multiple_of(BLOCK)];
+    row[seen..].fill(f32::NEG_INFINITY);
     vector::exp_shifted(row, vector::max(row));
     let sum = vector::sum(row);
     row.iter_mut().for_each(|s| *s /= sum);
