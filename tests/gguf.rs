@@ -9,6 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use common::{MODELS, base, factory, golden, json, largest};
 use factory::model::batch::Batch;
 use factory::model::load::{Base, Source};
+use factory::model::weight::{Held, Weight};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -549,4 +550,56 @@ fn a_split_file_is_read_whole_whichever_part_is_named() {
     // The folder itself is no base, but it says what is.
     let folder = error(folder.path());
     assert!(folder.contains("model.gguf"), "{folder}");
+}
+
+#[test]
+fn blocks_are_the_numbers_that_a_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    // Interleaved heads, and none.
+    for (model, architecture) in [("tiny-llama", "llama"), ("tiny-qwen3", "qwen3")] {
+        for kind in [GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q8_0] {
+            let mut tensors = tensors(model, architecture);
+            for (_, tensor) in &mut tensors {
+                if tensor.shape().rank() == 2 && tensor.shape().dims()[1] % 32 == 0 {
+                    let numbers = tensor.dequantize(&Device::Cpu).unwrap();
+                    *tensor = QTensor::quantize(&numbers, kind).unwrap();
+                }
+            }
+            write_file(&path, &metadata(model, architecture, &[]), &tensors);
+            let load = |held| {
+                let base = path.to_str().unwrap();
+                Base::load_held(base, held, DType::F32, &Device::Cpu).unwrap()
+            };
+            let (native, numbers) = (load(None), load(Some(Held::Numbers)));
+            assert_eq!(native.decoder.held, Held::Native, "what nobody chose");
+            let weights = native.decoder.projections();
+            for ((site, a), (_, b)) in weights.zip(numbers.decoder.projections()) {
+                let values = |w: &Weight| -> Vec<f32> {
+                    let numbers = w.numbers().unwrap().flatten_all().unwrap();
+                    numbers.to_vec1().unwrap()
+                };
+                // What has no blocks in the file is rounded to 8 bits.
+                let (_, width) = a.dims().unwrap();
+                let same = values(a) == values(b);
+                assert_eq!(same, width % 32 == 0, "{model} {kind:?} {site}");
+            }
+            let logits = |b: &Base| {
+                let mut batch = Batch::default();
+                batch.push_sequence(&[5, 9, 200, 31]);
+                let hidden = b.decoder.forward(&batch, None, None).unwrap();
+                let logits = b.decoder.logits(&hidden).unwrap();
+                logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+            };
+            let (a, b) = (logits(&native), logits(&numbers));
+            let size = b.iter().map(|b| b.abs()).fold(0.0, f32::max);
+            let worst = largest(a.iter().zip(&b).map(|(a, b)| (a - b).abs()));
+            println!("{model} {kind:?}: logits to {size:.2}, {worst:.1e} apart");
+            // Activations of 8 bits.
+            assert!(
+                worst > 0.0 && worst < 0.03 * size,
+                "{model} {kind:?}: {worst} of {size}"
+            );
+        }
+    }
 }

@@ -1,0 +1,103 @@
+//! Training over a base that is held otherwise than as f32: the same bits as over the numbers that it stands for.
+
+mod common;
+
+use candle_core::{DType, Device, Tensor};
+use common::golden;
+use factory::adapters::config::AdapterConfig;
+use factory::adapters::lora::Adapter;
+use factory::model::batch::Batch;
+use factory::model::decoder::{Decoder, Weights};
+use factory::model::head::Label;
+use factory::model::linear::Gradients;
+use factory::model::load::Source;
+use factory::model::weight::Held;
+use std::collections::BTreeMap;
+
+const DEVICE: Device = Device::Cpu;
+
+/// The weights of a file, some of them others.
+struct Replaced {
+    file: Box<dyn Weights>,
+    others: BTreeMap<String, Tensor>,
+}
+
+impl Weights for Replaced {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.file.shape(name)
+    }
+
+    fn tensor(&self, name: &str, dtype: DType, device: &Device) -> anyhow::Result<Tensor> {
+        match self.others.get(name) {
+            Some(tensor) => Ok(tensor.clone()),
+            None => self.file.tensor(name, dtype, device),
+        }
+    }
+}
+
+/// Log-probabilities and gradients of one pass.
+fn pass(decoder: &Decoder, dora: bool) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    let config = AdapterConfig {
+        dora,
+        ..AdapterConfig::new(4, 8.0)
+    };
+    let mut adapter = Adapter::init(config, decoder, 3).unwrap();
+    for (name, p) in adapter.parameters_mut() {
+        if name.ends_with("lora_B") {
+            *p = (p.ones_like().unwrap() * 0.01).unwrap();
+        }
+    }
+    adapter.begin_training(decoder);
+    let mut batch = Batch::default();
+    batch.push_sequence(&[5, 9, 200, 31, 7]);
+    batch.push_sequence(&[11, 3, 90]);
+    let label = |row, target| Label {
+        row,
+        target,
+        sequence: 0,
+    };
+    let labels = [label(2, 31), label(3, 7), label(6, 90)];
+    let (hidden, tape) = decoder.forward_train(&batch, &adapter).unwrap();
+    let (log_p, d) = decoder
+        .label_gradient(&hidden, &labels, &[1.0, 0.5, -2.0])
+        .unwrap();
+    let mut gradients = Gradients::default();
+    decoder
+        .backward(&batch, d, tape, &adapter, &mut gradients)
+        .unwrap();
+    let all = gradients.0.into_iter().map(|(name, gradient)| {
+        let values = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        (name, values)
+    });
+    (log_p, all.collect())
+}
+
+#[test]
+fn gradients_are_those_of_the_numbers() {
+    let path = golden("tiny-llama");
+    let open = || Source::open(path.to_str().unwrap()).unwrap();
+    let load = |weights: &dyn Weights, held| {
+        Decoder::new(open().config, weights, held, DType::F32, &DEVICE).unwrap()
+    };
+    let plain = load(open().weights.as_ref(), Held::Numbers);
+    for held in [Held::Bf16, Held::Q8, Held::Native] {
+        let decoder = load(open().weights.as_ref(), held);
+        assert!(decoder.bytes() != plain.bytes());
+        let projections = decoder.projections();
+        let mut others: BTreeMap<String, Tensor> = projections
+            .map(|(site, weight)| (format!("model.{site}.weight"), weight.numbers().unwrap()))
+            .collect();
+        // This base's head is its embedding.
+        let head = decoder.head().numbers().unwrap();
+        others.insert("model.embed_tokens.weight".to_owned(), head);
+        let file = open().weights;
+        let numbers = load(&Replaced { file, others }, Held::Numbers);
+        for dora in [false, true] {
+            let (found, expected) = (pass(&decoder, dora), pass(&numbers, dora));
+            assert_eq!(found, expected, "{held:?}");
+            if held != Held::Bf16 {
+                assert_ne!(found.0, pass(&plain, dora).0, "{held:?} is rounded");
+            }
+        }
+    }
+}
