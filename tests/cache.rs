@@ -96,7 +96,11 @@ fn a_beginning_that_rows_share_is_computed_once() {
         let shared = [90, 37, 64].map(|schema| schema * 9).iter().sum::<usize>();
         let alone: Vec<Answer> = prompts
             .iter()
-            .flat_map(|p| engine(&base, None, 1).generate(&[p.clone()]).unwrap())
+            .flat_map(|p| {
+                engine(&base, None, 1)
+                    .generate(std::slice::from_ref(p))
+                    .unwrap()
+            })
             .collect();
         for batch in [1, 7, 64] {
             let engine = engine(&base, None, batch);

@@ -475,7 +475,7 @@ mod tests {
         batch.push_cached(&[0; LENGTH], &[0, 1, 2, 4], 0);
         let of = |batch: &Batch| Paged::new(batch, None)?.forward([&s.q, &table, &table], &s.heads);
         assert!(of(&batch).is_err(), "a block beyond the table");
-        batch.segments[0].keys = vec![0..LENGTH];
+        batch.segments[0].keys = std::iter::once(0..LENGTH).collect();
         assert!(of(&batch).is_ok());
         batch.segments[0].keys = vec![0..16, 17..LENGTH + 1];
         assert!(of(&batch).is_err(), "not at the beginning of a block");
