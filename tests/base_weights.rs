@@ -3,7 +3,7 @@
 mod common;
 
 use candle_core::{DType, Device, Tensor};
-use common::golden;
+use common::{factory, golden, ok, text};
 use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
 use factory::model::batch::Batch;
@@ -99,5 +99,37 @@ fn gradients_are_those_of_the_numbers() {
                 assert_ne!(found.0, pass(&plain, dora).0, "{held:?} is rounded");
             }
         }
+    }
+}
+
+#[test]
+fn an_adapter_says_over_what_it_was_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| text(&folder.path().join(name));
+    let rows = "{\"prompt\": \"count\", \"response\": \"select 1\"}\n".repeat(4);
+    std::fs::write(path("rows.jsonl"), rows).unwrap();
+    let (base, data, out) = (text(&golden("tiny-llama")), path("rows.jsonl"), path("q8"));
+    let train = ["sft", "--base", &base, "--data", &data, "--device", "cpu"];
+    let how = ["--base-weights", "q8", "--steps", "2", "--out", &out];
+    ok(&[&train[..], &how].concat());
+    let said = std::fs::read_to_string(path("q8/config.toml")).unwrap();
+    assert!(said.contains("base_weights = \"q8\""), "{said}");
+    let answers = path("answers.jsonl");
+    for (weights, remarks) in [("f32", true), ("q8", false)] {
+        let flags = ["--lora", &out, "--weights", weights, "--out", &answers];
+        let all = [
+            "generate",
+            "--data",
+            &data,
+            "--device",
+            "cpu",
+            "--max-tokens",
+            "4",
+        ];
+        let output = factory(&[&all[..], &flags].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let remark = format!("trained over other weights than these, which are {weights}: ");
+        assert_eq!(said.contains(&remark), remarks, "{said}");
     }
 }

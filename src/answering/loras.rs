@@ -58,7 +58,8 @@ impl Loras {
         }
         ensure!(faults.is_empty(), "{}", faults.join("; "));
         let folders = self.0.iter().map(|lora| lora.folder.as_path());
-        trained::note_other_bases(folders, base, observer);
+        trained::note_other_bases(folders.clone(), base, observer);
+        trained::note_other_weights(folders, decoder.held, observer);
         let weights = self.0.iter().map(|lora| lora.weight).enumerate();
         Ok((Bank::new(members)?, Mixture(weights.collect())))
     }

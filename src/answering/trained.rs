@@ -5,6 +5,7 @@ use crate::adapters::stored;
 use crate::data::template::{Renderer, Template};
 use crate::model::load;
 use crate::model::tokenizer::Tokenizer;
+use crate::model::weight::Held;
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
 use crate::run::words::plain;
@@ -110,22 +111,52 @@ pub fn asked(template: Template, own: Option<&String>, tokenizer: &Tokenizer) ->
     })
 }
 
+/// What the run folder of an adapter says.
+#[derive(Default, serde::Deserialize)]
+struct Run {
+    template: Option<String>,
+    base_weights: Option<String>,
+}
+
+impl Run {
+    fn of(folder: &Path) -> Result<Self> {
+        // Only a folder written here has this file.
+        let Ok(text) = std::fs::read_to_string(folder.join("config.toml")) else {
+            return Ok(Self::default());
+        };
+        let folder = folder.display();
+        toml::from_str(&text).map_err(|e| anyhow!("{folder}/config.toml: {}", e.message()))
+    }
+}
+
+/// Says which of the adapters were trained over weights that were rounded otherwise than those that are `held`. Weights as a file
+/// has them are the same numbers as f32.
+pub fn note_other_weights<'a>(
+    adapters: impl IntoIterator<Item = &'a Path>,
+    held: Held,
+    observer: &dyn Observer,
+) {
+    let rounded = [Held::Q8.name(), Held::Bf16.name()];
+    let other = |adapter: &Path| {
+        let own = Run::of(adapter).ok()?.base_weights?;
+        let differs = rounded.contains(&&*own) && own != held.name();
+        differs.then(|| format!("{} over {own}", adapter.display()))
+    };
+    let others: Vec<_> = adapters.into_iter().filter_map(other).collect();
+    if !others.is_empty() {
+        let (others, held) = (plain(&others.join(", ")), held.name());
+        observer.note(format_args!(
+            "trained over other weights than these, which are {held}: {others}"
+        ));
+    }
+}
+
 /// The template that the run folder of an adapter says.
 pub fn template(folder: &Path) -> Result<Option<Template>> {
-    // Only a folder written here has this file.
-    let Ok(text) = std::fs::read_to_string(folder.join("config.toml")) else {
+    let Some(name) = Run::of(folder)?.template else {
         return Ok(None);
     };
-    #[derive(serde::Deserialize)]
-    struct Run {
-        template: Option<String>,
-    }
     let folder = folder.display();
-    let run: Run =
-        toml::from_str(&text).map_err(|e| anyhow!("{folder}/config.toml: {}", e.message()))?;
-    let Some(name) = run.template else {
-        return Ok(None);
-    };
     let template = Template::from_str(&name, true)
         .map_err(|e| anyhow!("{folder}/config.toml: template {name:?}: {e}; give --template"))?;
     Ok(Some(template))
