@@ -51,7 +51,7 @@ impl Weights {
             Self::Q8 => Held::Q8,
             Self::Native => Held::Native,
         };
-        Base::load_held(base, held, DType::F32, &Device::Cpu).unwrap()
+        Base::load_held(base, Some(held), DType::F32, &Device::Cpu).unwrap()
     }
 
     /// As flags call it.
