@@ -79,11 +79,8 @@ fn measure(decoder: &Decoder, rows: usize, dora: bool) {
     println!(
         "| phase | s | share | GFLOP/s | of the rate of its products alone |\n|---|---|---|---|---|"
     );
-    let head_work = 4e-9
-        * ({
-            let (rows, width) = decoder.head().dims().unwrap();
-            rows * width
-        } * labels) as f64;
+    let (vocab, width) = decoder.head().dims().unwrap();
+    let head_work = 4e-9 * (vocab * width * labels) as f64;
     for (name, seconds, work, alone) in [
         ("forward", forward, each, ahead),
         ("head", head, head_work, over),
