@@ -120,6 +120,7 @@ unsafe fn eight<const R: usize>(
 
 #[target_feature(enable = "avx2")]
 #[inline]
+#[allow(clippy::needless_range_loop)] // `side` names a half of three things.
 unsafe fn four<const R: usize>(
     tile: &Tile,
     x: &Activations,

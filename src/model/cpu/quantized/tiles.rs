@@ -156,10 +156,8 @@ impl Tiles {
             all.scales.par_chunks_mut(blocks),
             minima.par_iter_mut(),
         );
-        let fill = |(tile, (quants, scales, minima)): (
-            usize,
-            (&mut [Line], &mut [[u16; ROWS]], &mut &mut [[u16; ROWS]]),
-        )| {
+        let parts = parts.into_par_iter().enumerate();
+        parts.for_each(|(tile, (quants, scales, minima))| {
             for row in 0..ROWS.min(rows - tile * ROWS) {
                 let own = &bytes[(tile * ROWS + row) * blocks * size..][..blocks * size];
                 for (b, block) in own.chunks_exact(size).enumerate() {
@@ -175,8 +173,7 @@ impl Tiles {
                     }
                 }
             }
-        };
-        parts.into_par_iter().enumerate().for_each(fill);
+        });
         Ok(all)
     }
 
