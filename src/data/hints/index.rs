@@ -19,17 +19,86 @@ const WORDS: usize = 8;
 /// The longest question in words.
 const QUESTION: usize = 200;
 /// A word that more values have says nothing.
-const COMMON: usize = 40;
+const COMMON: usize = 5;
 /// The least characters of a word that may stand for a value that has it, or for one that is spelled a little otherwise.
 const TELLING: usize = 4;
 /// The least share of character runs that two spellings have in common (Dice's coefficient).
 const ALIKE: f64 = 0.65;
 /// Words of questions that name no value by themselves.
-const PLAIN: [&str; 48] = [
-    "a", "all", "an", "and", "any", "are", "as", "at", "be", "by", "can", "do", "does", "each",
-    "find", "for", "from", "give", "has", "have", "how", "in", "is", "it", "list", "many", "more",
-    "most", "name", "no", "not", "of", "on", "one", "or", "show", "than", "that", "the", "there",
-    "to", "was", "what", "when", "where", "which", "who", "with",
+const PLAIN: [&str; 73] = [
+    "a",
+    "above",
+    "all",
+    "an",
+    "and",
+    "any",
+    "are",
+    "as",
+    "at",
+    "average",
+    "be",
+    "before",
+    "below",
+    "between",
+    "by",
+    "can",
+    "count",
+    "different",
+    "do",
+    "does",
+    "each",
+    "every",
+    "few",
+    "find",
+    "first",
+    "for",
+    "from",
+    "give",
+    "has",
+    "have",
+    "highest",
+    "how",
+    "in",
+    "is",
+    "it",
+    "last",
+    "least",
+    "less",
+    "list",
+    "lowest",
+    "many",
+    "me",
+    "more",
+    "most",
+    "much",
+    "name",
+    "no",
+    "not",
+    "number",
+    "of",
+    "on",
+    "one",
+    "or",
+    "over",
+    "per",
+    "show",
+    "sum",
+    "than",
+    "that",
+    "the",
+    "their",
+    "there",
+    "to",
+    "total",
+    "under",
+    "was",
+    "what",
+    "when",
+    "where",
+    "which",
+    "who",
+    "whose",
+    "with",
 ];
 
 /// A value and where it is.
@@ -63,6 +132,8 @@ pub struct Values {
     whole: BTreeMap<Vec<String>, Vec<usize>>,
     by_word: BTreeMap<String, Vec<usize>>,
     by_run: BTreeMap<[char; 3], Vec<usize>>,
+    /// Names of tables and columns, in lower case.
+    names: BTreeSet<String>,
 }
 
 impl Values {
@@ -100,6 +171,8 @@ impl Values {
         if words.is_empty() || words.len() > WORDS {
             return;
         }
+        self.names
+            .extend([table.to_lowercase(), column.to_lowercase()]);
         let at = self.hints.len();
         for word in words.iter().collect::<BTreeSet<_>>() {
             self.by_word.entry(word.clone()).or_default().push(at);
@@ -119,8 +192,16 @@ impl Values {
     /// Up to `most` values that a question names, the surest first: whole values, then some that are spelled a little otherwise or of
     /// which it has a telling word. A value in several columns is there for each.
     pub fn find(&self, question: &str, most: usize) -> Vec<&Hint> {
-        let asked = words(question);
-        let asked = &asked[..asked.len().min(QUESTION)];
+        let mut spelled = parts(question);
+        spelled.truncate(QUESTION);
+        let asked: Vec<String> = spelled.iter().map(|word| word.to_lowercase()).collect();
+        let large = |word: &String| word.starts_with(char::is_uppercase);
+        // Who writes no capitals may mean any word.
+        let careless = !spelled.iter().skip(1).any(large);
+        let named = |at: usize| at > 0 && large(&spelled[at]);
+        // A word of the schema or of any question is no value, unless it is written as a name.
+        let plain =
+            |at: usize| PLAIN.contains(&&*asked[at]) || self.in_schema(&asked[at]) && !named(at);
         // Another number is another thing, however much the rest is alike.
         let numbered = |word: &String| word.chars().any(|c| c.is_numeric());
         let other = |at: usize| {
@@ -138,14 +219,14 @@ impl Values {
         for length in (1..=WORDS).rev() {
             for begin in 0..asked.len().saturating_sub(length - 1) {
                 let window = begin..begin + length;
-                let plain = length == 1 && PLAIN.contains(&&*asked[begin]);
-                if plain || covered[window.clone()].iter().any(|covered| *covered) {
+                if length == 1 && plain(begin)
+                    || covered[window.clone()].iter().any(|covered| *covered)
+                {
                     continue;
                 }
                 if let Some(found) = self.whole.get(&asked[window.clone()]) {
-                    found
-                        .iter()
-                        .for_each(|at| score(*at, 1.0 + length as f64, begin));
+                    let found = found.iter().filter(|at| self.is_meant(**at, &asked));
+                    found.for_each(|at| score(*at, 1.0 + length as f64, begin));
                     covered[window].fill(true);
                 }
             }
@@ -154,16 +235,18 @@ impl Values {
             for begin in 0..asked.len().saturating_sub(length - 1) {
                 let window = begin..begin + length;
                 let text = asked[window.clone()].join(" ");
-                if covered[window].iter().any(|covered| *covered) || text.chars().count() < TELLING
+                if covered[window.clone()].iter().any(|covered| *covered)
+                    || window.clone().all(plain)
+                    || text.chars().count() < TELLING
                 {
                     continue;
                 }
                 for (at, alike) in self.alike(&text) {
-                    if !other(at) {
+                    if !other(at) && self.is_meant(at, &asked) {
                         score(at, alike, begin);
                     }
                 }
-                if let ([word], false) = (&asked[begin..begin + length], PLAIN.contains(&&*text)) {
+                if let ([word], true) = (&asked[window], careless || named(begin)) {
                     let found = self.by_word.get(word).filter(|found| found.len() <= COMMON);
                     for at in found.into_iter().flatten().filter(|at| !other(**at)) {
                         let all: usize = self.words[*at]
@@ -186,6 +269,26 @@ impl Values {
         found.iter().map(|(at, _)| &self.hints[*at]).collect()
     }
 
+    /// Whether a word is one of a table's or column's name.
+    fn in_schema(&self, word: &str) -> bool {
+        let ends = ["ies", "es", "s"];
+        let stem = ends
+            .iter()
+            .find_map(|end| word.strip_suffix(end))
+            .unwrap_or(word);
+        stem.chars().count() >= TELLING - 1 && self.names.iter().any(|name| name.contains(stem))
+    }
+
+    /// A number is a value only beside its column: every question has some.
+    fn is_meant(&self, at: usize, asked: &[String]) -> bool {
+        let number = |word: &String| word.chars().all(|c| c.is_numeric() || ".,".contains(c));
+        let column = self.hints[at].column.to_lowercase();
+        let beside = |word: &String| {
+            word.chars().count() >= TELLING - 1 && column.contains(word.trim_end_matches('s'))
+        };
+        !self.words[at].iter().all(number) || asked.iter().any(beside)
+    }
+
     /// Values that are spelled almost like `text`, with how much.
     fn alike(&self, text: &str) -> Vec<(usize, f64)> {
         let own = runs(text);
@@ -203,15 +306,29 @@ impl Values {
     }
 }
 
-/// The words of a text in lower case: runs of letters and digits. What follows an apostrophe belongs to no word of its own.
+/// The words of a text in lower case.
 fn words(text: &str) -> Vec<String> {
-    let text = text.to_lowercase().replace("'s ", " ");
-    let text = text.strip_suffix("'s").unwrap_or(&text);
-    let parts = text.split(|c: char| !c.is_alphanumeric());
-    parts
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let parts = parts(text).into_iter();
+    parts.map(|word| word.to_lowercase()).collect()
+}
+
+/// The words of a text: runs of letters and digits, a number with its fraction. What follows an apostrophe belongs to no word of its
+/// own.
+fn parts(text: &str) -> Vec<String> {
+    let text = text.replace("'s ", " ").replace("'S ", " ");
+    let text = text.trim_end_matches(['.', '?', '!']);
+    let text = text.strip_suffix("'s").unwrap_or(text);
+    let within = |c: char| c.is_alphanumeric() || ".,".contains(c);
+    let mut parts = Vec::new();
+    for run in text.split(|c| !within(c)) {
+        let run = run.trim_matches(['.', ',']);
+        match run.chars().all(|c| c.is_ascii_digit() || ".,".contains(c)) {
+            true => parts.push(run),
+            false => parts.extend(run.split(['.', ','])),
+        }
+    }
+    parts.retain(|word| !word.is_empty());
+    parts.into_iter().map(str::to_owned).collect()
 }
 
 /// The runs of three characters of a text, its ends marked.
@@ -239,6 +356,8 @@ mod tests {
             ("code", "in"),
             ("note", "Über-Café"),
             ("room", "Room 101"),
+            ("floor", "7"),
+            ("floor", "5"),
         ] {
             values.add("people", column, text);
         }
@@ -277,6 +396,13 @@ mod tests {
         assert_eq!(found("Who is in room 101?", 5), ["room=Room 101"]);
         assert!(found("Who is in room 102?", 5).is_empty());
         assert!(found("", 5).is_empty());
+        // A word of the schema or in small letters is no name, and a number no value but beside its column.
+        assert!(found("Which people have a title and a name?", 5).is_empty());
+        assert!(found("Who in Riga has a bakery or a baker there?", 5).is_empty());
+        assert_eq!(found("what does baker earn?", 5), ["name=Tom Baker"]);
+        assert!(found("Who has more than 7.5 or 7 of them?", 5).is_empty());
+        assert_eq!(found("Who is on floor 7?", 5), ["floor=7"]);
+        assert!(found("Who is on floor 7.5?", 5).is_empty());
     }
 
     #[test]

@@ -39,7 +39,10 @@ pub fn pattern(dice: &mut Dice, table: &Table, column: &Column) -> Option<Condit
             Some(condition(format!(" like '{start}%'"), behind, verb))
         }
         1 => {
-            let end = words.last().filter(|word| value.ends_with(**word))?;
+            // An end that is all of a value is asked for as such.
+            let end = *words
+                .last()
+                .filter(|word| value.ends_with(**word) && word.len() < value.len())?;
             let behind = vec![
                 format!("whose {name} ends with {end}"),
                 format!("whose {name} ends in {end}"),
