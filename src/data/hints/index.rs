@@ -25,9 +25,10 @@ const TELLING: usize = 4;
 /// The least share of character runs that two spellings have in common (Dice's coefficient).
 const ALIKE: f64 = 0.65;
 /// Words of questions that name no value by themselves.
-const PLAIN: [&str; 73] = [
+const PLAIN: [&str; 112] = [
     "a",
     "above",
+    "after",
     "all",
     "an",
     "and",
@@ -38,40 +39,61 @@ const PLAIN: [&str; 73] = [
     "average",
     "be",
     "before",
+    "begin",
+    "begins",
     "below",
     "between",
+    "born",
     "by",
+    "called",
     "can",
+    "common",
+    "contain",
+    "contains",
     "count",
+    "did",
     "different",
     "do",
     "does",
     "each",
+    "either",
+    "end",
+    "ends",
     "every",
     "few",
+    "fewer",
     "find",
     "first",
     "for",
     "from",
     "give",
+    "greater",
+    "had",
     "has",
     "have",
+    "higher",
     "highest",
     "how",
     "in",
     "is",
     "it",
+    "larger",
     "last",
+    "latest",
     "least",
     "less",
     "list",
+    "lower",
     "lowest",
     "many",
     "me",
+    "mean",
+    "missing",
     "more",
     "most",
     "much",
     "name",
+    "named",
     "no",
     "not",
     "number",
@@ -79,19 +101,32 @@ const PLAIN: [&str; 73] = [
     "on",
     "one",
     "or",
+    "other",
     "over",
     "per",
     "show",
+    "showing",
+    "since",
+    "sorted",
+    "start",
+    "starts",
     "sum",
     "than",
     "that",
     "the",
     "their",
+    "them",
     "there",
+    "they",
+    "this",
     "to",
+    "together",
     "total",
     "under",
+    "unknown",
+    "up",
     "was",
+    "were",
     "what",
     "when",
     "where",
@@ -99,6 +134,10 @@ const PLAIN: [&str; 73] = [
     "who",
     "whose",
     "with",
+    "without",
+    "word",
+    "year",
+    "you",
 ];
 
 /// A value and where it is.
@@ -143,6 +182,9 @@ impl Values {
         for table in crate::sql::database::schema(file)?.tables {
             for column in table.columns {
                 let (name, own) = (quoted(&table.name), quoted(&column));
+                values
+                    .names
+                    .extend([table.name.to_lowercase(), column.to_lowercase()]);
                 let sql = format!(
                     "SELECT DISTINCT {own} FROM (SELECT {own} FROM {name} LIMIT {SCANNED}) \
                      WHERE typeof({own}) = 'text' AND length(CAST({own} AS BLOB)) <= {LONGEST} LIMIT {OF_COLUMN}"
@@ -171,8 +213,6 @@ impl Values {
         if words.is_empty() || words.len() > WORDS {
             return;
         }
-        self.names
-            .extend([table.to_lowercase(), column.to_lowercase()]);
         let at = self.hints.len();
         for word in words.iter().collect::<BTreeSet<_>>() {
             self.by_word.entry(word.clone()).or_default().push(at);
@@ -225,7 +265,7 @@ impl Values {
                     continue;
                 }
                 if let Some(found) = self.whole.get(&asked[window.clone()]) {
-                    let found = found.iter().filter(|at| self.is_meant(**at, &asked));
+                    let found = found.iter().filter(|at| self.is_meant(**at, &asked, begin));
                     found.for_each(|at| score(*at, 1.0 + length as f64, begin));
                     covered[window].fill(true);
                 }
@@ -236,13 +276,17 @@ impl Values {
                 let window = begin..begin + length;
                 let text = asked[window.clone()].join(" ");
                 if covered[window.clone()].iter().any(|covered| *covered)
-                    || window.clone().all(plain)
+                    || window.clone().all(|at| plain(at) || is_number(&asked[at]))
                     || text.chars().count() < TELLING
                 {
                     continue;
                 }
+                // A word of several is looked for as it is.
                 for (at, alike) in self.alike(&text) {
-                    if !other(at) && self.is_meant(at, &asked) {
+                    if self.words[at].len() == length
+                        && !other(at)
+                        && self.is_meant(at, &asked, begin)
+                    {
                         score(at, alike, begin);
                     }
                 }
@@ -280,13 +324,13 @@ impl Values {
     }
 
     /// A number is a value only beside its column: every question has some.
-    fn is_meant(&self, at: usize, asked: &[String]) -> bool {
-        let number = |word: &String| word.chars().all(|c| c.is_numeric() || ".,".contains(c));
+    fn is_meant(&self, at: usize, asked: &[String], place: usize) -> bool {
+        let near = &asked[place.saturating_sub(2)..(place + 3).min(asked.len())];
         let column = self.hints[at].column.to_lowercase();
         let beside = |word: &String| {
             word.chars().count() >= TELLING - 1 && column.contains(word.trim_end_matches('s'))
         };
-        !self.words[at].iter().all(number) || asked.iter().any(beside)
+        !self.words[at].iter().all(is_number) || near.iter().any(beside)
     }
 
     /// Values that are spelled almost like `text`, with how much.
@@ -304,6 +348,10 @@ impl Values {
         });
         alike.filter(|(_, alike)| *alike >= ALIKE).collect()
     }
+}
+
+fn is_number(word: &String) -> bool {
+    word.chars().all(|c| c.is_numeric() || ".,".contains(c))
 }
 
 /// The words of a text in lower case.
@@ -346,6 +394,8 @@ mod tests {
 
     fn values() -> Values {
         let mut values = Values::default();
+        let names = ["people", "name", "title", "city", "floor"];
+        values.names.extend(names.map(str::to_owned));
         for (column, text) in [
             ("name", "Ann Lee"),
             ("name", "Tom Baker"),

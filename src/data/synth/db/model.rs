@@ -107,6 +107,12 @@ impl Table {
 }
 
 impl Db {
+    /// Whether a table's rows are people, and those of no other: "who" means them.
+    pub fn means_who(&self, table: usize) -> bool {
+        let people = self.tables.iter().filter(|table| table.person);
+        self.tables[table].person && people.count() == 1
+    }
+
     /// Whether a table says nothing but which rows of two others belong together.
     pub fn is_between(&self, table: usize) -> bool {
         let keys = self.tables[table]

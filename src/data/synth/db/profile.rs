@@ -58,11 +58,18 @@ pub fn table(layout: &Layout, rows: usize, sampled: &[Row]) -> Table {
     };
     let verb = VERBS.iter().find(|(noun, _)| *noun == one);
     let person = has_own(&PEOPLE) && !has_own(&GROUPS);
+    let label = label(&columns, &one, person);
+    // "The directors of the directors".
+    for at in &label {
+        if columns[*at].words == [one.as_str()] {
+            columns[*at].words = vec!["name".to_owned()];
+        }
+    }
     Table {
         name: layout.name.clone(),
         sql: identifier(&layout.name),
         rows,
-        label: label(&columns, &one, person),
+        label,
         person,
         verb: verb.map_or_else(String::new, |(_, verb)| (*verb).to_owned()),
         many: vec![plural(&name)],

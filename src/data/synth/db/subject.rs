@@ -2,6 +2,7 @@
 
 use super::conditions::{self, Phrase, Want, word};
 use super::dice::Dice;
+use super::lexicon::PLACES;
 use super::model::{Column, Db, Role, Table, literal, said};
 use super::select::{Col, Item, Scope, Test};
 use super::words::{of_one, plural};
@@ -177,9 +178,15 @@ fn related(dice: &mut Dice, scope: &Scope, at: usize, between: &str) -> Option<(
         phrase.verb.push(format!("belong to the {v} {one}"));
     }
     let place = |behind: &&String| behind.starts_with("in ") || behind.starts_with("from ");
-    phrase
-        .behind
-        .extend(made.phrase.behind.iter().filter(place).cloned());
+    // "Invoices in Rome" are billed there, where they say where.
+    let placed = scope.table(0).columns.iter().any(|column| {
+        let last = |words: &String| PLACES.contains(&words.split(' ').next_back().unwrap_or(""));
+        column.words.iter().any(last)
+    });
+    if !placed {
+        let places = made.phrase.behind.iter().filter(place);
+        phrase.behind.extend(places.cloned());
+    }
     Some((test(column, made.before, made.after), phrase))
 }
 

@@ -12,10 +12,12 @@ pub fn pattern(dice: &mut Dice, table: &Table, column: &Column) -> Option<Condit
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| word.chars().count() > 3)
         .collect();
-    let is_label = table
-        .label
-        .iter()
-        .any(|at| table.columns[*at].name == column.name);
+    // Nobody begins with a letter, or contains a word.
+    let is_label = !table.person
+        && table
+            .label
+            .iter()
+            .any(|at| table.columns[*at].name == column.name);
     match dice.below(4) {
         0 => {
             let start: String = value

@@ -46,7 +46,9 @@ pub fn each(desk: &mut Desk) -> Option<Draft> {
             ways.push(format!("What is the {called} of {noun} in each {one}?"));
             ways.push(format!("What is the {called} in each {one}?"));
         }
-        if !subject.phrases.is_empty() {
+        // The other table may have such a column too.
+        let elsewhere = |item: &Item| matches!(item, Item::Plain(col) if col.at > 0);
+        if !subject.phrases.is_empty() || group.items.iter().any(elsewhere) {
             ways.retain(|way| way.contains(&noun));
         }
         ways

@@ -51,7 +51,8 @@ pub fn parents(desk: &mut Desk) -> Option<Draft> {
         ways.push(format!("Find the {one} of each {one_noun}."));
         ways.push(format!("Show the {one} for every {one_noun}."));
     }
-    if parent.person {
+    let who = db.means_who(db.links[link].parent);
+    if who {
         ways.push(format!("Who has {noun}?"));
     }
     if let Some(actor) = acted(&subject, at) {

@@ -95,7 +95,7 @@ fn names(desk: &mut Desk, subject: Subject) -> Option<Draft> {
         ways.push(format!("Find the {many} of {noun}."));
         if table.person {
             let (_, one) = subject.clause(dice, false)?;
-            if subject.phrases.len() == 1 {
+            if subject.phrases.len() == 1 && desk.db.means_who(subject.scope.tables[0]) {
                 for _ in 0..3 {
                     ways.push(format!("Who {one}?"));
                 }

@@ -79,17 +79,18 @@ fn beyond_average(desk: &mut Desk) -> Option<Draft> {
     }
     let names = names_of(dice, table, 0)?;
     let select = select(&subject, names.items());
+    let who = desk.db.means_who(subject.scope.tables[0]) && subject.phrases.is_empty();
     let mut ways = vec![
         format!("Which {noun} have {amount}?"),
         format!("List the {noun} with {amount}."),
         format!("Show the {} of the {noun} with {amount}.", names.many),
     ];
-    if table.person && subject.phrases.is_empty() {
+    if who {
         ways.push(format!("Who has {amount}?"));
     }
     if let Some(own) = own {
         ways.push(format!("Which {noun} {own}?"));
-        if table.person && subject.phrases.is_empty() {
+        if who {
             ways.push(format!("Who {}?", of_one(&own)));
         }
     }
