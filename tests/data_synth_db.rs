@@ -178,9 +178,11 @@ fn a_database_becomes_a_set_that_keeps_its_promises() {
         assert!(text(row, "prompt").starts_with(start) && text(row, "prompt").ends_with(&end));
     }
     assert!((10..=20).contains(&unseen), "{unseen}");
-    let joined = |count: u64| train.iter().filter(|row| row["tables"] == count).count();
+    let other = rows(&folder.path().join("three/train.jsonl"));
+    let both = || train.iter().chain(&other);
+    let joined = |count: u64| both().filter(|row| row["tables"] == count).count();
     assert!(
-        joined(2) > 80 && joined(3) > 15,
+        joined(2) > 160 && joined(3) > 20,
         "{} {}",
         joined(2),
         joined(3)
@@ -287,6 +289,17 @@ fn the_names_file_is_written_once_and_then_obeyed() {
             "many = [\" \"]",
             "`boats`: many has no words",
         ),
+        (
+            "many = [\"boats\"]",
+            "many = []",
+            "`boats`: many has no words",
+        ),
+        (
+            "many = [\"boats\"]",
+            "many = [\"{question}\"]",
+            "`boats`: many: \"{question}\" has a control character or a brace",
+        ),
+        ("verb = \"\"", "verb = \"a\\nb\"", "verb: \"a\\nb\" has"),
     ] {
         fs::write(&names, written.replace(from, to)).unwrap();
         let error = error(&synth(&arguments), 1);
@@ -314,6 +327,127 @@ fn keys_that_are_only_called_alike_lead_nowhere() {
     let output = synth(&["--db", &db, "--out", &out, "--rows", "50", "--dev", "0"]);
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("two has no keys"), "{said}");
+}
+
+const SCHOOL: &str = "
+    create table pupils(id integer primary key, first_name text, last_name text, town text, phone text, active text,
+                        entered_on text, left_on text, motto text);
+    create table clubs(id integer primary key, club text, day text);
+    create table memberships(pupil_id integer references pupils(id), club_id integer references clubs(id));
+    create table fines(id integer primary key, pupil_id integer references pupils(id), payer_name text, amount integer, paid integer);";
+
+/// A school whose pupils have phones, unknown towns and no fines.
+fn school(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(SCHOOL).unwrap();
+    for at in 1..=9i64 {
+        let row = (
+            at,
+            format!("Club {}", char::from(b'A' + at as u8)),
+            ["Monday", "Friday"][at as usize % 2],
+        );
+        connection
+            .execute("insert into clubs values (?1, ?2, ?3)", row)
+            .unwrap();
+    }
+    for at in 1..=80i64 {
+        let town = [Some("Riga"), Some("Ghent"), Some("Oslo"), None][(at * 7 % 4) as usize];
+        let motto = ["Work, and rest", "Onwards", "Rest or play"][(at * 5 % 3) as usize];
+        let row = (
+            (at, format!("First{}", at % 31), format!("Last{at}")),
+            (
+                town,
+                format!("0{}/55{:02}", at % 3, at * 37 % 83),
+                ["Y", "N"][(at * 11 % 7 / 4) as usize],
+            ),
+            (
+                format!("2019-0{}-11", 1 + at % 9),
+                format!("2023-0{}-1{}", 1 + at * 5 % 9, at % 10),
+                motto,
+            ),
+        );
+        let sql = "insert into pupils values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let ((a, b, c), (d, e, f), (g, h, i)) = row;
+        connection
+            .execute(sql, (a, b, c, d, e, f, g, h, i))
+            .unwrap();
+        for club in 1..=at % 4 {
+            let row = (at, 1 + (at * 3 + club * 2) % 9);
+            connection
+                .execute("insert into memberships values (?1, ?2)", row)
+                .unwrap();
+        }
+    }
+    for at in 1..=200i64 {
+        let row = (
+            at,
+            1 + at * 13 % 60,
+            format!("Payer {}", at % 20),
+            2 + at * 29 % 47,
+            at % 2,
+        );
+        connection
+            .execute("insert into fines values (?1, ?2, ?3, ?4, ?5)", row)
+            .unwrap();
+    }
+}
+
+#[test]
+fn questions_leave_nothing_open_and_nobody_named_by_number() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    school(folder.path().join("school.db").as_path());
+    let (db, out) = (path("school.db"), path("set"));
+    let made = synth(&["--db", &db, "--out", &out, "--rows", "1200", "--dev", "0"]);
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let names = fs::read_to_string(folder.path().join("set/names.toml")).unwrap();
+    assert!(
+        names.contains("label = [\"club\"]") && names.contains("club = [\"name\"]"),
+        "{names}"
+    );
+    let all = rows(&folder.path().join("set/train.jsonl"));
+    let pairs: Vec<(&str, &str)> = all
+        .iter()
+        .map(|row| (text(row, "question"), text(row, "response")))
+        .collect();
+    let some = |part: &str| assert!(pairs.iter().any(|(_, sql)| sql.contains(part)), "{part}");
+    for part in [
+        "phone",
+        "active = 'Y'",
+        "having count(*) <",
+        "order by",
+        "in (",
+    ] {
+        some(part);
+    }
+    // What is asked for, and what never is.
+    let open = |(asked, sql): &&(&str, &str)| -> bool {
+        let groups = sql.contains(" join ") && sql.contains("group by");
+        let fewer = sql.contains("having count(*) <") || sql.contains("order by count(*) limit");
+        let timed = ["latest", "earliest", "newest", "oldest", "recent"];
+        let timed = timed.iter().any(|word| asked.contains(word)) && sql.contains("_on");
+        asked.contains("membership")
+            || asked.contains(" by name.")
+            || asked.contains("active Y")
+            || sql.contains("phone =")
+            || sql.contains("phone like")
+            || sql.contains("phone in")
+            || sql.contains("town !=")
+            || sql.contains("group by town")
+            || sql.contains("group by p.town")
+            || groups && fewer && !asked.contains("at least one but fewer")
+            || timed && !asked.contains("entered on") && !asked.contains("left on")
+            || sql.contains("select payer_name from fines;") && asked.contains("List the fines.")
+            || sql.contains("motto in (")
+            || asked.contains("each pupil that have")
+            || asked.contains("every pupil that have")
+    };
+    let left: Vec<&(&str, &str)> = pairs.iter().filter(open).collect();
+    assert!(left.is_empty(), "{left:#?}");
 }
 
 #[test]
@@ -432,6 +566,7 @@ fn what_cannot_be_read_is_one_line_and_leaves_nothing() {
         ("locked.db", "another process has it locked"),
         ("none.db", "the database has no tables"),
         ("gone.db", "gone.db"),
+        ("", "is a folder: name the file in it"),
     ] {
         let (db, out) = (path(name), path("out"));
         let error = error(&synth(&["--db", &db, "--out", &out]), 1);
@@ -454,6 +589,9 @@ fn what_cannot_be_read_is_one_line_and_leaves_nothing() {
         let error = error(&synth(&arguments), 2);
         assert!(error.contains(expected), "{error}");
     }
+    let none = synth(&["--out", &path("out")]);
+    let said = error(&none, 2);
+    assert!(said.contains("--spec") && said.contains("--db") && said.contains("--schema"));
     let twice = synth(&["--db", &db, "--db", &db, "--out", &out]);
     assert!(error(&twice, 1).contains("two databases are called good"));
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
@@ -166,7 +167,7 @@ fn paraphrase(
     answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
 ) -> (Output, Server) {
     let server = Server::start(move |asked, _| match asked.line.as_str() {
-        "GET /v1/models" => ("200 OK", json!({"data": [{"id": "poet"}]})),
+        "GET /v1/models" => ("200 OK", json!({"data": [{"id": "poet\u{1b}[31m red"}]})),
         "POST /v1/chat/completions" => answer(asked),
         line => panic!("{line}"),
     });
@@ -179,18 +180,35 @@ fn paraphrase(
 fn a_paraphraser_says_questions_in_other_words() {
     let folder = TempDir::new().unwrap();
     ships(folder.path());
-    // The first call fails and is made again; of "Bergen" it makes a mess.
+    // The first call fails and is made again; of "Bergen" it makes a mess. Of one later question it says nothing twice, and of
+    // another it refuses to speak.
     let calls = AtomicUsize::new(0);
+    let chosen: Mutex<[Option<String>; 2]> = Mutex::default();
     let (output, server) = paraphrase(folder.path(), move |asked| {
-        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+        let call = calls.fetch_add(1, Ordering::SeqCst);
+        if call == 0 {
             return ("503 Service Unavailable", json!({"error": "loading"}));
+        }
+        let own = Some(question(asked)).filter(|own| !own.contains("Bergen"));
+        let mut chosen = chosen.lock().unwrap();
+        let taken = chosen.contains(&own);
+        for (after, place) in [60, 80].into_iter().zip(chosen.iter_mut()) {
+            if call > after && place.is_none() && !taken {
+                *place = own.clone();
+            }
+        }
+        if own.is_some() && own == chosen[0] {
+            return ("400 Bad Request", json!({"error": "no"}));
+        }
+        if own.is_some() && own == chosen[1] {
+            return said(Value::Null);
         }
         said(format!(
             "\"Tell me: {}\"",
             question(asked).replace("Bergen", "Oslo")
         ))
     });
-    let mut bergen = 0;
+    let (mut bergen, mut plain) = (0, 0);
     for (file, field) in [
         ("out/train.jsonl", "instruction"),
         ("out/dev.jsonl", "prompt"),
@@ -202,15 +220,16 @@ fn a_paraphraser_says_questions_in_other_words() {
             );
             let kept = asked.contains("Bergen") && prompt.contains("'Bergen'");
             bergen += usize::from(kept);
-            assert!(kept || asked.starts_with("Tell me: "), "{asked}");
+            plain += usize::from(!kept && !asked.starts_with("Tell me: "));
             assert!(prompt.ends_with(&format!("Question: {asked}")), "{prompt}");
         }
     }
     assert!(bergen > 0);
+    assert_eq!(plain, 2);
     let manifest = fs::read(folder.path().join("out/manifest.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    let expected =
-        json!({"model": "poet", "rewritten": 140 - bergen, "kept": {"lose a value": bergen}});
+    let expected = json!({"model": "poet red", "rewritten": 138 - bergen,
+        "kept": {"are empty": 1, "did not come": 1, "lose a value": bergen}});
     assert_eq!(manifest["paraphrased"], expected);
     let asked = server.asked();
     assert!(
@@ -219,7 +238,7 @@ fn a_paraphraser_says_questions_in_other_words() {
             .all(|asked| asked.headers["authorization"] == "Bearer right")
     );
     let body: Value = serde_json::from_slice(&asked[2].body).unwrap();
-    assert_eq!(body["model"], "poet");
+    assert_eq!(body["model"], "poet red");
 }
 
 #[test]
@@ -229,8 +248,27 @@ fn a_paraphraser_that_fails_leaves_nothing() {
     let (useless, _) = paraphrase(folder.path(), |_| {
         said("As a language model, I cannot.\nSorry.")
     });
-    failure(folder.path(), &useless, "no rewrite is of use");
+    failure(folder.path(), &useless, "most rewrites are of no use");
     assert!(String::from_utf8_lossy(&useless.stderr).contains("140 are more than a question"));
+    let (unwilling, _) = paraphrase(folder.path(), |_| said("I cannot help."));
+    failure(folder.path(), &unwilling, "most rewrites are of no use");
+    assert!(String::from_utf8_lossy(&unwilling.stderr).contains("140 refuse"));
+    let (moved, server) = paraphrase(folder.path(), |_| ("307 Temporary Redirect", json!({})));
+    failure(
+        folder.path(),
+        &moved,
+        "leads to elsewhere, which is not followed",
+    );
+    assert!(server.asked().len() < 8);
+    // It answers at first, and then no more.
+    let calls = AtomicUsize::new(0);
+    let (gone, _) = paraphrase(folder.path(), move |asked| {
+        match calls.fetch_add(1, Ordering::SeqCst) < 30 {
+            true => said(format!("Tell me: {}", question(asked))),
+            false => ("404 Not Found", json!({"error": "no such model"})),
+        }
+    });
+    failure(folder.path(), &gone, "404 Not Found");
     let (refused, _) = paraphrase(folder.path(), |_| {
         (
             "401 Unauthorized",
@@ -255,5 +293,7 @@ fn a_paraphraser_that_fails_leaves_nothing() {
         "http://127.0.0.1:1/v1/models does not answer",
     );
     let no_address = synth(folder.path(), "out", &["--paraphrase", "localhost"]);
-    failure(folder.path(), &no_address, "localhost is no address");
+    let error = String::from_utf8_lossy(&no_address.stderr);
+    assert_eq!(no_address.status.code(), Some(2), "{error}");
+    assert!(error.contains("localhost is no address"), "{error}");
 }

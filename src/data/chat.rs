@@ -1,6 +1,6 @@
 //! A model behind an OpenAI-compatible endpoint, asked one thing at a time.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
 use ureq::Agent;
@@ -31,13 +31,10 @@ impl Chat {
     /// # Errors
     /// When it is not there, or lists no model.
     pub fn at(url: &str, model: Option<&str>) -> Result<Self> {
-        ensure!(
-            url.starts_with("http://") || url.starts_with("https://"),
-            "{} is no address: give one such as http://localhost:8080/v1",
-            url.escape_debug()
-        );
         let agent = Agent::config_builder()
             .http_status_as_error(false)
+            // A question and a key go to nobody else.
+            .max_redirects(0)
             .timeout_connect(Some(CONNECT))
             .timeout_global(Some(ANSWER))
             .build();
@@ -51,13 +48,13 @@ impl Chat {
             model: String::new(),
         };
         chat.model = match model {
-            Some(model) => model.to_owned(),
+            Some(model) => printable(model),
             None => {
                 let listed = chat.call("models", None)?;
                 let first = listed["data"][0]["id"].as_str();
                 first
+                    .map(printable)
                     .with_context(|| format!("{url} lists no model: name one"))?
-                    .to_owned()
             }
         };
         Ok(chat)
@@ -68,7 +65,7 @@ impl Chat {
         &self.model
     }
 
-    /// What the model says to `message`, in at most `tokens` tokens.
+    /// What the model says to `message`, in at most `tokens` tokens; it may be nothing.
     ///
     /// # Errors
     /// When the endpoint is gone, too slow, or refuses, after some tries.
@@ -81,10 +78,12 @@ impl Chat {
             "seed": seed,
         });
         let answer = self.call("chat/completions", Some(&body))?;
-        let said = answer["choices"][0]["message"]["content"].as_str();
-        Ok(said
-            .with_context(|| format!("{}: the answer has no choices[0].message.content", self.url))?
-            .to_owned())
+        let said = answer["choices"][0]["message"].get("content");
+        let said = said.filter(|said| said.is_string() || said.is_null());
+        let said = said.with_context(|| {
+            format!("{}: the answer has no choices[0].message.content", self.url)
+        })?;
+        Ok(said.as_str().unwrap_or_default().to_owned())
     }
 
     fn call(&self, path: &str, body: Option<&Value>) -> Result<Value> {
@@ -128,18 +127,49 @@ impl Chat {
             .limit(MOST)
             .read_to_string()
             .map_err(|error| (true, anyhow!("{url}: the answer breaks off: {error}")))?;
+        if status.is_redirection() {
+            let other = answer.headers().get("location");
+            let other = other
+                .and_then(|other| other.to_str().ok())
+                .unwrap_or("elsewhere");
+            let other = other.escape_debug();
+            return Err((
+                false,
+                anyhow!("{url} leads to {other}, which is not followed: give the address itself"),
+            ));
+        }
         if !status.is_success() {
             let said = text.trim().replace(char::is_control, " ");
             let said: String = said.chars().take(SHOWN).collect();
             let again = status.as_u16() == 429 || status.is_server_error();
             return Err((again, anyhow!("{url}: {status}: {said}")));
         }
-        let read = || -> Result<Value> {
-            match serde_json::from_str(&text) {
-                Ok(value) => Ok(value),
-                Err(error) => bail!("{url}: the answer is no JSON: {error}"),
-            }
-        };
-        read().map_err(|error| (false, error))
+        serde_json::from_str(&text).map_err(|error| {
+            let error = match text.trim_start().starts_with('<') {
+                true => anyhow!("{url}: the answer is a web page: give the address of the API, such as http://localhost:8080/v1"),
+                false => anyhow!("{url}: the answer is no JSON: {error}"),
+            };
+            (false, error)
+        })
     }
+}
+
+/// Refuses what is no address of an endpoint.
+pub fn check(url: &str) -> Result<()> {
+    ensure!(
+        url.starts_with("http://") || url.starts_with("https://"),
+        "{} is no address: give one such as http://localhost:8080/v1",
+        url.escape_debug()
+    );
+    Ok(())
+}
+
+/// A name without what moves a terminal's cursor or colours its text.
+fn printable(name: &str) -> String {
+    let mut parts = name.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
+    // The letter that ends a sequence.
+    let rest = rest.map(|part| part.get(1..).unwrap_or_default());
+    (first + &rest.collect::<String>()).replace(char::is_control, " ")
 }

@@ -2,7 +2,7 @@
 
 use super::set;
 use crate::cli::UsageError;
-use crate::data::chat::Chat;
+use crate::data::chat::{self, Chat};
 use crate::data::prompt::Prompt;
 use crate::data::set::Set;
 use crate::data::synth;
@@ -13,9 +13,10 @@ use std::path::PathBuf;
 
 /// Flags of `factory data synth`.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("source").args(["spec", "db", "schema"]).required(true).multiple(true)))]
 pub struct Args {
     /// A hand-written specification (TOML); the paths in it are relative to its folder.
-    #[arg(long, required_unless_present_any = ["db", "schema"], conflicts_with_all = ["db", "schema", "names", "rows", "dev", "preferences", "mix", "prompt", "value_hints", "heldout", "paraphrase"])]
+    #[arg(long, conflicts_with_all = ["db", "schema", "names", "rows", "dev", "preferences", "mix", "prompt", "value_hints", "heldout", "paraphrase"])]
     spec: Option<PathBuf>,
     /// A SQLite file to ask questions of (repeatable). The set gets a copy, or an extract of a large one, in databases/.
     #[arg(long, value_name = "FILE")]
@@ -71,6 +72,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     let mix = mix(&args.mix).map_err(UsageError::of)?;
     let prompt = Prompt::parse(&args.prompt, &["schema", "question"]).map_err(UsageError::of)?;
+    if let Some(url) = &args.paraphrase {
+        chat::check(url).map_err(UsageError::of)?;
+    }
     let own = args.out.join(NAMES);
     let names = args.names.clone().unwrap_or_else(|| own.clone());
     let outputs = ["train.jsonl", "dev.jsonl", "preferences.jsonl", "card.md"];

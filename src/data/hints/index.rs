@@ -19,17 +19,125 @@ const WORDS: usize = 8;
 /// The longest question in words.
 const QUESTION: usize = 200;
 /// A word that more values have says nothing.
-const COMMON: usize = 40;
+const COMMON: usize = 5;
 /// The least characters of a word that may stand for a value that has it, or for one that is spelled a little otherwise.
 const TELLING: usize = 4;
 /// The least share of character runs that two spellings have in common (Dice's coefficient).
 const ALIKE: f64 = 0.65;
 /// Words of questions that name no value by themselves.
-const PLAIN: [&str; 48] = [
-    "a", "all", "an", "and", "any", "are", "as", "at", "be", "by", "can", "do", "does", "each",
-    "find", "for", "from", "give", "has", "have", "how", "in", "is", "it", "list", "many", "more",
-    "most", "name", "no", "not", "of", "on", "one", "or", "show", "than", "that", "the", "there",
-    "to", "was", "what", "when", "where", "which", "who", "with",
+const PLAIN: [&str; 112] = [
+    "a",
+    "above",
+    "after",
+    "all",
+    "an",
+    "and",
+    "any",
+    "are",
+    "as",
+    "at",
+    "average",
+    "be",
+    "before",
+    "begin",
+    "begins",
+    "below",
+    "between",
+    "born",
+    "by",
+    "called",
+    "can",
+    "common",
+    "contain",
+    "contains",
+    "count",
+    "did",
+    "different",
+    "do",
+    "does",
+    "each",
+    "either",
+    "end",
+    "ends",
+    "every",
+    "few",
+    "fewer",
+    "find",
+    "first",
+    "for",
+    "from",
+    "give",
+    "greater",
+    "had",
+    "has",
+    "have",
+    "higher",
+    "highest",
+    "how",
+    "in",
+    "is",
+    "it",
+    "larger",
+    "last",
+    "latest",
+    "least",
+    "less",
+    "list",
+    "lower",
+    "lowest",
+    "many",
+    "me",
+    "mean",
+    "missing",
+    "more",
+    "most",
+    "much",
+    "name",
+    "named",
+    "no",
+    "not",
+    "number",
+    "of",
+    "on",
+    "one",
+    "or",
+    "other",
+    "over",
+    "per",
+    "show",
+    "showing",
+    "since",
+    "sorted",
+    "start",
+    "starts",
+    "sum",
+    "than",
+    "that",
+    "the",
+    "their",
+    "them",
+    "there",
+    "they",
+    "this",
+    "to",
+    "together",
+    "total",
+    "under",
+    "unknown",
+    "up",
+    "was",
+    "were",
+    "what",
+    "when",
+    "where",
+    "which",
+    "who",
+    "whose",
+    "with",
+    "without",
+    "word",
+    "year",
+    "you",
 ];
 
 /// A value and where it is.
@@ -63,6 +171,8 @@ pub struct Values {
     whole: BTreeMap<Vec<String>, Vec<usize>>,
     by_word: BTreeMap<String, Vec<usize>>,
     by_run: BTreeMap<[char; 3], Vec<usize>>,
+    /// Names of tables and columns, in lower case.
+    names: BTreeSet<String>,
 }
 
 impl Values {
@@ -72,6 +182,9 @@ impl Values {
         for table in crate::sql::database::schema(file)?.tables {
             for column in table.columns {
                 let (name, own) = (quoted(&table.name), quoted(&column));
+                values
+                    .names
+                    .extend([table.name.to_lowercase(), column.to_lowercase()]);
                 let sql = format!(
                     "SELECT DISTINCT {own} FROM (SELECT {own} FROM {name} LIMIT {SCANNED}) \
                      WHERE typeof({own}) = 'text' AND length(CAST({own} AS BLOB)) <= {LONGEST} LIMIT {OF_COLUMN}"
@@ -119,8 +232,16 @@ impl Values {
     /// Up to `most` values that a question names, the surest first: whole values, then some that are spelled a little otherwise or of
     /// which it has a telling word. A value in several columns is there for each.
     pub fn find(&self, question: &str, most: usize) -> Vec<&Hint> {
-        let asked = words(question);
-        let asked = &asked[..asked.len().min(QUESTION)];
+        let mut spelled = parts(question);
+        spelled.truncate(QUESTION);
+        let asked: Vec<String> = spelled.iter().map(|word| word.to_lowercase()).collect();
+        let large = |word: &String| word.starts_with(char::is_uppercase);
+        // Who writes no capitals may mean any word.
+        let careless = !spelled.iter().skip(1).any(large);
+        let named = |at: usize| at > 0 && large(&spelled[at]);
+        // A word of the schema or of any question is no value, unless it is written as a name.
+        let plain =
+            |at: usize| PLAIN.contains(&&*asked[at]) || self.in_schema(&asked[at]) && !named(at);
         // Another number is another thing, however much the rest is alike.
         let numbered = |word: &String| word.chars().any(|c| c.is_numeric());
         let other = |at: usize| {
@@ -138,14 +259,14 @@ impl Values {
         for length in (1..=WORDS).rev() {
             for begin in 0..asked.len().saturating_sub(length - 1) {
                 let window = begin..begin + length;
-                let plain = length == 1 && PLAIN.contains(&&*asked[begin]);
-                if plain || covered[window.clone()].iter().any(|covered| *covered) {
+                if length == 1 && plain(begin)
+                    || covered[window.clone()].iter().any(|covered| *covered)
+                {
                     continue;
                 }
                 if let Some(found) = self.whole.get(&asked[window.clone()]) {
-                    found
-                        .iter()
-                        .for_each(|at| score(*at, 1.0 + length as f64, begin));
+                    let found = found.iter().filter(|at| self.is_meant(**at, &asked, begin));
+                    found.for_each(|at| score(*at, 1.0 + length as f64, begin));
                     covered[window].fill(true);
                 }
             }
@@ -154,16 +275,22 @@ impl Values {
             for begin in 0..asked.len().saturating_sub(length - 1) {
                 let window = begin..begin + length;
                 let text = asked[window.clone()].join(" ");
-                if covered[window].iter().any(|covered| *covered) || text.chars().count() < TELLING
+                if covered[window.clone()].iter().any(|covered| *covered)
+                    || window.clone().all(|at| plain(at) || is_number(&asked[at]))
+                    || text.chars().count() < TELLING
                 {
                     continue;
                 }
+                // A word of several is looked for as it is.
                 for (at, alike) in self.alike(&text) {
-                    if !other(at) {
+                    if self.words[at].len() == length
+                        && !other(at)
+                        && self.is_meant(at, &asked, begin)
+                    {
                         score(at, alike, begin);
                     }
                 }
-                if let ([word], false) = (&asked[begin..begin + length], PLAIN.contains(&&*text)) {
+                if let ([word], true) = (&asked[window], careless || named(begin)) {
                     let found = self.by_word.get(word).filter(|found| found.len() <= COMMON);
                     for at in found.into_iter().flatten().filter(|at| !other(**at)) {
                         let all: usize = self.words[*at]
@@ -186,6 +313,26 @@ impl Values {
         found.iter().map(|(at, _)| &self.hints[*at]).collect()
     }
 
+    /// Whether a word is one of a table's or column's name.
+    fn in_schema(&self, word: &str) -> bool {
+        let ends = ["ies", "es", "s"];
+        let stem = ends
+            .iter()
+            .find_map(|end| word.strip_suffix(end))
+            .unwrap_or(word);
+        stem.chars().count() >= TELLING - 1 && self.names.iter().any(|name| name.contains(stem))
+    }
+
+    /// A number is a value only beside its column: every question has some.
+    fn is_meant(&self, at: usize, asked: &[String], place: usize) -> bool {
+        let near = &asked[place.saturating_sub(2)..(place + 3).min(asked.len())];
+        let column = self.hints[at].column.to_lowercase();
+        let beside = |word: &String| {
+            word.chars().count() >= TELLING - 1 && column.contains(word.trim_end_matches('s'))
+        };
+        !self.words[at].iter().all(is_number) || near.iter().any(beside)
+    }
+
     /// Values that are spelled almost like `text`, with how much.
     fn alike(&self, text: &str) -> Vec<(usize, f64)> {
         let own = runs(text);
@@ -203,15 +350,33 @@ impl Values {
     }
 }
 
-/// The words of a text in lower case: runs of letters and digits. What follows an apostrophe belongs to no word of its own.
+fn is_number(word: &String) -> bool {
+    word.chars().all(|c| c.is_numeric() || ".,".contains(c))
+}
+
+/// The words of a text in lower case.
 fn words(text: &str) -> Vec<String> {
-    let text = text.to_lowercase().replace("'s ", " ");
-    let text = text.strip_suffix("'s").unwrap_or(&text);
-    let parts = text.split(|c: char| !c.is_alphanumeric());
-    parts
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let parts = parts(text).into_iter();
+    parts.map(|word| word.to_lowercase()).collect()
+}
+
+/// The words of a text: runs of letters and digits, a number with its fraction. What follows an apostrophe belongs to no word of its
+/// own.
+fn parts(text: &str) -> Vec<String> {
+    let text = text.replace("'s ", " ").replace("'S ", " ");
+    let text = text.trim_end_matches(['.', '?', '!']);
+    let text = text.strip_suffix("'s").unwrap_or(text);
+    let within = |c: char| c.is_alphanumeric() || ".,".contains(c);
+    let mut parts = Vec::new();
+    for run in text.split(|c| !within(c)) {
+        let run = run.trim_matches(['.', ',']);
+        match run.chars().all(|c| c.is_ascii_digit() || ".,".contains(c)) {
+            true => parts.push(run),
+            false => parts.extend(run.split(['.', ','])),
+        }
+    }
+    parts.retain(|word| !word.is_empty());
+    parts.into_iter().map(str::to_owned).collect()
 }
 
 /// The runs of three characters of a text, its ends marked.
@@ -229,6 +394,8 @@ mod tests {
 
     fn values() -> Values {
         let mut values = Values::default();
+        let names = ["people", "name", "title", "city", "floor"];
+        values.names.extend(names.map(str::to_owned));
         for (column, text) in [
             ("name", "Ann Lee"),
             ("name", "Tom Baker"),
@@ -239,6 +406,8 @@ mod tests {
             ("code", "in"),
             ("note", "Über-Café"),
             ("room", "Room 101"),
+            ("floor", "7"),
+            ("floor", "5"),
         ] {
             values.add("people", column, text);
         }
@@ -277,6 +446,13 @@ mod tests {
         assert_eq!(found("Who is in room 101?", 5), ["room=Room 101"]);
         assert!(found("Who is in room 102?", 5).is_empty());
         assert!(found("", 5).is_empty());
+        // A word of the schema or in small letters is no name, and a number no value but beside its column.
+        assert!(found("Which people have a title and a name?", 5).is_empty());
+        assert!(found("Who in Riga has a bakery or a baker there?", 5).is_empty());
+        assert_eq!(found("what does baker earn?", 5), ["name=Tom Baker"]);
+        assert!(found("Who has more than 7.5 or 7 of them?", 5).is_empty());
+        assert_eq!(found("Who is on floor 7?", 5), ["floor=7"]);
+        assert!(found("Who is on floor 7.5?", 5).is_empty());
     }
 
     #[test]

@@ -40,17 +40,19 @@ impl Hints {
         Ok(Self(Values::read(&connection, file)?))
     }
 
-    /// The prompt with up to `most` values that its question names, and how many; the same prompt where it names none.
+    /// The prompt with up to `most` values that its question names, and how many, in place of those that it had; without any where it
+    /// names none.
     ///
     /// # Errors
     /// When the prompt has no place for them.
     pub fn put(&self, prompt: &str, question: &str, most: usize) -> Result<(String, usize)> {
+        let prompt = place::without(prompt, question);
         let found = self.0.find(question, most);
         if found.is_empty() {
-            return Ok((prompt.to_owned(), 0));
+            return Ok((prompt, 0));
         }
         let said: Vec<String> = found.iter().map(ToString::to_string).collect();
-        let hinted = place::insert(prompt, question, &said.join("; "));
+        let hinted = place::insert(&prompt, question, &said.join("; "));
         let hinted =
             hinted.context("the prompt has neither \"Question:\" nor the row's question in it")?;
         Ok((hinted, found.len()))
@@ -96,10 +98,7 @@ pub fn add(lines: &mut [Line], file: &Path, folder: &Path, most: usize) -> Resul
         let (prompt, found) = known[&database]
             .put(prompt, question, most)
             .with_context(place)?;
-        if found == 0 {
-            continue;
-        }
-        hinted.rows += 1;
+        hinted.rows += usize::from(found > 0);
         hinted.hints += found;
         line.set(field, prompt);
     }
@@ -143,6 +142,12 @@ mod tests {
             without_database: 1,
         };
         assert_eq!(hinted, expected);
+        let once = rows
+            .iter()
+            .map(|row| row.fields().clone())
+            .collect::<Vec<_>>();
+        assert_eq!(add(&mut rows, file, folder.path(), 5).unwrap(), expected);
+        assert!(rows.iter().map(Line::fields).eq(&once));
         let prompt = |at: usize, field: &str| rows[at].fields()[field].as_str().unwrap();
         assert_eq!(
             prompt(0, "prompt"),

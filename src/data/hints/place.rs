@@ -11,9 +11,27 @@ pub fn question(prompt: &str) -> Option<&str> {
     Some(question.trim())
 }
 
+/// The prompt without the hints that stand before its question.
+pub fn without(prompt: &str, question: &str) -> String {
+    let Some(at) = place(prompt, question) else {
+        return prompt.to_owned();
+    };
+    let (before, after) = prompt.split_at(at);
+    let hints = before.rsplit_once(HINTS).filter(|(start, said)| {
+        let begins = start.is_empty() || start.ends_with([' ', '\n']);
+        let said = said.trim();
+        begins && said.contains(" = '") && said.ends_with('\'') && !said.contains('\n')
+    });
+    hints.map_or(prompt.to_owned(), |(start, _)| format!("{start}{after}"))
+}
+
+fn place(prompt: &str, question: &str) -> Option<usize> {
+    prompt.rfind(MARK).or_else(|| prompt.rfind(question))
+}
+
 /// The prompt with hints before its question: on a line of their own where the question begins one.
 pub fn insert(prompt: &str, question: &str, hints: &str) -> Option<String> {
-    let at = prompt.rfind(MARK).or_else(|| prompt.rfind(question))?;
+    let at = place(prompt, question)?;
     let (before, after) = prompt.split_at(at);
     let end = match before.is_empty() || before.ends_with('\n') {
         true => '\n',
@@ -48,7 +66,11 @@ mod tests {
         ];
         for (prompt, expected) in all {
             assert_eq!(insert(prompt).as_deref(), Some(expected));
+            assert_eq!(without(expected, "Who?"), prompt);
+            assert_eq!(without(prompt, "Who?"), prompt);
         }
         assert_eq!(insert("What?"), None);
+        let listed = "Values: a or b\nQuestion: Who?";
+        assert_eq!(without(listed, "Who?"), listed);
     }
 }

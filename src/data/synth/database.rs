@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::sql::database::{open, read_schema, schema};
+use crate::sql::database::{BUILD_TIME, open, read_schema, run_script, schema};
 use crate::sql::spider::{Schema, Table};
 use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;
@@ -46,7 +46,9 @@ impl Database {
     /// Builds the database of a script.
     pub fn build(script: &str) -> Result<Self> {
         let connection = Connection::open_in_memory()?;
-        connection.execute_batch(script)?;
+        run_script(&connection, script, BUILD_TIME)?;
+        // Its own queries are as long as they are.
+        connection.progress_handler(0, None::<fn() -> bool>)?;
         let Schema {
             tables,
             foreign_keys,

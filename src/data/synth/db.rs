@@ -116,8 +116,9 @@ pub fn generate(request: &Request) -> Result<Set> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         names::apply(path, &text, &mut databases)?;
     }
+    let joins = request.mix.contains(&(Kind::Join, 0));
     for db in &databases {
-        if db.links.is_empty() && db.tables.len() > 1 {
+        if db.links.is_empty() && db.tables.len() > 1 && !joins {
             notes.push(format!(
                 "{} has no keys, and names and values suggest none: no query joins its tables",
                 db.name

@@ -27,7 +27,7 @@ use std::time::Duration;
 /// Largest schema file that is built in memory, in bytes.
 const MAX_SCHEMA: u64 = 64 << 20;
 /// How much processor time building one may take.
-const BUILD_TIME: Duration = Duration::from_secs(60);
+pub const BUILD_TIME: Duration = Duration::from_secs(60);
 /// SQLite's memory for the whole process, in bytes; beyond it a query fails instead of the machine.
 const MAX_HEAP: u64 = 256 << 20;
 
@@ -195,23 +195,29 @@ fn build(schema: &Path) -> Result<Connection> {
     let connection = Connection::open_in_memory()?;
     limit_heap(&connection)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    let deadline = processor::of_thread() + BUILD_TIME;
-    connection.progress_handler(1_000, Some(move || processor::of_thread() >= deadline))?;
     // As in the sqlite3 shell: published dumps insert rows before the rows that they refer to.
     connection.execute_batch("PRAGMA foreign_keys = OFF")?;
-    connection
-        .execute_batch(&sql)
-        .map_err(|error| match error {
-            // The default text quotes the whole file.
-            rusqlite::Error::SqlInputError { msg, offset, .. } => {
-                anyhow!("{msg} at byte {offset} of a statement")
-            }
-            other => other.into(),
-        })?;
+    run_script(&connection, &sql, BUILD_TIME)?;
     if !connection.is_autocommit() {
         bail!("it begins a transaction that it never commits");
     }
     Ok(connection)
+}
+
+/// Runs a script that may take so much processor time, and leaves the connection that limit.
+pub fn run_script(connection: &Connection, sql: &str, time: Duration) -> Result<()> {
+    let deadline = processor::of_thread() + time;
+    connection.progress_handler(1_000, Some(move || processor::of_thread() >= deadline))?;
+    connection.execute_batch(sql).map_err(|error| match error {
+        // The default text quotes the whole file.
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            anyhow!("{msg} at byte {offset} of a statement")
+        }
+        other if other.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            anyhow!("the script takes more than {time:?} to run: does it ever end?")
+        }
+        other => other.into(),
+    })
 }
 
 /// A process-wide limit: SQLite has no other. It may be set again and again.
@@ -252,6 +258,17 @@ fn authorize(context: AuthContext) -> Authorization {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_without_end_is_stopped() {
+        let endless = "CREATE TABLE t AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n;";
+        let connection = Connection::open_in_memory().unwrap();
+        let error = run_script(&connection, endless, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the script takes more than 50ms to run: does it ever end?"
+        );
+    }
 
     #[test]
     fn odd_file_names_open() {

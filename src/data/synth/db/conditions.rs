@@ -40,9 +40,9 @@ impl Want {
     /// Whether a column can give it.
     pub fn fits(self, column: &Column) -> bool {
         match self {
-            Want::Null => column.nulls,
+            Want::Null => column.nulls && column.role != Role::Key,
             Want::Pattern => {
-                column.role == Role::Text
+                column.role == Role::Text && !column.values.is_empty()
                     || column.role == Role::Category && column.values.len() > 4
             }
             Want::Date => [Role::Date, Role::Year].contains(&column.role),
@@ -64,7 +64,7 @@ pub fn on(dice: &mut Dice, table: &Table, column: &Column, want: Want) -> Option
         (_, Role::Number) => number::number(dice, column),
         (_, Role::Year) => time::year(dice, column),
         (_, Role::Date) => time::date(dice, column),
-        (_, Role::Flag) => Some(mark::flag(dice, column)),
+        (_, Role::Flag) => mark::flag(dice, column),
         _ => None,
     }
 }

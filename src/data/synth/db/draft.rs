@@ -48,9 +48,9 @@ impl<'a> Desk<'a> {
     /// A table with some rows.
     pub fn table(&mut self) -> Option<usize> {
         let filled: Vec<(usize, usize)> = (0..self.db.tables.len())
-            .filter(|at| self.db.tables[*at].rows > 1)
+            .filter(|at| self.db.tables[*at].rows > 1 && !self.db.is_between(*at))
             .map(|at| {
-                // Tables between others, of keys alone, say little by themselves.
+                // Tables of keys alone say little by themselves.
                 let telling = self.db.tables[at]
                     .columns
                     .iter()

@@ -2,7 +2,7 @@
 
 use crate::sql::database::layout::Layout;
 
-use super::lexicon::{GROUPS, PEOPLE, PLACES};
+use super::lexicon::{GROUPS, MAKERS, PEOPLE, PLACES};
 use super::model::{Column, Link, Role, Table};
 use super::words::{singular, words};
 
@@ -153,7 +153,9 @@ fn between(parent: &Table) -> Vec<String> {
         words.iter().any(|word| PLACES.contains(&word.as_str()))
     });
     let found: &[&str] = match () {
-        () if PEOPLE.contains(&last) => &["of", "by", "for"],
+        // "The orders by customers" would be their order.
+        () if MAKERS.contains(&last) => &["by", "of"],
+        () if PEOPLE.contains(&last) => &["of", "for"],
         () if GROUPS.contains(&last) => &["in", "of"],
         () if PLACES.contains(&last) => &["in", "from"],
         () if labelled_by_place => &["in", "at", "of"],

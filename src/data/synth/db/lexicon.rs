@@ -1,7 +1,7 @@
 //! What English knows of common names of tables and columns. All of it is only a default: the names file has the last word.
 
 /// Short forms in names, and what they mean.
-pub const ABBREVIATIONS: [(&str, &str); 44] = [
+pub const ABBREVIATIONS: [(&str, &str); 43] = [
     ("acct", "account"),
     ("addr", "address"),
     ("amt", "amount"),
@@ -9,7 +9,6 @@ pub const ABBREVIATIONS: [(&str, &str); 44] = [
     ("bday", "birthday"),
     ("cat", "category"),
     ("cnt", "count"),
-    ("co", "company"),
     ("curr", "currency"),
     ("cust", "customer"),
     ("dept", "department"),
@@ -243,6 +242,30 @@ pub const TIMES: [(&str, &str); 6] = [
 /// Nouns for causes: "because of" a cough.
 pub const CAUSES: [&str; 5] = ["reason", "cause", "diagnosis", "purpose", "complaint"];
 
+/// Words in names of columns by whose values somebody is reached or known: those become no part of a question.
+pub const PRIVATE: [&str; 11] = [
+    "phone",
+    "telephone",
+    "fax",
+    "mobile",
+    "extension",
+    "email",
+    "mail",
+    "ssn",
+    "passport",
+    "password",
+    "iban",
+];
+
+/// How "no" and "yes" are written, in small letters.
+pub const YES_NO: [[&str; 2]; 5] = [
+    ["0", "1"],
+    ["n", "y"],
+    ["no", "yes"],
+    ["f", "t"],
+    ["false", "true"],
+];
+
 /// What rows of a table did to another's: a customer "ordered" a product.
 pub const VERBS: [(&str, &str); 27] = [
     ("loan", "borrowed"),
@@ -284,7 +307,7 @@ pub struct Comparison {
 }
 
 /// Measures with words of their own.
-pub const COMPARISONS: [Comparison; 10] = [
+pub const COMPARISONS: [Comparison; 11] = [
     Comparison {
         words: &["age"],
         more: &["are older than", "are over", "are above the age of"],
@@ -354,11 +377,18 @@ pub const COMPARISONS: [Comparison; 10] = [
         least: &["shortest"],
     },
     Comparison {
-        words: &["size", "area", "capacity", "population"],
+        words: &["size", "area", "capacity"],
         more: &["are larger than", "are bigger than"],
         less: &["are smaller than"],
         most: &["largest", "biggest"],
         least: &["smallest"],
+    },
+    Comparison {
+        words: &["population"],
+        more: &["are more populous than"],
+        less: &["are less populous than"],
+        most: &["most populous"],
+        least: &["least populous"],
     },
     Comparison {
         words: &["speed"],

@@ -107,6 +107,23 @@ impl Table {
 }
 
 impl Db {
+    /// Whether a table's rows are people, and those of no other: "who" means them.
+    pub fn means_who(&self, table: usize) -> bool {
+        let people = self.tables.iter().filter(|table| table.person);
+        self.tables[table].person && people.count() == 1
+    }
+
+    /// Whether a table says nothing but which rows of two others belong together.
+    pub fn is_between(&self, table: usize) -> bool {
+        let keys = self.tables[table]
+            .columns
+            .iter()
+            .all(|c| c.role == Role::Key);
+        let own = self.links.iter().filter(|link| link.child == table);
+        let parents: Vec<usize> = own.map(|link| link.parent).collect();
+        keys && matches!(parents[..], [one, other] if one != other)
+    }
+
     /// Tables and columns in one line, `a(id, name); b(id, a_id)`, of the tables that `shown` holds.
     pub fn schema_line(&self, shown: impl Fn(usize) -> bool) -> String {
         let tables = self.tables.iter().enumerate().filter(|(at, _)| shown(*at));

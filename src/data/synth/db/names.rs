@@ -22,8 +22,8 @@ type Words = BTreeMap<String, Vec<String>>;
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct TableNames {
-    one: Vec<String>,
-    many: Vec<String>,
+    one: Option<Vec<String>>,
+    many: Option<Vec<String>>,
     label: Option<Vec<String>>,
     person: Option<bool>,
     verb: Option<String>,
@@ -61,7 +61,9 @@ pub fn apply(path: &Path, text: &str, databases: &mut [Db]) -> Result<()> {
     for (name, tables) in file {
         let place = || format!("{}: [{name}]", path.display());
         let database = databases.iter_mut().find(|database| database.name == name);
-        let database = database.context("no database of this name is given");
+        let database = database.context(
+            "no database of this name is given: use another --out or --names, or take it out",
+        );
         let database = database.with_context(place)?;
         for (name, names) in tables {
             apply_table(database, &name, names).with_context(place)?;
@@ -85,14 +87,14 @@ fn apply_table(database: &mut Db, name: &str, names: TableNames) -> Result<()> {
     let filled = |what: &str, words: &[String]| {
         let fine = !words.is_empty() && words.iter().all(|word| !word.trim().is_empty());
         ensure!(fine, "`{name}`: {what} has no words");
-        Ok(())
+        clean(&format!("`{name}`: {what}"), words)
     };
     let table = &mut database.tables[at];
     for (what, own, given) in [
         ("one", &mut table.one, names.one),
         ("many", &mut table.many, names.many),
     ] {
-        if !given.is_empty() {
+        if let Some(given) = given {
             filled(what, &given)?;
             *own = given;
         }
@@ -104,6 +106,7 @@ fn apply_table(database: &mut Db, name: &str, names: TableNames) -> Result<()> {
             .collect::<Result<_>>()?;
     }
     table.person = names.person.unwrap_or(table.person);
+    clean(&format!("`{name}`: verb"), &names.verb)?;
     table.verb = names.verb.unwrap_or(std::mem::take(&mut table.verb));
     for (column, words) in names.words {
         let column = place(&column)?;
@@ -111,9 +114,15 @@ fn apply_table(database: &mut Db, name: &str, names: TableNames) -> Result<()> {
         table.columns[column].words = words;
     }
     for (column, unit) in names.units {
+        clean(&format!("`{name}`: units.{column}"), [&unit])?;
         table.columns[place(&column)?].unit = unit;
     }
     for (column, words) in names.compare {
+        let lists = [&words.more, &words.less, &words.most, &words.least];
+        clean(
+            &format!("`{name}`: compare.{column}"),
+            lists.into_iter().flatten(),
+        )?;
         table.columns[place(&column)?].compare = Compare {
             more: words.more,
             less: words.less,
@@ -129,6 +138,18 @@ fn apply_table(database: &mut Db, name: &str, names: TableNames) -> Result<()> {
         let link =
             link.with_context(|| format!("`{name}`: no key leads from `{}`", columns[column]))?;
         link.between = words;
+    }
+    Ok(())
+}
+
+/// Refuses what is no word in a question.
+fn clean<'a>(place: &str, words: impl IntoIterator<Item = &'a String>) -> Result<()> {
+    for word in words {
+        let fine = !word.contains(|c: char| c.is_control() || "{}".contains(c));
+        ensure!(
+            fine,
+            "{place}: {word:?} has a control character or a brace in it"
+        );
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Questions in a model's words: rewritten by an endpoint, and kept only with everything in them that a query needs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -16,6 +16,8 @@ use super::pool::Made;
 const AT_ONCE: usize = 4;
 /// Rewrites of one question before it stays as it is.
 const TRIES: u64 = 2;
+/// Questions of which one after another gets no answer before all is given up; the first must get one.
+const FAILED: usize = 5;
 /// Most tokens of a rewrite.
 const TOKENS: usize = 200;
 
@@ -51,12 +53,12 @@ impl Paraphrased {
 /// Rewrites the questions at some places of the pool. Those whose rewrite lost something stay.
 ///
 /// # Errors
-/// When the endpoint fails, or no rewrite at all is any good.
+/// When the endpoint fails at first or again and again, or most rewrites are no good.
 pub fn rewrite(chat: &Chat, pool: &mut [Made], places: &[usize], seed: u64) -> Result<Paraphrased> {
     let rewrites = all(chat, pool, places, seed)?;
     let mut said: BTreeSet<String> = pool.iter().map(|made| flat(&made.question)).collect();
     let mut done = Paraphrased {
-        model: chat.model().replace(char::is_control, " "),
+        model: chat.model().to_owned(),
         rewritten: 0,
         kept: BTreeMap::new(),
     };
@@ -72,8 +74,8 @@ pub fn rewrite(chat: &Chat, pool: &mut [Made], places: &[usize], seed: u64) -> R
         }
     }
     ensure!(
-        done.rewritten > 0 || places.is_empty(),
-        "{}: no rewrite is of use",
+        done.rewritten * 2 >= places.len(),
+        "{}: most rewrites are of no use, so try another model",
         done.summary()
     );
     Ok(done)
@@ -83,19 +85,30 @@ type Rewrite = Result<String, &'static str>;
 
 /// The rewrites in the order of the places, some asked for at once.
 fn all(chat: &Chat, pool: &[Made], places: &[usize], seed: u64) -> Result<Vec<Rewrite>> {
-    let failed = AtomicBool::new(false);
+    let (stop, answered) = (AtomicBool::new(false), AtomicBool::new(false));
+    let failed = AtomicUsize::new(0);
     let part = places.len().div_ceil(AT_ONCE).max(1);
     let work = |part: &[usize]| {
         let mut done = Vec::new();
         for &at in part {
-            if failed.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) {
                 break;
             }
-            let rewrite = one(chat, &pool[at], seed);
-            if rewrite.is_err() {
-                failed.store(true, Ordering::Relaxed);
+            match one(chat, &pool[at], seed) {
+                Ok(rewrite) => {
+                    answered.store(true, Ordering::Relaxed);
+                    failed.store(0, Ordering::Relaxed);
+                    done.push(rewrite);
+                }
+                Err(error) => {
+                    let times = failed.fetch_add(1, Ordering::Relaxed) + 1;
+                    if times >= FAILED || !answered.load(Ordering::Relaxed) {
+                        stop.store(true, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                    done.push(Err("did not come"));
+                }
             }
-            done.push(rewrite?);
         }
         anyhow::Ok(done)
     };
@@ -148,6 +161,16 @@ fn fit(made: &Made, reply: &str) -> Rewrite {
     if flat(text) == flat(&made.question) {
         return Err("change nothing");
     }
+    if REFUSALS
+        .iter()
+        .any(|word| says(text, word) && !says(&made.question, word))
+    {
+        return Err("refuse");
+    }
+    let asked: Vec<String> = telling(&made.question).collect();
+    if !asked.is_empty() && !telling(text).any(|word| asked.contains(&word)) {
+        return Err("ask for something else");
+    }
     if numbers(text) != numbers(&made.question) {
         return Err("change a number");
     }
@@ -164,6 +187,42 @@ fn fit(made: &Made, reply: &str) -> Rewrite {
         false => Ok(text.to_owned()),
     }
 }
+
+/// Words of an answer that is none.
+const REFUSALS: [&str; 7] = [
+    "sorry",
+    "cannot",
+    "can't",
+    "can’t",
+    "unable",
+    "apologize",
+    "assist",
+];
+
+fn says(text: &str, word: &str) -> bool {
+    let text = text.to_lowercase();
+    let inside = |c: char| c.is_alphanumeric() || "'’".contains(c);
+    text.split(|c| !inside(c)).any(|own| own == word)
+}
+
+/// The words of a text that are not in every question, cut to what their forms have in common.
+fn telling(text: &str) -> impl Iterator<Item = String> {
+    let text = text.to_lowercase();
+    let words: Vec<String> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.chars().count() > 2 && !COMMON.contains(word))
+        .map(|word| word.chars().take(4).collect())
+        .collect();
+    words.into_iter()
+}
+
+/// Words of any question.
+const COMMON: [&str; 40] = [
+    "all", "and", "any", "are", "can", "count", "did", "does", "each", "every", "find", "for",
+    "from", "get", "give", "has", "have", "how", "list", "many", "name", "not", "number", "show",
+    "than", "that", "the", "their", "them", "there", "this", "was", "were", "what", "which", "who",
+    "whose", "with", "you", "your",
+];
 
 /// The numbers of a text, in order of size of text: digits and what stands between them.
 fn numbers(text: &str) -> Vec<&str> {
@@ -218,6 +277,9 @@ mod tests {
                 "change a number",
             ),
             ("Boats from Ohare above 1,200 tons?", "lose a value"),
+            ("Which ships carry 1,200?", "ask for something else"),
+            ("I cannot list boats from O'Hare.", "refuse"),
+            ("Sorry, no boats today.", "refuse"),
         ] {
             assert_eq!(fit(&made, reply), Err(why), "{reply}");
         }

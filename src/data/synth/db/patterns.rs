@@ -6,6 +6,7 @@ use super::draft::{Desk, Draft};
 
 mod count;
 mod group;
+mod grouping;
 mod linked;
 mod list;
 mod measure;

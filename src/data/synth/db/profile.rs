@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::data::private;
 use crate::sql::value::{Row, Value};
 
-use super::lexicon::{COMPARISONS, GROUPS, HAPPENED, PEOPLE, VERBS};
+use super::lexicon::{COMPARISONS, GROUPS, HAPPENED, PEOPLE, PRIVATE, VERBS, YES_NO};
 use super::model::{Column, Compare, Role, Table, identifier, said};
 use super::words::{plural, singular, words};
 use crate::sql::database::layout::Layout;
@@ -57,12 +57,20 @@ pub fn table(layout: &Layout, rows: usize, sampled: &[Row]) -> Table {
             .any(|word| one.split(' ').next_back() == Some(word))
     };
     let verb = VERBS.iter().find(|(noun, _)| *noun == one);
+    let person = has_own(&PEOPLE) && !has_own(&GROUPS);
+    let label = label(&columns, &one, person);
+    // "The directors of the directors".
+    for at in &label {
+        if columns[*at].words == [one.as_str()] {
+            columns[*at].words = vec!["name".to_owned()];
+        }
+    }
     Table {
         name: layout.name.clone(),
         sql: identifier(&layout.name),
         rows,
-        label: label(&columns, &one),
-        person: has_own(&PEOPLE) && !has_own(&GROUPS),
+        label,
+        person,
         verb: verb.map_or_else(String::new, |(_, verb)| (*verb).to_owned()),
         many: vec![plural(&name)],
         one: vec![one],
@@ -98,6 +106,11 @@ fn column<'a>(
         false if long => Role::Opaque,
         false => role(&words, &values, total),
     };
+    let is_text = [Role::Category, Role::Text].contains(&role);
+    let hidden = is_text
+        && (words.split(' ').any(|word| PRIVATE.contains(&word)) || most_are(&values, is_web));
+    // What is only asked for is nothing to group by.
+    let role = if hidden { Role::Text } else { role };
     match role {
         Role::Number | Role::Year | Role::Date => values.sort_by(|(_, a), (_, b)| order(a, b)),
         _ => values.sort_by_key(|(count, value)| {
@@ -109,7 +122,8 @@ fn column<'a>(
     }
     let step = values.len().div_ceil(KEPT).max(1);
     // Nobody's address or number becomes part of a question.
-    let sayable = |value: &Value| said(value).is_none_or(|text| private::find(&text).is_empty());
+    let sayable =
+        |value: &Value| !hidden && said(value).is_none_or(|text| private::find(&text).is_empty());
     let kept = values
         .into_iter()
         .step_by(step)
@@ -150,6 +164,8 @@ fn called(name: &str, words: &str, role: Role) -> String {
         .any(|(when, verb)| *when == words && verb.ends_with(when));
     match role {
         _ if words.is_empty() => name.to_owned(),
+        // As R writes the names of rows.
+        _ if words == "row names" => "name".to_owned(),
         Role::Year if happened => format!("year {words}"),
         Role::Date if happened => format!("date {words}"),
         _ => words.to_owned(),
@@ -202,15 +218,29 @@ fn role(words: &str, values: &[(usize, &Value)], total: usize) -> Role {
     if all(is_date) {
         return Role::Date;
     }
-    let sayable = values
-        .iter()
-        .filter(|(_, value)| said(value).is_some())
-        .count();
-    if sayable * 2 < values.len() {
+    let answers = |pair: &[&str; 2]| {
+        let one_of = |value: &Value| {
+            said(value).is_some_and(|text| pair.contains(&text.to_lowercase().as_str()))
+        };
+        values.iter().all(|(_, value)| one_of(value))
+    };
+    if YES_NO.iter().any(answers) {
+        return Role::Flag;
+    }
+    if !most_are(values, |value| said(value).is_some()) {
         return Role::Opaque;
     }
     let repeats = values.len() * 2 <= total && values.len() <= KEPT;
     if repeats { Role::Category } else { Role::Text }
+}
+
+fn most_are(values: &[(usize, &Value)], fits: impl Fn(&Value) -> bool) -> bool {
+    values.iter().filter(|(_, value)| fits(value)).count() * 2 >= values.len()
+}
+
+/// Whether a text leads to a page or a file.
+fn is_web(value: &Value) -> bool {
+    said(value).is_some_and(|text| text.contains("://") || text.starts_with("www."))
 }
 
 /// Numbers that are names.
@@ -256,24 +286,37 @@ fn order(a: &Value, b: &Value) -> Ordering {
         .then_with(|| a.text().cmp(&b.text()))
 }
 
-/// The columns that name a row of a table: a name or title, first and last name, or text that no two rows share.
-fn label(columns: &[Column], one: &str) -> Vec<usize> {
-    let text = |column: &&Column| [Role::Text, Role::Category].contains(&column.role);
-    let at = |fits: &dyn Fn(&str) -> bool| {
+/// The columns that name a row of a table: a name, what is called like the table, first and last name, a title, or text that no two
+/// rows share. Texts that come again and again, such as the name that an order is shipped to, name something else.
+fn label(columns: &[Column], one: &str, person: bool) -> Vec<usize> {
+    let numeric = |value: &Value| said(value).is_some_and(|text| text.parse::<f64>().is_ok());
+    let names = |column: &Column, roles: &[Role]| {
+        roles.contains(&column.role)
+            && !column.values.is_empty()
+            && !column.values.iter().all(numeric)
+    };
+    let find = |roles: &[Role], fits: &dyn Fn(&str) -> bool| {
         columns
             .iter()
-            .position(|column| text(&column) && column.words.iter().any(|words| fits(words)))
+            .position(|column| names(column, roles) && column.words.iter().any(|w| fits(w)))
     };
+    let at = |fits: &dyn Fn(&str) -> bool| find(&[Role::Text, Role::Category], fits);
     if let (Some(first), Some(last)) = (at(&|w| w == "first name"), at(&|w| w == "last name")) {
         return vec![first, last];
     }
     let own = format!("{one} name");
-    let named = at(&|w| w == "name" || w == "title" || w == own)
-        .or_else(|| at(&|w| ends_in(w, &["name", "title"])))
+    let named = at(&|w| ["name", "full name", &own, one].contains(&w))
+        // The title of a person is what they do.
+        .or_else(|| find(&[Role::Text], &|w| w == "title" && !person))
+        .or_else(|| {
+            find(&[Role::Text], &|w| {
+                ends_in(w, &["name"]) || ends_in(w, &["title"]) && !person
+            })
+        })
         .or_else(|| {
             columns
                 .iter()
-                .position(|column| column.role == Role::Text && column.unique)
+                .position(|column| names(column, &[Role::Text]) && column.unique)
         });
     named.into_iter().collect()
 }

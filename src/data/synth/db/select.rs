@@ -40,6 +40,16 @@ pub struct Test {
     pub after: String,
 }
 
+impl Test {
+    /// The value that the column must have, as a question says it; none for another test.
+    pub fn value(&self) -> Option<String> {
+        let value = self.after.strip_prefix(" = ")?;
+        let text = value.strip_prefix('\'').and_then(|v| v.strip_suffix('\''));
+        let said = text.map_or_else(|| value.to_owned(), |text| text.replace("''", "'"));
+        self.before.is_empty().then_some(said)
+    }
+}
+
 /// A query.
 #[derive(Clone)]
 pub struct Select<'a> {

@@ -114,6 +114,11 @@ pub fn schema(path: &Path, seed: u64, scratch: &Path, engine: &mut Engine) -> Re
 }
 
 fn name_of(path: &Path) -> Result<String> {
+    ensure!(
+        !path.is_dir(),
+        "{} is a folder: name the file in it",
+        path.display()
+    );
     let name = path.file_stem().and_then(|name| name.to_str());
     name.map(str::to_owned)
         .with_context(|| format!("{}: the file's name is no text", path.display()))

@@ -2,9 +2,10 @@
 
 use super::conditions::{self, Phrase, Want, word};
 use super::dice::Dice;
+use super::lexicon::PLACES;
 use super::model::{Column, Db, Role, Table, literal, said};
-use super::select::{Col, Scope, Test};
-use super::words::of_one;
+use super::select::{Col, Item, Scope, Test};
+use super::words::{of_one, plural};
 
 /// The rows, and how they are said.
 pub struct Subject<'a> {
@@ -121,11 +122,7 @@ impl<'a> Subject<'a> {
             .map(|(_, p)| p.clone())
             .collect();
         let noun = behind_noun(dice, self.table(), &others, many)?;
-        let verb = if many {
-            verb
-        } else {
-            of_one(&verb).replace("their", "its")
-        };
+        let verb = if many { verb } else { of_one(&verb) };
         Some((noun, verb))
     }
 }
@@ -181,9 +178,15 @@ fn related(dice: &mut Dice, scope: &Scope, at: usize, between: &str) -> Option<(
         phrase.verb.push(format!("belong to the {v} {one}"));
     }
     let place = |behind: &&String| behind.starts_with("in ") || behind.starts_with("from ");
-    phrase
-        .behind
-        .extend(made.phrase.behind.iter().filter(place).cloned());
+    // "Invoices in Rome" are billed there, where they say where.
+    let placed = scope.table(0).columns.iter().any(|column| {
+        let last = |words: &String| PLACES.contains(&words.split(' ').next_back().unwrap_or(""));
+        column.words.iter().any(last)
+    });
+    if !placed {
+        let places = made.phrase.behind.iter().filter(place);
+        phrase.behind.extend(places.cloned());
+    }
     Some((test(column, made.before, made.after), phrase))
 }
 
@@ -235,10 +238,8 @@ pub fn behind_noun(
         .filter(|(at, _)| before != Some(*at));
     for (said, (_, phrase)) in others.enumerate() {
         let mut behind = dice.pick(&phrase.behind)?.clone();
-        if !many {
-            behind = behind
-                .strip_prefix("that are ")
-                .map_or(behind.clone(), |rest| format!("that is {rest}"));
+        if let (false, Some(done)) = (many, behind.strip_prefix("that ")) {
+            behind = format!("that {}", of_one(done));
         }
         // "with a and with b", "whose a and whose b".
         let same = said > 0
@@ -250,8 +251,23 @@ pub fn behind_noun(
     Some(text)
 }
 
-/// Something to ask for of a row: its name's columns, and what they are called together.
-pub fn names_of(dice: &mut Dice, table: &Table, at: usize) -> Option<(Vec<Col>, String)> {
+/// What names a row.
+pub struct Names {
+    pub columns: Vec<Col>,
+    /// What the columns are called together, of one row and of several.
+    pub one: String,
+    pub many: String,
+}
+
+impl Names {
+    /// The columns, to be asked for.
+    pub fn items(&self) -> Vec<Item> {
+        self.columns.iter().copied().map(Item::Plain).collect()
+    }
+}
+
+/// What names a row of a table; none where nothing does.
+pub fn names_of(dice: &mut Dice, table: &Table, at: usize) -> Option<Names> {
     let columns: Vec<Col> = table
         .label
         .iter()
@@ -265,5 +281,10 @@ pub fn names_of(dice: &mut Dice, table: &Table, at: usize) -> Option<(Vec<Col>, 
         .iter()
         .map(|column| word(dice, &table.columns[*column]))
         .collect();
-    (!columns.is_empty()).then(|| (columns, called.join(" and ")))
+    let many: Vec<String> = called.iter().map(|name| plural(name)).collect();
+    (!columns.is_empty()).then(|| Names {
+        columns,
+        one: called.join(" and "),
+        many: many.join(" and "),
+    })
 }

@@ -14,6 +14,14 @@ pub fn words(name: &str) -> Vec<String> {
         let begins = c.is_uppercase()
             && (last.is_lowercase() || last.is_uppercase() && next_is_small)
             || c.is_numeric() != last.is_numeric() && last.is_alphanumeric();
+        // "CO2", "x1" and "DNase" are one word.
+        let length = words.last().map_or(0, |word| word.chars().count());
+        let joined = match length {
+            1 => c.is_numeric() || !last.is_lowercase(),
+            2 => c.is_numeric(),
+            _ => false,
+        };
+        let begins = begins && !joined;
         if !c.is_alphanumeric() || begins {
             words.push(String::new());
         }
@@ -89,15 +97,23 @@ fn is_countable(word: &str) -> bool {
     is_latin && !UNCOUNTED.contains(&word)
 }
 
+/// Changes the noun of a phrase: its last word, or the one before "of" and the like ("units in stock").
 fn change_last(phrase: &str, change: impl Fn(&str) -> String) -> String {
-    match phrase.rsplit_once(' ') {
+    let behind = [" of ", " in ", " on ", " per ", " for ", " to "];
+    let end = behind.iter().filter_map(|word| phrase.find(word)).min();
+    let (phrase, rest) = phrase.split_at(end.unwrap_or(phrase.len()));
+    let changed = match phrase.rsplit_once(' ') {
         Some((before, last)) => format!("{before} {}", change(last)),
         None => change(phrase),
-    }
+    };
+    changed + rest
 }
 
-/// "a town", "an age".
+/// "a town", "an age", "notes".
 pub fn with_article(phrase: &str) -> String {
+    if is_plural(phrase) {
+        return phrase.to_owned();
+    }
     let vowel = phrase.starts_with(['a', 'e', 'i', 'o', 'u'])
         && !["uni", "use", "one", "euro"]
             .iter()
@@ -125,6 +141,7 @@ pub fn of_one(verb: &str) -> String {
         "were" => "was".to_owned(),
         "do" => "does".to_owned(),
         "can" | "did" => first.to_owned(),
+        past if past.ends_with("ed") => past.to_owned(),
         word => plural_verb(word),
     };
     format!("{first} {rest}").trim_end().to_owned()
@@ -152,6 +169,10 @@ mod tests {
             ("qty", "quantity"),
             ("address2", "address 2"),
             ("größe", "größe"),
+            ("CO2", "co2"),
+            ("DNase", "dnase"),
+            ("x1", "x1"),
+            ("Co_Cork", "co cork"),
             ("__", ""),
         ] {
             assert_eq!(words(name).join(" "), expected);
@@ -169,6 +190,8 @@ mod tests {
             ("class", "classes"),
             ("status", "statuses"),
             ("staff", "staff"),
+            ("unit in stock", "units in stock"),
+            ("date of birth", "dates of birth"),
         ] {
             assert_eq!(plural(one), many);
             assert_eq!(plural(many), many);
@@ -177,7 +200,9 @@ mod tests {
         }
         assert_eq!(with_article("age"), "an age");
         assert_eq!(with_article("unit"), "a unit");
+        assert_eq!(with_article("units in stock"), "units in stock");
         assert_eq!(of_one("have a dog"), "has a dog");
         assert_eq!(of_one("cost more"), "costs more");
+        assert_eq!(of_one("scored more"), "scored more");
     }
 }

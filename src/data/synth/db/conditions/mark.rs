@@ -1,28 +1,36 @@
-//! What is there or not: 0 and 1, NULL and a value.
+//! What is there or not: no and yes, NULL and a value.
 
 use super::super::dice::Dice;
-use super::super::model::Column;
+use super::super::lexicon::YES_NO;
+use super::super::model::{Column, literal, said};
 use super::super::words::with_article;
 use super::{Condition, condition, word};
 
-pub fn flag(dice: &mut Dice, column: &Column) -> Condition {
+pub fn flag(dice: &mut Dice, column: &Column) -> Option<Condition> {
     let name = word(dice, column);
     let bare = name
         .trim_start_matches("is ")
         .trim_start_matches("has ")
         .to_owned();
     let yes = dice.chance(60);
+    // What is unknown is neither.
+    if !yes && column.nulls {
+        return None;
+    }
+    let means = |text: String| YES_NO.iter().any(|pair| pair[usize::from(yes)] == text);
+    let mut values = column.values.iter();
+    let value = values.find(|value| said(value).is_some_and(|text| means(text.to_lowercase())))?;
     let [behind, verb] = match (yes, name.starts_with("has ")) {
         (true, true) => [format!("with {bare}"), format!("have {bare}")],
         (false, true) => [format!("without {bare}"), format!("have no {bare}")],
         (true, false) => [format!("that are {bare}"), format!("are {bare}")],
         (false, false) => [format!("that are not {bare}"), format!("are not {bare}")],
     };
-    let mut made = condition(format!(" = {}", u8::from(yes)), vec![behind], vec![verb]);
+    let mut made = condition(format!(" = {}", literal(value)?), vec![behind], vec![verb]);
     if yes && !name.starts_with("has ") {
         made.phrase.adjective = Some(bare);
     }
-    made
+    Some(made)
 }
 
 pub fn null(dice: &mut Dice, column: &Column) -> Condition {

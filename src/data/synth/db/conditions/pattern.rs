@@ -12,10 +12,12 @@ pub fn pattern(dice: &mut Dice, table: &Table, column: &Column) -> Option<Condit
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| word.chars().count() > 3)
         .collect();
-    let is_label = table
-        .label
-        .iter()
-        .any(|at| table.columns[*at].name == column.name);
+    // Nobody begins with a letter, or contains a word.
+    let is_label = !table.person
+        && table
+            .label
+            .iter()
+            .any(|at| table.columns[*at].name == column.name);
     match dice.below(4) {
         0 => {
             let start: String = value
@@ -39,7 +41,10 @@ pub fn pattern(dice: &mut Dice, table: &Table, column: &Column) -> Option<Condit
             Some(condition(format!(" like '{start}%'"), behind, verb))
         }
         1 => {
-            let end = words.last().filter(|word| value.ends_with(**word))?;
+            // An end that is all of a value is asked for as such.
+            let end = *words
+                .last()
+                .filter(|word| value.ends_with(**word) && word.len() < value.len())?;
             let behind = vec![
                 format!("whose {name} ends with {end}"),
                 format!("whose {name} ends in {end}"),

@@ -23,7 +23,15 @@ pub fn text(dice: &mut Dice, table: &Table, column: &Column) -> Option<Condition
         made.phrase = equal(dice, table, &name, &v);
         return Some(made);
     }
+    let one_thing = |text: &str| {
+        let joins = [",", " or ", " and "]
+            .iter()
+            .any(|join| text.contains(join));
+        !joins
+    };
     Some(match dice.below(3) {
+        // What is unknown is no other.
+        0 if column.nulls => return None,
         0 => {
             let behind = vec![
                 format!("whose {name} is not {v}"),
@@ -36,6 +44,7 @@ pub fn text(dice: &mut Dice, table: &Table, column: &Column) -> Option<Condition
             ];
             condition(format!(" != {a}"), behind, verb)
         }
+        _ if !one_thing(&v) || !one_thing(&w) => return None,
         _ => {
             let either = format!("{v} or {w}");
             let mut made = condition(format!(" in ({a}, {b})"), Vec::new(), Vec::new());

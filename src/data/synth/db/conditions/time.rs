@@ -23,17 +23,15 @@ pub fn year(dice: &mut Dice, column: &Column) -> Option<Condition> {
     let mut verb = vec![format!("have {} {when} {value}", with_article(&name))];
     if sign == "=" {
         behind = vec![
-            format!("from {value}"),
-            format!("of {value}"),
+            format!("whose {name} is {value}"),
             format!("with the {name} {value}"),
         ];
-        verb = vec![
-            format!("are from {value}"),
-            format!("have the {name} {value}"),
-        ];
+        verb = vec![format!("have the {name} {value}")];
     }
     if name == "year" {
-        behind.push(format!("from {when} {value}").replace("from in", "from"));
+        let from = format!("from {when} {value}").replace("from in", "from");
+        verb.push(format!("are {from}"));
+        behind.push(from);
     }
     for own in own {
         verb.push(format!("{own} {value}"));

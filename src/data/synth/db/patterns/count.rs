@@ -49,10 +49,9 @@ fn belonging(desk: &mut Desk, subject: &Subject, ways: &mut Vec<String>) {
     let [test] = &subject.tests[..] else { return };
     let parent = subject.scope.table(test.col.at);
     let named = test.col.at > 0 && parent.label == [test.col.column];
-    let Some(v) = test.after.strip_prefix(" = ").filter(|_| named) else {
+    let Some(v) = test.value().filter(|_| named) else {
         return;
     };
-    let v = v.trim_matches('\'').replace("''", "'");
     let (Some(many), Some(one)) = (
         desk.dice.pick(&subject.table().many),
         desk.dice.pick(&parent.one),
@@ -115,6 +114,10 @@ pub fn different(desk: &mut Desk) -> Option<Draft> {
     }
     let table = subject.table();
     let column = open_column(desk, &subject, &[Role::Category, Role::Year])?;
+    // What is unknown is no value.
+    if table.columns[column].nulls {
+        return None;
+    }
     let mut select = select(&subject, vec![Item::Plain(Col { at: 0, column })]);
     select.distinct = true;
     let dice = &mut desk.dice;
@@ -136,11 +139,11 @@ fn parents(desk: &mut Desk, mut subject: Subject) -> Option<Draft> {
     let link = *dice.pick(&subject.links(0))?;
     let at = subject.scope.join(0, link);
     let parent = subject.scope.table(at);
-    let (columns, called) = names_of(dice, parent, at)?;
-    let mut select: Select = select(&subject, columns.into_iter().map(Item::Plain).collect());
+    let names = names_of(dice, parent, at)?;
+    let mut select: Select = select(&subject, names.items());
     select.distinct = true;
     let (noun, parents) = (subject.noun(dice, true)?, dice.pick(&parent.many)?);
-    let called = plural(&called);
+    let called = names.many;
     let question = dice.of([
         format!("Which different {parents} have {noun}?"),
         format!("List the {parents} with {noun}, without repeats."),

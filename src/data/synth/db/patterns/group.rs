@@ -1,96 +1,11 @@
 //! Groups: counts and measures of each, and groups that reach a number.
 
-use super::super::conditions::word;
-use super::super::dice::Dice;
 use super::super::draft::{Desk, Draft, select};
-use super::super::model::{Role, literal};
-use super::super::select::{Col, Item, Select};
-use super::super::subject::Subject;
+use super::super::model::literal;
+use super::super::select::{Item, Select};
 use super::super::words::plural;
+use super::grouping::grouping;
 use super::measure;
-
-/// What rows are grouped by.
-pub struct Grouping {
-    /// What a group is shown by and grouped by.
-    pub items: Vec<Item>,
-    /// "region", "department".
-    pub one: String,
-}
-
-/// A grouping of a subject, which may be joined for it.
-pub fn grouping(dice: &mut Dice, subject: &mut Subject) -> Option<Grouping> {
-    let links = subject.links(0);
-    if !links.is_empty() && dice.chance(60) {
-        let at = subject.scope.join(0, *dice.pick(&links)?);
-        let parent = subject.scope.table(at);
-        let one = dice.pick(&parent.one)?.clone();
-        let categories = parent.of_role(&[Role::Category]);
-        let by_category = !categories.is_empty() && dice.chance(35);
-        return match (&parent.label[..], by_category) {
-            (_, true) | ([], _) => {
-                let column = *dice.pick(&categories)?;
-                let name = word(dice, &parent.columns[column]);
-                Some(Grouping {
-                    items: vec![Item::Plain(Col { at, column })],
-                    one: dice.of([name.clone(), name.clone(), format!("{one} {name}")]),
-                })
-            }
-            (label, _) => {
-                let mut items: Vec<Item> = label
-                    .iter()
-                    .map(|column| {
-                        Item::Plain(Col {
-                            at,
-                            column: *column,
-                        })
-                    })
-                    .collect();
-                // Two of one name are two groups.
-                if !(label.len() == 1 && parent.columns[label[0]].unique) {
-                    let key = parent
-                        .columns
-                        .iter()
-                        .position(|column| column.primary > 0)?;
-                    items.push(Item::Plain(Col { at, column: key }));
-                }
-                Some(Grouping { items, one })
-            }
-        };
-    }
-    let table = subject.table();
-    let column =
-        *dice.pick(&table.of_role(&[Role::Category, Role::Category, Role::Year, Role::Date]))?;
-    let known = &table.columns[column];
-    let col = Col { at: 0, column };
-    let name = word(dice, known);
-    let (item, one) = match known.role {
-        Role::Date => (
-            Item::Year(col),
-            dice.of(["year".to_owned(), format!("year of {name}")]),
-        ),
-        _ => (Item::Plain(col), name),
-    };
-    (!subject.tests.iter().any(|test| test.col == col)).then(|| Grouping {
-        items: vec![item],
-        one,
-    })
-}
-
-impl Grouping {
-    /// The items that show a group: without the key that only tells it apart.
-    pub fn shown(&self, subject: &Subject) -> Vec<Item> {
-        let is_key = |item: &&Item| match item {
-            Item::Plain(col) => subject.scope.table(col.at).columns[col.column].role != Role::Key,
-            _ => true,
-        };
-        let shown: Vec<Item> = self.items.iter().filter(is_key).copied().collect();
-        if shown.is_empty() {
-            self.items.clone()
-        } else {
-            shown
-        }
-    }
-}
 
 /// A count or measure of each group.
 pub fn each(desk: &mut Desk) -> Option<Draft> {
@@ -98,34 +13,42 @@ pub fn each(desk: &mut Desk) -> Option<Draft> {
     let mut subject = desk.subject(conditions)?;
     let dice = &mut desk.dice;
     let group = grouping(dice, &mut subject)?;
-    let (noun, one) = (subject.noun(dice, true)?, &group.one);
+    let (noun, one, own) = (subject.noun(dice, true)?, &group.one, group.own);
     let mut items = group.shown(&subject);
     let ways = if dice.chance(50) {
         items.push(Item::Rows);
-        vec![
-            format!("How many {noun} are there in each {one}?"),
+        let mut ways = vec![
             format!("How many {noun} does each {one} have?"),
             format!("For each {one}, how many {noun} are there?"),
-            format!("Count the {noun} in each {one}."),
             format!("Show the number of {noun} per {one}."),
             format!("What is the number of {noun} for each {one}?"),
             format!("How many {noun} do we have per {one}?"),
-            format!("Show each {one} with its number of {noun}."),
-        ]
+            format!("Show each {one} with {own} number of {noun}."),
+        ];
+        if group.holds {
+            ways.push(format!("How many {noun} are there in each {one}?"));
+            ways.push(format!("Count the {noun} in each {one}."));
+        }
+        ways
     } else {
         let measure = measure::of(dice, subject.table(), 0)?;
         items.push(measure.item);
         let called = &measure.called;
         let mut ways = vec![
-            format!("What is the {called} of {noun} in each {one}?"),
+            format!("What is the {called} of {noun} for each {one}?"),
             format!("What is the {called} for each {one}?"),
-            format!("For each {one}, what is the {called} of its {noun}?"),
+            format!("For each {one}, what is the {called} of {own} {noun}?"),
             format!("Show the {called} of {noun} per {one}."),
-            format!("What is the {called} in each {one}?"),
-            format!("List each {one} with the {called} of its {noun}."),
+            format!("List each {one} with the {called} of {own} {noun}."),
             format!("Give the {called} of {noun} for every {one}."),
         ];
-        if !subject.phrases.is_empty() {
+        if group.holds {
+            ways.push(format!("What is the {called} of {noun} in each {one}?"));
+            ways.push(format!("What is the {called} in each {one}?"));
+        }
+        // The other table may have such a column too.
+        let elsewhere = |item: &Item| matches!(item, Item::Plain(col) if col.at > 0);
+        if !subject.phrases.is_empty() || group.items.iter().any(elsewhere) {
             ways.retain(|way| way.contains(&noun));
         }
         ways
@@ -154,17 +77,21 @@ pub fn having(desk: &mut Desk) -> Option<Draft> {
             (">=", "at least"),
             ("<", "fewer than"),
         ])?;
-        let n = n.max(2);
-        (
-            (Item::Rows, format!("{sign} {n}")),
-            vec![
-                format!("Which {groups} have {than} {n} {noun}?"),
-                format!("List the {groups} with {than} {n} {noun}."),
-                format!("Which {groups} have {than} {n} {noun} in them?"),
-                format!("Find the {groups} that have {than} {n} {noun}."),
-                format!("In which {groups} are there {than} {n} {noun}?"),
-            ],
-        )
+        // Those with none are fewer too, and not among the groups.
+        let (than, n) = match sign == "<" && !group.whole {
+            true => ("at least one but fewer than", n.max(3)),
+            false => (than, n.max(2)),
+        };
+        let mut ways = vec![
+            format!("Which {groups} have {than} {n} {noun}?"),
+            format!("List the {groups} with {than} {n} {noun}."),
+            format!("Find the {groups} that have {than} {n} {noun}."),
+        ];
+        if group.holds {
+            ways.push(format!("Which {groups} have {than} {n} {noun} in them?"));
+            ways.push(format!("In which {groups} are there {than} {n} {noun}?"));
+        }
+        ((Item::Rows, format!("{sign} {n}")), ways)
     } else {
         let measure = measure::of(dice, subject.table(), 0)?;
         let Item::Of(function, col) = measure.item else {
@@ -176,21 +103,25 @@ pub fn having(desk: &mut Desk) -> Option<Draft> {
             _ => value,
         };
         let (sign, than) = *dice.pick(&[(">", "above"), (">", "higher than"), ("<", "below")])?;
+        // Those with none add up to nothing.
+        if function == "sum" && sign == "<" && !group.whole {
+            return None;
+        }
         let called = super::super::words::with_article(&measure.called);
-        (
-            (measure.item, format!("{sign} {value}")),
-            vec![
-                format!("Which {groups} have {called} of {noun} {than} {value}?"),
-                format!(
-                    "List the {groups} where the {} of {noun} is {than} {value}.",
-                    measure.called
-                ),
-                format!(
-                    "In which {groups} is the {} of {noun} {than} {value}?",
-                    measure.called
-                ),
-            ],
-        )
+        let mut ways = vec![
+            format!("Which {groups} have {called} of {noun} {than} {value}?"),
+            format!(
+                "List the {groups} where the {} of {noun} is {than} {value}.",
+                measure.called
+            ),
+        ];
+        if group.holds {
+            ways.push(format!(
+                "In which {groups} is the {} of {noun} {than} {value}?",
+                measure.called
+            ));
+        }
+        ((measure.item, format!("{sign} {value}")), ways)
     };
     if dice.chance(25) {
         shown.push(having.0);

@@ -4,7 +4,7 @@ use super::super::conditions::{Want, word};
 use super::super::draft::{Desk, Draft, select};
 use super::super::model::Role;
 use super::super::select::{Col, Item, Test};
-use super::super::subject::{Subject, names_of};
+use super::super::subject::{Names, Subject, names_of};
 use super::super::words::{plural, sentence};
 
 /// Columns of all rows of a table.
@@ -48,7 +48,11 @@ pub fn filtered(desk: &mut Desk, want: Want) -> Option<Draft> {
 /// The names of the rows.
 fn names(desk: &mut Desk, subject: Subject) -> Option<Draft> {
     let table = subject.table();
-    let (columns, called) = names_of(&mut desk.dice, table, 0)?;
+    let Names {
+        columns,
+        one: called,
+        many,
+    } = names_of(&mut desk.dice, table, 0)?;
     // Who is called X is X.
     let given = |test: &Test| columns.contains(&test.col) && test.after.starts_with(" = ");
     if subject.tests.iter().any(given) {
@@ -57,7 +61,6 @@ fn names(desk: &mut Desk, subject: Subject) -> Option<Draft> {
     let items = columns.into_iter().map(Item::Plain).collect();
     let select = select(&subject, items);
     let dice = &mut desk.dice;
-    let many = plural(&called);
     let noun = subject.noun(dice, true)?;
     let one = subject.noun(dice, false)?;
     let mut ways = vec![
@@ -92,7 +95,7 @@ fn names(desk: &mut Desk, subject: Subject) -> Option<Draft> {
         ways.push(format!("Find the {many} of {noun}."));
         if table.person {
             let (_, one) = subject.clause(dice, false)?;
-            if subject.phrases.len() == 1 {
+            if subject.phrases.len() == 1 && desk.db.means_who(subject.scope.tables[0]) {
                 for _ in 0..3 {
                     ways.push(format!("Who {one}?"));
                 }
@@ -171,9 +174,9 @@ fn columns(desk: &mut Desk, subject: Subject) -> Option<Draft> {
         format!("Give me the {many} of all {noun}."),
         format!("What are the {many} of the {noun}?"),
         format!("Show {listed} for all {noun}."),
-        match chosen[..] {
-            [column] if table.label.contains(&column) => format!("List the {noun} by name."),
-            _ => format!("List the {noun} showing their {many}."),
+        match chosen == table.label {
+            true => format!("List the {noun}."),
+            false => format!("List the {noun} showing their {many}."),
         },
     ];
     if chosen.len() == 2 && table.label == [chosen[0]] {
@@ -189,9 +192,8 @@ fn columns(desk: &mut Desk, subject: Subject) -> Option<Draft> {
         && table.label == [subject.tests[0].col.column]
         && subject.scope.tables.len() == 1;
     if let (true, [column]) = (by_name, &chosen[..])
-        && let Some(v) = subject.tests[0].after.strip_prefix(" = ")
+        && let Some(v) = subject.tests[0].value()
     {
-        let v = v.trim_matches('\'').replace("''", "'");
         let name = word(dice, &table.columns[*column]);
         ways = vec![
             format!("What is the {name} of {v}?"),

@@ -5,7 +5,7 @@ use super::super::draft::{Desk, Draft, select};
 use super::super::model::{Role, literal, said};
 use super::super::select::{Col, Item, Select, Test};
 use super::super::subject::{Subject, names_of};
-use super::super::words::{is_plural, of_one, plural, with_article};
+use super::super::words::{is_plural, of_one, with_article};
 
 pub fn draft(desk: &mut Desk) -> Option<Draft> {
     match desk.dice.below(10) {
@@ -77,19 +77,20 @@ fn beyond_average(desk: &mut Desk) -> Option<Draft> {
         ]);
         return Some(Draft::of(&select, question));
     }
-    let (columns, called) = names_of(dice, table, 0)?;
-    let select = select(&subject, columns.into_iter().map(Item::Plain).collect());
+    let names = names_of(dice, table, 0)?;
+    let select = select(&subject, names.items());
+    let who = desk.db.means_who(subject.scope.tables[0]) && subject.phrases.is_empty();
     let mut ways = vec![
         format!("Which {noun} have {amount}?"),
         format!("List the {noun} with {amount}."),
-        format!("Show the {} of the {noun} with {amount}.", plural(&called)),
+        format!("Show the {} of the {noun} with {amount}.", names.many),
     ];
-    if table.person && subject.phrases.is_empty() {
+    if who {
         ways.push(format!("Who has {amount}?"));
     }
     if let Some(own) = own {
         ways.push(format!("Which {noun} {own}?"));
-        if table.person && subject.phrases.is_empty() {
+        if who {
             ways.push(format!("Who {}?", of_one(&own)));
         }
     }
@@ -109,13 +110,13 @@ fn extreme(desk: &mut Desk) -> Option<Draft> {
         (_, "max") => "latest",
         _ => "earliest",
     };
-    let (columns, _) = names_of(dice, table, 0)?;
+    let names = names_of(dice, table, 0)?;
     let inner = Select::of(
         subject.scope.clone(),
         vec![Item::Of(function, Col { at: 0, column })],
         Vec::new(),
     );
-    let mut select = select(&subject, columns.into_iter().map(Item::Plain).collect());
+    let mut select = select(&subject, names.items());
     select.tests.push(Test {
         col: Col { at: 0, column },
         before: String::new(),
@@ -143,6 +144,10 @@ fn beyond_another(desk: &mut Desk) -> Option<Draft> {
     let column = *dice.pick(&table.of_role(&[Role::Number]))?;
     let known = &table.columns[column];
     let value = dice.pick(&table.columns[label].values)?;
+    // "Lower than 6" would be lower than the number.
+    if said(value)?.starts_with(|c: char| c.is_numeric()) {
+        return None;
+    }
     let more = dice.chance(70);
     let own = Test {
         col: Col {
@@ -223,12 +228,12 @@ fn elsewhere(desk: &mut Desk) -> Option<Draft> {
         });
     }
     let table = parent.table();
-    let (columns, _) = names_of(dice, table, 0)?;
+    let names = names_of(dice, table, 0)?;
     let count = dice.chance(25);
     let items = if count {
         vec![Item::Rows]
     } else {
-        columns.into_iter().map(Item::Plain).collect()
+        names.items()
     };
     let mut outer = select(&parent, items);
     outer.tests.push(Test {
@@ -243,11 +248,18 @@ fn elsewhere(desk: &mut Desk) -> Option<Draft> {
             inner.inner()
         ),
     });
-    let (many, noun, one) = (
-        dice.pick(&table.many)?.clone(),
-        child.noun(dice, true)?,
-        child.noun(dice, false)?,
-    );
+    let many = dice.pick(&table.many)?.clone();
+    // Of rows between two tables, those of the other are what is there or not.
+    let other = db.links.iter().find(|other| {
+        db.is_between(link.child) && other.child == link.child && other.parent != link.parent
+    });
+    let (noun, one) = match other {
+        Some(other) => {
+            let other = Subject::of(db, other.parent);
+            (other.noun(dice, true)?, other.noun(dice, false)?)
+        }
+        None => (child.noun(dice, true)?, child.noun(dice, false)?),
+    };
     let ways = match (count, some) {
         (false, true) => vec![
             format!("Which {many} have at least one {one}?"),

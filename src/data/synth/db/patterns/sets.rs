@@ -29,6 +29,11 @@ pub fn two(desk: &mut Desk) -> Option<Draft> {
             pair.map(|subject| (subject, column))
         }
     };
+    let unknown = |subject: &Subject, column: usize| subject.table().columns[column].nulls;
+    // What is unknown is no value.
+    if unknown(&one, first) || unknown(&other, second) {
+        return None;
+    }
     let dice = &mut desk.dice;
     let names = plural(&word(dice, &one.table().columns[first]));
     let (left, right) = (one.noun(dice, true)?, other.noun(dice, true)?);

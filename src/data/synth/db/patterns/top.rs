@@ -2,11 +2,12 @@
 
 use super::super::conditions::word;
 use super::super::draft::{Desk, Draft, select};
-use super::super::model::Role;
+use super::super::model::{Column, Role, Table};
 use super::super::select::{Col, Item, Select};
 use super::super::subject::names_of;
 use super::super::words::{plural, sentence};
-use super::{group, measure};
+use super::grouping::grouping;
+use super::measure;
 
 /// Rows in an order, the first few rows, or the first groups.
 pub fn ordered(desk: &mut Desk) -> Option<Draft> {
@@ -23,11 +24,12 @@ fn all(desk: &mut Desk) -> Option<Draft> {
     let subject = desk.subject(conditions)?;
     let table = subject.table();
     let dice = &mut desk.dice;
-    let (names, called) = names_of(dice, table, 0)?;
+    let names = names_of(dice, table, 0)?;
     let column = *dice.pick(&table.of_role(&[Role::Number, Role::Year, Role::Date]))?;
     let known = &table.columns[column];
     let name = word(dice, known);
-    let down = dice.chance(55);
+    // What is unknown would come first.
+    let down = dice.chance(55) || known.nulls;
     let timed = known.role != Role::Number;
     let mut orders = match (down, timed) {
         (true, false) => vec![
@@ -51,24 +53,21 @@ fn all(desk: &mut Desk) -> Option<Draft> {
             format!("in order of {name}"),
         ],
     };
-    let own = if down {
-        &known.compare.most
-    } else {
-        &known.compare.least
-    };
-    for own in own.iter().chain(own) {
+    let own = bare(table, column, down);
+    for own in own.iter().chain(&own) {
         orders.push(format!("{own} first"));
     }
     let order = dice.pick(&orders)?.clone();
     let col = Col { at: 0, column };
-    let mut items: Vec<Item> = names.into_iter().map(Item::Plain).collect();
+    let mut items = names.items();
+    let (called, calleds) = (names.one, names.many);
     let noun = subject.noun(dice, true)?;
     let mut ways = vec![
         format!("List the {noun}, {order}."),
         format!("List all {noun}, {order}."),
         format!("Show the {noun}, {order}."),
         format!("Name the {noun}, {order}."),
-        format!("Give me the {} of the {noun}, {order}.", plural(&called)),
+        format!("Give me the {calleds} of the {noun}, {order}."),
         format!("Which {noun} are there, {order}?"),
     ];
     if !subject.phrases.is_empty() {
@@ -100,11 +99,12 @@ fn first(desk: &mut Desk) -> Option<Draft> {
     let subject = desk.subject(conditions)?;
     let table = subject.table();
     let dice = &mut desk.dice;
-    let (names, called) = names_of(dice, table, 0)?;
+    let names = names_of(dice, table, 0)?;
+    let called = &names.one;
     let column = *dice.pick(&table.of_role(&[Role::Number, Role::Year, Role::Date]))?;
     let known = &table.columns[column];
     let name = word(dice, known);
-    let down = dice.chance(65);
+    let down = dice.chance(65) || known.nulls;
     let n = if dice.chance(50) {
         1
     } else {
@@ -119,12 +119,7 @@ fn first(desk: &mut Desk) -> Option<Draft> {
         (true, false) => "earliest",
         _ => extreme,
     };
-    let own = if down {
-        &known.compare.most
-    } else {
-        &known.compare.least
-    };
-    let own = dice.pick(own).cloned();
+    let own = dice.pick(&bare(table, column, down)).cloned();
     let names_plural = plural(&name);
     let who = table.person;
     let mut ways = Vec::new();
@@ -174,11 +169,29 @@ fn first(desk: &mut Desk) -> Option<Draft> {
         }
     }
     let col = Col { at: 0, column };
-    let mut select = select(&subject, names.into_iter().map(Item::Plain).collect());
+    let mut select = select(&subject, names.items());
     select.order = Some((Item::Plain(col), down));
     select.limit = Some(n);
     let question = sentence(dice.pick(&ways)?, "");
     Some(Draft::of(&select, question))
+}
+
+/// Adjectives that mean this column alone: the "oldest" rows of a table with two dates could be so by either.
+fn bare(table: &Table, column: usize, down: bool) -> Vec<String> {
+    let timed = |column: &Column| [Role::Year, Role::Date].contains(&column.role);
+    let known = &table.columns[column];
+    let other = |own: &String| {
+        table.columns.iter().enumerate().any(|(at, other)| {
+            let lists = [&other.compare.most, &other.compare.least];
+            let shared = lists.iter().any(|list| list.contains(own));
+            at != column && (shared || timed(known) && timed(other))
+        })
+    };
+    let own = match down {
+        true => &known.compare.most,
+        false => &known.compare.least,
+    };
+    own.iter().filter(|own| !other(own)).cloned().collect()
 }
 
 /// The groups with the most or fewest rows, or the highest or lowest measure.
@@ -186,8 +199,10 @@ fn groups(desk: &mut Desk) -> Option<Draft> {
     let conditions = *desk.dice.weighted(&[(0, 3), (1, 1)])?;
     let mut subject = desk.subject(conditions)?;
     let dice = &mut desk.dice;
-    let group = group::grouping(dice, &mut subject)?;
+    let group = grouping(dice, &mut subject)?;
     let down = dice.chance(75);
+    // Groups with no rows have the fewest, and are not among those of the query.
+    let told = down || group.whole;
     let n = if dice.chance(70) {
         1
     } else {
@@ -197,13 +212,12 @@ fn groups(desk: &mut Desk) -> Option<Draft> {
     let noun = subject.noun(dice, true)?;
     let (item, ways) = if dice.chance(65) {
         let most = if down { "most" } else { "fewest" };
-        let ways = match n {
+        let mut ways = match n {
             1 => vec![
                 format!("Which {one} has the {most} {noun}?"),
                 format!("Which {one} has had the {most} {noun}?"),
                 format!("What is the {one} with the {most} {noun}?"),
                 format!("Name the {one} with the {most} {noun}."),
-                format!("In which {one} are there the {most} {noun}?"),
             ],
             _ => vec![
                 format!("Which {n} {many} have the {most} {noun}?"),
@@ -211,12 +225,18 @@ fn groups(desk: &mut Desk) -> Option<Draft> {
                 format!("What are the {n} {many} with the {most} {noun}?"),
             ],
         };
+        if n == 1 && group.holds {
+            ways.push(format!("In which {one} are there the {most} {noun}?"));
+        }
+        if !told {
+            return None;
+        }
         (Item::Rows, ways)
     } else {
         let measure = measure::of(dice, subject.table(), 0)?;
         let extreme = if down { "highest" } else { "lowest" };
         let called = measure.called.clone();
-        if !["avg", "sum"].contains(&measure.function) {
+        if !["avg", "sum"].contains(&measure.function) || measure.function == "sum" && !told {
             return None;
         }
         let ways = match n {
