@@ -259,7 +259,7 @@ impl Values {
         for length in (1..=WORDS).rev() {
             for begin in 0..asked.len().saturating_sub(length - 1) {
                 let window = begin..begin + length;
-                if length == 1 && plain(begin)
+                if window.clone().all(plain)
                     || covered[window.clone()].iter().any(|covered| *covered)
                 {
                     continue;

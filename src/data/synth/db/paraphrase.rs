@@ -210,7 +210,8 @@ fn telling(text: &str) -> impl Iterator<Item = String> {
     let text = text.to_lowercase();
     let words: Vec<String> = text
         .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| word.chars().count() > 2 && !COMMON.contains(word))
+        .filter(|word| word.chars().count() > 2 && word.chars().all(char::is_alphabetic))
+        .filter(|word| !COMMON.contains(word))
         .map(|word| word.chars().take(4).collect())
         .collect();
     words.into_iter()
