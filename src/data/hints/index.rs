@@ -330,7 +330,7 @@ impl Values {
         let beside = |word: &String| {
             word.chars().count() >= TELLING - 1 && column.contains(word.trim_end_matches('s'))
         };
-        !self.words[at].iter().all(is_number) || near.iter().any(beside)
+        !self.words[at].iter().all(|word| is_number(word)) || near.iter().any(beside)
     }
 
     /// Values that are spelled almost like `text`, with how much.
@@ -350,7 +350,7 @@ impl Values {
     }
 }
 
-fn is_number(word: &String) -> bool {
+fn is_number(word: &str) -> bool {
     word.chars().all(|c| c.is_numeric() || ".,".contains(c))
 }
 
