@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
-use ureq::Agent;
+use ureq::{Agent, RequestBuilder};
 
 /// Longest that connecting, and an answer, may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -98,25 +98,19 @@ impl Chat {
         self.once(path, body).map_err(|(_, error)| error)
     }
 
+    fn with_key<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.key {
+            Some(key) => request.header("Authorization", format!("Bearer {key}")),
+            None => request,
+        }
+    }
+
     /// An error says whether another try may help.
     fn once(&self, path: &str, body: Option<&Value>) -> Result<Value, (bool, anyhow::Error)> {
         let url = format!("{}/{path}", self.url);
-        let bearer = self.key.as_ref().map(|key| format!("Bearer {key}"));
         let answer = match body {
-            Some(body) => {
-                let mut request = self.agent.post(&url);
-                if let Some(bearer) = &bearer {
-                    request = request.header("Authorization", bearer);
-                }
-                request.send_json(body)
-            }
-            None => {
-                let mut request = self.agent.get(&url);
-                if let Some(bearer) = &bearer {
-                    request = request.header("Authorization", bearer);
-                }
-                request.call()
-            }
+            Some(body) => self.with_key(self.agent.post(&url)).send_json(body),
+            None => self.with_key(self.agent.get(&url)).call(),
         };
         let mut answer =
             answer.map_err(|error| (true, anyhow!("{url} does not answer: {error}")))?;

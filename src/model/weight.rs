@@ -1,7 +1,7 @@
 //! A frozen matrix of the base: as numbers, or quantized as it is answered from.
 
 use super::cpu;
-pub use super::cpu::quantized::{Bits, Tiles, instructions};
+pub use super::cpu::quantized::{Tiles, instructions};
 use super::decoder::Weights;
 use super::ops::{self, Path};
 use super::portable;
@@ -11,10 +11,9 @@ use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
 /// How the weights of a base are held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
     /// As numbers of the activations' type.
-    #[default]
     Numbers,
     /// As bf16, where the activations are f32.
     Bf16,

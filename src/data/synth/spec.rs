@@ -137,7 +137,12 @@ pub fn load(path: &Path) -> Result<Spec> {
 /// Parses a TOML file; an error is one line that starts with the file and the line in it.
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    toml::from_str(&text).map_err(|error| {
+    parse(path, &text)
+}
+
+/// [`read`] of a text that is `path`'s.
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
         let line = error
             .span()
             .map_or(1, |span| text[..span.start].lines().count().max(1));

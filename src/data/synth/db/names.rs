@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use super::super::spec::parse;
 use super::model::{Compare, Db};
 
 const HEADER: &str = "\
@@ -47,17 +48,7 @@ struct Comparison {
 /// # Errors
 /// One that names the file and what in it is not understood.
 pub fn apply(path: &Path, text: &str, databases: &mut [Db]) -> Result<()> {
-    let file: BTreeMap<String, BTreeMap<String, TableNames>> =
-        toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .map_or(1, |span| text[..span.start].lines().count().max(1));
-            anyhow!(
-                "{}:{line}: {}",
-                path.display(),
-                error.message().replace('\n', "; ")
-            )
-        })?;
+    let file: BTreeMap<String, BTreeMap<String, TableNames>> = parse(path, text)?;
     for (name, tables) in file {
         let place = || format!("{}: [{name}]", path.display());
         let database = databases.iter_mut().find(|database| database.name == name);

@@ -1,7 +1,7 @@
 //! Activations in blocks of 8-bit integers.
 
 use super::super::wide;
-use super::BLOCK;
+use super::{BLOCK, GROUP};
 use rayon::prelude::*;
 
 /// Elements of which a thread of its own is worth while.
@@ -55,6 +55,24 @@ impl Activations {
             )
         });
         all
+    }
+
+    /// The `g`-th four quants of the block `at`, counted over all rows, as the bytes of one number.
+    ///
+    /// # Safety
+    /// The block is there.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub unsafe fn group(&self, at: usize, g: usize) -> i32 {
+        let first = at * BLOCK + g * GROUP;
+        // SAFETY: the caller's.
+        unsafe {
+            self.quants
+                .as_ptr()
+                .add(first)
+                .cast::<i32>()
+                .read_unaligned()
+        }
     }
 }
 

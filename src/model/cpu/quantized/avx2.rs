@@ -88,7 +88,6 @@ unsafe fn eight<const R: usize>(
     b: usize,
     at: [usize; R],
 ) -> [[__m256i; 2]; R] {
-    let low = _mm256_set1_epi8(15);
     // SAFETY: the caller's.
     unsafe {
         let weights = tile.quants.as_ptr().add(b * ROWS * BLOCK);
@@ -96,13 +95,9 @@ unsafe fn eight<const R: usize>(
         let mut high = [[_mm256_setzero_si256(); 2]; R];
         for g in 0..BLOCK / 4 {
             for side in 0..2 {
-                let w = _mm256_load_si256(weights.add(g * 64 + side * 32).cast());
-                let (l, h) = (
-                    _mm256_and_si256(w, low),
-                    _mm256_and_si256(_mm256_srli_epi16::<4>(w), low),
-                );
+                let (l, h) = nibbles(weights.add(g * 64 + side * 32));
                 for r in 0..R {
-                    let s = four_of(x, at[r], g);
+                    let s = _mm256_set1_epi32(x.group(at[r], g));
                     found[r][side] = _mm256_add_epi32(found[r][side], products(l, s));
                     high[r][side] = _mm256_add_epi32(high[r][side], products(h, s));
                 }
@@ -127,20 +122,18 @@ unsafe fn four<const R: usize>(
     b: usize,
     at: [usize; R],
 ) -> [[__m256i; 2]; R] {
-    let low = _mm256_set1_epi8(15);
     // SAFETY: the caller's.
     unsafe {
         let weights = tile.quants.as_ptr().add(b * ROWS * BLOCK / 2);
         let mut found = [[_mm256_setzero_si256(); 2]; R];
         for g in 0..BLOCK / 8 {
             for side in 0..2 {
-                let both = _mm256_load_si256(weights.add(g * 64 + side * 32).cast());
-                let (w, further) = (
-                    _mm256_and_si256(both, low),
-                    _mm256_and_si256(_mm256_srli_epi16::<4>(both), low),
-                );
+                let (w, further) = nibbles(weights.add(g * 64 + side * 32));
                 for r in 0..R {
-                    let (s, t) = (four_of(x, at[r], g), four_of(x, at[r], g + 4));
+                    let (s, t) = (
+                        _mm256_set1_epi32(x.group(at[r], g)),
+                        _mm256_set1_epi32(x.group(at[r], g + 4)),
+                    );
                     found[r][side] = _mm256_add_epi32(found[r][side], products(w, s));
                     found[r][side] = _mm256_add_epi32(found[r][side], products(further, t));
                 }
@@ -150,26 +143,22 @@ unsafe fn four<const R: usize>(
     }
 }
 
+/// The low and the high halves of 32 bytes, which are aligned.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn nibbles(bytes: *const u8) -> (__m256i, __m256i) {
+    let low = _mm256_set1_epi8(15);
+    // SAFETY: the caller's.
+    let both = unsafe { _mm256_load_si256(bytes.cast()) };
+    let high = _mm256_srli_epi16::<4>(both);
+    (_mm256_and_si256(both, low), _mm256_and_si256(high, low))
+}
+
 /// Σ of four products a row, of weights up to 15.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn products(w: __m256i, s: __m256i) -> __m256i {
     _mm256_madd_epi16(_mm256_maddubs_epi16(w, s), _mm256_set1_epi16(1))
-}
-
-/// The `g`-th four activations of a block, for every row of weights.
-#[target_feature(enable = "avx2")]
-#[inline]
-unsafe fn four_of(x: &Activations, at: usize, g: usize) -> __m256i {
-    // SAFETY: the block is there.
-    let four = unsafe {
-        x.quants
-            .as_ptr()
-            .add(at * BLOCK + g * 4)
-            .cast::<i32>()
-            .read_unaligned()
-    };
-    _mm256_set1_epi32(four)
 }
 
 #[target_feature(enable = "avx2,f16c")]

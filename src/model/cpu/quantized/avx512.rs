@@ -72,7 +72,8 @@ unsafe fn eight<const R: usize>(
             for g in 0..BLOCK / 4 {
                 let w = _mm512_load_si512(weights.add(g * 64).cast());
                 for r in 0..R {
-                    found[r] = _mm512_dpbusd_epi32(found[r], w, four_of(x, at[r], g));
+                    found[r] =
+                        _mm512_dpbusd_epi32(found[r], w, _mm512_set1_epi32(x.group(at[r], g)));
                 }
             }
             let scales = halves(tile.scales.as_ptr().add(b));
@@ -106,8 +107,13 @@ unsafe fn four<const R: usize>(
                 let w = _mm512_and_si512(both, low);
                 let further = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low);
                 for r in 0..R {
-                    found[r] = _mm512_dpbusd_epi32(found[r], w, four_of(x, at[r], g));
-                    found[r] = _mm512_dpbusd_epi32(found[r], further, four_of(x, at[r], g + 4));
+                    found[r] =
+                        _mm512_dpbusd_epi32(found[r], w, _mm512_set1_epi32(x.group(at[r], g)));
+                    found[r] = _mm512_dpbusd_epi32(
+                        found[r],
+                        further,
+                        _mm512_set1_epi32(x.group(at[r], g + 4)),
+                    );
                 }
             }
             let scales = halves(tile.scales.as_ptr().add(b));
@@ -121,21 +127,6 @@ unsafe fn four<const R: usize>(
         }
     }
     store(&all, sums);
-}
-
-/// The `g`-th four activations of a block, for every row of weights.
-#[target_feature(enable = "avx512f")]
-#[inline]
-unsafe fn four_of(x: &Activations, at: usize, g: usize) -> __m512i {
-    // SAFETY: the block is there.
-    let four = unsafe {
-        x.quants
-            .as_ptr()
-            .add(at * BLOCK + g * 4)
-            .cast::<i32>()
-            .read_unaligned()
-    };
-    _mm512_set1_epi32(four)
 }
 
 #[target_feature(enable = "avx512f")]

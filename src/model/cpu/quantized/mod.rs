@@ -13,7 +13,7 @@ mod avx512;
 mod plain;
 mod tiles;
 
-pub use tiles::{Bits, Tiles};
+pub use tiles::Tiles;
 
 use super::product::Destination;
 use activations::Activations;
@@ -23,9 +23,11 @@ use std::sync::LazyLock;
 use tiles::Tile;
 
 /// Weights of a block.
-pub const BLOCK: usize = 32;
+const BLOCK: usize = 32;
+/// Weights of a row that lie together: as many as one integer instruction adds up.
+const GROUP: usize = 4;
 /// Rows of weights that a kernel works on at once.
-pub const ROWS: usize = 16;
+const ROWS: usize = 16;
 /// Most rows of activations that a kernel is given.
 const MOST: usize = 8;
 /// Multiplications below which a second thread costs more than it saves.
@@ -113,6 +115,7 @@ fn by(kernel: Kernel, weights: &[&Tiles], x: &[f32]) -> Vec<Vec<f32>> {
 
 #[cfg(test)]
 mod tests {
+    use super::tiles::Bits;
     use super::*;
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};

@@ -2,12 +2,9 @@
 
 use super::activations::Activations;
 use super::tiles::{Bits, Tile};
-use super::{BLOCK, ROWS, Sums};
+use super::{BLOCK, GROUP, ROWS, Sums};
 use half::f16;
 use std::ops::Range;
-
-/// Weights that lie together.
-const GROUP: usize = 4;
 
 /// The sums of a tile for some rows of activations.
 ///

@@ -1,6 +1,6 @@
 //! Quantized matrices in the order in which kernels read them.
 
-use super::{BLOCK, ROWS};
+use super::{BLOCK, GROUP, ROWS};
 use anyhow::{Result, ensure};
 use half::f16;
 use rayon::prelude::*;
@@ -30,8 +30,6 @@ impl Bits {
 struct Line([u8; LINE]);
 
 const LINE: usize = 64;
-/// Weights that lie together: what one integer instruction adds up.
-const GROUP: usize = 4;
 
 /// A matrix `[rows, width]`, 16 rows a tile. The blocks of a tile lie one after another; in a block, four weights of the first row,
 /// of the second, and so on, then the next four. In a byte of 4-bit quants the high half is that of 16 weights further on.
