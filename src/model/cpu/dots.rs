@@ -34,24 +34,28 @@ impl WithSimd for Dots {
     }
 }
 
-/// Rows of the long operand in a tile.
-const LONG: usize = 4;
-
 impl Dots {
-    /// All of `dst`, in tiles of [`LONG`] rows of the longer operand and `SHORT` or 2 of the other, which stays in the cache.
+    /// All of `dst`, in tiles of 4 rows of the longer operand and `SHORT`, 2 or 1 of the other, which stays in the cache.
     #[inline(always)]
     fn tiles<S: Simd, const SHORT: usize>(self, simd: S) {
         let ((m, n, _), stride) = (self.0.shape, self.0.dst.row_stride);
         let (long, short) = ((self.0.a, m, stride), (self.0.b.t(), n, 1));
         let (long, short) = if m < n { (short, long) } else { (long, short) };
-        for i in (0..long.1).step_by(LONG) {
+        if short.1 == 1 {
+            // Sums enough for both of a core's units all the same.
+            for i in (0..long.1).step_by(8) {
+                self.tile::<S, 8, 1>(simd, (long, i), (short, 0));
+            }
+            return;
+        }
+        for i in (0..long.1).step_by(4) {
             let mut j = 0;
             while j < short.1 {
                 if short.1 - j > 2 {
-                    self.tile::<S, SHORT>(simd, (long, i), (short, j));
+                    self.tile::<S, 4, SHORT>(simd, (long, i), (short, j));
                     j += SHORT;
                 } else {
-                    self.tile::<S, 2>(simd, (long, i), (short, j));
+                    self.tile::<S, 4, 2>(simd, (long, i), (short, j));
                     j += 2;
                 }
             }
@@ -61,7 +65,7 @@ impl Dots {
     /// The sums of one tile. Each side is its rows, how many it has and how far apart their results lie, and where the tile
     /// begins; beyond the last row the tile computes that row again.
     #[inline(always)]
-    fn tile<S: Simd, const SHORT: usize>(
+    fn tile<S: Simd, const LONG: usize, const SHORT: usize>(
         &self,
         simd: S,
         (long, i): ((Matrix, usize, usize), usize),
@@ -119,6 +123,8 @@ mod tests {
             (9, 3, 133),
             (8, 40, 131),
             (61, 8, 200),
+            (1, 13, 131),
+            (8, 1, 576),
             (32, 31, 129),
         ] {
             let mut values =

@@ -3,13 +3,14 @@
 
 use super::dots::Dots;
 use super::product::{Destination, Matrix, Product, matmul, scaled_product};
-use super::{elements, elements_mut, view, wide};
+use super::{elements, elements_mut, fetch, view};
 use crate::model::ops::LowRank;
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp2, Layout, Result, Tensor, bail};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Rows of one task: the same whatever the number of threads.
+/// Most rows of one task. A row's change is the same whatever the task.
 const ROWS: usize = 32;
 
 /// See [`crate::model::ops::low_rank_gradient`].
@@ -54,8 +55,10 @@ impl InplaceOp2 for LowRankRows<'_> {
             }
             rest = rest.split_at_mut((range.start - next) * out).1;
             next = range.end;
-            for start in range.clone().step_by(ROWS) {
-                let end = (start + ROWS).min(range.end);
+            let share = range.len().div_ceil(rayon::current_num_threads());
+            let share = share.next_multiple_of(4).min(ROWS);
+            for start in range.clone().step_by(share) {
+                let end = (start + share).min(range.end);
                 let (chunk, behind) = rest.split_at_mut((end - start) * out);
                 rest = behind;
                 tasks.push((chunk, &x[start * width..end * width], changes));
@@ -79,6 +82,8 @@ fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRan
     }
     for c in changes {
         let (a, b) = (view(c.a)?, view(c.b)?);
+        // Of a row or two nothing costs but reading A and B: the memory reads B while A is multiplied.
+        fetch(&b);
         let rank = c.a.dim(0)?;
         let mut u = vec![0f32; n * rank];
         let product = Product {
@@ -91,44 +96,72 @@ fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRan
         };
         // SAFETY: shapes were checked by the caller, and nothing else has `u`.
         unsafe { Dots::new(product).run() };
-        let b: &[f32] = &b;
-        wide(
-            #[inline(always)]
-            || spread(wx, out, &u, b),
-        );
+        pulp::Arch::new().dispatch(Spread {
+            wx,
+            out,
+            u: &u,
+            b: &b,
+        });
     }
     Ok(())
 }
 
-/// Elements of a row that are kept in registers.
-const LANES: usize = 32;
-
 /// Adds u · b to the rows of `wx` `[n, out]`, for `u` `[n, r]` and `b` `[r, out]`. Each element is summed in the order of r, whatever
 /// the number of rows.
+struct Spread<'a> {
+    wx: &'a mut [f32],
+    out: usize,
+    u: &'a [f32],
+    b: &'a [f32],
+}
+
+/// Vectors of a row that are kept in registers.
+const VECTORS: usize = 4;
+
+impl WithSimd for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { wx, out, u, b } = self;
+        let rows = wx.chunks_exact_mut(out);
+        for (row, u) in rows.zip(u.chunks_exact(b.len() / out)) {
+            let (vectors, rest) = S::as_mut_simd_f32s(row);
+            let (whole, single) = vectors.as_chunks_mut::<VECTORS>();
+            for (at, piece) in whole.iter_mut().enumerate() {
+                add(simd, u, &b[at * VECTORS * S::F32_LANES..], out, piece);
+            }
+            let mut at = whole.len() * VECTORS * S::F32_LANES;
+            for vector in single {
+                add(simd, u, &b[at..], out, std::array::from_mut(vector));
+                at += S::F32_LANES;
+            }
+            for (at, value) in (at..).zip(rest) {
+                let products = u.iter().zip(b.chunks_exact(out));
+                *value += products.fold(0.0, |sum, (u, b)| sum + u * b[at]);
+            }
+        }
+    }
+}
+
+/// Adds to some vectors of a row u · b, whose columns begin with theirs.
 #[inline(always)]
-fn spread(wx: &mut [f32], out: usize, u: &[f32], b: &[f32]) {
-    let rank = b.len() / out;
-    for (row, u) in wx.chunks_exact_mut(out).zip(u.chunks_exact(rank)) {
-        let mut pieces = row.chunks_exact_mut(LANES);
-        for (at, piece) in pieces.by_ref().enumerate() {
-            let mut sums = [0f32; LANES];
-            for (u, b) in u.iter().zip(b.chunks_exact(out)) {
-                let b = &b[at * LANES..][..LANES];
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum += u * b;
-                }
-            }
-            for (value, sum) in piece.iter_mut().zip(&sums) {
-                *value += sum;
-            }
+fn add<S: Simd, const N: usize>(
+    simd: S,
+    u: &[f32],
+    b: &[f32],
+    out: usize,
+    vectors: &mut [S::f32s; N],
+) {
+    let mut sums = [simd.splat_f32s(0.0); N];
+    for (r, u) in u.iter().enumerate() {
+        let (u, b) = (simd.splat_f32s(*u), S::as_simd_f32s(&b[r * out..]).0);
+        for (sum, b) in sums.iter_mut().zip(&b[..N]) {
+            *sum = simd.mul_add_e_f32s(u, *b, *sum);
         }
-        let rest = pieces.into_remainder();
-        let first = out - rest.len();
-        for (at, value) in rest.iter_mut().enumerate() {
-            let products = u.iter().zip(b.chunks_exact(out));
-            let sum = products.fold(0.0, |sum, (u, b)| sum + u * b[first + at]);
-            *value += sum;
-        }
+    }
+    for (vector, sum) in vectors.iter_mut().zip(sums) {
+        *vector = simd.add_f32s(*vector, sum);
     }
 }
 

@@ -5,7 +5,7 @@
 //! A block's keys lie `[kv heads, d, BLOCK]`, so that a vector holds one dimension of neighbouring keys, and its values
 //! `[kv heads, BLOCK, d]`.
 
-use super::{Destination, elements, elements_mut, vector, view};
+use super::{Destination, elements, elements_mut, fetch, vector, view};
 use crate::model::attention::Heads;
 use crate::model::batch::{BLOCK, Batch, Segment};
 use candle_core::cpu_backend::CpuStorage;
@@ -225,11 +225,21 @@ impl Task<'_> {
         let scale = self.heads.scale();
         let queries = (0..dim).map(|i| queries.map(|query| query[i] * scale));
         let queries: Vec<[f32; R]> = queries.collect();
-        for (at, block) in seen_blocks.clone().enumerate() {
-            let to = weights
-                .each_mut()
-                .map(|row| &mut row[at * BLOCK..][..BLOCK]);
-            scores(simd, &queries, self.block(self.k, block), to);
+        let mut at = 0;
+        while at < seen_blocks.len() {
+            // While these are computed, memory reads the values.
+            let keys = |i: usize| {
+                let block = seen_blocks.start + at + i;
+                fetch(self.block(self.v, block));
+                self.block(self.k, block)
+            };
+            let to = weights.each_mut().map(|row| &mut row[at * BLOCK..]);
+            // As many sums at once as keep both of a core's units busy.
+            at += match (R, seen_blocks.len() - at) {
+                (..=3, 4..) => scores::<S, R, 4>(simd, &queries, from_fn(keys), to),
+                (_, 2..) => scores::<S, R, 2>(simd, &queries, from_fn(keys), to),
+                _ => scores::<S, R, 1>(simd, &queries, from_fn(keys), to),
+            };
         }
         for (row, seen) in weights.iter_mut().zip(&seen) {
             softmax(&mut row[seen.start - start * BLOCK..], seen.len());
@@ -264,26 +274,32 @@ impl Task<'_> {
     }
 }
 
-/// The scores of a block's keys, for every row.
+/// The scores of the keys of `N` blocks, for every row; returns `N`.
 #[inline(always)]
-fn scores<S: Simd, const R: usize>(
+fn scores<S: Simd, const R: usize, const N: usize>(
     simd: S,
     queries: &[[f32; R]],
-    keys: &[f32],
+    keys: [&[f32]; N],
     mut to: [&mut [f32]; R],
-) {
+) -> usize {
     for part in 0..BLOCK / S::F32_LANES {
-        let mut sums = [simd.splat_f32s(0.0); R];
-        for (query, keys) in queries.iter().zip(keys.chunks_exact(BLOCK)) {
-            let keys = S::as_simd_f32s(keys).0[part];
-            for (sum, query) in sums.iter_mut().zip(query) {
-                *sum = simd.mul_add_e_f32s(simd.splat_f32s(*query), keys, *sum);
+        let mut sums = [[simd.splat_f32s(0.0); R]; N];
+        for (i, query) in queries.iter().enumerate() {
+            let query = query.map(|query| simd.splat_f32s(query));
+            for (sums, keys) in sums.iter_mut().zip(&keys) {
+                let keys = S::as_simd_f32s(&keys[i * BLOCK..][..BLOCK]).0[part];
+                for (sum, query) in sums.iter_mut().zip(query) {
+                    *sum = simd.mul_add_e_f32s(query, keys, *sum);
+                }
             }
         }
-        for (to, sum) in to.iter_mut().zip(sums) {
-            S::as_mut_simd_f32s(to).0[part] = sum;
+        for (block, sums) in sums.iter().enumerate() {
+            for (to, sum) in to.iter_mut().zip(sums) {
+                S::as_mut_simd_f32s(&mut to[block * BLOCK..][..BLOCK]).0[part] = *sum;
+            }
         }
     }
+    N
 }
 
 /// Of the first `seen` scores. What is behind them up to whole vectors is overwritten.
@@ -306,17 +322,13 @@ fn add<S: Simd, const R: usize>(
 ) {
     let (dim, tokens) = (out[0].len(), weights[0].len());
     let weights = weights.map(|row| &row[..tokens]);
-    for part in 0..dim / S::F32_LANES {
-        let mut sums = out.each_mut().map(|row| S::as_mut_simd_f32s(row).0[part]);
-        for (token, values) in values.chunks_exact(dim).enumerate() {
-            let values = S::as_simd_f32s(values).0[part];
-            for (sum, row) in sums.iter_mut().zip(&weights) {
-                *sum = simd.mul_add_e_f32s(simd.splat_f32s(row[token]), values, *sum);
-            }
-        }
-        for (row, sum) in out.iter_mut().zip(sums) {
-            S::as_mut_simd_f32s(row).0[part] = sum;
-        }
+    let (mut at, vectors) = (0, dim / S::F32_LANES);
+    while at < vectors {
+        at += match (R, vectors - at) {
+            (..=3, 4..) => add_vectors::<S, R, 4>(simd, &weights, values, at, out),
+            (_, 2..) => add_vectors::<S, R, 2>(simd, &weights, values, at, out),
+            _ => add_vectors::<S, R, 1>(simd, &weights, values, at, out),
+        };
     }
     for i in dim / S::F32_LANES * S::F32_LANES..dim {
         for (row, weights) in out.iter_mut().zip(&weights) {
@@ -328,6 +340,35 @@ fn add<S: Simd, const R: usize>(
             row[i] = sum;
         }
     }
+}
+
+/// [`add`] of `N` vectors of each row, from the `at`-th on; returns `N`.
+#[inline(always)]
+fn add_vectors<S: Simd, const R: usize, const N: usize>(
+    simd: S,
+    weights: &[&[f32]; R],
+    values: &[f32],
+    at: usize,
+    out: &mut [&mut [f32]; R],
+) -> usize {
+    let dim = out[0].len();
+    let mut sums = out.each_mut().map(|row| {
+        let row = &S::as_simd_f32s(row).0[at..][..N];
+        from_fn::<_, N, _>(|i| row[i])
+    });
+    for (token, values) in values.chunks_exact(dim).enumerate() {
+        let values = &S::as_simd_f32s(values).0[at..][..N];
+        for (sums, row) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat_f32s(row[token]);
+            for (sum, values) in sums.iter_mut().zip(values) {
+                *sum = simd.mul_add_e_f32s(weight, *values, *sum);
+            }
+        }
+    }
+    for (row, sums) in out.iter_mut().zip(sums) {
+        S::as_mut_simd_f32s(row).0[at..][..N].copy_from_slice(&sums);
+    }
+    N
 }
 
 #[cfg(test)]

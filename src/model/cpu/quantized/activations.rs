@@ -16,8 +16,8 @@ pub struct Activations {
     pub quants: Vec<i8>,
     /// `[rows, blocks]`: what a quant is multiplied by.
     pub scales: Vec<f32>,
-    /// `[rows, blocks]`: the sum of the quants.
-    pub sums: Vec<i32>,
+    /// `[rows, blocks]`: the sum of the quants times -128, which products with 8-bit weights from 0 to 255 begin with.
+    pub excess: Vec<i32>,
     /// `[rows, blocks]`: the sum times the scale.
     pub scaled_sums: Vec<f32>,
 }
@@ -31,25 +31,31 @@ impl Activations {
             blocks,
             quants: vec![0; rows * blocks * BLOCK],
             scales: vec![0.0; rows * blocks],
-            sums: vec![0; rows * blocks],
+            excess: vec![0; rows * blocks],
             scaled_sums: vec![0.0; rows * blocks],
         };
         let parts = (
             x.par_chunks(width),
             all.quants.par_chunks_mut(blocks * BLOCK),
             all.scales.par_chunks_mut(blocks),
-            all.sums.par_chunks_mut(blocks),
+            all.excess.par_chunks_mut(blocks),
             all.scaled_sums.par_chunks_mut(blocks),
         );
         let least = (MIN_SPLIT / width).max(1);
         let parts = parts.into_par_iter().with_min_len(least);
-        parts.for_each(|(x, quants, scales, sums, scaled_sums)| {
+        parts.for_each(|(x, quants, scales, excess, scaled_sums)| {
             wide(
                 #[inline(always)]
                 || {
-                    for (b, x) in x.chunks(BLOCK).enumerate() {
-                        let (scale, sum) = block(x, &mut quants[b * BLOCK..][..BLOCK]);
-                        (scales[b], sums[b], scaled_sums[b]) = (scale, sum, scale * sum as f32);
+                    let (quants, _) = quants.as_chunks_mut::<BLOCK>();
+                    let (whole, rest) = x.as_chunks::<BLOCK>();
+                    let mut last = [0f32; BLOCK];
+                    last[..rest.len()].copy_from_slice(rest);
+                    let last = (!rest.is_empty()).then_some(&last);
+                    for (b, x) in whole.iter().chain(last).enumerate() {
+                        let (scale, sum) = block(x, &mut quants[b]);
+                        (scales[b], excess[b]) = (scale, -128 * sum);
+                        scaled_sums[b] = scale * sum as f32;
                     }
                 },
             )
@@ -78,7 +84,7 @@ impl Activations {
 
 /// Quantizes a block: its scale, and the sum of its quants. The scale of what has no largest value is no number.
 #[inline(always)]
-fn block(x: &[f32], quants: &mut [i8]) -> (f32, i32) {
+fn block(x: &[f32; BLOCK], quants: &mut [i8; BLOCK]) -> (f32, i32) {
     // Without their sign, numbers are ordered as their bits are, and what is no number comes last: a loop of integers, which
     // compilers turn into vectors.
     let size = |x: &f32| x.to_bits() & !SIGN;
@@ -113,7 +119,7 @@ mod tests {
         let found = Activations::of(&x, 40);
         assert_eq!((found.rows, found.blocks), (1, 2));
         assert_eq!(found.quants[..4], [127, -127, 3, 0]);
-        assert_eq!(found.sums, [3, -127]);
+        assert_eq!(found.excess, [-128 * 3, -128 * -127]);
         assert_eq!(found.quants[33], -127);
         assert!((found.scales[0] - 0.1).abs() < 1e-6);
         assert_eq!(found.scaled_sums[0], found.scales[0] * 3.0);

@@ -17,12 +17,20 @@ pub fn is_there() -> bool {
         && is_x86_feature_detected!("f16c")
 }
 
-/// The sums of a tile for some rows of activations.
+/// The sums of some tiles for some rows of activations.
 ///
 /// # Safety
 /// The processor must have AVX2, FMA and F16C.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub unsafe fn sums(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
+pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
+    for (tile, sums) in tiles.iter().zip(sums) {
+        // SAFETY: the caller's.
+        unsafe { one(tile, x, rows.clone(), sums) }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn one(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
     assert!(rows.end <= x.rows && rows.len() <= sums.len() && tile.blocks == x.blocks);
     let mut at = rows.start;
     while at < rows.end {
@@ -91,7 +99,7 @@ unsafe fn eight<const R: usize>(
     // SAFETY: the caller's.
     unsafe {
         let weights = tile.quants.as_ptr().add(b * ROWS * BLOCK);
-        let mut found = at.map(|at| [_mm256_set1_epi32(-128 * *x.sums.as_ptr().add(at)); 2]);
+        let mut found = at.map(|at| [_mm256_set1_epi32(*x.excess.as_ptr().add(at)); 2]);
         let mut high = [[_mm256_setzero_si256(); 2]; R];
         for g in 0..BLOCK / 4 {
             for side in 0..2 {

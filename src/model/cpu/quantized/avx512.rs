@@ -2,8 +2,9 @@
 
 use super::activations::Activations;
 use super::tiles::{Bits, Tile};
-use super::{BLOCK, MOST, ROWS, Sums};
+use super::{BLOCK, GROUP, MOST, ROWS, Sums};
 use std::arch::x86_64::*;
+use std::array::from_fn;
 use std::ops::Range;
 
 /// Whether the processor has what it needs.
@@ -13,42 +14,50 @@ pub fn is_there() -> bool {
         && is_x86_feature_detected!("avx512vnni")
 }
 
-/// The sums of a tile for some rows of activations.
+/// The sums of one or two tiles for some rows of activations.
 ///
 /// # Safety
 /// The processor must have AVX-512 F, BW and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub unsafe fn sums(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
+pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
+    assert!(rows.end <= x.rows && rows.len() <= MOST && sums.len() >= tiles.len());
+    assert!(tiles.iter().all(|tile| tile.blocks == x.blocks));
     let mut at = rows.start;
-    while at < rows.end {
-        let place = at - rows.start;
-        let sums = &mut sums[place..];
-        // SAFETY: the caller's; the rows are there.
-        unsafe {
-            at += match rows.end - at {
-                MOST.. => some::<8>(tile, x, at, sums),
-                4.. => some::<4>(tile, x, at, sums),
-                2.. => some::<2>(tile, x, at, sums),
-                _ => some::<1>(tile, x, at, sums),
+    // SAFETY: the caller's; rows and blocks are there.
+    unsafe {
+        while at < rows.end {
+            let place = at - rows.start;
+            at += match (tiles, rows.end - at) {
+                ([a, b], 4..) => part::<2, 4>([a, b], x, at, sums, place),
+                ([a, b], 2..) => part::<2, 2>([a, b], x, at, sums, place),
+                ([a, b], _) => part::<2, 1>([a, b], x, at, sums, place),
+                (_, 4..) => part::<1, 4>([&tiles[0]], x, at, sums, place),
+                (_, 2..) => part::<1, 2>([&tiles[0]], x, at, sums, place),
+                (_, _) => part::<1, 1>([&tiles[0]], x, at, sums, place),
             };
         }
     }
 }
 
-/// `R` rows from `first` on; returns `R`.
+/// `R` rows from `first` on, whose sums begin at `place`; returns `R`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn some<const R: usize>(
-    tile: &Tile,
+unsafe fn part<const T: usize, const R: usize>(
+    tiles: [&Tile; T],
     x: &Activations,
     first: usize,
-    sums: &mut [[f32; ROWS]],
+    sums: &mut [Sums],
+    place: usize,
 ) -> usize {
-    assert!(first + R <= x.rows && sums.len() >= R && tile.blocks == x.blocks);
-    // SAFETY: a tile's slices are as long as its blocks say, and rows and blocks are those of `x`.
+    // SAFETY: a tile's slices are as long as its blocks say; rows and blocks are those of `x`.
     unsafe {
-        match tile.bits {
-            Bits::Eight => eight::<R>(tile, x, first, sums),
-            Bits::Four => four::<R>(tile, x, first, sums),
+        let found = match tiles[0].bits {
+            Bits::Eight => eight::<T, R>(tiles, x, first),
+            Bits::Four => four::<T, R>(tiles, x, first),
+        };
+        for (t, found) in found.iter().enumerate() {
+            for (r, found) in found.iter().enumerate() {
+                _mm512_storeu_ps(sums[t][place + r].as_mut_ptr(), *found);
+            }
         }
     }
     R
@@ -56,77 +65,114 @@ unsafe fn some<const R: usize>(
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-unsafe fn eight<const R: usize>(
-    tile: &Tile,
+unsafe fn eight<const T: usize, const R: usize>(
+    tiles: [&Tile; T],
     x: &Activations,
     first: usize,
-    sums: &mut [[f32; ROWS]],
-) {
-    let mut all = [_mm512_setzero_ps(); R];
-    for b in 0..tile.blocks {
+) -> [[__m512; R]; T] {
+    let mut all = [[_mm512_setzero_ps(); R]; T];
+    let share = share::<R>(x, first);
+    for b in 0..x.blocks {
+        if share.contains(&b) {
+            tiles.iter().for_each(|tile| tile.fetch_next(b));
+        }
+        let at: [usize; R] = from_fn(|r| (first + r) * x.blocks + b);
         // SAFETY: the caller's.
         unsafe {
-            let weights = tile.quants.as_ptr().add(b * ROWS * BLOCK);
-            let at: [usize; R] = std::array::from_fn(|r| (first + r) * x.blocks + b);
-            let mut found = at.map(|at| _mm512_set1_epi32(-128 * *x.sums.as_ptr().add(at)));
-            for g in 0..BLOCK / 4 {
-                let w = _mm512_load_si512(weights.add(g * 64).cast());
+            let mut found = [at.map(|at| _mm512_set1_epi32(*x.excess.as_ptr().add(at))); T];
+            for g in 0..BLOCK / GROUP {
+                let w = tiles.map(|tile| line(tile, b * (BLOCK / GROUP) + g));
                 for r in 0..R {
-                    found[r] =
-                        _mm512_dpbusd_epi32(found[r], w, _mm512_set1_epi32(x.group(at[r], g)));
+                    let s = _mm512_set1_epi32(x.group(at[r], g));
+                    for t in 0..T {
+                        found[t][r] = _mm512_dpbusd_epi32(found[t][r], w[t], s);
+                    }
                 }
             }
-            let scales = halves(tile.scales.as_ptr().add(b));
-            for r in 0..R {
-                let scale = _mm512_mul_ps(scales, _mm512_set1_ps(*x.scales.as_ptr().add(at[r])));
-                all[r] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(found[r]), all[r]);
-            }
+            let scales = tiles.map(|tile| halves(tile.scales.as_ptr().add(b)));
+            add(&mut all, &found, scales, x, at);
         }
     }
-    store(&all, sums);
+    all
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-unsafe fn four<const R: usize>(
-    tile: &Tile,
+unsafe fn four<const T: usize, const R: usize>(
+    tiles: [&Tile; T],
     x: &Activations,
     first: usize,
-    sums: &mut [[f32; ROWS]],
-) {
+) -> [[__m512; R]; T] {
+    const LINES: usize = BLOCK / GROUP / 2;
     let low = _mm512_set1_epi8(15);
-    let mut all = [_mm512_setzero_ps(); R];
-    for b in 0..tile.blocks {
+    let mut all = [[_mm512_setzero_ps(); R]; T];
+    let share = share::<R>(x, first);
+    for b in 0..x.blocks {
+        if share.contains(&b) {
+            tiles.iter().for_each(|tile| tile.fetch_next(b));
+        }
+        let at: [usize; R] = from_fn(|r| (first + r) * x.blocks + b);
         // SAFETY: the caller's.
         unsafe {
-            let weights = tile.quants.as_ptr().add(b * ROWS * BLOCK / 2);
-            let at: [usize; R] = std::array::from_fn(|r| (first + r) * x.blocks + b);
-            let mut found = [_mm512_setzero_si512(); R];
-            for g in 0..BLOCK / 8 {
-                let both = _mm512_load_si512(weights.add(g * 64).cast());
-                let w = _mm512_and_si512(both, low);
-                let further = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low);
+            let mut found = [[_mm512_setzero_si512(); R]; T];
+            for g in 0..LINES {
+                let both = tiles.map(|tile| line(tile, b * LINES + g));
+                let near = both.map(|both| _mm512_and_si512(both, low));
+                let far = both.map(|both| _mm512_and_si512(_mm512_srli_epi16::<4>(both), low));
                 for r in 0..R {
-                    found[r] =
-                        _mm512_dpbusd_epi32(found[r], w, _mm512_set1_epi32(x.group(at[r], g)));
-                    found[r] = _mm512_dpbusd_epi32(
-                        found[r],
-                        further,
-                        _mm512_set1_epi32(x.group(at[r], g + 4)),
-                    );
+                    for (w, g) in [(&near, g), (&far, g + LINES)] {
+                        let s = _mm512_set1_epi32(x.group(at[r], g));
+                        for t in 0..T {
+                            found[t][r] = _mm512_dpbusd_epi32(found[t][r], w[t], s);
+                        }
+                    }
                 }
             }
-            let scales = halves(tile.scales.as_ptr().add(b));
-            let minima = halves(tile.minima.as_ptr().add(b));
+            let scales = tiles.map(|tile| halves(tile.scales.as_ptr().add(b)));
+            add(&mut all, &found, scales, x, at);
+            let minima = tiles.map(|tile| halves(tile.minima.as_ptr().add(b)));
             for r in 0..R {
-                let scale = _mm512_mul_ps(scales, _mm512_set1_ps(*x.scales.as_ptr().add(at[r])));
-                all[r] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(found[r]), all[r]);
                 let sum = _mm512_set1_ps(*x.scaled_sums.as_ptr().add(at[r]));
-                all[r] = _mm512_fmadd_ps(minima, sum, all[r]);
+                for t in 0..T {
+                    all[t][r] = _mm512_fmadd_ps(minima[t], sum, all[t][r]);
+                }
             }
         }
     }
-    store(&all, sums);
+    all
+}
+
+/// Blocks of the next tiles to be fetched while `R` rows from `first` on are multiplied: memory reads evenly while the core multiplies.
+fn share<const R: usize>(x: &Activations, first: usize) -> Range<usize> {
+    x.blocks * first / x.rows..x.blocks * (first + R) / x.rows
+}
+
+/// The `i`-th line of a tile's quants.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn line(tile: &Tile, i: usize) -> __m512i {
+    // SAFETY: the caller's.
+    unsafe { _mm512_load_si512(tile.quants.as_ptr().add(i * 64).cast()) }
+}
+
+/// Adds the integers of a block times their scales.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn add<const T: usize, const R: usize>(
+    all: &mut [[__m512; R]; T],
+    found: &[[__m512i; R]; T],
+    scales: [__m512; T],
+    x: &Activations,
+    at: [usize; R],
+) {
+    for r in 0..R {
+        // SAFETY: the caller's.
+        let e = unsafe { _mm512_set1_ps(*x.scales.as_ptr().add(at[r])) };
+        for t in 0..T {
+            let found = _mm512_cvtepi32_ps(found[t][r]);
+            all[t][r] = _mm512_fmadd_ps(_mm512_mul_ps(scales[t], e), found, all[t][r]);
+        }
+    }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -134,13 +180,4 @@ unsafe fn four<const R: usize>(
 unsafe fn halves(of: *const [u16; ROWS]) -> __m512 {
     // SAFETY: the caller's.
     unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(of.cast())) }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn store(all: &[__m512], sums: &mut [[f32; ROWS]]) {
-    for (all, sums) in all.iter().zip(sums) {
-        // SAFETY: it has 16 elements.
-        unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), *all) };
-    }
 }

@@ -30,15 +30,17 @@ const GROUP: usize = 4;
 const ROWS: usize = 16;
 /// Most rows of activations that a kernel is given.
 const MOST: usize = 8;
+/// Most tiles that a kernel is given: what is read of the activations serves both.
+const PAIR: usize = 2;
 /// Multiplications below which a second thread costs more than it saves.
 const MIN_SPLIT: usize = 192 * 1024;
 /// Tiles of a task, so that threads can share what is left at the end.
-const TASKS: usize = 4;
+const TASKS: usize = 2;
 
 /// The sums of a tile's rows of weights for some rows of activations, at most [`MOST`].
 type Sums = [[f32; ROWS]; MOST];
-/// Computes them. The processor must have its instructions.
-type Kernel = unsafe fn(&Tile, &Activations, Range<usize>, &mut Sums);
+/// Computes them for tiles that lie one behind the other, at most [`PAIR`]. The processor must have its instructions.
+type Kernel = unsafe fn(&[Tile], &Activations, Range<usize>, &mut [Sums]);
 
 /// The instructions that kernels are written in, the fastest first, as far as this processor has them.
 fn kernels() -> Vec<(&'static str, Kernel)> {
@@ -74,43 +76,95 @@ fn by(kernel: Kernel, weights: &[&Tiles], x: &[f32]) -> Vec<Vec<f32>> {
         return Vec::new();
     };
     let x = Activations::of(x, width);
-    let mut results: Vec<Vec<f32>> = weights
-        .iter()
-        .map(|w| vec![0f32; x.rows * w.rows])
-        .collect();
-    // Where each tile's sums go: its matrix and its place in it.
-    let tiles = weights.iter().zip(&mut results).flat_map(|(w, result)| {
-        let to = Destination::rows(result, w.rows);
-        (0..w.rows.div_ceil(ROWS)).map(move |at| (*w, at, to))
+    let sizes = weights.iter().map(|w| x.rows * w.rows);
+    let mut results: Vec<Vec<f32>> = sizes.clone().map(Vec::with_capacity).collect();
+    let pairs = weights.iter().zip(&mut results).flat_map(|(w, result)| {
+        let to = Destination {
+            data: result.as_mut_ptr(),
+            row_stride: w.rows,
+        };
+        let firsts = (0..w.rows).step_by(PAIR * ROWS);
+        firsts.map(move |first| Pair { w, first, to })
     });
-    let tiles: Vec<_> = tiles.collect();
-    let work = |(w, at, to): &(&Tiles, usize, Destination)| {
-        let (tile, first) = (w.tile(*at), at * ROWS);
-        let count = ROWS.min(w.rows - first);
-        let mut sums = [[0f32; ROWS]; MOST];
-        for start in (0..x.rows).step_by(MOST) {
-            let rows = start..x.rows.min(start + MOST);
-            // SAFETY: `kernels` has only those whose instructions are there.
-            unsafe { kernel(&tile, &x, rows.clone(), &mut sums) };
-            for (row, sums) in rows.zip(&sums) {
-                // SAFETY: this tile's columns of a row of its result.
-                let out = unsafe { to.row(row).column(first).slice(count) };
-                out.copy_from_slice(&sums[..count]);
-            }
+    let pairs: Vec<Pair> = pairs.collect();
+    let task = |pairs: &[Pair]| {
+        for (i, pair) in pairs.iter().enumerate() {
+            // SAFETY: `kernels` has only those whose instructions are there, and no two pairs are of one place.
+            unsafe { pair.multiply(kernel, &x, pairs.get(i + 1)) };
         }
     };
-    let multiplications = x.rows * width * tiles.len() * ROWS;
+    let multiplications = x.rows * width * pairs.len() * PAIR * ROWS;
     let threads = rayon::current_num_threads();
     match multiplications < MIN_SPLIT || threads == 1 {
-        true => tiles.iter().for_each(work),
+        true => task(&pairs),
         false => {
-            let piece = tiles.len().div_ceil(threads * TASKS).max(1);
-            tiles
-                .par_chunks(piece)
-                .for_each(|tiles| tiles.iter().for_each(work));
+            let piece = pairs.len().div_ceil(threads * TASKS).max(1);
+            pairs.par_chunks(piece).for_each(task);
         }
     }
+    for (result, size) in results.iter_mut().zip(sizes) {
+        // SAFETY: all columns of all rows were written.
+        unsafe { result.set_len(size) };
+    }
     results
+}
+
+/// Tiles that are multiplied together, and where their sums go.
+struct Pair<'a> {
+    w: &'a Tiles,
+    /// Row of `w`.
+    first: usize,
+    /// The whole product.
+    to: Destination,
+}
+
+impl<'a> Pair<'a> {
+    /// The `i`-th tile.
+    fn tile(&self, i: usize) -> Option<Tile<'a>> {
+        let first = self.first + i * ROWS;
+        (first < self.w.rows).then(|| self.w.tile(first / ROWS))
+    }
+
+    /// Multiplies with all of `x`. Meanwhile memory reads what comes `next`.
+    ///
+    /// # Safety
+    /// The kernel's instructions are there, and nothing else touches these columns of the product.
+    unsafe fn multiply(&self, kernel: Kernel, x: &Activations, next: Option<&Pair<'a>>) {
+        let tile = |i| {
+            let next = next.and_then(|next| next.tile(i));
+            let next = next.map_or(&[][..], |tile| tile.quants);
+            self.tile(i).map(|tile| Tile { next, ..tile })
+        };
+        match (tile(0), tile(1)) {
+            // SAFETY: the caller's.
+            (Some(a), Some(b)) => unsafe { self.multiply_tiles(kernel, x, &[a, b]) },
+            // SAFETY: the caller's.
+            (Some(a), None) => unsafe { self.multiply_tiles(kernel, x, &[a]) },
+            (None, _) => {}
+        }
+    }
+
+    /// See [`Self::multiply`].
+    unsafe fn multiply_tiles(&self, kernel: Kernel, x: &Activations, tiles: &[Tile]) {
+        let count = (PAIR * ROWS).min(self.w.rows - self.first);
+        let mut sums = [[[0f32; ROWS]; MOST]; PAIR];
+        for start in (0..x.rows).step_by(MOST) {
+            let rows = start..x.rows.min(start + MOST);
+            // SAFETY: the caller's.
+            unsafe { kernel(tiles, x, rows.clone(), &mut sums) };
+            for (i, row) in rows.enumerate() {
+                // SAFETY: the caller's.
+                let out = unsafe { self.to.row(row).column(self.first).slice(count) };
+                let (whole, rest) = out.as_chunks_mut::<ROWS>();
+                for (out, sums) in whole.iter_mut().zip(&sums) {
+                    *out = sums[i];
+                }
+                if let (false, Some(sums)) = (rest.is_empty(), sums.get(whole.len())) {
+                    rest.copy_from_slice(&sums[i][..rest.len()]);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,23 @@ use super::{BLOCK, GROUP, ROWS, Sums};
 use half::f16;
 use std::ops::Range;
 
-/// The sums of a tile for some rows of activations.
+/// The sums of some tiles for some rows of activations.
 ///
 /// # Safety
 /// None is needed; the others of its kind need their instructions.
-pub unsafe fn sums(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
+pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
+    for (tile, sums) in tiles.iter().zip(sums) {
+        one(tile, x, rows.clone(), sums);
+    }
+}
+
+fn one(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
     for (row, sums) in rows.zip(sums) {
         *sums = [0.0; ROWS];
         for b in 0..tile.blocks {
             let at = row * x.blocks + b;
             let quants = &x.quants[at * BLOCK..][..BLOCK];
-            let found = integers(tile, b, quants, x.sums[at]);
+            let found = integers(tile, b, quants, x.excess[at]);
             for (r, sum) in sums.iter_mut().enumerate() {
                 let scale = f16::from_bits(tile.scales[b][r]).to_f32();
                 *sum = (scale * x.scales[at]).mul_add(found[r] as f32, *sum);
@@ -30,7 +36,7 @@ pub unsafe fn sums(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut 
 }
 
 /// Σ u·s of each row, or Σ (u − 128)·s.
-fn integers(tile: &Tile, b: usize, x: &[i8], sum: i32) -> [i32; ROWS] {
+fn integers(tile: &Tile, b: usize, x: &[i8], excess: i32) -> [i32; ROWS] {
     let product = |weights: &[u8], x: &[i8], low: bool| -> i32 {
         let weight = |u: u8| i32::from(if low { u & 15 } else { u >> 4 });
         weights
@@ -42,7 +48,7 @@ fn integers(tile: &Tile, b: usize, x: &[i8], sum: i32) -> [i32; ROWS] {
     match tile.bits {
         Bits::Eight => {
             let quants = &tile.quants[b * ROWS * BLOCK..][..ROWS * BLOCK];
-            let mut found = [-128 * sum; ROWS];
+            let mut found = [excess; ROWS];
             for (weights, x) in quants.chunks_exact(ROWS * GROUP).zip(x.chunks_exact(GROUP)) {
                 for (found, weights) in found.iter_mut().zip(weights.chunks_exact(GROUP)) {
                     let products = weights.iter().zip(x);

@@ -1,5 +1,6 @@
 //! Quantized matrices in the order in which kernels read them.
 
+use super::super::fetch;
 use super::{BLOCK, GROUP, ROWS};
 use anyhow::{Result, ensure};
 use half::f16;
@@ -53,6 +54,20 @@ pub struct Tile<'a> {
     pub quants: &'a [u8],
     pub scales: &'a [[u16; ROWS]],
     pub minima: &'a [[u16; ROWS]],
+    /// Quants of the tile that comes behind those at work; none at the end.
+    pub next: &'a [u8],
+}
+
+impl Tile<'_> {
+    /// Has memory fetch a block of the tile that comes next.
+    pub fn fetch_next(&self, block: usize) {
+        let size = self.bits.bytes();
+        fetch(
+            self.next
+                .get(block * size..(block + 1) * size)
+                .unwrap_or_default(),
+        );
+    }
 }
 
 /// A row's block as files have it.
@@ -186,6 +201,7 @@ impl Tiles {
             quants: self.quants[at * lines..(at + 1) * lines].as_flattened_lines(),
             scales: &self.scales[range.clone()],
             minima: self.minima.get(range).unwrap_or_default(),
+            next: &[],
         }
     }
 
@@ -199,6 +215,8 @@ impl Tiles {
     fn write(&self, at: usize, row: &mut [f32]) {
         let (tile, at) = (self.tile(at / ROWS), at % ROWS);
         let size = self.bits.bytes();
+        // A row has four bytes of each line.
+        fetch(tile.quants);
         for (b, weights) in row.chunks_mut(BLOCK).enumerate() {
             let scale = f16::from_bits(tile.scales[b][at]).to_f32();
             let lines = tile.quants[b * size..][..size].chunks_exact(LINE);
