@@ -2,8 +2,12 @@
 //! those of each row alone.
 
 mod common;
+#[path = "common/tiny_gguf.rs"]
+#[allow(dead_code)]
+mod tiny_gguf;
 
 use anyhow::bail;
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
 use common::{base, fails, golden, ok, text, tiny};
 use factory::adapters::bank::{Bank, Member, Mixture};
@@ -270,6 +274,13 @@ fn by_integer_products_sampled_rows_depend_on_no_neighbour_at_all() {
     let golden = golden("tiny-llama");
     let path = golden.to_str().unwrap();
     let base = Base::load_held(path, Some(Held::Q8), DType::F32, &Device::Cpu).unwrap();
+    assert_eq!(changed_by_neighbours(&base), 0);
+    // 4 bits as a file has them.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    tiny_gguf::write_quantized(&path, "tiny-llama", "llama", GgmlDType::Q4_1);
+    let base = Base::load_held(path.to_str().unwrap(), None, DType::F32, &Device::Cpu).unwrap();
+    assert_eq!(base.decoder.held, Held::Native);
     assert_eq!(changed_by_neighbours(&base), 0);
 }
 

@@ -14,7 +14,7 @@ use crate::model::decoder::Decoder;
 use crate::model::kv::KvCache;
 use crate::model::linear::Delta;
 use crate::model::tokenizer::Tokenizer;
-use crate::model::{ops, pooled};
+use crate::model::{allocator, ops, pooled};
 use anyhow::{Result, anyhow, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -123,6 +123,7 @@ impl Engine<'_> {
                 ensure!(known, "a prompt chooses a mixture that is not there");
             }
         }
+        allocator::keep_freed_memory();
         let fits = |index: &usize| self.fits(prompts[*index].len());
         let (mut fitting, long): (Vec<usize>, Vec<usize>) = which.iter().copied().partition(fits);
         for index in long {

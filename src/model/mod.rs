@@ -1,6 +1,7 @@
 //! Decoder-only transformers with an explicit backward pass. Knows projections and a hook on them,
 //! never adapters.
 
+pub mod allocator;
 pub mod attention;
 pub mod batch;
 mod block;

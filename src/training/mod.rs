@@ -1,6 +1,5 @@
 //! Training of adapters on packed batches. Knows tokens and labels, no SQL.
 
-pub mod allocator;
 pub mod batching;
 pub mod checkpoint;
 pub mod config;

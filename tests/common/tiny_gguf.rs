@@ -120,6 +120,18 @@ pub fn write(path: &Path, model: &str, architecture: &str, merges: &[&str]) {
     write_file(path, &metadata, &tensors(model, architecture));
 }
 
+/// [`write`] with its matrices in blocks of `kind`, where their rows are whole blocks of 32.
+pub fn write_quantized(path: &Path, model: &str, architecture: &str, kind: GgmlDType) {
+    let mut tensors = tensors(model, architecture);
+    for (_, tensor) in &mut tensors {
+        if tensor.shape().rank() == 2 && tensor.shape().dims()[1] % 32 == 0 {
+            let numbers = tensor.dequantize(&Device::Cpu).unwrap();
+            *tensor = QTensor::quantize(&numbers, kind).unwrap();
+        }
+    }
+    write_file(path, &metadata(model, architecture, &[]), &tensors);
+}
+
 pub fn write_file(path: &Path, metadata: &[(String, Value)], tensors: &[(String, QTensor)]) {
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();

@@ -64,15 +64,26 @@ impl InplaceOp2 for LowRankRows<'_> {
                 tasks.push((chunk, &x[start * width..end * width], changes));
             }
         }
+        // What the task behind it reads first.
+        let next: Vec<_> = tasks.iter().skip(1).map(|(.., c)| c[0].a).collect();
+        let next = next.into_iter().map(Some).chain([None]);
         tasks
             .into_par_iter()
-            .try_for_each(|(wx, x, changes)| change(wx, x, width, out, changes))
+            .zip(next.collect::<Vec<_>>())
+            .try_for_each(|((wx, x, changes), next)| change(wx, x, width, changes, next))
     }
 }
 
-/// Changes some rows, `wx` `[n, out]`, whose inputs are `x` `[n, width]`.
-fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRank]) -> Result<()> {
-    let n = wx.len() / out;
+/// Changes some rows, `wx` `[n, out]`, whose inputs are `x` `[n, width]`; has memory fetch the A that is `next`.
+fn change(
+    wx: &mut [f32],
+    x: &[f32],
+    width: usize,
+    changes: &[LowRank],
+    next: Option<&Tensor>,
+) -> Result<()> {
+    let n = x.len() / width;
+    let out = wx.len() / n;
     if let Some(factors) = factors(out, changes)? {
         for row in wx.chunks_exact_mut(out) {
             for (value, factor) in row.iter_mut().zip(&factors) {
@@ -80,9 +91,9 @@ fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRan
             }
         }
     }
-    for c in changes {
+    for (i, c) in changes.iter().enumerate() {
         let (a, b) = (view(c.a)?, view(c.b)?);
-        // Of a row or two nothing costs but reading A and B: the memory reads B while A is multiplied.
+        // Of a row or two nothing costs but reading A and B: memory reads the next of them while one is multiplied.
         fetch(&b);
         let rank = c.a.dim(0)?;
         let mut u = vec![0f32; n * rank];
@@ -96,6 +107,9 @@ fn change(wx: &mut [f32], x: &[f32], width: usize, out: usize, changes: &[LowRan
         };
         // SAFETY: shapes were checked by the caller, and nothing else has `u`.
         unsafe { Dots::new(product).run() };
+        if let Some(next) = changes.get(i + 1).map(|c| c.a).or(next) {
+            fetch(&view(next)?);
+        }
         pulp::Arch::new().dispatch(Spread {
             wx,
             out,

@@ -285,11 +285,15 @@ fn scores<S: Simd, const R: usize, const N: usize>(
     for part in 0..BLOCK / S::F32_LANES {
         let mut sums = [[simd.splat_f32s(0.0); R]; N];
         for (i, query) in queries.iter().enumerate() {
-            let query = query.map(|query| simd.splat_f32s(query));
+            // No `map`, whose closure a compiler may leave in a function of its own, without wide vectors.
+            let mut splat = [simd.splat_f32s(0.0); R];
+            for (splat, query) in splat.iter_mut().zip(query) {
+                *splat = simd.splat_f32s(*query);
+            }
             for (sums, keys) in sums.iter_mut().zip(&keys) {
                 let keys = S::as_simd_f32s(&keys[i * BLOCK..][..BLOCK]).0[part];
-                for (sum, query) in sums.iter_mut().zip(query) {
-                    *sum = simd.mul_add_e_f32s(query, keys, *sum);
+                for (sum, query) in sums.iter_mut().zip(&splat) {
+                    *sum = simd.mul_add_e_f32s(*query, keys, *sum);
                 }
             }
         }
@@ -352,10 +356,10 @@ fn add_vectors<S: Simd, const R: usize, const N: usize>(
     out: &mut [&mut [f32]; R],
 ) -> usize {
     let dim = out[0].len();
-    let mut sums = out.each_mut().map(|row| {
-        let row = &S::as_simd_f32s(row).0[at..][..N];
-        from_fn::<_, N, _>(|i| row[i])
-    });
+    let mut sums = [[simd.splat_f32s(0.0); N]; R];
+    for (sums, row) in sums.iter_mut().zip(out.iter()) {
+        sums.copy_from_slice(&S::as_simd_f32s(row).0[at..][..N]);
+    }
     for (token, values) in values.chunks_exact(dim).enumerate() {
         let values = &S::as_simd_f32s(values).0[at..][..N];
         for (sums, row) in sums.iter_mut().zip(weights) {

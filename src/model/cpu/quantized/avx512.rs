@@ -1,4 +1,7 @@
-//! The kernel for AVX-512 with VNNI: a register holds 16 rows of weights, four of each.
+//! The kernel for AVX-512 with VNNI: a register holds 16 rows of weights, four of each. Loops over arrays rather than `map`, whose
+//! closures a compiler may leave in functions of their own, without these instructions.
+
+#![allow(clippy::needless_range_loop)]
 
 use super::activations::Activations;
 use super::tiles::{Bits, Tile};
@@ -79,9 +82,18 @@ unsafe fn eight<const T: usize, const R: usize>(
         let at: [usize; R] = from_fn(|r| (first + r) * x.blocks + b);
         // SAFETY: the caller's.
         unsafe {
-            let mut found = [at.map(|at| _mm512_set1_epi32(*x.excess.as_ptr().add(at))); T];
+            let mut found = [[_mm512_setzero_si512(); R]; T];
+            for r in 0..R {
+                let excess = _mm512_set1_epi32(*x.excess.as_ptr().add(at[r]));
+                for t in 0..T {
+                    found[t][r] = excess;
+                }
+            }
             for g in 0..BLOCK / GROUP {
-                let w = tiles.map(|tile| line(tile, b * (BLOCK / GROUP) + g));
+                let mut w = [_mm512_setzero_si512(); T];
+                for t in 0..T {
+                    w[t] = line(tiles[t], b * (BLOCK / GROUP) + g);
+                }
                 for r in 0..R {
                     let s = _mm512_set1_epi32(x.group(at[r], g));
                     for t in 0..T {
@@ -89,7 +101,10 @@ unsafe fn eight<const T: usize, const R: usize>(
                     }
                 }
             }
-            let scales = tiles.map(|tile| halves(tile.scales.as_ptr().add(b)));
+            let mut scales = [_mm512_setzero_ps(); T];
+            for t in 0..T {
+                scales[t] = halves(tiles[t].scales.as_ptr().add(b));
+            }
             add(&mut all, &found, scales, x, at);
         }
     }
@@ -116,9 +131,12 @@ unsafe fn four<const T: usize, const R: usize>(
         unsafe {
             let mut found = [[_mm512_setzero_si512(); R]; T];
             for g in 0..LINES {
-                let both = tiles.map(|tile| line(tile, b * LINES + g));
-                let near = both.map(|both| _mm512_and_si512(both, low));
-                let far = both.map(|both| _mm512_and_si512(_mm512_srli_epi16::<4>(both), low));
+                let [mut near, mut far] = [[_mm512_setzero_si512(); T]; 2];
+                for t in 0..T {
+                    let both = line(tiles[t], b * LINES + g);
+                    near[t] = _mm512_and_si512(both, low);
+                    far[t] = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low);
+                }
                 for r in 0..R {
                     for (w, g) in [(&near, g), (&far, g + LINES)] {
                         let s = _mm512_set1_epi32(x.group(at[r], g));
@@ -128,13 +146,16 @@ unsafe fn four<const T: usize, const R: usize>(
                     }
                 }
             }
-            let scales = tiles.map(|tile| halves(tile.scales.as_ptr().add(b)));
+            let mut scales = [_mm512_setzero_ps(); T];
+            for t in 0..T {
+                scales[t] = halves(tiles[t].scales.as_ptr().add(b));
+            }
             add(&mut all, &found, scales, x, at);
-            let minima = tiles.map(|tile| halves(tile.minima.as_ptr().add(b)));
-            for r in 0..R {
-                let sum = _mm512_set1_ps(*x.scaled_sums.as_ptr().add(at[r]));
-                for t in 0..T {
-                    all[t][r] = _mm512_fmadd_ps(minima[t], sum, all[t][r]);
+            for t in 0..T {
+                let minima = halves(tiles[t].minima.as_ptr().add(b));
+                for r in 0..R {
+                    let sum = _mm512_set1_ps(*x.scaled_sums.as_ptr().add(at[r]));
+                    all[t][r] = _mm512_fmadd_ps(minima, sum, all[t][r]);
                 }
             }
         }

@@ -1,8 +1,8 @@
-//! Freed memory stays with the process while it trains.
+//! Freed memory stays with the process while it trains or answers.
 
 /// Steps allocate the same tensors again and again. glibc gives each over 32 MB back to the
-/// system when it is freed, which then clears the pages of the next one: a fifth of a step of
-/// 8,192 tokens. Kept, they are used again as they are. (Not those over 64 MB: only the main
+/// system when it is freed, which then clears the pages of the next one: a fifth of a training step of
+/// 8,192 tokens, a tenth of the time that prompts take. Kept, they are used again as they are. (Not those over 64 MB: only the main
 /// thread's heap takes them.)
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn keep_freed_memory() {
