@@ -11,7 +11,7 @@ use factory::model::decoder::Decoder;
 use factory::model::linear::{Gradients, Projection};
 use factory::model::load::Base;
 use factory::model::ops;
-use factory::training::allocator;
+use factory::model::allocator;
 use factory::training::optim::Optimizer;
 use factory::training::packing::{Packed, pack};
 use factory::training::sft::Example;
