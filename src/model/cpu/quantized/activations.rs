@@ -1,7 +1,7 @@
 //! Activations in blocks of 8-bit integers.
 
 use super::super::wide;
-use super::{BLOCK, GROUP};
+use super::BLOCK;
 use rayon::prelude::*;
 
 /// Elements of which a thread of its own is worth while.
@@ -70,7 +70,7 @@ impl Activations {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub unsafe fn group(&self, at: usize, g: usize) -> i32 {
-        let first = at * BLOCK + g * GROUP;
+        let first = at * BLOCK + g * super::GROUP;
         // SAFETY: the caller's.
         unsafe {
             self.quants
