@@ -25,6 +25,7 @@ cat > target/neon/src/lib.rs <<RUST
 #![allow(dead_code)]
 mod cpu {
     fn wide<T>(f: impl FnOnce() -> T) -> T { f() }
+    fn fetch<T>(_: &[T]) {}
     #[path = "$root/src/model/cpu/quantized/mod.rs"]
     mod quantized;
     mod product {

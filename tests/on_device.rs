@@ -94,9 +94,27 @@ fn logits_are_those_of_our_own_kernels_but_for_rounding() {
 fn it_answers_and_says_what_is_held_how() {
     let (dir, base) = (common::workplace(), text(&golden("tiny-llama-mlx")));
     for weights in ["q8", "native"] {
-        let flags = ["--dtype", "bf16", "--weights", weights];
-        let rows = common::answers(&dir.path().join("dev.jsonl"), &base, &flags);
-        assert_eq!(rows.lines().count(), 6);
+        let data = text(&dir.path().join("dev.jsonl"));
+        let out = text(&dir.path().join("answers.jsonl"));
+        let flags = ["--dtype", "bf16", "--device", "cpu", "--weights", weights];
+        let rows = [
+            "--base",
+            &base,
+            "--data",
+            &data,
+            "--out",
+            &out,
+            "--max-tokens",
+            "8",
+        ];
+        let output = common::factory(&[&["generate"], &rows[..], &flags].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(
+            said.contains("not quantized, since no blocks of 32 fit their width: down_proj"),
+            "{said}"
+        );
+        assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), 6);
     }
     let said = ok(&["model", "inspect", &base]);
     for part in [

@@ -3,6 +3,7 @@
 use super::super::wide;
 use super::BLOCK;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Elements of which a thread of its own is worth while.
 const MIN_SPLIT: usize = 64 * 1024;
@@ -61,6 +62,12 @@ impl Activations {
             )
         });
         all
+    }
+
+    /// Blocks of the next tiles to be fetched while some rows are multiplied: memory reads evenly while the core multiplies.
+    pub fn share(&self, rows: Range<usize>) -> Range<usize> {
+        let until = |row: usize| self.blocks * row / self.rows;
+        until(rows.start)..until(rows.end)
     }
 
     /// The `g`-th four quants of the block `at`, counted over all rows, as the bytes of one number.

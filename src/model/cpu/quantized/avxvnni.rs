@@ -17,12 +17,20 @@ pub fn is_there() -> bool {
         && is_x86_feature_detected!("f16c")
 }
 
-/// The sums of a tile for some rows of activations.
+/// The sums of some tiles for some rows of activations.
 ///
 /// # Safety
 /// The processor must have AVX-VNNI, AVX2, FMA and F16C.
 #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
-pub unsafe fn sums(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
+pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
+    for (tile, sums) in tiles.iter().zip(sums) {
+        // SAFETY: the caller's.
+        unsafe { one(tile, x, rows.clone(), sums) }
+    }
+}
+
+#[target_feature(enable = "avxvnni,avx2,fma,f16c")]
+unsafe fn one(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
     assert!(rows.end <= x.rows && rows.len() <= sums.len() && tile.blocks == x.blocks);
     let mut at = rows.start;
     while at < rows.end {
@@ -46,9 +54,13 @@ unsafe fn some<const R: usize>(
     first: usize,
     sums: &mut [[f32; ROWS]],
 ) -> usize {
+    let share = x.share(first..first + R);
     for side in 0..2 {
         let mut all = [_mm256_setzero_ps(); R];
         for b in 0..tile.blocks {
+            if side == 0 && share.contains(&b) {
+                tile.fetch_next(b);
+            }
             let at: [usize; R] = std::array::from_fn(|r| (first + r) * x.blocks + b);
             // SAFETY: a tile's slices are as long as its blocks say; rows and blocks are those of `x`.
             unsafe {
@@ -91,7 +103,7 @@ unsafe fn eight<const R: usize>(
     // SAFETY: the caller's; lines are aligned.
     unsafe {
         let weights = tile.quants.as_ptr().add(b * ROWS * BLOCK + side * 32);
-        let mut found = at.map(|at| _mm256_set1_epi32(-128 * *x.sums.as_ptr().add(at)));
+        let mut found = at.map(|at| _mm256_set1_epi32(*x.excess.as_ptr().add(at)));
         for g in 0..BLOCK / 4 {
             let w = _mm256_load_si256(weights.add(g * 64).cast());
             for r in 0..R {

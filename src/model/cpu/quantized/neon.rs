@@ -18,12 +18,20 @@ pub fn is_there() -> bool {
     std::arch::is_aarch64_feature_detected!("dotprod")
 }
 
-/// The sums of a tile for some rows of activations.
+/// The sums of some tiles for some rows of activations.
 ///
 /// # Safety
 /// The processor must have the dot product.
 #[target_feature(enable = "neon,dotprod")]
-pub unsafe fn sums(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
+pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
+    for (tile, sums) in tiles.iter().zip(sums) {
+        // SAFETY: the caller's.
+        unsafe { one(tile, x, rows.clone(), sums) }
+    }
+}
+
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn one(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
     assert!(rows.end <= x.rows && rows.len() <= sums.len() && tile.blocks == x.blocks);
     let mut at = rows.start;
     while at < rows.end {
@@ -47,9 +55,13 @@ unsafe fn some<const R: usize>(
     first: usize,
     sums: &mut [[f32; ROWS]],
 ) -> usize {
+    let share = x.share(first..first + R);
     for quarter in 0..ROWS / QUARTER {
         let mut all = [vdupq_n_f32(0.0); R];
         for b in 0..tile.blocks {
+            if quarter == 0 && share.contains(&b) {
+                tile.fetch_next(b);
+            }
             let at: [usize; R] = std::array::from_fn(|r| (first + r) * x.blocks + b);
             // SAFETY: a tile's slices are as long as its blocks say; rows and blocks are those of `x`.
             unsafe {
