@@ -220,9 +220,12 @@ fn what_does_not_fit_is_refused_by_name() {
         all.insert(weight.clone(), flat);
     });
     // Read in other bits or groups than they were written in.
-    refused(&["scales", "[64, 2]", "expected [64, 1]"], &|config, _| {
-        config["quantization"]["group_size"] = value!(64);
-    });
+    refused(
+        &["scales", "[259, 2]", "expected [259, 1]"],
+        &|config, _| {
+            config["quantization"]["group_size"] = value!(64);
+        },
+    );
     refused(&["scales", "expected"], &|config, _| {
         config["quantization"][EIGHT] = value!({"bits": 4, "group_size": 64});
     });

@@ -180,7 +180,12 @@ fn scores_are_those_of_the_first() {
     let lines: String = lines.iter().map(|line| line.to_string() + "\n").collect();
     let path = |name: &str| text(&dir.path().join(name));
     fs::write(path("scored.jsonl"), lines).unwrap();
-    let said = ok(&["eval-sql", &path("scored.jsonl"), "--db", &text(dir.path())]);
+    let said = ok(&[
+        "eval-sql",
+        &path("scored.jsonl"),
+        "--db-dir",
+        &text(dir.path()),
+    ]);
     assert!(said.contains("(1/2)"), "{said}");
 }
 
