@@ -137,12 +137,15 @@ impl Quantized {
                 folder.shape(&format!("{module}.weight")).is_some(),
                 "quantization names {module}, which is not in the weights"
             );
-            ensure!(
-                own.is_some() == modules.contains(module),
-                "{module} is {}quantized by the config, and by the weights it is {}",
-                if own.is_some() { "" } else { "not " },
-                if own.is_some() { "not" } else { "" }
-            );
+            match (own, modules.contains(module)) {
+                (Some(_), false) => {
+                    bail!("{module} is quantized by the config, and by the weights it is not")
+                }
+                (None, true) => {
+                    bail!("{module} is not quantized by the config, and by the weights it is")
+                }
+                _ => {}
+            }
         }
         let mut matrices = BTreeMap::new();
         for module in modules {
