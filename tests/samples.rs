@@ -186,7 +186,7 @@ fn scores_are_those_of_the_first() {
         "--db-dir",
         &text(dir.path()),
     ]);
-    assert!(said.contains("(1/2)"), "{said}");
+    assert!(said.contains("execution_accuracy=0.500"), "{said}");
 }
 
 #[test]
