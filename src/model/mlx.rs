@@ -211,7 +211,7 @@ fn matrix(folder: &Folder, module: &str, affine: Affine) -> Result<Matrix> {
     };
     let width = words * 32 / affine.bits;
     ensure!(
-        rows > 0 && width > 0 && width % affine.group == 0,
+        rows > 0 && width > 0 && width.is_multiple_of(affine.group),
         "{name} is {rows} x {width} with {} bits, which is not whole groups of {}",
         affine.bits,
         affine.group
