@@ -74,7 +74,17 @@ fn pass(decoder: &Decoder, dora: bool) -> (Vec<f32>, BTreeMap<String, Vec<f32>>)
 
 #[test]
 fn gradients_are_those_of_the_numbers() {
-    let path = golden("tiny-llama");
+    gradients_of("tiny-llama", Held::Native);
+}
+
+#[test]
+fn gradients_over_a_folder_of_mlx_are_those_of_the_numbers() {
+    gradients_of("tiny-llama-mlx", Held::Q8);
+}
+
+/// `rounds` is a way of holding that rounds some of the weights beside q8.
+fn gradients_of(base: &str, rounds: Held) {
+    let path = golden(base);
     let open = || Source::open(path.to_str().unwrap()).unwrap();
     let load = |weights: &dyn Weights, held| {
         Decoder::new(open().config, weights, held, DType::F32, &DEVICE).unwrap()
@@ -95,7 +105,7 @@ fn gradients_are_those_of_the_numbers() {
         for dora in [false, true] {
             let (found, expected) = (pass(&decoder, dora), pass(&numbers, dora));
             assert_eq!(found, expected, "{held:?}");
-            if held != Held::Bf16 {
+            if [Held::Q8, rounds].contains(&held) {
                 assert_ne!(found.0, pass(&plain, dora).0, "{held:?} is rounded");
             }
         }

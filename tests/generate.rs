@@ -412,6 +412,7 @@ fn wild(stop: &[&str], memory: usize) -> Vec<Answer> {
             temperature: 4.0,
             top_p: 1.0,
             seed: 2,
+            samples: 1,
         },
         stop: StopConfig {
             max_tokens: 200,

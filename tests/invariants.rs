@@ -92,6 +92,7 @@ fn generate(base: &Base, prompts: &[Vec<u32>], batch: usize, temperature: f64) -
             temperature,
             top_p: 0.9,
             seed: 5,
+            samples: 1,
         },
         stop: StopConfig {
             max_tokens: 20,

@@ -8,7 +8,7 @@ use crate::data::jsonl::{self, Line};
 use crate::data::record;
 use crate::data::shard::Shard;
 use crate::generation::cache::Cache;
-use crate::generation::engine::Engine;
+use crate::generation::engine::{Adapters, Engine};
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::Finish;
 use crate::generation::usage::Usage;
@@ -17,11 +17,15 @@ use crate::run::files::{self, check_apart, check_writable, is_device, partial, w
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
 use anyhow::{Result, bail, ensure};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The field that says how an answer ended.
 pub const FINISH: &str = "_finish";
+
+/// The field of all samples of a row: a list of objects with `answer` and `finish`, the one that counts first.
+pub const SAMPLES: &str = "_samples";
 
 /// The field of the answer, unless another is named.
 pub const OUT_FIELD: &str = "predicted_sql";
@@ -76,6 +80,10 @@ impl Job {
             let message = format!("--out-field {FINISH} is where --finish writes: give another");
             return Err(UsageError(message).into());
         }
+        if self.sampler.samples > 1 && self.out_field == SAMPLES {
+            let message = format!("--out-field {SAMPLES} is where --samples writes: give another");
+            return Err(UsageError(message).into());
+        }
         Ok(())
     }
 
@@ -104,18 +112,26 @@ impl Job {
                 (Some(loaded.routed(&decisions)), decisions)
             }
         };
+        // A row stands there for each of its samples: the first computes its prompt, and the others take it over.
+        let samples = self.sampler.samples;
+        let prompts = repeated(&prompts, samples);
+        let adapters = adapters.map(|all| Adapters {
+            choice: repeated(&all.choice, samples),
+            ..all
+        });
         let engine = loaded.engine(adapters, self.sampler.clone());
         // A row keeps its place among all: what is drawn for it depends on that.
         let part = self
             .shard
             .map_or(0..lines.len(), |shard| shard.range(lines.len()));
+        let places = part.start * samples..part.end * samples;
         let mut rows = match &journal {
-            None => Rows::unkept(part.clone()),
+            None => Rows::unkept(places),
             Some(journal) => {
                 let mut identity = identity::of(&engine, &lines, &prompts)?;
                 let shard = self.shard.map(|shard| shard.to_string());
                 identity.insert("--shard".to_owned(), shard.into());
-                Rows::kept(part.clone(), journal, &identity, self.resume)?
+                Rows::kept(places, journal, &identity, self.resume)?
             }
         };
         let answered = loaded
@@ -123,14 +139,20 @@ impl Job {
             .and_then(|mut cache| complete(&mut rows, &engine, &mut cache, &prompts, observer));
         let usage = match answered {
             Ok(usage) => usage,
-            Err(error) => return Err(stopped(error, rows, journal.as_deref())),
+            Err(error) => return Err(stopped(error, rows, journal.as_deref(), samples)),
         };
         for (line, decision) in lines.iter_mut().zip(&decisions) {
             routing::annotate(line, decision);
         }
-        for (place, row) in rows.answered() {
-            let line = &mut lines[place];
+        let answered: Vec<(usize, &Row)> = rows.answered().collect();
+        for drawn in answered.chunk_by(|a, b| a.0 / samples == b.0 / samples) {
+            let (place, row) = drawn[0];
+            let line = &mut lines[place / samples];
             line.set(&self.out_field, row.text.clone());
+            if samples > 1 || line.fields().contains_key(SAMPLES) {
+                let sample = |(_, row): &(usize, &Row)| json!({"answer": row.text, "finish": row.finish.name()});
+                line.set(SAMPLES, drawn.iter().map(sample).collect::<Vec<_>>());
+            }
             // What a former answer left there would be wrong.
             if self.finish || line.fields().contains_key(FINISH) {
                 line.set(FINISH, row.finish.name());
@@ -143,9 +165,9 @@ impl Job {
         };
         let answers = || write_atomic(out, &jsonl::to_bytes(own)?);
         if let Err(error) = metrics().and_then(|()| answers()) {
-            return Err(stopped(error, rows, journal.as_deref()));
+            return Err(stopped(error, rows, journal.as_deref(), samples));
         }
-        let broken = places(data, &lines, &rows, Finish::Error);
+        let broken = broken(data, &lines, &rows, samples);
         rows.end()?;
         Ok(Answered {
             rows: own.len(),
@@ -177,9 +199,11 @@ fn complete(
 ) -> Result<Usage> {
     let before = rows.done();
     if before > 0 {
-        observer.note(format_args!("going on after {before} rows"));
+        let what = what(engine.sampler.samples);
+        observer.note(format_args!("going on after {before} {what}"));
     }
-    observer.begin(rows.count(), "rows")?;
+    let samples = engine.sampler.samples;
+    observer.begin(rows.count(), what(samples))?;
     let start = Instant::now();
     let (mut done, mut generated) = (before, 0);
     let answered = rows.answer(engine, cache, prompts, |row| {
@@ -197,9 +221,10 @@ fn complete(
     observer.end();
     let usage = answered?;
     let seconds = start.elapsed().as_secs_f64();
+    let what = what(samples);
     let all = || rows.answered().map(|(_, row)| row);
     observer.note(format_args!(
-        "{done} rows ({}), {} tokens, {:.1} rows/s, {:.0} tokens/s; {} rows had a tie (two best logits within {TIE})",
+        "{done} {what} ({}), {} tokens, {:.1} {what}/s, {:.0} tokens/s; {} {what} had a tie (two best logits within {TIE})",
         counts(all()),
         all().map(|row| row.tokens).sum::<usize>(),
         (done - before) as f64 / seconds,
@@ -211,26 +236,51 @@ fn complete(
     match all().filter(without).count() {
         0 => {}
         skipped => observer.note(format_args!(
-            "skipped as too long, without an answer (null): {skipped}"
+            "skipped as too long, without an answer (null): {}",
+            skipped / samples
         )),
     }
     Ok(usage)
 }
 
-/// `file:line` of the rows that ended so.
-fn places(data: &Path, lines: &[Line], rows: &Rows, finish: Finish) -> Vec<String> {
-    let ended = rows.answered().filter(|(_, row)| row.finish == finish);
-    let place = |(at, _): (usize, _)| format!("{}:{}", data.display(), lines[at].number);
-    ended.map(place).collect()
+/// Each of `of` so often, one behind the other.
+fn repeated<T: Clone>(of: &[T], times: usize) -> Vec<T> {
+    let repeated = of.iter().flat_map(|one| std::iter::repeat_n(one, times));
+    repeated.cloned().collect()
+}
+
+/// What is counted.
+fn what(samples: usize) -> &'static str {
+    match samples {
+        1 => "rows",
+        _ => "answers",
+    }
+}
+
+/// `file:line` of the rows of which an answer is missing because the model's logits were no numbers.
+fn broken(data: &Path, lines: &[Line], rows: &Rows, samples: usize) -> Vec<String> {
+    let ended = rows
+        .answered()
+        .filter(|(_, row)| row.finish == Finish::Error);
+    let mut places: Vec<usize> = ended.map(|(at, _)| at / samples).collect();
+    places.dedup();
+    let place = |at: usize| format!("{}:{}", data.display(), lines[at].number);
+    places.into_iter().map(place).collect()
 }
 
 /// `error`, and how to go on where rows are kept.
-fn stopped(error: anyhow::Error, rows: Rows, journal: Option<&Path>) -> anyhow::Error {
+fn stopped(
+    error: anyhow::Error,
+    rows: Rows,
+    journal: Option<&Path>,
+    samples: usize,
+) -> anyhow::Error {
     let done = rows.done();
     match journal {
         Some(journal) if done > 0 => error.context(format!(
-            "stopped; {done} of {} rows are kept in {}, go on with the same command and --resume",
+            "stopped; {done} of {} {} are kept in {}, go on with the same command and --resume",
             done + rows.waiting().len(),
+            what(samples),
             journal.display()
         )),
         _ => {

@@ -41,6 +41,7 @@ pub fn of(engine: &Engine, lines: &[Line], prompts: &[Vec<u32>]) -> Result<Map<S
         "--temperature": engine.sampler.temperature,
         "--top-p": engine.sampler.top_p,
         "--seed": engine.sampler.seed,
+        "--samples": engine.sampler.samples,
         "way of drawing": sampler::VERSION,
     }) else {
         unreachable!("the literal is an object");

@@ -11,13 +11,16 @@ use crate::generation::cache::Cache;
 use crate::generation::engine::{Adapters, Engine};
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
+use crate::model::decoder::Decoder;
 use crate::model::load::Base;
 use crate::model::memory;
 use crate::model::place::Place;
+use crate::model::weight::{Held, Weight};
 use crate::router::{self, Decision, Router};
 use crate::run::observer::Observer;
 use crate::run::words::size;
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A base with its adapters.
@@ -44,6 +47,7 @@ impl Loaded {
             None => loras.base()?,
         };
         let mut base = place.load(&name)?;
+        note_whole(&base.decoder, observer);
         let template = match config.template {
             Some(template) => {
                 template.prepare(&mut base.tokenizer);
@@ -196,6 +200,21 @@ impl Loaded {
                 .map(|decision| place(decision).map_or(0, |member| member + 1))
                 .collect(),
         }
+    }
+}
+
+/// Says which projections are numbers although quantized ones were asked for.
+fn note_whole(decoder: &Decoder, observer: &dyn Observer) {
+    let quantized = matches!(decoder.held, Held::Q8 | Held::Native);
+    let whole = decoder
+        .projections()
+        .filter(|(_, weight)| quantized && matches!(weight, Weight::Numbers(_)));
+    let whole: BTreeSet<&str> = whole.map(|(site, _)| site.projection.name()).collect();
+    if !whole.is_empty() {
+        observer.note(format_args!(
+            "not quantized, since no blocks of 32 fit their width: {}",
+            Vec::from_iter(whole).join(", ")
+        ));
     }
 }
 

@@ -64,28 +64,23 @@ impl DTypeArg {
 /// How the base's weights are held while it answers.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum WeightsArg {
-    /// native on the CPU of a GGUF file in Q4_0, Q4_1 or Q8_0, else f32.
+    /// native on the CPU of a GGUF file in Q4_0, Q4_1 or Q8_0 or a 4-bit MLX folder, else f32.
     Auto,
     /// As numbers of --dtype.
     F32,
     /// In 8 bits, a scale for each 32; activations are rounded to 8 bits on the way.
     Q8,
-    /// As a GGUF file has them, where that is Q4_0, Q4_1 or Q8_0; the others as q8.
+    /// As they are stored, where that is Q4_0, Q4_1 or Q8_0 of GGUF or 4 bits of MLX; the others as q8.
     Native,
 }
 
 impl WeightsArg {
-    fn on(self, device: &Device, dtype: DType) -> Result<Option<Held>> {
-        let can = device.is_cpu() && dtype == DType::F32;
+    fn held(self) -> Option<Held> {
         match self {
-            Self::Auto => Ok(None),
-            Self::F32 => Ok(Some(Held::Numbers)),
-            Self::Q8 | Self::Native if !can => Err(UsageError(
-                "--weights q8 and native are for the CPU with --dtype f32: give --device cpu, or leave --weights out".into(),
-            )
-            .into()),
-            Self::Q8 => Ok(Some(Held::Q8)),
-            Self::Native => Ok(Some(Held::Native)),
+            Self::Auto => None,
+            Self::F32 => Some(Held::Numbers),
+            Self::Q8 => Some(Held::Q8),
+            Self::Native => Some(Held::Native),
         }
     }
 }
@@ -99,7 +94,7 @@ pub enum BaseWeightsArg {
     Bf16,
     /// In 8 bits, a scale for each 32: a little more than a quarter of the memory.
     Q8,
-    /// As a GGUF file has them, where that is Q4_0, Q4_1 or Q8_0; the others as q8.
+    /// As they are stored, where that is Q4_0, Q4_1 or Q8_0 of GGUF or 4 bits of MLX; the others as q8.
     Native,
 }
 
@@ -134,7 +129,7 @@ pub fn place(
     let device = device.open()?;
     let dtype = dtype.on(&device);
     Ok(Place {
-        held: weights.on(&device, dtype)?,
+        held: weights.held(),
         dtype,
         #[cfg(feature = "metal")]
         limits: memory.limits(&device)?,

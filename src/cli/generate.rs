@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
     /// One prompt; the answer is streamed to the terminal.
-    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out"])]
+    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out", "samples"])]
     prompt: Option<String>,
     /// File the answered rows are written to, in the order of the data. Until all are answered they are kept in OUT.partial.
     #[arg(long)]
@@ -53,6 +53,10 @@ pub struct Args {
     /// Seed of the sampling; a row's draws do not depend on its neighbours.
     #[arg(long, default_value_t = SamplerConfig::default().seed)]
     seed: u64,
+    /// Answers that are drawn of each row, over one computation of its prompt: all are written to the field _samples, and the first,
+    /// which is the one without this flag, to OUT_FIELD.
+    #[arg(long, value_name = "K", default_value_t = SamplerConfig::default().samples as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    samples: u64,
 }
 
 impl Args {
@@ -61,12 +65,17 @@ impl Args {
             temperature: self.temperature,
             top_p: self.top_p,
             seed: self.seed,
+            samples: self.samples as usize,
         }
     }
 
-    /// How it asks.
+    /// How it asks for the answer that counts.
     pub fn asked(&self) -> Result<(Config, SamplerConfig)> {
-        Ok((self.answering.config()?, self.sampler()))
+        let sampler = SamplerConfig {
+            samples: 1,
+            ..self.sampler()
+        };
+        Ok((self.answering.config()?, sampler))
     }
 
     /// Refuses settings that are a mistake whatever is answered.

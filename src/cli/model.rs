@@ -49,6 +49,31 @@ fn biases(config: &Config) -> String {
     }
 }
 
+/// The devices beside the CPU that this build has.
+const DEVICES: &str = match (cfg!(feature = "metal"), cfg!(feature = "cuda")) {
+    (true, true) => "Metal or CUDA",
+    (true, false) => "Metal",
+    (false, true) => "CUDA",
+    (false, false) => "Metal or CUDA, which this build lacks",
+};
+
+/// How weights are held there.
+fn on_devices(config: &Config) -> String {
+    let whole = Projection::ALL.into_iter().filter(|p| {
+        let [_, width] = decoder::projection_shape(config, *p);
+        !weight::in_whole_blocks(width)
+    });
+    let whole: Vec<&str> = whole.map(Projection::name).collect();
+    let but = match whole.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", but for {}, which stay numbers, since no blocks of 32 fit their width",
+            whole.join(", ")
+        ),
+    };
+    format!("bf16; with --weights q8 or native by candle's quantized products{but}")
+}
+
 /// Rows of a batch and tokens of a row for which memory is stated: the defaults of `sft` and `generate`.
 const ROWS: [usize; 2] = [1, 8];
 const ROW: usize = 512;
@@ -100,6 +125,7 @@ fn inspect(base: &str) -> Result<()> {
         false => "f32".to_owned(),
     };
     say(format_args!("  answers on the CPU: {held}"))?;
+    say(format_args!("  answers on {DEVICES}: {}", on_devices(c)))?;
 
     let t = &source.tokenizer;
     let ends = t

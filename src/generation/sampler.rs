@@ -13,6 +13,8 @@ pub struct SamplerConfig {
     /// Share of probability that is sampled from, most likely tokens first.
     pub top_p: f64,
     pub seed: u64,
+    /// Answers that are drawn of each row: its prompt stands so often among the prompts, one behind the other.
+    pub samples: usize,
 }
 
 impl Default for SamplerConfig {
@@ -21,6 +23,7 @@ impl Default for SamplerConfig {
             temperature: 0.0,
             top_p: 1.0,
             seed: 0,
+            samples: 1,
         }
     }
 }
@@ -35,6 +38,11 @@ impl SamplerConfig {
         ensure!(
             self.top_p > 0.0 && self.top_p <= 1.0,
             "--top-p must be above 0 and at most 1"
+        );
+        ensure!(
+            self.samples == 1 || self.temperature >= GREEDY,
+            "--samples {} needs a --temperature above 0: without one all answers to a row are the same",
+            self.samples
         );
         Ok(())
     }
@@ -61,10 +69,12 @@ pub struct Choice {
 }
 
 impl Sampler {
-    /// The sampler of the `index`-th row.
+    /// The sampler of the `index`-th prompt. A row's first sample draws as the row does where there are no others.
     pub fn new(config: &SamplerConfig, index: usize) -> Self {
-        // A product spreads neighbouring seeds and rows over distinct streams.
-        let stream = (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let (row, sample) = (index / config.samples, index % config.samples);
+        // Products spread neighbouring seeds, rows and samples over distinct streams.
+        let stream = (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            ^ (sample as u64).wrapping_mul(0xD1B5_4A32_D192_ED03);
         Self {
             config: config.clone(),
             random: StdRng::seed_from_u64(config.seed ^ stream),
@@ -133,7 +143,7 @@ mod tests {
         let config = SamplerConfig {
             temperature,
             top_p,
-            seed: 0,
+            ..SamplerConfig::default()
         };
         Sampler::new(&config, row)
     }
@@ -170,6 +180,40 @@ mod tests {
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn samples_of_a_row_differ_and_the_first_is_the_rows() {
+        let draw = |samples, index| {
+            let config = SamplerConfig {
+                temperature: 1.0,
+                samples,
+                ..SamplerConfig::default()
+            };
+            let mut s = Sampler::new(&config, index);
+            let tokens = (0..32).map(|_| s.sample(&[0.0; 64]).unwrap().token);
+            tokens.collect::<Vec<_>>()
+        };
+        // How many there are changes none of them.
+        assert_eq!(draw(1, 5), draw(3, 15));
+        assert_eq!(draw(3, 17), draw(4, 22));
+        let all: std::collections::BTreeSet<_> = (0..64).map(|index| draw(8, index)).collect();
+        assert_eq!(all.len(), 64);
+    }
+
+    #[test]
+    fn greedy_samples_are_refused() {
+        let with = |samples, temperature| SamplerConfig {
+            samples,
+            temperature,
+            ..SamplerConfig::default()
+        };
+        assert!(with(1, 0.0).check().is_ok() && with(2, 0.5).check().is_ok());
+        let error = with(2, 0.0).check().unwrap_err().to_string();
+        assert!(
+            error.contains("--samples 2 needs a --temperature"),
+            "{error}"
+        );
     }
 
     /// Probabilities 0.4, 0.3, 0.2 and 0.1 in the order of their tokens' names 2, 0, 3, 1, and many that have nearly none.

@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_prompt_that_does_not_fit_says_what_to_do() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/tiny-llama");
-        let model = config_json::read(&path.join("config.json")).unwrap();
+        let (model, _) = config_json::read(&path.join("config.json")).unwrap();
         let (stop, most) = (StopConfig::default(), model.max_position_embeddings);
         assert_eq!(stop.too_long(most - 96, &model), None);
         let reason = stop.too_long(most - 10, &model).unwrap();

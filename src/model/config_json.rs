@@ -2,6 +2,7 @@
 //! family; a setting that would change the arithmetic and is not supported is refused by name.
 
 use super::config::{Config, Family, MAX_LAYERS, Window};
+use super::mlx::Quantization;
 use super::rope::Rope;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -83,20 +84,26 @@ impl TokenIds {
     }
 }
 
-/// Reads `config.json`.
-pub fn read(path: &Path) -> Result<Config> {
+/// Reads `config.json`: the shape, and how MLX quantized the weights, if it did.
+pub fn read(path: &Path) -> Result<(Config, Option<Quantization>)> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    parse(&text).with_context(|| path.display().to_string())
+    let fields = fields(&text);
+    let config = fields.and_then(|fields| {
+        let quantization = quantization(&fields)?;
+        Ok((parse(&fields)?, quantization))
+    });
+    config.with_context(|| path.display().to_string())
 }
 
-fn parse(text: &str) -> Result<Config> {
-    let fields: Map<String, Value> =
-        serde_json::from_str(text.trim_start_matches('\u{feff}')).context("not a model config")?;
+fn fields(text: &str) -> Result<Map<String, Value>> {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).context("not a model config")
+}
+
+fn parse(fields: &Map<String, Value>) -> Result<Config> {
     let kind = fields.get("model_type").and_then(Value::as_str);
     let family = Family::from_name(kind.context("not a model config: it has no model_type")?)?;
-    refuse_quantized(&fields)?;
-    refuse_foreign(&fields)?;
+    refuse_foreign(fields)?;
     let raw = Raw::deserialize(Value::Object(fields.clone())).context("not a model config")?;
     let act = raw.hidden_act.as_deref().unwrap_or("silu");
     ensure!(
@@ -128,14 +135,14 @@ fn parse(text: &str) -> Result<Config> {
         intermediate_size: raw.intermediate_size,
         num_hidden_layers: layers,
         num_attention_heads: raw.num_attention_heads,
-        num_key_value_heads: key_value_heads(&raw, &fields, family),
+        num_key_value_heads: key_value_heads(&raw, fields, family),
         head_dim: raw.head_dim.unwrap_or(match family {
             Family::Qwen3 => 128,
             _ => raw.hidden_size / raw.num_attention_heads.max(1),
         }),
         rms_norm_eps: raw.rms_norm_eps.unwrap_or(1e-6),
-        rope: Rope::from_json(&fields, theta, max as f64)?,
-        window: window(&raw, &fields, family, max, &without_rope)?,
+        rope: Rope::from_json(fields, theta, max as f64)?,
+        window: window(&raw, fields, family, max, &without_rope)?,
         without_rope,
         max_position_embeddings: max,
         qk_norm: family == Family::Qwen3,
@@ -181,8 +188,9 @@ fn refuse_foreign(fields: &Map<String, Value>) -> Result<()> {
     Ok(())
 }
 
-/// Names the program that quantized the weights, as far as the config says.
-fn refuse_quantized(fields: &Map<String, Value>) -> Result<()> {
+/// How MLX quantized the weights. Refuses what another program did by its name, as far as the config says it.
+fn quantization(fields: &Map<String, Value>) -> Result<Option<Quantization>> {
+    let mut found = None;
     for key in ["quantization", "quantization_config"] {
         let Some(settings) = fields.get(key).filter(|v| !v.is_null()) else {
             continue;
@@ -192,8 +200,16 @@ fn refuse_quantized(fields: &Map<String, Value>) -> Result<()> {
         let method = settings.get("quant_method").and_then(Value::as_str);
         let method = method.unwrap_or(match set("load_in_4bit") || set("load_in_8bit") {
             true => "bitsandbytes",
-            false if whole("group_size").is_some() => "MLX",
             false if settings.as_object().is_some_and(Map::is_empty) => continue,
+            false if key == "quantization" || whole("group_size").is_some() => {
+                let own = Quantization::from_json(settings).context(key)?;
+                ensure!(
+                    found.is_none() || found.as_ref() == Some(&own),
+                    "quantization and quantization_config disagree"
+                );
+                found = Some(own);
+                continue;
+            }
             false => "by an unnamed method",
         });
         let bits = whole("bits").or(match (set("load_in_4bit"), set("load_in_8bit")) {
@@ -207,7 +223,7 @@ fn refuse_quantized(fields: &Map<String, Value>) -> Result<()> {
              that was quantized, or a GGUF file of it"
         );
     }
-    Ok(())
+    Ok(found)
 }
 
 /// SmolLM3 leaves the rotation out of some layers.
@@ -335,7 +351,8 @@ mod tests {
             "num_hidden_layers": 4, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 64});
         let object = fields.as_object_mut().unwrap();
         object.extend(extra.as_object().unwrap().clone());
-        parse(&fields.to_string())
+        quantization(object)?;
+        parse(object)
     }
 
     fn refused(family: &str, extra: Value, name: &str) {
@@ -499,7 +516,7 @@ mod tests {
         let neutral = json!({"attention_multiplier": null, "logits_scaling": 1.0, "partial_rotary_factor": 1,
             "num_local_experts": 0, "use_qk_norm": false, "pretraining_tp": 2, "attention_dropout": 0.1, "is_causal": true});
         config("llama", neutral).unwrap();
-        let other = parse(r#"{"model_type":"mamba"}"#).unwrap_err();
+        let other = parse(&fields(r#"{"model_type":"mamba"}"#).unwrap()).unwrap_err();
         assert!(format!("{other:#}").contains("mamba"));
     }
 
@@ -508,11 +525,31 @@ mod tests {
         for (settings, names) in [
             (
                 json!({"quantization": {"group_size": 32, "bits": 6}}),
-                ["MLX", "6 bits"],
+                ["MLX", "bits 6"],
             ),
             (
-                json!({"quantization_config": {"group_size": 64, "bits": 4}}),
-                ["MLX", "4 bits"],
+                json!({"quantization_config": {"group_size": 16, "bits": 4}}),
+                ["MLX", "group_size 16"],
+            ),
+            (
+                json!({"quantization": {"group_size": 32, "bits": 4, "mode": "mxfp4"}}),
+                ["MLX", "mode \"mxfp4\""],
+            ),
+            (
+                json!({"quantization": {"group_size": 32, "bits": 4, "lm_head": {"group_size": 32, "bits": 3}}}),
+                ["lm_head", "bits 3"],
+            ),
+            (
+                json!({"quantization": {"bits": 4}}),
+                ["quantization", "group_size is missing"],
+            ),
+            (
+                json!({"quantization": {"group_size": 32, "bits": 4, "rotated": 1}}),
+                ["rotated 1", "not supported"],
+            ),
+            (
+                json!({"quantization": {"group_size": 32, "bits": 4}, "quantization_config": {"group_size": 32, "bits": 8}}),
+                ["quantization_config", "disagree"],
             ),
             (
                 json!({"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}),

@@ -242,7 +242,7 @@ impl Decoder {
     }
 
     fn embed(&self, batch: &Batch) -> Result<Tensor> {
-        Ok(self.embedding.rows(&batch.tokens)?)
+        Ok(self.embedding.rows(&batch.tokens)?.to_dtype(self.dtype)?)
     }
 
     fn context<'a>(

@@ -6,7 +6,7 @@ use super::decoder::{Decoder, Weights};
 pub use super::hub::looks_like_id;
 use super::tokenizer::Tokenizer;
 use super::weight::Held;
-use super::{gguf, hub};
+use super::{gguf, hub, mlx};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
@@ -87,13 +87,14 @@ impl Source {
     /// Whether some tensors are stored in blocks of 32, and none in another quantized form.
     pub fn is_in_blocks(&self) -> bool {
         let kinds = || self.stored.keys().map(String::as_str);
-        kinds().any(|kind| BLOCKS.contains(&kind))
-            && kinds().all(|kind| BLOCKS.contains(&kind) || ["F32", "F16", "BF16"].contains(&kind))
+        let in_blocks = |kind: &str| BLOCKS.iter().any(|own| kind.starts_with(own));
+        kinds().any(in_blocks)
+            && kinds().all(|kind| in_blocks(kind) || ["F32", "F16", "BF16"].contains(&kind))
     }
 }
 
 /// Forms of storage that products are computed from as they are.
-const BLOCKS: [&str; 3] = ["Q4_0", "Q4_1", "Q8_0"];
+const BLOCKS: [&str; 4] = ["Q4_0", "Q4_1", "Q8_0", mlx::FOUR_BITS];
 
 /// The transformers folder that [`Base::load`] would take `base` from; a GGUF file is none.
 pub fn folder(base: &str) -> Result<PathBuf> {
@@ -110,6 +111,18 @@ pub fn folder(base: &str) -> Result<PathBuf> {
         "base {base}: no such file or folder, and not a hub id like Qwen/Qwen3-0.6B"
     );
     hub::fetch(base)
+}
+
+/// [`folder`], of which the weights are whole: what is merged into is written as it was.
+pub fn whole_folder(base: &str) -> Result<PathBuf> {
+    let folder = folder(base)?;
+    let (_, quantization) = config_json::read(&folder.join("config.json"))?;
+    ensure!(
+        quantization.is_none(),
+        "base {base}: its weights are quantized, and a merged folder has whole ones: give the model that was quantized, or make a \
+         GGUF file"
+    );
+    Ok(folder)
 }
 
 /// Whether `base` may be one that [`Base::load`] finds: something is there, or it looks like a hub id.
@@ -144,7 +157,7 @@ fn open_folder(folder: &Path) -> Result<Source> {
             gguf.display()
         );
     }
-    let mut config = config_json::read(&config)?;
+    let (mut config, quantization) = config_json::read(&config)?;
     add_generation_eos(folder, &mut config)?;
     let files = weight_files(folder)?;
     // SAFETY: the map is read while it lives; another process truncating the file would be a bus
@@ -153,12 +166,23 @@ fn open_folder(folder: &Path) -> Result<Source> {
         .context("the weights cannot be read (truncated file?)")?;
     let tokenizer = folder.join("tokenizer.json");
     let tokenizer = Tokenizer::from_file(&tokenizer, config.eos_token_ids.clone())?;
-    let all = tensors.tensors().into_iter();
+    let weights = Folder { tensors };
+    let (stored, weights): (_, Box<dyn Weights>) = match quantization {
+        None => {
+            let all = weights.tensors.tensors().into_iter();
+            let stored = all.map(|(_, t)| (format!("{:?}", t.dtype()), t.data().len()));
+            (count(stored), Box::new(weights))
+        }
+        Some(quantization) => {
+            let weights = mlx::Quantized::new(weights, &quantization)?;
+            (count(weights.stored()), Box::new(weights))
+        }
+    };
     Ok(Source {
-        stored: count(all.map(|(_, t)| (format!("{:?}", t.dtype()), t.data().len()))),
+        stored,
         config,
         tokenizer,
-        weights: Box::new(Folder { tensors }),
+        weights,
     })
 }
 
@@ -231,8 +255,9 @@ pub(super) fn shard_names(folder: &Path) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-struct Folder {
-    tensors: MmapedSafetensors,
+/// The tensors of a folder as they are stored.
+pub(super) struct Folder {
+    pub tensors: MmapedSafetensors,
 }
 
 impl Weights for Folder {

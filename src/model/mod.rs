@@ -21,6 +21,7 @@ pub mod linear;
 pub mod load;
 pub mod memory;
 pub mod mismatch;
+pub mod mlx;
 pub mod ops;
 pub mod place;
 mod portable;

@@ -5,9 +5,10 @@ pub use super::cpu::quantized::{Tiles, instructions};
 use super::decoder::Weights;
 use super::ops::{self, Path};
 use super::portable;
-use anyhow::{Result, ensure};
-use candle_core::quantized::GgmlDType;
+use anyhow::Result;
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// How the weights of a base are held.
@@ -44,6 +45,11 @@ pub struct Blocks {
     pub width: usize,
 }
 
+/// Whether rows of that width are blocks of 32.
+pub fn in_whole_blocks(width: usize) -> bool {
+    width.is_multiple_of(GgmlDType::Q8_0.block_size())
+}
+
 /// A frozen matrix `[out, in]`. Clones share it.
 #[derive(Clone)]
 pub enum Weight {
@@ -51,6 +57,8 @@ pub enum Weight {
     /// bf16, which f32 activations meet as f32.
     Half(Tensor),
     Quantized(Arc<Tiles>),
+    /// The same on the portable path, whose products are candle's.
+    OnDevice(Arc<QTensor>, Device),
 }
 
 impl Weight {
@@ -67,14 +75,13 @@ impl Weight {
             Held::Bf16 => return Ok(Self::Half(weights.tensor(name, DType::BF16, device)?)),
             Held::Q8 | Held::Native => {}
         }
-        ensure!(
-            device.is_cpu() && dtype == DType::F32,
-            "quantized weights are for the CPU: leave --weights out, or give --device cpu"
-        );
         let blocks = match held {
             Held::Native => weights.blocks(name)?,
             _ => None,
         };
+        if Path::of(device, dtype) == Path::Portable {
+            return Self::on_device(weights, name, blocks, dtype, device);
+        }
         let tiles = match blocks {
             Some(Blocks {
                 kind,
@@ -95,11 +102,36 @@ impl Weight {
         Ok(Self::Quantized(Arc::new(tiles)))
     }
 
+    /// For candle's products: its own blocks, else Q8_0. What is no whole blocks wide stays numbers.
+    fn on_device(
+        weights: &dyn Weights,
+        name: &str,
+        blocks: Option<Blocks>,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let quantized = match blocks {
+            Some(blocks) => {
+                let data = QStorage::from_data(Cow::Owned(blocks.bytes), device, blocks.kind)?;
+                QTensor::new(data, (blocks.rows, blocks.width))?
+            }
+            None => {
+                let numbers = weights.tensor(name, DType::F32, &Device::Cpu)?;
+                if !in_whole_blocks(numbers.dim(1)?) {
+                    return Ok(Self::Numbers(numbers.to_dtype(dtype)?.to_device(device)?));
+                }
+                QTensor::quantize_onto(&numbers, GgmlDType::Q8_0, device)?
+            }
+        };
+        Ok(Self::OnDevice(Arc::new(quantized), device.clone()))
+    }
+
     /// `[out, in]`
     pub fn dims(&self) -> candle_core::Result<(usize, usize)> {
         match self {
             Self::Numbers(w) | Self::Half(w) => w.dims2(),
             Self::Quantized(w) => Ok((w.rows, w.width)),
+            Self::OnDevice(w, _) => w.shape().dims2(),
         }
     }
 
@@ -108,6 +140,7 @@ impl Weight {
         match self {
             Self::Numbers(w) | Self::Half(w) => w.device(),
             Self::Quantized(_) => &Device::Cpu,
+            Self::OnDevice(_, device) => device,
         }
     }
 
@@ -116,19 +149,21 @@ impl Weight {
         match self {
             Self::Numbers(w) | Self::Half(w) => w.elem_count() * w.dtype().size_in_bytes(),
             Self::Quantized(w) => w.bytes(),
+            Self::OnDevice(w, _) => w.storage_size_in_bytes(),
         }
     }
 
-    /// The numbers, which a matrix that is held otherwise is made into each time.
+    /// The numbers, as f32 where it is held otherwise, which a matrix that is held otherwise is made into each time.
     pub fn numbers(&self) -> candle_core::Result<Tensor> {
         match self {
             Self::Numbers(w) => Ok(w.clone()),
             Self::Half(w) => w.to_dtype(DType::F32),
             Self::Quantized(w) => Tensor::from_vec(w.numbers(), (w.rows, w.width), &Device::Cpu),
+            Self::OnDevice(w, device) => w.dequantize(device),
         }
     }
 
-    /// The rows `ids`, `[ids, in]`.
+    /// The rows `ids`, `[ids, in]`, as f32 where they are held otherwise than as numbers.
     pub fn rows(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
         match self {
             Self::Numbers(w) => portable::rows(w, &Tensor::new(ids, w.device())?),
@@ -139,12 +174,14 @@ impl Weight {
                 let rows: Vec<f32> = ids.iter().flat_map(|id| w.row(*id as usize)).collect();
                 Tensor::from_vec(rows, (ids.len(), w.width), &Device::Cpu)
             }
+            Self::OnDevice(w, device) => w.embedding(&Tensor::new(ids, device)?),
         }
     }
 
     /// `x · wᵀ` by the numbers.
     pub fn exact_product(&self, path: Path, x: &Tensor) -> candle_core::Result<Tensor> {
-        ops::matmul(path, x, &self.numbers()?.t()?)
+        let numbers = self.numbers()?.to_dtype(x.dtype())?;
+        ops::matmul(path, x, &numbers.t()?)
     }
 }
 
@@ -156,7 +193,7 @@ pub fn products<const N: usize>(
 ) -> candle_core::Result<[Tensor; N]> {
     let tiles = weights.map(|w| match w {
         Weight::Quantized(w) => Some(&**w),
-        Weight::Numbers(_) | Weight::Half(_) => None,
+        _ => None,
     });
     let mut found = Vec::with_capacity(N);
     match tiles.iter().copied().collect::<Option<Vec<&Tiles>>>() {
@@ -172,7 +209,15 @@ pub fn products<const N: usize>(
         }
         None => {
             for w in weights {
-                found.push(w.exact_product(path, x)?);
+                found.push(match w {
+                    // Metal's kernels take f32 alone.
+                    Weight::OnDevice(w, _) => x
+                        .to_dtype(DType::F32)?
+                        .contiguous()?
+                        .apply_op1_no_bwd(&**w)?
+                        .to_dtype(x.dtype())?,
+                    _ => w.exact_product(path, x)?,
+                });
             }
         }
     }

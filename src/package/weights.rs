@@ -93,7 +93,7 @@ pub fn write(
         Weights::Adapter => copy(folder, &serving.artifact, &ADAPTER)?,
         Weights::Merged if serving.whole => copy_model(folder, &serving.artifact)?,
         Weights::Merged => {
-            let from = load::folder(&name).context(
+            let from = load::whole_folder(&name).context(
                 "--merged writes a folder as its base is one: give --gguf for this base",
             )?;
             let loaded = Loaded::load(&serving.config, request.place, observer)?;

@@ -77,7 +77,7 @@ fn random() -> TempDir {
     std::fs::write(file("config.json"), CONFIG).unwrap();
     let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/tiny-llama");
     copy(&goldens, folder.path(), "tokenizer.json");
-    let config = config_json::read(&file("config.json")).unwrap();
+    let (config, _) = config_json::read(&file("config.json")).unwrap();
     let weights = tensors(&config).into_iter().map(|(name, shape)| {
         let mean = if name.ends_with("norm.weight") {
             1.0

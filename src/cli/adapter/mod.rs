@@ -169,7 +169,7 @@ fn asked(made: &Made, tokenizer: &mut Tokenizer) -> Result<Option<(Template, Ask
 fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
     let name = made.base()?;
     let texts = parity::texts(made.data.as_deref())?;
-    let source = load::folder(&name)?;
+    let source = load::whole_folder(&name)?;
     let dtype = dtype.map(|dtype| match dtype {
         StoredType::F32 => DType::F32,
         StoredType::Bf16 => DType::BF16,

@@ -1,8 +1,9 @@
 //! Activations in blocks of 8-bit integers.
 
 use super::super::wide;
-use super::{BLOCK, GROUP};
+use super::BLOCK;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Elements of which a thread of its own is worth while.
 const MIN_SPLIT: usize = 64 * 1024;
@@ -63,6 +64,12 @@ impl Activations {
         all
     }
 
+    /// Blocks of the next tiles to be fetched while some rows are multiplied: memory reads evenly while the core multiplies.
+    pub fn share(&self, rows: Range<usize>) -> Range<usize> {
+        let until = |row: usize| self.blocks * row / self.rows;
+        until(rows.start)..until(rows.end)
+    }
+
     /// The `g`-th four quants of the block `at`, counted over all rows, as the bytes of one number.
     ///
     /// # Safety
@@ -70,7 +77,7 @@ impl Activations {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub unsafe fn group(&self, at: usize, g: usize) -> i32 {
-        let first = at * BLOCK + g * GROUP;
+        let first = at * BLOCK + g * super::GROUP;
         // SAFETY: the caller's.
         unsafe {
             self.quants

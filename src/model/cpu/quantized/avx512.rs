@@ -74,7 +74,7 @@ unsafe fn eight<const T: usize, const R: usize>(
     first: usize,
 ) -> [[__m512; R]; T] {
     let mut all = [[_mm512_setzero_ps(); R]; T];
-    let share = share::<R>(x, first);
+    let share = x.share(first..first + R);
     for b in 0..x.blocks {
         if share.contains(&b) {
             tiles.iter().for_each(|tile| tile.fetch_next(b));
@@ -121,7 +121,7 @@ unsafe fn four<const T: usize, const R: usize>(
     const LINES: usize = BLOCK / GROUP / 2;
     let low = _mm512_set1_epi8(15);
     let mut all = [[_mm512_setzero_ps(); R]; T];
-    let share = share::<R>(x, first);
+    let share = x.share(first..first + R);
     for b in 0..x.blocks {
         if share.contains(&b) {
             tiles.iter().for_each(|tile| tile.fetch_next(b));
@@ -161,11 +161,6 @@ unsafe fn four<const T: usize, const R: usize>(
         }
     }
     all
-}
-
-/// Blocks of the next tiles to be fetched while `R` rows from `first` on are multiplied: memory reads evenly while the core multiplies.
-fn share<const R: usize>(x: &Activations, first: usize) -> Range<usize> {
-    x.blocks * first / x.rows..x.blocks * (first + R) / x.rows
 }
 
 /// The `i`-th line of a tile's quants.

@@ -10,6 +10,10 @@ mod activations;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avxvnni;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod plain;
 mod tiles;
 
@@ -51,9 +55,16 @@ fn kernels() -> Vec<(&'static str, Kernel)> {
         if avx512::is_there() {
             kernels.push(("avx512-vnni", avx512::sums));
         }
+        if avxvnni::is_there() {
+            kernels.push(("avx-vnni", avxvnni::sums));
+        }
         if avx2::is_there() {
             kernels.push(("avx2", avx2::sums));
         }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if neon::is_there() {
+        kernels.push(("neon-dotprod", neon::sums));
     }
     kernels.push(("plain", plain::sums));
     kernels
@@ -61,7 +72,7 @@ fn kernels() -> Vec<(&'static str, Kernel)> {
 
 static BEST: LazyLock<(&str, Kernel)> = LazyLock::new(|| kernels()[0]);
 
-/// What the products are computed by here: `avx512-vnni`, `avx2` or `plain`.
+/// What the products are computed by here: `avx512-vnni`, `avx-vnni`, `avx2`, `neon-dotprod` or `plain`.
 pub fn instructions() -> &'static str {
     BEST.0
 }
