@@ -198,10 +198,12 @@ fn quantization(fields: &Map<String, Value>) -> Result<Option<Quantization>> {
         let set = |name: &str| settings.get(name) == Some(&Value::Bool(true));
         let whole = |name: &str| settings.get(name).and_then(Value::as_u64);
         let method = settings.get("quant_method").and_then(Value::as_str);
-        let method = method.unwrap_or(match set("load_in_4bit") || set("load_in_8bit") {
-            true => "bitsandbytes",
-            false if settings.as_object().is_some_and(Map::is_empty) => continue,
-            false if key == "quantization" || whole("group_size").is_some() => {
+        let loaded = set("load_in_4bit") || set("load_in_8bit");
+        let method = match (method, loaded) {
+            (Some(method), _) => method,
+            (None, true) => "bitsandbytes",
+            (None, false) if settings.as_object().is_some_and(Map::is_empty) => continue,
+            (None, false) if key == "quantization" || whole("group_size").is_some() => {
                 let own = Quantization::from_json(settings).context(key)?;
                 ensure!(
                     found.is_none() || found.as_ref() == Some(&own),
@@ -210,8 +212,8 @@ fn quantization(fields: &Map<String, Value>) -> Result<Option<Quantization>> {
                 found = Some(own);
                 continue;
             }
-            false => "by an unnamed method",
-        });
+            (None, false) => "by an unnamed method",
+        };
         let bits = whole("bits").or(match (set("load_in_4bit"), set("load_in_8bit")) {
             (true, _) => Some(4),
             (_, true) => Some(8),
