@@ -1,20 +1,24 @@
 //! Rows in flight over one table of keys and values: what the scheduler plans is computed, and the next tokens are chosen.
 
 use super::cache::Cache;
+use super::drafts;
 use super::memory::{Need, step_tokens};
 use super::sampler::{Choice, Sampler, SamplerConfig};
 use super::scheduler::{Limits, Piece, Request, Scheduler, Step};
 use super::sequence::{Answer, Finish, Sequence};
+use super::speculation::{self, Open, Speculation};
 use super::stop::{StopConfig, Stops};
 use super::tree::Key;
 use super::usage::Usage;
 use crate::adapters::bank::{Bank, Mixture};
+use crate::adapters::ngrams::Ngrams;
 use crate::model::batch::Batch;
 use crate::model::decoder::Decoder;
 use crate::model::kv::KvCache;
 use crate::model::linear::Delta;
+use crate::model::ops::{self, Path};
 use crate::model::tokenizer::Tokenizer;
-use crate::model::{allocator, ops, pooled};
+use crate::model::{allocator, pooled};
 use anyhow::{Result, anyhow, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -34,6 +38,9 @@ pub struct Engine<'a> {
     pub batch: usize,
     /// Bytes that keys, values and a step's activations may take: fewer sequences are in flight where they would take more.
     pub memory: usize,
+    /// Guess ahead, by the tables of the bank's adapters and by what a row has said; `None` guesses nothing. The answers are the same, in
+    /// f32 but for ties.
+    pub speculation: Option<&'a [Option<Ngrams>]>,
 }
 
 /// Adapters, and which of them each prompt gets.
@@ -153,6 +160,8 @@ impl Engine<'_> {
             scheduler.submit(request).map_err(refused)?;
         }
         let stops = Stops::new(&self.stop.stop, self.tokenizer);
+        let ends = |token| self.tokenizer.is_eos(token);
+        let mut speculation = self.speculation(&ends);
         let mut running: BTreeMap<usize, Sequence> = BTreeMap::new();
         let mut usage = Usage::default();
         loop {
@@ -160,6 +169,16 @@ impl Engine<'_> {
             let mut step = scheduler.plan();
             if step.pieces.is_empty() {
                 break;
+            }
+            let mut guesses = BTreeMap::new();
+            if let Some(speculation) = &mut speculation {
+                let open = self.open(&step, prompts, &running);
+                let ids = open.keys().copied().collect::<Vec<_>>();
+                let found = speculation.guess(open.into_values().collect());
+                guesses.extend(ids.into_iter().zip(found));
+            }
+            for (&id, guesses) in &guesses {
+                scheduler.guess(&mut step, id, &drafts::tokens(guesses));
             }
             // Rows of one mixture lie together: its adapters then see one matrix.
             step.pieces
@@ -178,14 +197,15 @@ impl Engine<'_> {
             }
             let choices = pooled(|| self.step(&step, table, &mut sequences))?;
             scheduler.advance();
-            let prompts = step.pieces.iter().filter(|piece| piece.prompt);
-            let prefill = prompts.map(|piece| piece.tokens.len()).sum();
-            let decode = step.pieces.iter().filter(|piece| !piece.prompt).count();
-            usage.step(prefill, decode, begun.elapsed());
+            let time = begun.elapsed();
             usage.reused += step.reused;
+            let (mut prefill, mut decode) = (0, 0);
             let mut choices = choices.into_iter();
             for (piece, mut sequence) in step.pieces.iter().zip(sequences) {
                 let index = piece.id;
+                if piece.prompt {
+                    prefill += piece.tokens.len();
+                }
                 if !piece.last {
                     running.insert(index, sequence);
                     continue;
@@ -193,18 +213,37 @@ impl Engine<'_> {
                 if piece.prompt {
                     usage.first_token(sequence.begun.elapsed());
                 }
-                let answer = match choices.next().flatten() {
-                    None => Some(Answer::none(Finish::Error)),
-                    Some(Choice { token, gap }) => {
-                        sequence.min_gap = sequence.min_gap.min(gap);
-                        scheduler.push(index, token);
-                        sequence.push(token, self.tokenizer, &stops, self.stop.max_tokens)?
+                let mut said = Vec::new();
+                let mut complete = None;
+                for choice in choices.next().into_iter().flatten() {
+                    complete = match choice {
+                        None => Some(Answer::none(Finish::Error)),
+                        Some(Choice { token, gap }) => {
+                            said.push(token);
+                            sequence.min_gap = sequence.min_gap.min(gap);
+                            scheduler.push(index, token);
+                            sequence.push(token, self.tokenizer, &stops, self.stop.max_tokens)?
+                        }
+                    };
+                    if complete.is_some() {
+                        break;
                     }
-                };
-                match answer {
+                    let generated = &sequence.generated;
+                    observe(Event::Token { index, generated })?;
+                }
+                if !piece.prompt {
+                    decode += said.len();
+                }
+                if let (Some(speculation), Some(guesses)) = (&mut speculation, guesses.get(&index))
+                {
+                    let guesses = &guesses[..piece.guesses];
+                    let right = drafts::right(guesses, &said);
+                    usage.guessed += guesses.len();
+                    usage.right += right;
+                    speculation.learn(self.mixture(index), guesses, right);
+                }
+                match complete {
                     None => {
-                        let generated = &sequence.generated;
-                        observe(Event::Token { index, generated })?;
                         running.insert(index, sequence);
                     }
                     Some(answer) => {
@@ -213,6 +252,7 @@ impl Engine<'_> {
                     }
                 }
             }
+            usage.step(prefill, decode, time);
         }
         drop(scheduler);
         usage.evicted = cache.tree.evicted() - evicted;
@@ -221,6 +261,48 @@ impl Engine<'_> {
 
     fn mixture(&self, index: usize) -> usize {
         self.adapters.as_ref().map_or(0, |all| all.of(index))
+    }
+
+    /// What guesses ahead; on other devices nothing does, for what a further row costs there is not known.
+    fn speculation<'a>(&'a self, ends: &'a dyn Fn(u32) -> bool) -> Option<Speculation<'a>> {
+        let ngrams = self
+            .speculation
+            .filter(|_| self.decoder.path == Path::Fused)?;
+        let base = [Mixture::default()];
+        let mixtures = self.adapters.as_ref().map(|all| &all.mixtures[..]);
+        let cost = speculation::cost(self.decoder.held);
+        Some(Speculation::new(
+            mixtures.unwrap_or(&base),
+            ngrams,
+            cost,
+            ends,
+        ))
+    }
+
+    /// The rows of a step that may guess, by their numbers: all, where all decode and there is room for guesses.
+    fn open(
+        &self,
+        step: &Step,
+        prompts: &[Vec<u32>],
+        running: &BTreeMap<usize, Sequence>,
+    ) -> BTreeMap<usize, Open> {
+        let pieces = &step.pieces;
+        if pieces.len() >= speculation::ROWS || pieces.iter().any(|piece| piece.prompt) {
+            return BTreeMap::new();
+        }
+        let rows = pieces.iter().filter_map(|piece| running.get(&piece.id));
+        let open = rows.map(|sequence| {
+            let (prompt, said) = (&prompts[sequence.index], &sequence.generated);
+            let open = Open {
+                mixture: self.mixture(sequence.index),
+                tokens: [&prompt[..], said].concat(),
+                prompt: prompt.len(),
+                // The last token of an answer is not computed.
+                room: self.stop.max_tokens.saturating_sub(said.len() + 1),
+            };
+            (sequence.index, open)
+        });
+        open.collect()
     }
 
     /// What keys depend on, of each mixture.
@@ -234,13 +316,14 @@ impl Engine<'_> {
         }
     }
 
-    /// Computes a step; the next token of each sequence whose piece is its last, `None` where there is none to choose.
+    /// Computes a step; the next tokens of each sequence whose piece is its last: one, and one more behind each guess that it equals;
+    /// `None` where there is none to choose.
     fn step(
         &self,
         step: &Step,
         table: &mut KvCache,
         sequences: &mut [Sequence],
-    ) -> Result<Vec<Option<Choice>>> {
+    ) -> Result<Vec<Vec<Option<Choice>>>> {
         table.copy(&step.copies)?;
         let Some(logits) = self.logits(&step.pieces, table)? else {
             return Ok(Vec::new());
@@ -250,14 +333,32 @@ impl Engine<'_> {
         let width = logits.dim(1)?;
         let logits = ops::view(&logits)?;
         let chosen = sequences.iter_mut().zip(&step.pieces);
-        let chosen: Vec<_> = chosen.filter(|(_, piece)| piece.last).collect();
-        let rows = logits.par_chunks_exact(width).zip(chosen);
-        Ok(rows
-            .map(|(logits, (sequence, _))| sequence.sampler.sample(logits))
-            .collect())
+        let mut rest: &[f32] = &logits;
+        let mut chosen: Vec<_> = chosen
+            .filter(|(_, piece)| piece.last)
+            .map(|(sequence, piece)| {
+                let own;
+                (own, rest) = rest.split_at((1 + piece.guesses) * width);
+                (own, sequence, piece)
+            })
+            .collect();
+        let choices = chosen.par_iter_mut().map(|(logits, sequence, piece)| {
+            let guesses = &piece.tokens[piece.tokens.len() - piece.guesses..];
+            let mut choices = Vec::new();
+            for (i, logits) in logits.chunks_exact(width).enumerate() {
+                let choice = sequence.sampler.sample(logits);
+                choices.push(choice);
+                let token = choice.map(|choice| choice.token);
+                if token.is_none() || guesses.get(i).copied() != token {
+                    break;
+                }
+            }
+            choices
+        });
+        Ok(choices.collect())
     }
 
-    /// Runs the pieces; the logits of those that are their rows' last `[n, vocab]`, if one is.
+    /// Runs the pieces; the logits of those that are their rows' last, and of their guesses `[n, vocab]`, if there are any.
     fn logits(&self, pieces: &[Piece], table: &mut KvCache) -> Result<Option<Tensor>> {
         let mut batch = Batch::default();
         let mut last_rows = Vec::new();
@@ -266,7 +367,8 @@ impl Engine<'_> {
             let start = batch.len();
             batch.push_cached(&piece.tokens, &piece.blocks, piece.past);
             if piece.last {
-                last_rows.push(batch.len() as u32 - 1);
+                let end = batch.len() as u32;
+                last_rows.extend(end - 1 - piece.guesses as u32..end);
             }
             let mixture = self.mixture(piece.id);
             match runs.last_mut() {

@@ -1,11 +1,13 @@
 //! Text from a decoder: sampling, sequences in flight and the engine that batches them.
 
 pub mod cache;
+pub mod drafts;
 pub mod engine;
 pub mod memory;
 pub mod sampler;
 pub mod scheduler;
 pub mod sequence;
+pub mod speculation;
 pub mod stop;
 pub mod tree;
 pub mod usage;
