@@ -15,7 +15,8 @@ pub const ROWS: usize = 8;
 /// What one more row costs, as a share of a step of one row (docs/LOG.md).
 pub fn cost(held: Held) -> f64 {
     match held {
-        Held::Numbers | Held::Bf16 | Held::Q8 | Held::Native => 0.1,
+        Held::Numbers | Held::Bf16 => 0.35,
+        Held::Q8 | Held::Native => 0.15,
     }
 }
 
@@ -39,11 +40,11 @@ struct Record {
 
 /// Cases that a record begins with, and how many of them are taken to be right: little is risked before something is known.
 const PRIOR: Record = Record {
-    promised: 2.5,
-    right: 2.0,
+    promised: 4.0,
+    right: 2.4,
 };
 /// What of a record is left after a step.
-const FADES: f64 = 0.99;
+const FADES: f64 = 0.995;
 
 impl Record {
     /// What its source's promises are to be multiplied by.
@@ -201,9 +202,10 @@ mod tests {
         assert_eq!(guesses(0.01, 1), 7);
         let some = guesses(0.1, 1);
         assert!((1..7).contains(&some), "{some}");
-        assert!(guesses(0.1, 4) < 4);
         assert_eq!(guesses(0.9, 1), 0);
-        assert_eq!(guesses(0.9, 4), 0);
+        // Of more rows there is less to gain.
+        assert!(guesses(0.5, 1) > 0);
+        assert_eq!(guesses(0.5, 4), 0);
     }
 
     #[test]
@@ -222,7 +224,7 @@ mod tests {
         let pause = made.iter().position(|n| *n == 0).unwrap();
         assert!(made[pause..].iter().any(|n| *n > 0), "{made:?}");
         // And believed where it is right.
-        for _ in 0..20 {
+        for _ in 0..200 {
             let guesses = speculation.guess(vec![open(&[1], 50)]).remove(0);
             speculation.learn(0, &guesses, guesses.len());
         }
