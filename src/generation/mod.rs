@@ -8,6 +8,7 @@ pub mod sampler;
 pub mod scheduler;
 pub mod sequence;
 pub mod speculation;
+mod step;
 pub mod stop;
 pub mod tree;
 pub mod usage;

@@ -8,6 +8,7 @@ use super::drafts::{Drafter, Guess, Source};
 use crate::adapters::bank::Mixture;
 use crate::adapters::ngrams::Ngrams;
 use crate::model::weight::Held;
+use std::collections::BTreeMap;
 
 /// Most rows of a step with guesses: products of more are no longer cheap, and in f32 they sum in another order.
 pub const ROWS: usize = 8;
@@ -79,8 +80,9 @@ impl<'a> Speculation<'a> {
         }
     }
 
-    /// Guesses for rows that decode in one step, each its own: those likeliest to be right, as long as they pay.
-    pub fn guess(&mut self, mut rows: Vec<Open>) -> Vec<Vec<Guess>> {
+    /// Guesses for rows that decode in one step, by their numbers: those likeliest to be right, as long as they pay.
+    pub fn guess(&mut self, rows: BTreeMap<usize, Open>) -> BTreeMap<usize, Vec<Guess>> {
+        let (numbers, mut rows): (Vec<usize>, Vec<Open>) = rows.into_iter().unzip();
         for record in self.drafters.iter_mut().flat_map(|(_, records)| records) {
             record.promised *= FADES;
             record.right *= FADES;
@@ -110,7 +112,7 @@ impl<'a> Speculation<'a> {
             row.room -= 1;
             next[at] = self.next(row, likely);
         }
-        guesses
+        numbers.into_iter().zip(guesses).collect()
     }
 
     /// The next guess of a row, and how likely it is right with those before it, which are right with the likelihood `before`.
@@ -170,12 +172,17 @@ mod tests {
         }
     }
 
+    fn guess(speculation: &mut Speculation, rows: Vec<Open>) -> Vec<Vec<Guess>> {
+        let rows = rows.into_iter().enumerate().collect();
+        speculation.guess(rows).into_values().collect()
+    }
+
     #[test]
     fn rows_guess_as_far_as_they_may() {
         let tables = tables();
         let mut free = speculation(&tables, 0.0);
         let mut guess = |rows: Vec<Open>| -> Vec<Vec<u32>> {
-            free.guess(rows)
+            guess(&mut free, rows)
                 .iter()
                 .map(|row| drafts::tokens(row))
                 .collect()
@@ -196,7 +203,7 @@ mod tests {
         let tables = tables();
         let guesses = |cost: f64, rows: usize| -> usize {
             let rows = (0..rows).map(|_| open(&[1], 50)).collect();
-            let guesses = speculation(&tables, cost).guess(rows);
+            let guesses = guess(&mut speculation(&tables, cost), rows);
             guesses.iter().map(Vec::len).sum()
         };
         assert_eq!(guesses(0.01, 1), 7);
@@ -214,7 +221,7 @@ mod tests {
         let mut speculation = speculation(&tables, 0.1);
         let mut made = Vec::new();
         for _ in 0..400 {
-            let guesses = speculation.guess(vec![open(&[1], 50)]).remove(0);
+            let guesses = guess(&mut speculation, vec![open(&[1], 50)]).remove(0);
             speculation.learn(0, &guesses, 0);
             made.push(guesses.len());
         }
@@ -225,9 +232,9 @@ mod tests {
         assert!(made[pause..].iter().any(|n| *n > 0), "{made:?}");
         // And believed where it is right.
         for _ in 0..200 {
-            let guesses = speculation.guess(vec![open(&[1], 50)]).remove(0);
+            let guesses = guess(&mut speculation, vec![open(&[1], 50)]).remove(0);
             speculation.learn(0, &guesses, guesses.len());
         }
-        assert!(speculation.guess(vec![open(&[1], 50)])[0].len() >= 5);
+        assert!(guess(&mut speculation, vec![open(&[1], 50)])[0].len() >= 5);
     }
 }

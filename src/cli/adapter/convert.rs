@@ -116,6 +116,9 @@ pub fn convert(args: &Args) -> Result<()> {
                 "a {} has no place for the template that an adapter was trained with: answer with --template{name}",
                 args.to.name()
             ));
+            if table.is_some() {
+                note("nor has it one for the adapter's n-grams: they are left out");
+            }
         }
     }
     say(format_args!("largest difference of a logit: {difference}"))?;
