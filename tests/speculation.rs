@@ -2,9 +2,10 @@
 
 mod common;
 #[path = "common/tiny_gguf.rs"]
+#[allow(dead_code)] // its other kinds of file
 mod tiny_gguf;
 
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
 use common::{base, fails, golden, ok, text, tiny, workplace};
 use factory::adapters::bank::{Bank, Member, Mixture};
@@ -20,7 +21,7 @@ use factory::model::ops::Path as OpsPath;
 use factory::model::weight::Held;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const ROWS: usize = 120;
 
@@ -45,21 +46,6 @@ fn bank(base: &Base) -> Bank {
         adapter: stored::load(&golden(name), &base.decoder).unwrap(),
     });
     Bank::new(members.into()).unwrap()
-}
-
-/// The same model in blocks of 4 bits.
-fn quantized(dir: &Path) -> PathBuf {
-    let mut tensors = tiny_gguf::tensors("tiny-llama", "llama");
-    for (_, tensor) in &mut tensors {
-        if tensor.shape().rank() == 2 && tensor.shape().dims()[1] % 32 == 0 {
-            let numbers = tensor.dequantize(&Device::Cpu).unwrap();
-            *tensor = QTensor::quantize(&numbers, GgmlDType::Q4_1).unwrap();
-        }
-    }
-    let metadata = tiny_gguf::metadata("tiny-llama", "llama", &[]);
-    let path = dir.join("tiny.gguf");
-    tiny_gguf::write_file(&path, &metadata, &tensors);
-    path
 }
 
 /// How rows are answered.
@@ -166,10 +152,9 @@ fn changed(base: &Base) -> usize {
 #[test]
 fn by_integer_products_guesses_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    for (held, path) in [
-        (Held::Q8, golden("tiny-llama")),
-        (Held::Native, quantized(dir.path())),
-    ] {
+    let file = dir.path().join("tiny.gguf");
+    tiny_gguf::write_quantized(&file, "tiny-llama", "llama", GgmlDType::Q4_1);
+    for (held, path) in [(Held::Q8, golden("tiny-llama")), (Held::Native, file)] {
         let path = path.to_str().unwrap();
         let base = Base::load_held(path, Some(held), DType::F32, &Device::Cpu).unwrap();
         assert_eq!(changed(&base), 0, "{held:?}");
