@@ -233,6 +233,7 @@ fn answers_of_a_mixed_batch_are_those_of_each_row_alone() {
             },
             batch,
             memory: usize::MAX,
+            speculation: None,
         };
         engine.generate(prompts).unwrap()
     };

@@ -50,6 +50,7 @@ fn engine<'a>(base: &'a Base, adapters: Option<Adapters<'a>>, batch: usize) -> E
         },
         batch,
         memory: usize::MAX,
+        speculation: None,
     }
 }
 

@@ -100,6 +100,7 @@ fn generate(base: &Base, prompts: &[Vec<u32>], batch: usize, temperature: f64) -
         },
         batch,
         memory: usize::MAX,
+        speculation: None,
     };
     engine.generate(prompts).unwrap()
 }

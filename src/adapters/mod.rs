@@ -12,6 +12,7 @@ pub mod lora;
 pub mod measure;
 pub mod merge;
 mod mlx;
+pub mod ngrams;
 mod parts;
 pub mod pattern;
 pub mod peft;

@@ -28,6 +28,8 @@ pub struct Config {
     pub batch: usize,
     /// Bytes of the keys and values of rows in flight and of beginnings that rows share [default: what a batch may take, and 256 MB].
     pub kv_memory: Option<usize>,
+    /// Whether a few tokens are guessed ahead and checked together, by the adapters' n-grams and by what a row has said.
+    pub speculation: bool,
 }
 
 /// What happens to a row whose prompt does not fit the model with its longest answer: all such rows are named and none is
@@ -51,6 +53,7 @@ impl Default for Config {
             on_long: OnLong::Error,
             batch: 16,
             kv_memory: None,
+            speculation: true,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::config::{Config, OnLong};
 use super::rows::{named, too_long};
 use super::{routing, trained};
 use crate::adapters::bank::{Bank, Mixture};
+use crate::adapters::ngrams::Ngrams;
 use crate::data::jsonl;
 use crate::data::record::Conversation;
 use crate::data::template::{Renderer, Template};
@@ -36,6 +37,8 @@ pub struct Loaded {
     kv_memory: Option<usize>,
     /// Bytes that answering may take.
     memory: usize,
+    /// Of each member of the bank; `None` where nothing is guessed.
+    ngrams: Option<Vec<Option<Ngrams>>>,
 }
 
 impl Loaded {
@@ -63,7 +66,11 @@ impl Loaded {
             trained::remark(&Renderer::new(template, &base.tokenizer)?, observer);
         }
         let (bank, mixture) = loras.load(&base.decoder, &name, observer)?;
+        let ngrams = config
+            .speculation
+            .then(|| loras.ngrams(&bank, &base.decoder));
         Ok(Self {
+            ngrams: ngrams.transpose()?,
             base,
             bank,
             mixture,
@@ -107,6 +114,7 @@ impl Loaded {
             stop: self.stop.clone(),
             batch: self.batch,
             memory: self.memory,
+            speculation: self.ngrams.as_deref(),
         }
     }
 

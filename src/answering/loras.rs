@@ -2,6 +2,7 @@
 
 use super::trained;
 use crate::adapters::bank::{Bank, Member, Mixture};
+use crate::adapters::ngrams::Ngrams;
 use crate::adapters::stored::{self, Format};
 use crate::data::template::Template;
 use crate::model::decoder::Decoder;
@@ -62,6 +63,19 @@ impl Loras {
         trained::note_other_weights(folders, decoder.held, observer);
         let weights = self.0.iter().map(|lora| lora.weight).enumerate();
         Ok((Bank::new(members)?, Mixture(weights.collect())))
+    }
+
+    /// The n-grams that lie beside each of the adapters, which are those of `bank`.
+    pub fn ngrams(&self, bank: &Bank, decoder: &Decoder) -> Result<Vec<Option<Ngrams>>> {
+        let (mut found, mut faults) = (Vec::new(), Vec::new());
+        for (lora, member) in self.0.iter().zip(bank.members()) {
+            match Ngrams::read(&lora.folder, &member.adapter, decoder) {
+                Ok(ngrams) => found.push(ngrams),
+                Err(error) => faults.push(format!("{error:#}")),
+            }
+        }
+        ensure!(faults.is_empty(), "{}", faults.join("; "));
+        Ok(found)
     }
 
     /// The base that the adapters were made for, without any the default. Errors where they name different ones or none, or one

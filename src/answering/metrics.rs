@@ -5,8 +5,12 @@ use serde_json::{Value, json};
 
 /// In one line.
 pub fn line(usage: &Usage) -> String {
+    let guesses = match usage.guessed {
+        0 => String::new(),
+        guessed => format!(", {} of {guessed} guessed ones right", usage.right),
+    };
     format!(
-        "prompts: {} tokens computed, {:.0} tokens/s, and {} that others had computed; answers: {} tokens, {:.0} tokens/s; first token after {:.0} ms (p50) and {:.0} ms (p95)",
+        "prompts: {} tokens computed, {:.0} tokens/s, and {} that others had computed; answers: {} tokens, {:.0} tokens/s{guesses}; first token after {:.0} ms (p50) and {:.0} ms (p95)",
         usage.prefill.tokens,
         usage.prefill.tokens_per_second(),
         usage.reused,
@@ -30,6 +34,8 @@ pub fn json(usage: &Usage) -> Value {
         "prefill": work(usage.prefill),
         "decode": work(usage.decode),
         "reused_tokens": usage.reused,
+        "guessed_tokens": usage.guessed,
+        "accepted_tokens": usage.right,
         "first_token_ms": {
             "p50": usage.first_token_ms(0.5),
             "p95": usage.first_token_ms(0.95),

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::rows::{named, too_long};
 use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::lora::Adapter;
+use crate::adapters::ngrams::Ngrams;
 use crate::data::jsonl::Line;
 use crate::data::record::{self, Columns};
 use crate::data::template::Renderer;
@@ -30,10 +31,11 @@ pub fn prompts(
     Ok(prompts)
 }
 
-/// The answers of `base` under `adapter`; `None` where the model's logits are no numbers.
+/// The answers of `base` under `adapter`, guessed ahead by its `ngrams` too; `None` where the model's logits are no numbers.
 pub fn answers(
     base: &Base,
     adapter: &Adapter,
+    ngrams: Option<&Ngrams>,
     prompts: &[Vec<u32>],
 ) -> Result<Vec<Option<String>>> {
     let mut adapter = adapter.clone();
@@ -43,6 +45,7 @@ pub fn answers(
         adapter,
     }])?;
     let Config { stop, batch, .. } = Config::default();
+    let ngrams = [ngrams.cloned()];
     let engine = Engine {
         decoder: &base.decoder,
         tokenizer: &base.tokenizer,
@@ -56,6 +59,7 @@ pub fn answers(
         batch,
         // So few short answers take little beside what training holds.
         memory: usize::MAX,
+        speculation: Some(&ngrams),
     };
     let answers = engine.generate(prompts)?.into_iter();
     Ok(answers.map(|answer| answer.text).collect())

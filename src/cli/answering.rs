@@ -48,6 +48,10 @@ pub struct AnsweringArgs {
     /// number with a unit, such as 512MB or 2GB [default: what a batch of the longest rows takes and 256 MB, if that is free].
     #[arg(long, value_name = "SIZE", value_parser = words::bytes)]
     kv_memory: Option<usize>,
+    /// Compute one token of an answer at a time. Else, where few rows are answered at once, likely next tokens are checked together: those
+    /// that followed in an adapter's training answers (its ngrams.safetensors), or earlier in the row. The answers are the same.
+    #[arg(long)]
+    no_speculation: bool,
     /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
@@ -79,6 +83,7 @@ impl AnsweringArgs {
             on_long: self.on_long,
             batch: self.batch as usize,
             kv_memory: self.kv_memory,
+            speculation: !self.no_speculation,
         };
         config.check()?;
         if self.route.is_none() {

@@ -40,8 +40,8 @@ pub struct Args {
     /// Go on with an interrupted run of the same command, from OUT.partial.
     #[arg(long)]
     resume: bool,
-    /// File for what answering took (JSON): tokens of prompts and answers with their rates, tokens that rows shared, and how long a
-    /// row's first token took.
+    /// File for what answering took (JSON): tokens of prompts and answers with their rates, tokens that rows shared, tokens that
+    /// were guessed and those that were right, and how long a row's first token took.
     #[arg(long, value_name = "FILE")]
     metrics_out: Option<PathBuf>,
     /// 0 is greedy.

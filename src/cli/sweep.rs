@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// File for what answering took (JSON), over all points: tokens of prompts and answers with their rates, tokens that rows shared,
-    /// and how long a row's first token took.
+    /// tokens that were guessed and those that were right, and how long a row's first token took.
     #[arg(long, value_name = "FILE")]
     metrics_out: Option<PathBuf>,
 }

@@ -1,25 +1,23 @@
-//! Rows in flight over one table of keys and values: what the scheduler plans is computed, and the next tokens are chosen.
+//! Rows in flight over one table of keys and values, step by step, from prompts to answers.
 
 use super::cache::Cache;
+use super::drafts;
 use super::memory::{Need, step_tokens};
 use super::sampler::{Choice, Sampler, SamplerConfig};
-use super::scheduler::{Limits, Piece, Request, Scheduler, Step};
+use super::scheduler::{Limits, Request, Scheduler, Step};
 use super::sequence::{Answer, Finish, Sequence};
+use super::speculation::{self, Open, Speculation};
 use super::stop::{StopConfig, Stops};
 use super::tree::Key;
 use super::usage::Usage;
 use crate::adapters::bank::{Bank, Mixture};
-use crate::model::batch::Batch;
+use crate::adapters::ngrams::Ngrams;
 use crate::model::decoder::Decoder;
-use crate::model::kv::KvCache;
-use crate::model::linear::Delta;
+use crate::model::ops::Path;
 use crate::model::tokenizer::Tokenizer;
-use crate::model::{allocator, ops, pooled};
+use crate::model::{allocator, pooled};
 use anyhow::{Result, anyhow, ensure};
-use candle_core::{Device, Tensor};
-use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::Instant;
 
 /// What the engine runs on.
@@ -34,6 +32,9 @@ pub struct Engine<'a> {
     pub batch: usize,
     /// Bytes that keys, values and a step's activations may take: fewer sequences are in flight where they would take more.
     pub memory: usize,
+    /// Guess ahead, by the tables of the bank's adapters and by what a row has said; `None` guesses nothing. The answers are the same, in
+    /// f32 but for ties.
+    pub speculation: Option<&'a [Option<Ngrams>]>,
 }
 
 /// Adapters, and which of them each prompt gets.
@@ -153,6 +154,8 @@ impl Engine<'_> {
             scheduler.submit(request).map_err(refused)?;
         }
         let stops = Stops::new(&self.stop.stop, self.tokenizer);
+        let ends = |token| self.tokenizer.is_eos(token);
+        let mut speculation = self.speculation(&ends);
         let mut running: BTreeMap<usize, Sequence> = BTreeMap::new();
         let mut usage = Usage::default();
         loop {
@@ -160,6 +163,16 @@ impl Engine<'_> {
             let mut step = scheduler.plan();
             if step.pieces.is_empty() {
                 break;
+            }
+            let guesses = match &mut speculation {
+                Some(speculation) => {
+                    let open = self.open(&step, prompts, &running);
+                    speculation.guess(open)
+                }
+                None => BTreeMap::new(),
+            };
+            for (&id, guesses) in &guesses {
+                scheduler.guess(&mut step, id, &drafts::tokens(guesses));
             }
             // Rows of one mixture lie together: its adapters then see one matrix.
             step.pieces
@@ -178,14 +191,15 @@ impl Engine<'_> {
             }
             let choices = pooled(|| self.step(&step, table, &mut sequences))?;
             scheduler.advance();
-            let prompts = step.pieces.iter().filter(|piece| piece.prompt);
-            let prefill = prompts.map(|piece| piece.tokens.len()).sum();
-            let decode = step.pieces.iter().filter(|piece| !piece.prompt).count();
-            usage.step(prefill, decode, begun.elapsed());
+            let time = begun.elapsed();
             usage.reused += step.reused;
+            let (mut prefill, mut decode) = (0, 0);
             let mut choices = choices.into_iter();
             for (piece, mut sequence) in step.pieces.iter().zip(sequences) {
                 let index = piece.id;
+                if piece.prompt {
+                    prefill += piece.tokens.len();
+                }
                 if !piece.last {
                     running.insert(index, sequence);
                     continue;
@@ -193,18 +207,37 @@ impl Engine<'_> {
                 if piece.prompt {
                     usage.first_token(sequence.begun.elapsed());
                 }
-                let answer = match choices.next().flatten() {
-                    None => Some(Answer::none(Finish::Error)),
-                    Some(Choice { token, gap }) => {
-                        sequence.min_gap = sequence.min_gap.min(gap);
-                        scheduler.push(index, token);
-                        sequence.push(token, self.tokenizer, &stops, self.stop.max_tokens)?
+                let mut said = Vec::new();
+                let mut complete = None;
+                for choice in choices.next().into_iter().flatten() {
+                    complete = match choice {
+                        None => Some(Answer::none(Finish::Error)),
+                        Some(Choice { token, gap }) => {
+                            said.push(token);
+                            sequence.min_gap = sequence.min_gap.min(gap);
+                            scheduler.push(index, token);
+                            sequence.push(token, self.tokenizer, &stops, self.stop.max_tokens)?
+                        }
+                    };
+                    if complete.is_some() {
+                        break;
                     }
-                };
-                match answer {
+                    let generated = &sequence.generated;
+                    observe(Event::Token { index, generated })?;
+                }
+                if !piece.prompt {
+                    decode += said.len();
+                }
+                if let (Some(speculation), Some(guesses)) = (&mut speculation, guesses.get(&index))
+                {
+                    let guesses = &guesses[..piece.guesses];
+                    let right = drafts::right(guesses, &said);
+                    usage.guessed += guesses.len();
+                    usage.right += right;
+                    speculation.learn(self.mixture(index), guesses, right);
+                }
+                match complete {
                     None => {
-                        let generated = &sequence.generated;
-                        observe(Event::Token { index, generated })?;
                         running.insert(index, sequence);
                     }
                     Some(answer) => {
@@ -213,14 +246,58 @@ impl Engine<'_> {
                     }
                 }
             }
+            usage.step(prefill, decode, time);
         }
         drop(scheduler);
         usage.evicted = cache.tree.evicted() - evicted;
         Ok(usage)
     }
 
-    fn mixture(&self, index: usize) -> usize {
+    /// Of its mixtures that of a prompt.
+    pub(super) fn mixture(&self, index: usize) -> usize {
         self.adapters.as_ref().map_or(0, |all| all.of(index))
+    }
+
+    /// What guesses ahead; on other devices nothing does, for what a further row costs there is not known.
+    fn speculation<'a>(&'a self, ends: &'a dyn Fn(u32) -> bool) -> Option<Speculation<'a>> {
+        let ngrams = self
+            .speculation
+            .filter(|_| self.decoder.path == Path::Fused)?;
+        let base = [Mixture::default()];
+        let mixtures = self.adapters.as_ref().map(|all| &all.mixtures[..]);
+        let cost = speculation::cost(self.decoder.held);
+        Some(Speculation::new(
+            mixtures.unwrap_or(&base),
+            ngrams,
+            cost,
+            ends,
+        ))
+    }
+
+    /// The rows of a step that may guess, by their numbers: all, where all decode and there is room for guesses.
+    fn open(
+        &self,
+        step: &Step,
+        prompts: &[Vec<u32>],
+        running: &BTreeMap<usize, Sequence>,
+    ) -> BTreeMap<usize, Open> {
+        let pieces = &step.pieces;
+        if pieces.len() >= speculation::ROWS || pieces.iter().any(|piece| piece.prompt) {
+            return BTreeMap::new();
+        }
+        let rows = pieces.iter().filter_map(|piece| running.get(&piece.id));
+        let open = rows.map(|sequence| {
+            let (prompt, said) = (&prompts[sequence.index], &sequence.generated);
+            let open = Open {
+                mixture: self.mixture(sequence.index),
+                tokens: [&prompt[..], said].concat(),
+                prompt: prompt.len(),
+                // The last token of an answer is not computed.
+                room: self.stop.max_tokens.saturating_sub(said.len() + 1),
+            };
+            (sequence.index, open)
+        });
+        open.collect()
     }
 
     /// What keys depend on, of each mixture.
@@ -232,59 +309,5 @@ impl Engine<'_> {
                 mixtures.map(|m| adapters.bank.identity(m)).collect()
             }
         }
-    }
-
-    /// Computes a step; the next token of each sequence whose piece is its last, `None` where there is none to choose.
-    fn step(
-        &self,
-        step: &Step,
-        table: &mut KvCache,
-        sequences: &mut [Sequence],
-    ) -> Result<Vec<Option<Choice>>> {
-        table.copy(&step.copies)?;
-        let Some(logits) = self.logits(&step.pieces, table)? else {
-            return Ok(Vec::new());
-        };
-        // On the CPU they are chosen from where they lie.
-        let logits = logits.to_device(&Device::Cpu)?;
-        let width = logits.dim(1)?;
-        let logits = ops::view(&logits)?;
-        let chosen = sequences.iter_mut().zip(&step.pieces);
-        let chosen: Vec<_> = chosen.filter(|(_, piece)| piece.last).collect();
-        let rows = logits.par_chunks_exact(width).zip(chosen);
-        Ok(rows
-            .map(|(logits, (sequence, _))| sequence.sampler.sample(logits))
-            .collect())
-    }
-
-    /// Runs the pieces; the logits of those that are their rows' last `[n, vocab]`, if one is.
-    fn logits(&self, pieces: &[Piece], table: &mut KvCache) -> Result<Option<Tensor>> {
-        let mut batch = Batch::default();
-        let mut last_rows = Vec::new();
-        let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
-        for piece in pieces {
-            let start = batch.len();
-            batch.push_cached(&piece.tokens, &piece.blocks, piece.past);
-            if piece.last {
-                last_rows.push(batch.len() as u32 - 1);
-            }
-            let mixture = self.mixture(piece.id);
-            match runs.last_mut() {
-                Some((rows, same)) if *same == mixture => rows.end = batch.len(),
-                _ => runs.push((start..batch.len(), mixture)),
-            }
-        }
-        let delta = self.adapters.as_ref().map(|adapters| {
-            let of_run = |(rows, mixture)| (rows, &adapters.mixtures[mixture]);
-            adapters.bank.rows(runs.into_iter().map(of_run).collect())
-        });
-        let delta = delta.as_ref().map(|delta| delta as &dyn Delta);
-        let hidden = self.decoder.forward(&batch, Some(table), delta)?;
-        if last_rows.is_empty() {
-            return Ok(None);
-        }
-        let rows = Tensor::new(last_rows, &self.decoder.device)?;
-        let logits = self.decoder.logits(&hidden.index_select(&rows, 0)?)?;
-        Ok(Some(logits))
     }
 }

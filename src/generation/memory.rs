@@ -1,5 +1,6 @@
 //! How many rows fit in memory together, and how large the key table is.
 
+use super::speculation;
 use super::stop::StopConfig;
 use crate::model::decoder::Decoder;
 use crate::model::kv::BLOCK;
@@ -63,7 +64,7 @@ impl Need {
             all: lengths.iter().map(|&length| blocks(length)).sum(),
             // The logits as they come from the device, and as they are sampled from.
             step: tokens * (memory::passing(config) * size + scores)
-                + rows * 2 * config.vocab_size * F32,
+                + rows.max(speculation::ROWS) * 2 * config.vocab_size * F32,
         })
     }
 

@@ -1,11 +1,14 @@
 //! Text from a decoder: sampling, sequences in flight and the engine that batches them.
 
 pub mod cache;
+pub mod drafts;
 pub mod engine;
 pub mod memory;
 pub mod sampler;
 pub mod scheduler;
 pub mod sequence;
+pub mod speculation;
+mod step;
 pub mod stop;
 pub mod tree;
 pub mod usage;

@@ -1,6 +1,9 @@
 //! Which rows compute what in the next step, and in which blocks of the key table: decoding rows and pieces of prompts together. It
 //! knows tokens and numbers of blocks, and touches no tensor.
 //!
+//! A row that decodes may compute guesses at its next tokens in the same step. Their keys count as computed only where the tokens that
+//! are chosen then are the guessed ones; those behind are written over.
+//!
 //! A row is admitted when the rest of its prompt and its longest answer have room, so that none is ever put off once it runs. Rows
 //! are admitted in their order; a row that fits waits all the same while another computes what both begin with.
 
@@ -47,8 +50,12 @@ struct Row {
     prompt: usize,
     /// How many have their keys in the table.
     computed: usize,
-    /// How many will have after the step that is under way.
+    /// How many will have after the step that is under way, guesses left out.
     planned: usize,
+    /// Guesses of that step at the tokens that follow.
+    guesses: VecDeque<u32>,
+    /// Tokens with its longest answer.
+    most: usize,
     /// In the order of positions: nodes of the tree first, then its own.
     blocks: Vec<usize>,
     /// How many are nodes.
@@ -63,14 +70,17 @@ struct Row {
 #[derive(Debug, Clone)]
 pub struct Piece {
     pub id: usize,
+    /// Guesses at the tokens behind them last.
     pub tokens: Vec<u32>,
+    /// How many are guesses.
+    pub guesses: usize,
     /// Where its keys are, from the first position on.
     pub blocks: Vec<usize>,
     /// Keys that are there already.
     pub past: usize,
     /// Whether the tokens are the prompt's.
     pub prompt: bool,
-    /// Whether the row's next token follows them.
+    /// Whether the row's next token follows them, or the first of them that is no guess.
     pub last: bool,
 }
 
@@ -203,9 +213,11 @@ impl<'a> Scheduler<'a> {
             id: request.id,
             key: request.key,
             prompt: request.prompt.len(),
+            most: request.prompt.len() + request.answer,
             tokens: request.prompt,
             computed,
             planned: computed,
+            guesses: VecDeque::new(),
             nodes: found.blocks.len(),
             blocks: found.blocks,
             owed: need,
@@ -230,6 +242,7 @@ impl<'a> Scheduler<'a> {
             step.pieces.push(Piece {
                 id: row.id,
                 tokens: row.tokens[row.computed..end].to_vec(),
+                guesses: 0,
                 blocks: row.blocks.clone(),
                 past: row.computed,
                 prompt: row.computed < row.prompt,
@@ -237,6 +250,29 @@ impl<'a> Scheduler<'a> {
             });
         }
         end - row.computed
+    }
+
+    /// Lets a row that decodes in `step` compute `guesses` at its next tokens too, as far as its longest answer goes and the step's
+    /// budget.
+    pub fn guess(&mut self, step: &mut Step, id: usize, guesses: &[u32]) {
+        let tokens: usize = step.pieces.iter().map(|piece| piece.tokens.len()).sum();
+        let piece = step.pieces.iter_mut().find(|piece| piece.id == id);
+        let row = self.running.iter_mut().find(|row| row.id == id);
+        let (Some(piece), Some(row)) = (piece, row) else {
+            return;
+        };
+        if piece.prompt || !row.guesses.is_empty() {
+            return;
+        }
+        // The last token of an answer is not computed.
+        let room = row.most.saturating_sub(row.tokens.len() + 1);
+        let room = room.min(self.limits.tokens.saturating_sub(tokens));
+        let guesses = &guesses[..guesses.len().min(room)];
+        row.reach(row.tokens.len() + guesses.len(), self.tree);
+        row.guesses.extend(guesses);
+        piece.tokens.extend(guesses);
+        piece.guesses = guesses.len();
+        piece.blocks.clone_from(&row.blocks);
     }
 
     /// The planned step is computed: what it has of prompts is there for others.
@@ -250,10 +286,18 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// The next token of a row whose last piece was computed.
+    /// The next token of a row whose last piece was computed, and the token behind that where it is the one that was guessed.
     pub fn push(&mut self, id: usize, token: u32) {
         if let Some(row) = self.running.iter_mut().find(|row| row.id == id) {
             row.tokens.push(token);
+            match row.guesses.pop_front() {
+                Some(guess) if guess == token => {
+                    row.computed += 1;
+                    row.planned += 1;
+                }
+                // What was guessed behind it is of another answer.
+                _ => row.guesses.clear(),
+            }
         }
     }
 

@@ -31,6 +31,10 @@ pub struct Usage {
     /// Tokens of prompts whose keys were there already.
     pub reused: usize,
     pub steps: usize,
+    /// Guesses at tokens of answers that were computed.
+    pub guessed: usize,
+    /// Those of them that were right.
+    pub right: usize,
     /// Blocks of beginnings that made room for others.
     pub evicted: usize,
     /// Seconds from the begin of each row to its first token.
@@ -38,7 +42,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// A step of so many tokens of prompts and of answers.
+    /// A step that computed so many tokens of prompts and gave so many of answers.
     pub(super) fn step(&mut self, prefill: usize, decode: usize, time: Duration) {
         let each = time.as_secs_f64() / (prefill + decode).max(1) as f64;
         for (work, tokens) in [(&mut self.prefill, prefill), (&mut self.decode, decode)] {
@@ -72,6 +76,8 @@ impl AddAssign for Usage {
         }
         self.reused += other.reused;
         self.steps += other.steps;
+        self.guessed += other.guessed;
+        self.right += other.right;
         self.evicted += other.evicted;
         self.first_tokens.extend(other.first_tokens);
     }

@@ -21,6 +21,8 @@ pub struct Config {
     pub checkpoint_every: Option<u64>,
     /// Whether metrics are written as TensorBoard's events too.
     pub tensorboard: bool,
+    /// Whether the adapter gets a table of its training answers' n-grams.
+    pub ngrams: bool,
     /// Rows by whose answers the best adapter is kept; without them it is the last one.
     pub selection: Option<selection::Config>,
 }

@@ -89,7 +89,7 @@ impl Course<'_> {
         if !selection.measures(step, self.total) {
             return Ok(None);
         }
-        let found = selection.measure(adapter)?;
+        let found = selection.measure(adapter, self.files.ngrams)?;
         if self.notes.best.add(step, found) {
             self.folder.save_best(step, &self.files.of(adapter)?)?;
         }

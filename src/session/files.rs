@@ -1,8 +1,10 @@
 //! The files of an adapter that a run leaves.
 
 use crate::adapters::lora::Adapter;
+use crate::adapters::ngrams::{self, Ngrams};
 use crate::adapters::peft;
 use crate::answering::trained::CHAT_TEMPLATE;
+use crate::model::decoder::Decoder;
 use anyhow::Result;
 
 /// The run's settings in its folder.
@@ -14,6 +16,9 @@ pub struct Files<'a> {
     pub settings: &'a str,
     /// The base's own chat template, where rows were shown by it.
     pub chat_template: Option<&'a str>,
+    /// What follows what in the training answers.
+    pub ngrams: Option<&'a Ngrams>,
+    pub decoder: &'a Decoder,
 }
 
 impl Files<'_> {
@@ -23,6 +28,9 @@ impl Files<'_> {
         let text = self.chat_template;
         files.extend(text.map(|text| (CHAT_TEMPLATE, text.as_bytes().to_vec())));
         files.extend(peft::files(adapter)?);
+        if let Some(ngrams) = self.ngrams {
+            files.push((ngrams::FILE, ngrams.to_bytes(adapter, self.decoder)?));
+        }
         Ok(files)
     }
 }

@@ -6,6 +6,7 @@ use super::files::{Files, SETTINGS};
 use super::selection::Selection;
 use super::state::{self, Notes, States};
 use crate::adapters::lora::Adapter;
+use crate::adapters::ngrams::Ngrams;
 use crate::data::template::Renderer;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
@@ -74,7 +75,11 @@ impl Session<'_> {
             examples.len()
         ));
         self.observer.begin(total, "steps")?;
+        let answers = examples.iter().flat_map(Example::answers);
+        let ngrams = self.config.ngrams.then(|| Ngrams::of(answers));
         let files = Files {
+            ngrams: ngrams.as_ref(),
+            decoder,
             settings: &self.settings,
             chat_template: self.renderer.chat_template(),
         };

@@ -1,6 +1,7 @@
 //! Rows that adapters answer during a run: the adapter that answers best is the one that is kept.
 
 use crate::adapters::lora::Adapter;
+use crate::adapters::ngrams::Ngrams;
 use crate::answering::rows::named;
 use crate::answering::trial;
 use crate::data::jsonl::Line;
@@ -111,9 +112,9 @@ impl<'a> Selection<'a> {
         serde_json::json!(rows).to_string()
     }
 
-    /// The execution accuracy of the base under `adapter`.
-    pub fn measure(&mut self, adapter: &Adapter) -> Result<f64> {
-        let answers = trial::answers(self.base, adapter, &self.prompts)?;
+    /// The execution accuracy of the base under `adapter`, whose training answers have these `ngrams`.
+    pub fn measure(&mut self, adapter: &Adapter, ngrams: Option<&Ngrams>) -> Result<f64> {
+        let answers = trial::answers(self.base, adapter, ngrams, &self.prompts)?;
         let without = answers.iter().enumerate();
         let without = without.filter(|(_, answer)| answer.is_none());
         let places: Vec<String> = without

@@ -35,6 +35,11 @@ impl Example {
         self.tokens.is_empty()
     }
 
+    /// What is learned, answer by answer.
+    pub fn answers(&self) -> impl Iterator<Item = &[u32]> + Clone {
+        self.learned.iter().map(|run| &self.tokens[run.clone()])
+    }
+
     /// Tokens that are learned.
     pub fn labels(&self) -> usize {
         self.learned.iter().map(Range::len).sum()

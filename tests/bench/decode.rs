@@ -182,6 +182,7 @@ fn answer(case: &Case, args: &Args, draw: usize, tokens: usize) -> f64 {
         },
         batch: case.batch,
         memory: usize::MAX,
+        speculation: None,
     };
     let prompts: Vec<Vec<u32>> = (0..case.batch)
         .map(|row| prompt(row, args.prompt, draw))

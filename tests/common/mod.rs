@@ -50,6 +50,7 @@ pub fn greedy(base: &Base, prompts: &[Vec<u32>], max_tokens: usize, batch: usize
         },
         batch,
         memory: usize::MAX,
+        speculation: None,
     };
     engine.generate(prompts).unwrap()
 }

@@ -1,6 +1,7 @@
 //! `factory adapter convert`: an adapter in another format, checked on prompts before it is there.
 
 use super::parity;
+use crate::adapters::ngrams::{self, Ngrams};
 use crate::adapters::stored::{self, Format};
 use crate::answering::trained;
 use crate::cli::device::DeviceArg;
@@ -63,6 +64,7 @@ pub fn convert(args: &Args) -> Result<()> {
     };
     let base = Base::load(&base, DType::F32, &args.device.open()?)?;
     let adapter = stored::load(&args.adapter, &base.decoder)?;
+    let table = Ngrams::read(&args.adapter, &adapter, &base.decoder)?;
     let files = args.to.files(&adapter, &base.decoder.config);
     let files =
         files.with_context(|| format!("{path} has no exact form as a {}", args.to.name()))?;
@@ -94,6 +96,9 @@ pub fn convert(args: &Args) -> Result<()> {
             for (name, content) in &files {
                 folder.write(name, content)?;
             }
+            if let Some(table) = &table {
+                folder.write(ngrams::FILE, &table.to_bytes(&converted, &base.decoder)?)?;
+            }
             folder.finish()?;
             if let (Format::Mlx, Some(template @ (Template::Plain | Template::Chatml))) =
                 (args.to, template)
@@ -111,6 +116,9 @@ pub fn convert(args: &Args) -> Result<()> {
                 "a {} has no place for the template that an adapter was trained with: answer with --template{name}",
                 args.to.name()
             ));
+            if table.is_some() {
+                note("nor has it one for the adapter's n-grams: they are left out");
+            }
         }
     }
     say(format_args!("largest difference of a logit: {difference}"))?;

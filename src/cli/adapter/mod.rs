@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use super::{UsageError, note, say};
 use crate::adapters::asked::Asked;
 use crate::adapters::bank::Bank;
-use crate::adapters::{compose, merge, peft};
+use crate::adapters::{compose, merge, ngrams, peft};
 use crate::answering::loras::Loras;
 use crate::answering::trained;
 use crate::data::template::Template;
@@ -115,6 +115,19 @@ impl Made {
     }
 }
 
+/// Says so where adapters have n-grams, which what is made of them has not.
+fn note_ngrams(loras: &Loras) {
+    if loras
+        .0
+        .iter()
+        .any(|lora| lora.folder.join(ngrams::FILE).exists())
+    {
+        note(
+            "the adapters' n-grams are left out: answers are guessed by what a row has said alone",
+        );
+    }
+}
+
 fn compose_into(made: &Made) -> Result<()> {
     let name = made.base()?;
     let texts = parity::texts(made.data.as_deref())?;
@@ -141,6 +154,7 @@ fn compose_into(made: &Made) -> Result<()> {
         folder.write(name, &content)?;
     }
     folder.finish()?;
+    note_ngrams(made.loras());
     say(format_args!(
         "largest difference to the sum of its parts: {difference}"
     ))?;
@@ -212,6 +226,7 @@ fn merge_into(made: &Made, dtype: Option<StoredType>) -> Result<()> {
     )?;
     drop(merged);
     folder.finish()?;
+    note_ngrams(made.loras());
     say(format_args!(
         "largest difference to the base with its adapters: {difference}"
     ))?;

@@ -172,6 +172,10 @@ pub struct Args {
     /// Also write the metrics as a TensorBoard event file into the run's folder.
     #[arg(help_heading = heading::OUTPUT, long)]
     tensorboard: bool,
+    /// Leave out ngrams.safetensors, a table of what follows what in the training answers: with it answers come faster, and parts of
+    /// the training answers can be read out of it.
+    #[arg(help_heading = heading::OUTPUT, long)]
+    no_ngrams: bool,
 }
 
 fn projection(name: &str) -> Result<Projection, String> {
@@ -209,6 +213,7 @@ impl Args {
             resume: self.resume.is_some(),
             checkpoint_every: self.checkpoint_every,
             tensorboard: self.tensorboard,
+            ngrams: !self.no_ngrams,
             selection: self.selection()?,
         })
     }

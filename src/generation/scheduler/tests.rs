@@ -30,7 +30,7 @@ impl Table {
         Self(vec![None; blocks * BLOCK])
     }
 
-    /// Runs a step as a model would. `rows` are the tokens that each row should have by now; every key that is read is held against them.
+    /// Runs a step as a model would, guesses with it. `rows` are the tokens that each row should have by now; every key that is read is held against them.
     fn run(&mut self, step: &Step, rows: &BTreeMap<usize, (Key, Vec<u32>)>) {
         for &(from, to) in &step.copies {
             for i in 0..BLOCK {
@@ -40,24 +40,32 @@ impl Table {
         let place = |piece: &Piece, at: usize| piece.blocks[at / BLOCK] * BLOCK + at % BLOCK;
         let mut written = std::collections::BTreeSet::new();
         for piece in &step.pieces {
-            let (key, tokens) = &rows[&piece.id];
+            let (key, tokens) = said(piece, rows);
             let end = piece.past + piece.tokens.len();
             assert_eq!(piece.tokens, tokens[piece.past..end]);
             for at in piece.past..end {
                 assert!(written.insert(place(piece, at)), "one place, two keys");
-                self.0[place(piece, at)] = Some((*key, tokens[..=at].to_vec()));
+                self.0[place(piece, at)] = Some((key, tokens[..=at].to_vec()));
             }
         }
         // After all have written: none may have overwritten another's.
         for piece in &step.pieces {
-            let (key, tokens) = &rows[&piece.id];
+            let (key, tokens) = said(piece, rows);
             for at in 0..piece.past + piece.tokens.len() {
                 let there = self.0[place(piece, at)].as_ref();
-                let own = there.is_some_and(|(k, t)| k == key && *t == tokens[..=at]);
+                let own = there.is_some_and(|(k, t)| *k == key && *t == tokens[..=at]);
                 assert!(own, "row {} reads another's key at {at}", piece.id);
             }
         }
     }
+}
+
+/// A piece's row, with its guesses behind what it should have by now.
+fn said(piece: &Piece, rows: &BTreeMap<usize, (Key, Vec<u32>)>) -> (Key, Vec<u32>) {
+    let (key, tokens) = &rows[&piece.id];
+    let known = piece.past + piece.tokens.len() - piece.guesses;
+    let guesses = &piece.tokens[piece.tokens.len() - piece.guesses..];
+    (*key, [&tokens[..known], guesses].concat())
 }
 
 /// Runs until idle, every answer `answer` tokens long; how many tokens of prompts were computed, and each step's tokens.
@@ -196,7 +204,34 @@ fn a_stopped_run_gives_all_back() {
     assert_eq!(tree.find(&A, &prompt), Found::default());
 }
 
-/// Tiny tables, prompts that begin alike, arrivals, endings and cancellations at any time: no key of another row is read, nothing
+#[test]
+fn right_guesses_are_not_computed_again_and_wrong_ones_are_written_over() {
+    let (mut tree, mut table) = (Tree::new(2), Table::new(2));
+    let mut scheduler = Scheduler::new(&mut tree, limits(1, 64));
+    let prompt: Vec<u32> = (0..14).collect();
+    submit(&mut scheduler, &[request(0, A, prompt.clone(), 10)]);
+    let mut rows = BTreeMap::from([(0, (A, prompt))]);
+    let guesses: Vec<u32> = (51..80).collect();
+    let mut pieces = Vec::new();
+    for said in [&[50][..], &[51, 52, 70], &[71]] {
+        let mut step = scheduler.plan();
+        scheduler.guess(&mut step, 0, &guesses);
+        table.run(&step, &rows);
+        scheduler.advance();
+        for token in said {
+            scheduler.push(0, *token);
+            rows.get_mut(&0).unwrap().1.push(*token);
+        }
+        let piece = &step.pieces[0];
+        pieces.push((piece.past, piece.tokens.len(), piece.guesses));
+    }
+    // None beside a prompt; and of ten tokens one comes without a guess, and the last is not computed.
+    assert_eq!(pieces, [(0, 14, 0), (14, 1 + 8, 8), (17, 1 + 5, 5)]);
+    drop(scheduler);
+    assert_eq!(tree.room(), 2);
+}
+
+/// Tiny tables, prompts that begin alike, guesses, arrivals, endings and cancellations at any time: no key of another row is read, nothing
 /// is lost, and every row has its turn. FACTORY_FUZZ_SECONDS makes it longer.
 #[test]
 fn whatever_arrives_no_stale_key_no_leak_no_starvation() {
@@ -245,7 +280,14 @@ fn fuzz(seed: u64) -> usize {
                 }
                 arrived += 1;
             }
-            let step = scheduler.plan();
+            let mut step = scheduler.plan();
+            let decoding = step.pieces.iter().filter(|piece| !piece.prompt);
+            let decoding: Vec<usize> = decoding.map(|piece| piece.id).collect();
+            for id in decoding {
+                let guesses = (0..rng.random_range(0..9)).map(|_| rng.random_range(0..3));
+                let guesses: Vec<u32> = guesses.collect();
+                scheduler.guess(&mut step, id, &guesses);
+            }
             check(&scheduler, &step, limits);
             // The first of those that wait has its turn when those in flight are done, at the latest.
             let first = scheduler.waiting.front().map_or(usize::MAX, |r| r.id);
@@ -272,14 +314,20 @@ fn fuzz(seed: u64) -> usize {
             for piece in left.pieces.iter().filter(|piece| piece.last) {
                 let (prompt, answer) = lengths[&piece.id];
                 let tokens = &mut rows.get_mut(&piece.id).unwrap().1;
-                if tokens.len() + 1 == prompt + answer || rng.random_bool(0.02) {
-                    scheduler.end(piece.id);
-                    ended += 1;
-                    continue;
+                let guesses = &piece.tokens[piece.tokens.len() - piece.guesses..];
+                for guess in guesses.iter().map(Some).chain([None]) {
+                    if tokens.len() + 1 == prompt + answer || rng.random_bool(0.02) {
+                        scheduler.end(piece.id);
+                        ended += 1;
+                        break;
+                    }
+                    let token = rng.random_range(0..3);
+                    scheduler.push(piece.id, token);
+                    tokens.push(token);
+                    if guess != Some(&token) {
+                        break;
+                    }
                 }
-                let token = rng.random_range(0..3);
-                scheduler.push(piece.id, token);
-                tokens.push(token);
             }
         }
         drop(scheduler);
