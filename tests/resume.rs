@@ -88,6 +88,7 @@ fn result(folder: &Path) -> (Vec<Vec<u8>>, Vec<[String; 5]>) {
         "adapter_model.safetensors",
         "adapter_config.json",
         "config.toml",
+        "ngrams.safetensors",
     ];
     let metrics = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     let line = |line: &str| {
@@ -142,7 +143,7 @@ fn twenty_kills_at_random_moments_change_no_byte() {
         .unwrap()
         .map(|e| e.unwrap().file_name())
         .collect();
-    assert_eq!(left.len(), 5, "{left:?}");
+    assert_eq!(left.len(), 6, "{left:?}");
 }
 
 #[cfg(unix)]
