@@ -189,8 +189,8 @@ def bench_program():
     """Path of the built `decode` bench."""
     command = ["cargo", "bench", "--bench", "decode", "--no-run", "--message-format=json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    made = [json.loads(line).get("executable") for line in done.stdout.splitlines() if '"executable"' in line]
-    return [path for path in made if path][-1]
+    made = [json.loads(line) for line in done.stdout.splitlines() if '"executable"' in line]
+    return next(m["executable"] for m in made if m.get("executable") and m["target"]["name"] == "decode")
 
 
 def run(command, more, args):

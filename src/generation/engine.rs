@@ -15,7 +15,7 @@ use crate::adapters::ngrams::Ngrams;
 use crate::model::decoder::Decoder;
 use crate::model::ops::Path;
 use crate::model::tokenizer::Tokenizer;
-use crate::model::{allocator, pooled};
+use crate::model::{allocator, awake, pooled};
 use anyhow::{Result, anyhow, ensure};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -189,7 +189,7 @@ impl Engine<'_> {
                 };
                 sequences.push(known.unwrap_or_else(new));
             }
-            let choices = pooled(|| self.step(&step, table, &mut sequences))?;
+            let choices = pooled(|| awake(|| self.step(&step, table, &mut sequences)))?;
             scheduler.advance();
             let time = begun.elapsed();
             usage.reused += step.reused;

@@ -3,6 +3,7 @@
 
 pub mod allocator;
 pub mod attention;
+mod awake;
 pub mod batch;
 mod block;
 pub mod config;
@@ -28,6 +29,8 @@ mod portable;
 pub mod rope;
 pub mod tokenizer;
 pub mod weight;
+
+pub use awake::awake;
 
 #[cfg(feature = "metal")]
 pub use native_metal::pooled;
