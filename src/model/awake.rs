@@ -3,6 +3,9 @@
 use rayon::Yield;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Looks for work in vain until a thread gives up: about a tenth of a millisecond, longer than what lies between two products.
+const LOOKS: usize = 2000;
+
 /// Tells the others, when it is dropped, that they may sleep.
 struct Done<'a>(&'a AtomicBool);
 
@@ -21,11 +24,15 @@ pub fn awake<T>(f: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     rayon::in_place_scope(|scope| {
         scope.spawn_broadcast(|_, context| {
-            // This thread runs `f`, and must not wait for its end while it waits for a part of it.
-            while context.index() != own && !done.load(Ordering::Acquire) {
-                if let Some(Yield::Idle) | None = rayon::yield_now() {
-                    std::hint::spin_loop();
-                }
+            // This thread runs `f`, and must not wait for its end while it waits for a part of it. Another one may have come here in the
+            // middle of such a part: it must not wait for ever.
+            let mut looks = 0;
+            while context.index() != own && looks < LOOKS && !done.load(Ordering::Acquire) {
+                looks = match rayon::yield_now() {
+                    Some(Yield::Executed) => 0,
+                    Some(Yield::Idle) | None => looks + 1,
+                };
+                std::hint::spin_loop();
             }
         });
         let _done = Done(&done);
@@ -44,7 +51,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             let pool = pool.build().unwrap();
             let sum = |n: u64| (0..n).into_par_iter().map(|i| i * i).sum::<u64>();
-            for n in 0..200 {
+            for n in 0..2000 {
                 let found = pool.install(|| awake(|| (sum(n), awake(|| sum(n + 1)))));
                 assert_eq!(found.1 - found.0, n * n, "{threads} threads");
             }
