@@ -307,19 +307,7 @@ fn flags_say_how_much_memory_and_where_the_metrics_go() {
     let rows = (0..6).map(|i| json!({"prompt": format!("{schema} count {i}")}).to_string() + "\n");
     fs::write(at("p.jsonl"), rows.collect::<String>()).unwrap();
     let (data, out, metrics, base) = (at("p.jsonl"), at("o.jsonl"), at("m.json"), tiny());
-    let run = [
-        "generate",
-        "--data",
-        &data,
-        "--out",
-        &out,
-        "--base",
-        &base,
-        "--device",
-        "cpu",
-        "--max-tokens",
-        "8",
-    ];
+    let run = common::generate(&base, &data, &out, &["--max-tokens", "8"]);
     fn with<'a>(run: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
         [run, more].concat()
     }

@@ -96,18 +96,8 @@ fn it_answers_and_says_what_is_held_how() {
     for weights in ["q8", "native"] {
         let data = text(&dir.path().join("dev.jsonl"));
         let out = text(&dir.path().join("answers.jsonl"));
-        let flags = ["--dtype", "bf16", "--device", "cpu", "--weights", weights];
-        let rows = [
-            "--base",
-            &base,
-            "--data",
-            &data,
-            "--out",
-            &out,
-            "--max-tokens",
-            "8",
-        ];
-        let output = common::factory(&[&["generate"], &rows[..], &flags].concat());
+        let flags = ["--dtype", "bf16", "--weights", weights, "--max-tokens", "8"];
+        let output = common::factory(&common::generate(&base, &data, &out, &flags));
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         assert!(

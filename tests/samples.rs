@@ -36,15 +36,6 @@ fn command(dir: &Path, out: &str, more: &[&str]) -> Vec<String> {
     let path = |name: &str| text(&dir.join(name));
     let (data, out, base) = (path("rows.jsonl"), path(out), tiny());
     let fixed = [
-        "generate",
-        "--base",
-        &base,
-        "--data",
-        &data,
-        "--out",
-        &out,
-        "--device",
-        "cpu",
         "--weights",
         "q8",
         "--max-tokens",
@@ -53,11 +44,8 @@ fn command(dir: &Path, out: &str, more: &[&str]) -> Vec<String> {
         "4",
         "--finish",
     ];
-    [&fixed[..], more]
-        .concat()
-        .into_iter()
-        .map(str::to_owned)
-        .collect()
+    let words = common::generate(&base, &data, &out, &[&fixed, more].concat());
+    words.into_iter().map(str::to_owned).collect()
 }
 
 fn refs(args: &[String]) -> Vec<&str> {

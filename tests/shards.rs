@@ -30,22 +30,13 @@ fn generate(dir: &Path, out: &str, more: &[&str]) -> String {
     let out = text(&dir.join(out));
     let (base, data) = (tiny(), text(&dir.join("dev.jsonl")));
     // Drawn answers depend on a row's place in the whole file.
-    let words = [
-        "generate",
-        "--base",
+    let drawn = ["--max-tokens", "6", "--temperature", "1"];
+    ok(&common::generate(
         &base,
-        "--data",
         &data,
-        "--out",
         &out,
-        "--max-tokens",
-        "6",
-        "--temperature",
-        "1",
-        "--device",
-        "cpu",
-    ];
-    ok(&[&words, more].concat());
+        &[&drawn, more].concat(),
+    ));
     out
 }
 

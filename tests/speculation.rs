@@ -233,18 +233,9 @@ fn training_leaves_a_table_that_answers_are_guessed_by() {
     let (data, base) = (at("dev.jsonl"), tiny());
     let generate = |lora: &str, out: &str, more: &[&str]| -> (String, Value) {
         let (out, metrics) = (at(out), at("metrics.json"));
-        let flags = [
-            "generate",
-            "--data",
-            &data,
-            "--out",
-            &out,
-            "--base",
-            &base,
+        let fixed = [
             "--lora",
             lora,
-            "--device",
-            "cpu",
             "--batch",
             "1",
             "--max-tokens",
@@ -252,7 +243,12 @@ fn training_leaves_a_table_that_answers_are_guessed_by() {
             "--metrics-out",
             &metrics,
         ];
-        ok(&[&flags[..], more].concat());
+        ok(&common::generate(
+            &base,
+            &data,
+            &out,
+            &[&fixed, more].concat(),
+        ));
         let metrics = serde_json::from_slice(&fs::read(&metrics).unwrap()).unwrap();
         (fs::read_to_string(&out).unwrap(), metrics)
     };
@@ -289,32 +285,17 @@ fn a_table_of_another_adapter_or_a_damaged_one_is_refused() {
     assert!(config.contains("no_ngrams = true"), "{config}");
 
     let (data, out, base) = (at("dev.jsonl"), at("out.jsonl"), tiny());
-    let run = |lora: &'static str| at(lora);
-    let flags = |lora: &str| -> Vec<String> {
-        let flags = [
-            "generate",
-            "--data",
-            &data,
-            "--out",
-            &out,
-            "--base",
-            &base,
-            "--lora",
-            lora,
-            "--device",
-            "cpu",
-            "--max-tokens",
-            "4",
-        ];
-        flags.map(str::to_owned).to_vec()
-    };
     let refused = |parts: &[&str]| {
-        let flags = flags(&run("a"));
-        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        fails(&flags, 1, parts);
+        let words = common::generate(
+            &base,
+            &data,
+            &out,
+            &["--lora", &adapter, "--max-tokens", "4"],
+        );
+        fails(&words, 1, parts);
         assert!(!Path::new(&out).exists());
         // It is not looked at where nothing is guessed.
-        ok(&[&flags[..], &["--no-speculation"]].concat());
+        ok(&[&words[..], &["--no-speculation"]].concat());
         fs::remove_file(&out).unwrap();
     };
     let own = fs::read(adapter.clone() + "/" + TABLE).unwrap();
@@ -328,6 +309,10 @@ fn a_table_of_another_adapter_or_a_damaged_one_is_refused() {
     put(&vec![0; 4_000_000]);
     refused(&[TABLE, "larger than any such table"]);
     // None is no fault.
-    let flags = flags(&without);
-    ok(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    ok(&common::generate(
+        &base,
+        &data,
+        &out,
+        &["--lora", &without, "--max-tokens", "4"],
+    ));
 }

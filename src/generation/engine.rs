@@ -165,10 +165,7 @@ impl Engine<'_> {
                 break;
             }
             let guesses = match &mut speculation {
-                Some(speculation) => {
-                    let open = self.open(&step, prompts, &running);
-                    speculation.guess(open)
-                }
+                Some(speculation) => speculation.guess(self.open(&step, &scheduler)),
                 None => BTreeMap::new(),
             };
             for (&id, guesses) in &guesses {
@@ -189,7 +186,11 @@ impl Engine<'_> {
                 };
                 sequences.push(known.unwrap_or_else(new));
             }
-            let choices = pooled(|| awake(|| self.step(&step, table, &mut sequences)))?;
+            let mut compute = || self.step(&step, table, &mut sequences);
+            let choices = pooled(|| match self.decoder.path {
+                Path::Fused => awake(&mut compute),
+                Path::Portable => compute(),
+            })?;
             scheduler.advance();
             let time = begun.elapsed();
             usage.reused += step.reused;
@@ -275,27 +276,20 @@ impl Engine<'_> {
     }
 
     /// The rows of a step that may guess, by their numbers: all, where all decode and there is room for guesses.
-    fn open(
-        &self,
-        step: &Step,
-        prompts: &[Vec<u32>],
-        running: &BTreeMap<usize, Sequence>,
-    ) -> BTreeMap<usize, Open> {
+    fn open(&self, step: &Step, scheduler: &Scheduler) -> BTreeMap<usize, Open> {
         let pieces = &step.pieces;
         if pieces.len() >= speculation::ROWS || pieces.iter().any(|piece| piece.prompt) {
             return BTreeMap::new();
         }
-        let rows = pieces.iter().filter_map(|piece| running.get(&piece.id));
-        let open = rows.map(|sequence| {
-            let (prompt, said) = (&prompts[sequence.index], &sequence.generated);
+        let open = pieces.iter().filter_map(|piece| {
+            let (tokens, prompt, room) = scheduler.said(piece.id)?;
             let open = Open {
-                mixture: self.mixture(sequence.index),
-                tokens: [&prompt[..], said].concat(),
-                prompt: prompt.len(),
-                // The last token of an answer is not computed.
-                room: self.stop.max_tokens.saturating_sub(said.len() + 1),
+                mixture: self.mixture(piece.id),
+                tokens: tokens.to_vec(),
+                prompt,
+                room,
             };
-            (sequence.index, open)
+            Some((piece.id, open))
         });
         open.collect()
     }

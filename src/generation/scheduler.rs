@@ -252,6 +252,12 @@ impl<'a> Scheduler<'a> {
         end - row.computed
     }
 
+    /// Of a row in flight its prompt and what it said, how much of that is the prompt, and how many guesses have room behind it.
+    pub fn said(&self, id: usize) -> Option<(&[u32], usize, usize)> {
+        let row = self.running.iter().find(|row| row.id == id)?;
+        Some((&row.tokens, row.prompt, row.room()))
+    }
+
     /// Lets a row that decodes in `step` compute `guesses` at its next tokens too, as far as its longest answer goes and the step's
     /// budget.
     pub fn guess(&mut self, step: &mut Step, id: usize, guesses: &[u32]) {
@@ -264,9 +270,7 @@ impl<'a> Scheduler<'a> {
         if piece.prompt || !row.guesses.is_empty() {
             return;
         }
-        // The last token of an answer is not computed.
-        let room = row.most.saturating_sub(row.tokens.len() + 1);
-        let room = room.min(self.limits.tokens.saturating_sub(tokens));
+        let room = row.room().min(self.limits.tokens.saturating_sub(tokens));
         let guesses = &guesses[..guesses.len().min(room)];
         row.reach(row.tokens.len() + guesses.len(), self.tree);
         row.guesses.extend(guesses);
@@ -319,6 +323,11 @@ impl Drop for Scheduler<'_> {
 }
 
 impl Row {
+    /// Tokens that may be guessed: the last one of an answer is not computed.
+    fn room(&self) -> usize {
+        self.most.saturating_sub(self.tokens.len() + 1)
+    }
+
     /// Has blocks for `tokens` tokens.
     fn reach(&mut self, tokens: usize, tree: &mut Tree) {
         while self.blocks.len() * BLOCK < tokens {

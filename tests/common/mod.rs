@@ -55,6 +55,15 @@ pub fn greedy(base: &Base, prompts: &[Vec<u32>], max_tokens: usize, batch: usize
     engine.generate(prompts).unwrap()
 }
 
+/// The words of `factory generate` on the CPU.
+#[allow(dead_code)]
+pub fn generate<'a>(base: &'a str, data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let words = [
+        "generate", "--base", base, "--data", data, "--out", out, "--device", "cpu",
+    ];
+    [&words, more].concat()
+}
+
 /// ‖a − b‖ / ‖b‖
 #[allow(dead_code)]
 pub fn distance(a: &Tensor, b: &Tensor) -> f32 {

@@ -64,12 +64,13 @@ impl InplaceOp2 for LowRankRows<'_> {
                 tasks.push((chunk, &x[start * width..end * width], changes));
             }
         }
-        // What the task behind it reads first.
-        let next: Vec<_> = tasks.iter().skip(1).map(|(.., c)| c[0].a).collect();
-        let next = next.into_iter().map(Some).chain([None]);
+        // What the task behind each reads first.
+        let next = tasks.iter().skip(1).map(|(.., c)| Some(c[0].a));
+        let mut next: Vec<Option<&Tensor>> = next.collect();
+        next.resize(tasks.len(), None);
         tasks
             .into_par_iter()
-            .zip(next.collect::<Vec<_>>())
+            .zip(next)
             .try_for_each(|((wx, x, changes), next)| change(wx, x, width, changes, next))
     }
 }

@@ -227,10 +227,12 @@ impl Task<'_> {
         let queries: Vec<[f32; R]> = queries.collect();
         let mut at = 0;
         while at < seen_blocks.len() {
-            // While these are computed, memory reads the values.
             let keys = |i: usize| {
                 let block = seen_blocks.start + at + i;
-                fetch(self.block(self.v, block));
+                // While the task's first scores are computed, memory reads the values.
+                if first == 0 {
+                    fetch(self.block(self.v, block));
+                }
                 self.block(self.k, block)
             };
             let to = weights.each_mut().map(|row| &mut row[at * BLOCK..]);

@@ -3,12 +3,12 @@
 
 use super::activations::Activations;
 use super::tiles::{Bits, Tile};
-use super::{BLOCK, ROWS, Sums};
+use super::{BLOCK, ROWS, Sums, tile_by_tile};
 use std::arch::x86_64::*;
 use std::ops::Range;
 
 /// Rows of a register.
-const HALF: usize = ROWS / 2;
+pub const HALF: usize = ROWS / 2;
 
 /// Whether the processor has what it needs.
 pub fn is_there() -> bool {
@@ -21,38 +21,19 @@ pub fn is_there() -> bool {
 ///
 /// # Safety
 /// The processor must have AVX2, FMA and F16C.
-#[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
-    for (tile, sums) in tiles.iter().zip(sums) {
-        // SAFETY: the caller's.
-        unsafe { one(tile, x, rows.clone(), sums) }
-    }
+    // SAFETY: the caller's.
+    unsafe { tile_by_tile(&[(2, some::<2>), (1, some::<1>)], tiles, x, rows, sums) }
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn one(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
-    assert!(rows.end <= x.rows && rows.len() <= sums.len() && tile.blocks == x.blocks);
-    let mut at = rows.start;
-    while at < rows.end {
-        let sums = &mut sums[at - rows.start..];
-        // SAFETY: the caller's; the rows and blocks are there.
-        unsafe {
-            at += match rows.end - at {
-                2.. => some::<2>(tile, x, at, sums),
-                _ => some::<1>(tile, x, at, sums),
-            };
-        }
-    }
-}
-
-/// `R` rows from `first` on; returns `R`.
+/// `R` rows from `first` on.
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn some<const R: usize>(
     tile: &Tile,
     x: &Activations,
     first: usize,
     sums: &mut [[f32; ROWS]],
-) -> usize {
+) {
     let mut all = [[_mm256_setzero_ps(); 2]; R];
     for b in 0..tile.blocks {
         let at: [usize; R] = std::array::from_fn(|r| (first + r) * x.blocks + b);
@@ -85,7 +66,6 @@ unsafe fn some<const R: usize>(
             unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(side * HALF), *all) };
         }
     }
-    R
 }
 
 #[target_feature(enable = "avx2")]
@@ -152,9 +132,12 @@ unsafe fn four<const R: usize>(
 }
 
 /// The low and the high halves of 32 bytes, which are aligned.
+///
+/// # Safety
+/// The bytes are there, and the processor must have AVX2.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn nibbles(bytes: *const u8) -> (__m256i, __m256i) {
+pub unsafe fn nibbles(bytes: *const u8) -> (__m256i, __m256i) {
     let low = _mm256_set1_epi8(15);
     // SAFETY: the caller's.
     let both = unsafe { _mm256_load_si256(bytes.cast()) };
@@ -169,9 +152,13 @@ fn products(w: __m256i, s: __m256i) -> __m256i {
     _mm256_madd_epi16(_mm256_maddubs_epi16(w, s), _mm256_set1_epi16(1))
 }
 
+/// Numbers of a register's rows, which are f16.
+///
+/// # Safety
+/// The processor must have AVX2 and F16C.
 #[target_feature(enable = "avx2,f16c")]
 #[inline]
-unsafe fn halves(of: *const [u16; ROWS], side: usize) -> __m256 {
+pub unsafe fn halves(of: *const [u16; ROWS], side: usize) -> __m256 {
     // SAFETY: the caller's.
     unsafe { _mm256_cvtph_ps(_mm_loadu_si128(of.cast::<u16>().add(side * HALF).cast())) }
 }

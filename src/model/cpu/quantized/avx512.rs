@@ -54,8 +54,8 @@ unsafe fn part<const T: usize, const R: usize>(
     // SAFETY: a tile's slices are as long as its blocks say; rows and blocks are those of `x`.
     unsafe {
         let found = match tiles[0].bits {
-            Bits::Eight => eight::<T, R>(tiles, x, first),
-            Bits::Four => four::<T, R>(tiles, x, first),
+            Bits::Eight => blocks::<T, R, false>(tiles, x, first),
+            Bits::Four => blocks::<T, R, true>(tiles, x, first),
         };
         for (t, found) in found.iter().enumerate() {
             for (r, found) in found.iter().enumerate() {
@@ -66,9 +66,10 @@ unsafe fn part<const T: usize, const R: usize>(
     R
 }
 
+/// The sums of all blocks, one after the other.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-unsafe fn eight<const T: usize, const R: usize>(
+unsafe fn blocks<const T: usize, const R: usize, const FOUR: bool>(
     tiles: [&Tile; T],
     x: &Activations,
     first: usize,
@@ -82,30 +83,30 @@ unsafe fn eight<const T: usize, const R: usize>(
         let at: [usize; R] = from_fn(|r| (first + r) * x.blocks + b);
         // SAFETY: the caller's.
         unsafe {
-            let mut found = [[_mm512_setzero_si512(); R]; T];
-            for r in 0..R {
-                let excess = _mm512_set1_epi32(*x.excess.as_ptr().add(at[r]));
-                for t in 0..T {
-                    found[t][r] = excess;
-                }
-            }
-            for g in 0..BLOCK / GROUP {
-                let mut w = [_mm512_setzero_si512(); T];
-                for t in 0..T {
-                    w[t] = line(tiles[t], b * (BLOCK / GROUP) + g);
-                }
-                for r in 0..R {
-                    let s = _mm512_set1_epi32(x.group(at[r], g));
-                    for t in 0..T {
-                        found[t][r] = _mm512_dpbusd_epi32(found[t][r], w[t], s);
-                    }
-                }
-            }
+            let found = match FOUR {
+                true => four(tiles, x, b, at),
+                false => eight(tiles, x, b, at),
+            };
             let mut scales = [_mm512_setzero_ps(); T];
             for t in 0..T {
                 scales[t] = halves(tiles[t].scales.as_ptr().add(b));
             }
-            add(&mut all, &found, scales, x, at);
+            for r in 0..R {
+                let e = _mm512_set1_ps(*x.scales.as_ptr().add(at[r]));
+                for t in 0..T {
+                    let found = _mm512_cvtepi32_ps(found[t][r]);
+                    all[t][r] = _mm512_fmadd_ps(_mm512_mul_ps(scales[t], e), found, all[t][r]);
+                }
+            }
+            if FOUR {
+                for t in 0..T {
+                    let minima = halves(tiles[t].minima.as_ptr().add(b));
+                    for r in 0..R {
+                        let sum = _mm512_set1_ps(*x.scaled_sums.as_ptr().add(at[r]));
+                        all[t][r] = _mm512_fmadd_ps(minima, sum, all[t][r]);
+                    }
+                }
+            }
         }
     }
     all
@@ -113,54 +114,76 @@ unsafe fn eight<const T: usize, const R: usize>(
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
+unsafe fn eight<const T: usize, const R: usize>(
+    tiles: [&Tile; T],
+    x: &Activations,
+    b: usize,
+    at: [usize; R],
+) -> [[__m512i; R]; T] {
+    let mut found = [[_mm512_setzero_si512(); R]; T];
+    // SAFETY: the caller's.
+    unsafe {
+        for r in 0..R {
+            let excess = _mm512_set1_epi32(*x.excess.as_ptr().add(at[r]));
+            for t in 0..T {
+                found[t][r] = excess;
+            }
+        }
+        for g in 0..BLOCK / GROUP {
+            let mut w = [_mm512_setzero_si512(); T];
+            for t in 0..T {
+                w[t] = line(tiles[t], b * (BLOCK / GROUP) + g);
+            }
+            multiply(&mut found, w, x, at, g);
+        }
+    }
+    found
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
 unsafe fn four<const T: usize, const R: usize>(
     tiles: [&Tile; T],
     x: &Activations,
-    first: usize,
-) -> [[__m512; R]; T] {
+    b: usize,
+    at: [usize; R],
+) -> [[__m512i; R]; T] {
     const LINES: usize = BLOCK / GROUP / 2;
     let low = _mm512_set1_epi8(15);
-    let mut all = [[_mm512_setzero_ps(); R]; T];
-    let share = x.share(first..first + R);
-    for b in 0..x.blocks {
-        if share.contains(&b) {
-            tiles.iter().for_each(|tile| tile.fetch_next(b));
-        }
-        let at: [usize; R] = from_fn(|r| (first + r) * x.blocks + b);
+    let mut found = [[_mm512_setzero_si512(); R]; T];
+    for g in 0..LINES {
+        let [mut near, mut far] = [[_mm512_setzero_si512(); T]; 2];
         // SAFETY: the caller's.
         unsafe {
-            let mut found = [[_mm512_setzero_si512(); R]; T];
-            for g in 0..LINES {
-                let [mut near, mut far] = [[_mm512_setzero_si512(); T]; 2];
-                for t in 0..T {
-                    let both = line(tiles[t], b * LINES + g);
-                    near[t] = _mm512_and_si512(both, low);
-                    far[t] = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low);
-                }
-                for r in 0..R {
-                    for (w, g) in [(&near, g), (&far, g + LINES)] {
-                        let s = _mm512_set1_epi32(x.group(at[r], g));
-                        for t in 0..T {
-                            found[t][r] = _mm512_dpbusd_epi32(found[t][r], w[t], s);
-                        }
-                    }
-                }
-            }
-            let mut scales = [_mm512_setzero_ps(); T];
             for t in 0..T {
-                scales[t] = halves(tiles[t].scales.as_ptr().add(b));
+                let both = line(tiles[t], b * LINES + g);
+                near[t] = _mm512_and_si512(both, low);
+                far[t] = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low);
             }
-            add(&mut all, &found, scales, x, at);
-            for t in 0..T {
-                let minima = halves(tiles[t].minima.as_ptr().add(b));
-                for r in 0..R {
-                    let sum = _mm512_set1_ps(*x.scaled_sums.as_ptr().add(at[r]));
-                    all[t][r] = _mm512_fmadd_ps(minima, sum, all[t][r]);
-                }
-            }
+            multiply(&mut found, near, x, at, g);
+            multiply(&mut found, far, x, at, g + LINES);
         }
     }
-    all
+    found
+}
+
+/// Adds the products of a line of each tile with the `g`-th four activations of each row.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+unsafe fn multiply<const T: usize, const R: usize>(
+    found: &mut [[__m512i; R]; T],
+    w: [__m512i; T],
+    x: &Activations,
+    at: [usize; R],
+    g: usize,
+) {
+    for r in 0..R {
+        // SAFETY: the caller's.
+        let s = unsafe { _mm512_set1_epi32(x.group(at[r], g)) };
+        for t in 0..T {
+            found[t][r] = _mm512_dpbusd_epi32(found[t][r], w[t], s);
+        }
+    }
 }
 
 /// The `i`-th line of a tile's quants.
@@ -169,26 +192,6 @@ unsafe fn four<const T: usize, const R: usize>(
 unsafe fn line(tile: &Tile, i: usize) -> __m512i {
     // SAFETY: the caller's.
     unsafe { _mm512_load_si512(tile.quants.as_ptr().add(i * 64).cast()) }
-}
-
-/// Adds the integers of a block times their scales.
-#[target_feature(enable = "avx512f")]
-#[inline]
-unsafe fn add<const T: usize, const R: usize>(
-    all: &mut [[__m512; R]; T],
-    found: &[[__m512i; R]; T],
-    scales: [__m512; T],
-    x: &Activations,
-    at: [usize; R],
-) {
-    for r in 0..R {
-        // SAFETY: the caller's.
-        let e = unsafe { _mm512_set1_ps(*x.scales.as_ptr().add(at[r])) };
-        for t in 0..T {
-            let found = _mm512_cvtepi32_ps(found[t][r]);
-            all[t][r] = _mm512_fmadd_ps(_mm512_mul_ps(scales[t], e), found, all[t][r]);
-        }
-    }
 }
 
 #[target_feature(enable = "avx512f")]

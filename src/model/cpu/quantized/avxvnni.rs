@@ -1,59 +1,42 @@
 //! The kernel for AVX-VNNI, which processors without AVX-512 have: a register holds 8 rows of weights, four of each.
 
 use super::activations::Activations;
+use super::avx2::{self, HALF, halves, nibbles};
 use super::tiles::{Bits, Tile};
-use super::{BLOCK, ROWS, Sums};
+use super::{BLOCK, ROWS, Sums, tile_by_tile};
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-/// Rows of a register.
-const HALF: usize = ROWS / 2;
-
 /// Whether the processor has what it needs.
 pub fn is_there() -> bool {
-    is_x86_feature_detected!("avxvnni")
-        && is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("f16c")
+    is_x86_feature_detected!("avxvnni") && avx2::is_there()
 }
 
 /// The sums of some tiles for some rows of activations.
 ///
 /// # Safety
 /// The processor must have AVX-VNNI, AVX2, FMA and F16C.
-#[target_feature(enable = "avxvnni,avx2,fma,f16c")]
 pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
-    for (tile, sums) in tiles.iter().zip(sums) {
-        // SAFETY: the caller's.
-        unsafe { one(tile, x, rows.clone(), sums) }
+    // SAFETY: the caller's.
+    unsafe {
+        tile_by_tile(
+            &[(4, some::<4>), (2, some::<2>), (1, some::<1>)],
+            tiles,
+            x,
+            rows,
+            sums,
+        )
     }
 }
 
-#[target_feature(enable = "avxvnni,avx2,fma,f16c")]
-unsafe fn one(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
-    assert!(rows.end <= x.rows && rows.len() <= sums.len() && tile.blocks == x.blocks);
-    let mut at = rows.start;
-    while at < rows.end {
-        let sums = &mut sums[at - rows.start..];
-        // SAFETY: the caller's; the rows and blocks are there.
-        unsafe {
-            at += match rows.end - at {
-                4.. => some::<4>(tile, x, at, sums),
-                2.. => some::<2>(tile, x, at, sums),
-                _ => some::<1>(tile, x, at, sums),
-            };
-        }
-    }
-}
-
-/// `R` rows from `first` on, one half of the tile after the other; returns `R`.
+/// `R` rows from `first` on, one half of the tile after the other.
 #[target_feature(enable = "avxvnni,avx2,fma,f16c")]
 unsafe fn some<const R: usize>(
     tile: &Tile,
     x: &Activations,
     first: usize,
     sums: &mut [[f32; ROWS]],
-) -> usize {
+) {
     let share = x.share(first..first + R);
     for side in 0..2 {
         let mut all = [_mm256_setzero_ps(); R];
@@ -88,7 +71,6 @@ unsafe fn some<const R: usize>(
             unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(side * HALF), *all) };
         }
     }
-    R
 }
 
 #[target_feature(enable = "avxvnni,avx2")]
@@ -124,15 +106,12 @@ unsafe fn four<const R: usize>(
     side: usize,
     at: [usize; R],
 ) -> [__m256i; R] {
-    let low = _mm256_set1_epi8(15);
     // SAFETY: the caller's; lines are aligned.
     unsafe {
         let weights = tile.quants.as_ptr().add(b * ROWS * BLOCK / 2 + side * 32);
         let mut found = [_mm256_setzero_si256(); R];
         for g in 0..BLOCK / 8 {
-            let both = _mm256_load_si256(weights.add(g * 64).cast());
-            let w = _mm256_and_si256(both, low);
-            let further = _mm256_and_si256(_mm256_srli_epi16::<4>(both), low);
+            let (w, further) = nibbles(weights.add(g * 64));
             for r in 0..R {
                 let (s, t) = (
                     _mm256_set1_epi32(x.group(at[r], g)),
@@ -144,11 +123,4 @@ unsafe fn four<const R: usize>(
         }
         found
     }
-}
-
-#[target_feature(enable = "avx2,f16c")]
-#[inline]
-unsafe fn halves(of: *const [u16; ROWS], side: usize) -> __m256 {
-    // SAFETY: the caller's.
-    unsafe { _mm256_cvtph_ps(_mm_loadu_si128(of.cast::<u16>().add(side * HALF).cast())) }
 }

@@ -46,6 +46,31 @@ type Sums = [[f32; ROWS]; MOST];
 /// Computes them for tiles that lie one behind the other, at most [`PAIR`]. The processor must have its instructions.
 type Kernel = unsafe fn(&[Tile], &Activations, Range<usize>, &mut [Sums]);
 
+/// Computes the sums of one tile for some rows of activations, from one on: as many as it is for.
+type Part = unsafe fn(&Tile, &Activations, usize, &mut [[f32; ROWS]]);
+
+/// A kernel of parts, each with the number of rows that it takes, most first and one last: one tile after the other.
+///
+/// # Safety
+/// The processor must have the parts' instructions.
+unsafe fn tile_by_tile(
+    parts: &[(usize, Part)],
+    tiles: &[Tile],
+    x: &Activations,
+    rows: Range<usize>,
+    sums: &mut [Sums],
+) {
+    for (tile, sums) in tiles.iter().zip(sums) {
+        assert!(rows.end <= x.rows && rows.len() <= sums.len() && tile.blocks == x.blocks);
+        let mut at = rows.start;
+        while let Some((count, part)) = parts.iter().find(|(count, _)| at + count <= rows.end) {
+            // SAFETY: the caller's; the rows and blocks are there.
+            unsafe { part(tile, x, at, &mut sums[at - rows.start..]) };
+            at += count;
+        }
+    }
+}
+
 /// The instructions that kernels are written in, the fastest first, as far as this processor has them.
 fn kernels() -> Vec<(&'static str, Kernel)> {
     #[allow(unused_mut)]

@@ -3,7 +3,7 @@
 
 use super::activations::Activations;
 use super::tiles::{Bits, Tile};
-use super::{BLOCK, ROWS, Sums};
+use super::{BLOCK, ROWS, Sums, tile_by_tile};
 use std::arch::aarch64::*;
 use std::arch::asm;
 use std::ops::Range;
@@ -22,39 +22,27 @@ pub fn is_there() -> bool {
 ///
 /// # Safety
 /// The processor must have the dot product.
-#[target_feature(enable = "neon,dotprod")]
 pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
-    for (tile, sums) in tiles.iter().zip(sums) {
-        // SAFETY: the caller's.
-        unsafe { one(tile, x, rows.clone(), sums) }
+    // SAFETY: the caller's.
+    unsafe {
+        tile_by_tile(
+            &[(4, some::<4>), (2, some::<2>), (1, some::<1>)],
+            tiles,
+            x,
+            rows,
+            sums,
+        )
     }
 }
 
-#[target_feature(enable = "neon,dotprod")]
-unsafe fn one(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
-    assert!(rows.end <= x.rows && rows.len() <= sums.len() && tile.blocks == x.blocks);
-    let mut at = rows.start;
-    while at < rows.end {
-        let sums = &mut sums[at - rows.start..];
-        // SAFETY: the caller's; the rows and blocks are there.
-        unsafe {
-            at += match rows.end - at {
-                4.. => some::<4>(tile, x, at, sums),
-                2.. => some::<2>(tile, x, at, sums),
-                _ => some::<1>(tile, x, at, sums),
-            };
-        }
-    }
-}
-
-/// `R` rows from `first` on, one quarter of the tile after the other; returns `R`.
+/// `R` rows from `first` on, one quarter of the tile after the other.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn some<const R: usize>(
     tile: &Tile,
     x: &Activations,
     first: usize,
     sums: &mut [[f32; ROWS]],
-) -> usize {
+) {
     let share = x.share(first..first + R);
     for quarter in 0..ROWS / QUARTER {
         let mut all = [vdupq_n_f32(0.0); R];
@@ -92,7 +80,6 @@ unsafe fn some<const R: usize>(
             unsafe { vst1q_f32(sums.as_mut_ptr().add(quarter * QUARTER), *all) };
         }
     }
-    R
 }
 
 #[target_feature(enable = "neon,dotprod")]
@@ -115,10 +102,7 @@ unsafe fn eight<const R: usize>(
         for half in 0..2 {
             let w: [int8x16_t; 4] = std::array::from_fn(|g| weights(half * 4 + g));
             for r in 0..R {
-                found[r] = dot::<0>(found[r], w[0], x[r][half]);
-                found[r] = dot::<1>(found[r], w[1], x[r][half]);
-                found[r] = dot::<2>(found[r], w[2], x[r][half]);
-                found[r] = dot::<3>(found[r], w[3], x[r][half]);
+                found[r] = dots(found[r], w, x[r][half]);
             }
         }
         found
@@ -145,14 +129,21 @@ unsafe fn four<const R: usize>(
         let mut found = [vdupq_n_s32(0); R];
         for (half, w) in [low, high].into_iter().enumerate() {
             for r in 0..R {
-                found[r] = dot::<0>(found[r], w[0], x[r][half]);
-                found[r] = dot::<1>(found[r], w[1], x[r][half]);
-                found[r] = dot::<2>(found[r], w[2], x[r][half]);
-                found[r] = dot::<3>(found[r], w[3], x[r][half]);
+                found[r] = dots(found[r], w, x[r][half]);
             }
         }
         found
     }
+}
+
+/// Adds to `sum` the products of each row with all sixteen of `x`, four in each of `w`.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn dots(sum: int32x4_t, w: [int8x16_t; 4], x: int8x16_t) -> int32x4_t {
+    let sum = dot::<0>(sum, w[0], x);
+    let sum = dot::<1>(sum, w[1], x);
+    let sum = dot::<2>(sum, w[2], x);
+    dot::<3>(sum, w[3], x)
 }
 
 /// Adds to `sum` the four products of each row with the `G`-th four of `x`. std's own function is not stable.

@@ -2,7 +2,7 @@
 
 use super::activations::Activations;
 use super::tiles::{Bits, Tile};
-use super::{BLOCK, GROUP, ROWS, Sums};
+use super::{BLOCK, GROUP, ROWS, Sums, tile_by_tile};
 use half::f16;
 use std::ops::Range;
 
@@ -11,25 +11,23 @@ use std::ops::Range;
 /// # Safety
 /// None is needed; the others of its kind need their instructions.
 pub unsafe fn sums(tiles: &[Tile], x: &Activations, rows: Range<usize>, sums: &mut [Sums]) {
-    for (tile, sums) in tiles.iter().zip(sums) {
-        one(tile, x, rows.clone(), sums);
-    }
+    // SAFETY: this part needs no instructions.
+    unsafe { tile_by_tile(&[(1, one)], tiles, x, rows, sums) }
 }
 
-fn one(tile: &Tile, x: &Activations, rows: Range<usize>, sums: &mut Sums) {
-    for (row, sums) in rows.zip(sums) {
-        *sums = [0.0; ROWS];
-        for b in 0..tile.blocks {
-            let at = row * x.blocks + b;
-            let quants = &x.quants[at * BLOCK..][..BLOCK];
-            let found = integers(tile, b, quants, x.excess[at]);
-            for (r, sum) in sums.iter_mut().enumerate() {
-                let scale = f16::from_bits(tile.scales[b][r]).to_f32();
-                *sum = (scale * x.scales[at]).mul_add(found[r] as f32, *sum);
-                if let Some(minima) = tile.minima.get(b) {
-                    let minimum = f16::from_bits(minima[r]).to_f32();
-                    *sum = minimum.mul_add(x.scaled_sums[at], *sum);
-                }
+fn one(tile: &Tile, x: &Activations, row: usize, sums: &mut [[f32; ROWS]]) {
+    let sums = &mut sums[0];
+    *sums = [0.0; ROWS];
+    for b in 0..tile.blocks {
+        let at = row * x.blocks + b;
+        let quants = &x.quants[at * BLOCK..][..BLOCK];
+        let found = integers(tile, b, quants, x.excess[at]);
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let scale = f16::from_bits(tile.scales[b][r]).to_f32();
+            *sum = (scale * x.scales[at]).mul_add(found[r] as f32, *sum);
+            if let Some(minima) = tile.minima.get(b) {
+                let minimum = f16::from_bits(minima[r]).to_f32();
+                *sum = minimum.mul_add(x.scaled_sums[at], *sum);
             }
         }
     }

@@ -208,6 +208,8 @@ impl Tiles {
     /// The weights of a row.
     pub fn row(&self, at: usize) -> Vec<f32> {
         let mut row = vec![0f32; self.width];
+        // It has four bytes of each line of its tile.
+        fetch(self.tile(at / ROWS).quants);
         self.write(at, &mut row);
         row
     }
@@ -215,8 +217,6 @@ impl Tiles {
     fn write(&self, at: usize, row: &mut [f32]) {
         let (tile, at) = (self.tile(at / ROWS), at % ROWS);
         let size = self.bits.bytes();
-        // A row has four bytes of each line.
-        fetch(tile.quants);
         for (b, weights) in row.chunks_mut(BLOCK).enumerate() {
             let scale = f16::from_bits(tile.scales[b][at]).to_f32();
             let lines = tile.quants[b * size..][..size].chunks_exact(LINE);
