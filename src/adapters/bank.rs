@@ -7,7 +7,7 @@
 use super::identity;
 use super::lora::Adapter;
 use crate::model::linear::{Delta, Site};
-use crate::model::ops::{self, LowRank};
+use crate::model::ops::{self, Change, LowRank, Path};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
@@ -24,10 +24,29 @@ pub struct Member {
 /// Adapters of one base.
 pub struct Bank {
     members: Vec<Member>,
-    /// Of each member its B turned, `[r, out]`, times the gain of DoRA, so that a batch need not form it.
-    turned: Vec<BTreeMap<Site, Tensor>>,
+    sites: BTreeMap<Site, Factors>,
+    path: Path,
     /// Of each member, once it was asked for.
     digests: Vec<OnceLock<[u8; 32]>>,
+}
+
+/// What the members change at one site.
+struct Factors {
+    /// Of all members, one behind the other: A `[Σ r, in]`
+    a: Tensor,
+    /// and B turned, `[Σ r, out]`, times the gain of DoRA, so that a batch need not form it.
+    b: Tensor,
+    /// Of each member.
+    parts: Vec<Option<Part>>,
+}
+
+/// What one member changes there.
+struct Part {
+    /// Its rows of the factors.
+    ranks: Range<usize>,
+    /// Of DoRA.
+    gain: Option<Tensor>,
+    scale: f64,
 }
 
 /// Members of a bank with their weights; empty is the base alone.
@@ -43,7 +62,7 @@ impl Mixture {
 
 impl Bank {
     /// Errors name every name that two members share.
-    pub fn new(members: Vec<Member>) -> Result<Self> {
+    pub fn new(mut members: Vec<Member>) -> Result<Self> {
         let mut seen = BTreeSet::new();
         let repeated: BTreeSet<&str> = members
             .iter()
@@ -56,9 +75,9 @@ impl Bank {
             "two adapters are called {}: name them with NAME=FOLDER",
             repeated.join(", ")
         );
-        let turned = members.iter().map(|member| turned(&member.adapter));
         Ok(Self {
-            turned: turned.collect::<candle_core::Result<_>>()?,
+            path: members.first().map_or(Path::Portable, |m| m.adapter.path()),
+            sites: stack(&mut members)?,
             digests: members.iter().map(|_| OnceLock::new()).collect(),
             members,
         })
@@ -92,17 +111,42 @@ impl Bank {
     }
 }
 
-/// Each B turned, its columns times their gain where there are gains.
-fn turned(adapter: &Adapter) -> candle_core::Result<BTreeMap<Site, Tensor>> {
-    let mut found = BTreeMap::new();
-    for (site, module) in &adapter.modules {
-        let b = match &module.dora {
-            Some(dora) => module.b.broadcast_mul(&dora.gain().unsqueeze(1)?)?,
-            None => module.b.clone(),
-        };
-        found.insert(*site, b.t()?.contiguous()?);
+/// The factors of every site. Each member's A becomes its part of them, so that it is held once.
+fn stack(members: &mut [Member]) -> candle_core::Result<BTreeMap<Site, Factors>> {
+    let sites = members.iter().flat_map(|m| m.adapter.modules.keys());
+    let sites: BTreeSet<Site> = sites.copied().collect();
+    let mut all = BTreeMap::new();
+    for site in sites {
+        let (mut a, mut b, mut parts, mut next) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for Member { adapter, .. } in members.iter() {
+            let Some(module) = adapter.modules.get(&site) else {
+                parts.push(None);
+                continue;
+            };
+            let gain = module.dora.as_ref().map(|dora| dora.gain().clone());
+            let turned = match &gain {
+                Some(gain) => module.b.broadcast_mul(&gain.unsqueeze(1)?)?.t()?,
+                None => module.b.t()?,
+            };
+            let ranks = next..next + module.a.dim(0)?;
+            next = ranks.end;
+            a.push(module.a.clone());
+            b.push(turned.contiguous()?);
+            parts.push(Some(Part {
+                ranks,
+                gain,
+                scale: adapter.config.scale_of(site),
+            }));
+        }
+        let (a, b) = (Tensor::cat(&a, 0)?, Tensor::cat(&b, 0)?);
+        for (member, part) in members.iter_mut().zip(&parts) {
+            if let Some((module, part)) = member.adapter.modules.get_mut(&site).zip(part.as_ref()) {
+                module.a = a.narrow(0, part.ranks.start, part.ranks.len())?;
+            }
+        }
+        all.insert(site, Factors { a, b, parts });
     }
-    Ok(found)
+    Ok(all)
 }
 
 /// A bank over the rows of one batch.
@@ -119,31 +163,32 @@ impl Delta for Rows<'_> {
         wx: Tensor,
         _stays: bool,
     ) -> candle_core::Result<(Tensor, Vec<Tensor>)> {
+        let Some(Factors { a, b, parts }) = self.bank.sites.get(&site) else {
+            return Ok((wx, Vec::new()));
+        };
         let mut changes = Vec::new();
-        let mut path = None;
-        for (rows, Mixture(parts)) in &self.runs {
-            for &(member, weight) in parts {
-                let (adapter, turned) = (
-                    &self.bank.members[member].adapter,
-                    &self.bank.turned[member],
-                );
-                let Some((module, b)) = adapter.modules.get(&site).zip(turned.get(&site)) else {
-                    continue;
-                };
-                path = Some(adapter.path());
-                changes.push(LowRank {
-                    rows: rows.clone(),
-                    a: &module.a,
-                    b,
-                    gain: module.dora.as_ref().map(|dora| dora.gain()),
-                    scale: adapter.config.scale_of(site),
-                    weight,
-                });
+        for (rows, Mixture(mixture)) in &self.runs {
+            for &(member, weight) in mixture {
+                if let Some(part) = &parts[member] {
+                    changes.push(Change {
+                        rows: rows.clone(),
+                        ranks: part.ranks.clone(),
+                        gain: part.gain.as_ref(),
+                        scale: part.scale,
+                        weight,
+                    });
+                }
             }
         }
-        match path {
-            None => Ok((wx, Vec::new())),
-            Some(path) => Ok((ops::low_rank_rows(path, wx, x, &changes)?, Vec::new())),
+        match changes.is_empty() {
+            true => Ok((wx, Vec::new())),
+            false => {
+                let changes = LowRank { a, b, changes };
+                Ok((
+                    ops::low_rank_rows(self.bank.path, wx, x, &changes)?,
+                    Vec::new(),
+                ))
+            }
         }
     }
 }

@@ -291,13 +291,22 @@ pub fn low_rank_gradient(
     }
 }
 
-/// A low-rank change of some rows of a product Wx; see [`low_rank_rows`].
+/// Low-rank changes of the rows of a product Wx; see [`low_rank_rows`]. The factors of all of them lie one behind the other, so that
+/// memory reads them as one.
 pub struct LowRank<'a> {
-    pub rows: Range<usize>,
-    /// A `[r, in]`
+    /// A `[Σ r, in]`
     pub a: &'a Tensor,
-    /// B turned, `[r, out]`, its columns times the gain.
+    /// B turned, `[Σ r, out]`, its columns times the gain.
     pub b: &'a Tensor,
+    /// Ordered by their rows; those of the same rows follow each other, and no others overlap.
+    pub changes: Vec<Change<'a>>,
+}
+
+/// A change of some rows.
+pub struct Change<'a> {
+    pub rows: Range<usize>,
+    /// Its rows of A and B.
+    pub ranks: Range<usize>,
     /// What multiplies Wx `[out]`; nothing is 1.
     pub gain: Option<&'a Tensor>,
     /// Factor of B·A·x.
@@ -307,15 +316,14 @@ pub struct LowRank<'a> {
 }
 
 /// Adds to the rows of `wx` `[T, out]` their changes, weight · ((gain − 1) ∘ Wx + scale · B·A·x), every one of Wx as it came.
-/// Changes are ordered by their rows; those of the same rows follow each other, and no others overlap. `wx` is consumed so that
-/// the CPU changes it in place.
-pub fn low_rank_rows(path: Path, wx: Tensor, x: &Tensor, changes: &[LowRank]) -> Result<Tensor> {
+/// `wx` is consumed so that the CPU changes it in place.
+pub fn low_rank_rows(path: Path, wx: Tensor, x: &Tensor, of: &LowRank) -> Result<Tensor> {
     if let Path::Fused = path {
-        wx.inplace_op2(x, &cpu::LowRankRows(changes))?;
+        wx.inplace_op2(x, &cpu::LowRankRows(of))?;
         return Ok(wx);
     }
     let (mut parts, mut next) = (Vec::new(), 0);
-    for changes in changes.chunk_by(|a, b| a.rows == b.rows) {
+    for changes in of.changes.chunk_by(|a, b| a.rows == b.rows) {
         let rows = changes[0].rows.clone();
         if rows.start > next {
             parts.push(wx.narrow(0, next, rows.start - next)?);
@@ -325,8 +333,9 @@ pub fn low_rank_rows(path: Path, wx: Tensor, x: &Tensor, changes: &[LowRank]) ->
         let x = f32(&x.narrow(0, rows.start, rows.len())?)?;
         let mut changed = came.clone();
         for c in changes {
-            let u = portable::matmul(&x, &c.a.t()?)?;
-            let product = (portable::matmul(&u, c.b)? * c.scale)?;
+            let part = |of: &Tensor| of.narrow(0, c.ranks.start, c.ranks.len());
+            let u = portable::matmul(&x, &part(of.a)?.t()?)?;
+            let product = (portable::matmul(&u, &part(of.b)?)? * c.scale)?;
             let change = match c.gain {
                 None => product,
                 Some(gain) => (product + (came.broadcast_mul(gain)? - &came)?)?,

@@ -4,7 +4,7 @@
 use super::dots::Dots;
 use super::product::{Destination, Matrix, Product, matmul, scaled_product};
 use super::{elements, elements_mut, fetch, view};
-use crate::model::ops::LowRank;
+use crate::model::ops::{Change, LowRank};
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp2, Layout, Result, Tensor, bail};
 use pulp::{Simd, WithSimd};
@@ -31,7 +31,7 @@ pub fn low_rank_gradient(
 }
 
 /// `wx`, `x` to the changed `wx`; see [`crate::model::ops::low_rank_rows`].
-pub struct LowRankRows<'a>(pub &'a [LowRank<'a>]);
+pub struct LowRankRows<'a>(pub &'a LowRank<'a>);
 
 impl InplaceOp2 for LowRankRows<'_> {
     fn name(&self) -> &'static str {
@@ -40,17 +40,22 @@ impl InplaceOp2 for LowRankRows<'_> {
 
     fn cpu_fwd(&self, wx: &mut CpuStorage, wl: &Layout, x: &CpuStorage, xl: &Layout) -> Result<()> {
         let ((rows, out), (x_rows, width)) = (wl.shape().dims2()?, xl.shape().dims2()?);
+        let (a, b) = (view(self.0.a)?, view(self.0.b)?);
+        let ranks = a.len() / width;
+        if [ranks * width, ranks * out] != [a.len(), b.len()] {
+            bail!(
+                "factors of {} and {} do not fit {out} of {width}",
+                a.len(),
+                b.len()
+            )
+        }
         let (mut rest, x) = (elements_mut(wx, wl)?, elements(x, xl)?);
         let mut tasks = Vec::new();
         let mut next = 0;
-        for changes in self.0.chunk_by(|a, b| a.rows == b.rows) {
+        for changes in self.0.changes.chunk_by(|a, b| a.rows == b.rows) {
             let range = changes[0].rows.clone();
-            let fits = |c: &LowRank| {
-                c.a.dim(1).ok() == Some(width)
-                    && c.b.dim(1).ok() == Some(out)
-                    && c.a.dim(0).ok() == c.b.dim(0).ok()
-            };
-            if range.start < next || range.end > rows.min(x_rows) || !changes.iter().all(fits) {
+            let there = changes.iter().all(|c| c.ranks.end <= ranks);
+            if range.start < next || range.end > rows.min(x_rows) || !there {
                 bail!("changes of rows {range:?} do not fit a product of {rows} rows")
             }
             rest = rest.split_at_mut((range.start - next) * out).1;
@@ -64,27 +69,20 @@ impl InplaceOp2 for LowRankRows<'_> {
                 tasks.push((chunk, &x[start * width..end * width], changes));
             }
         }
-        // What the task behind each reads first.
-        let next = tasks.iter().skip(1).map(|(.., c)| Some(c[0].a));
-        let mut next: Vec<Option<&Tensor>> = next.collect();
-        next.resize(tasks.len(), None);
         tasks
             .into_par_iter()
-            .zip(next)
-            .try_for_each(|((wx, x, changes), next)| change(wx, x, width, changes, next))
+            .try_for_each(|(wx, x, changes)| change(wx, x, changes, (&a, width), (&b, out)))
     }
 }
 
-/// Changes some rows, `wx` `[n, out]`, whose inputs are `x` `[n, width]`; has memory fetch the A that is `next`.
+/// Changes some rows, `wx` `[n, out]`, whose inputs are `x` `[n, width]`, by their parts of `a` `[Σ r, width]` and `b` `[Σ r, out]`.
 fn change(
     wx: &mut [f32],
     x: &[f32],
-    width: usize,
-    changes: &[LowRank],
-    next: Option<&Tensor>,
+    changes: &[Change],
+    (a, width): (&[f32], usize),
+    (b, out): (&[f32], usize),
 ) -> Result<()> {
-    let n = x.len() / width;
-    let out = wx.len() / n;
     if let Some(factors) = factors(out, changes)? {
         for row in wx.chunks_exact_mut(out) {
             for (value, factor) in row.iter_mut().zip(&factors) {
@@ -92,31 +90,24 @@ fn change(
             }
         }
     }
-    for (i, c) in changes.iter().enumerate() {
-        let (a, b) = (view(c.a)?, view(c.b)?);
-        // Of a row or two nothing costs but reading A and B: memory reads the next of them while one is multiplied.
-        fetch(&b);
-        let rank = c.a.dim(0)?;
-        let mut u = vec![0f32; n * rank];
+    let n = x.len() / width;
+    for c in changes {
+        let a = &a[c.ranks.start * width..c.ranks.end * width];
+        let b = &b[c.ranks.start * out..c.ranks.end * out];
+        // Of a row or two nothing costs but reading these: memory reads one while the other is multiplied.
+        fetch(b);
+        let mut u = vec![0f32; n * c.ranks.len()];
         let product = Product {
-            shape: (n, rank, width),
-            dst: Destination::rows(&mut u, rank),
+            shape: (n, c.ranks.len(), width),
+            dst: Destination::rows(&mut u, c.ranks.len()),
             accumulate: false,
             a: Matrix::rows(x, width),
-            b: Matrix::rows(&a, width).t(),
+            b: Matrix::rows(a, width).t(),
             scale: (c.weight * c.scale) as f32,
         };
-        // SAFETY: shapes were checked by the caller, and nothing else has `u`.
+        // SAFETY: the slices are as large as that, and nothing else has `u`.
         unsafe { Dots::new(product).run() };
-        if let Some(next) = changes.get(i + 1).map(|c| c.a).or(next) {
-            fetch(&view(next)?);
-        }
-        pulp::Arch::new().dispatch(Spread {
-            wx,
-            out,
-            u: &u,
-            b: &b,
-        });
+        pulp::Arch::new().dispatch(Spread { wx, out, u: &u, b });
     }
     Ok(())
 }
@@ -181,7 +172,7 @@ fn add<S: Simd, const N: usize>(
 }
 
 /// What the product as it came is multiplied by, 1 + Σ weight · (gain − 1), if there are gains.
-fn factors(out: usize, changes: &[LowRank]) -> Result<Option<Vec<f32>>> {
+fn factors(out: usize, changes: &[Change]) -> Result<Option<Vec<f32>>> {
     let mut factors = None;
     for c in changes {
         if let Some(gain) = c.gain {
