@@ -78,8 +78,8 @@ def arguments():
 class Program:
     """A program with the weights that it reads."""
 
-    def __init__(self, bench, name, weights, file):
-        self.bench, self.name, self.weights, self.file = bench, name, weights, file
+    def __init__(self, bench, name, weights, file, adapters=1):
+        self.bench, self.name, self.weights, self.file, self.adapters = bench, name, weights, file, adapters
 
     def command(self, lora, answers):
         """Of answering (rows, file to write, rows at once, longest answer), or else of fixed lengths; with what it adds to the environment."""
@@ -87,8 +87,8 @@ class Program:
         clock = ["--cpu-time"] if a.cpu_time else []
         if self.name == "factory":
             if not answers:
-                kinds = ["--kind", "lora", "--adapters", "1" if lora else "0"]
-                lengths = ["--batch", a.batches, "--prompt", a.prompt, "--answer", a.answer]
+                kinds = ["--kind", "lora", "--adapters", self.adapters if lora else 0]
+                lengths = ["--batch", a.batches if self.adapters == 1 else self.adapters, "--prompt", a.prompt, "--answer", a.answer]
                 return [b.decode, *lengths, *kinds, "--weights", self.weights, "--repeats", 1, "--json", *clock], {"FACTORY_BASE": str(self.file)}
             rows, out, batch, most = answers
             lora = ["--lora", b.lora] if lora else ["--template", "plain"]
@@ -136,6 +136,11 @@ class Bench:
         self.programs = [program for program in self.programs if program.name in args.only]
         ours = [program for program in self.programs if program.name == "factory"]
         self.first = ours[-1] if ours else self.programs[0]  # what the others are set beside
+
+    def with_own_adapters(self):
+        """Ours where each of the most rows has an adapter of its own, which no other program here can do."""
+        many = max(int(n) for n in self.args.batches.split(","))
+        return [Program(self, p.name, p.weights, p.file, many) for p in self.programs if p == self.first and p.name == "factory" and many > 1]
 
     def quantized(self, to):
         if to is None:
@@ -253,24 +258,27 @@ def speed(bench, lora):
     """Prints a table: tokens a second at fixed lengths."""
     a = bench.args
     batches = [int(n) for n in a.batches.split(",")]
-    found = {(p, what, batch): [] for p in bench.programs for what in ("prefill", "decode") for batch in batches}
+    programs = bench.programs + (bench.with_own_adapters() if lora else [])
+    found = {(p, what, batch): [] for p in programs for what in ("prefill", "decode") for batch in batches}
     for _ in range(a.repeats):
-        for program in bench.programs:
+        for program in programs:
             for line in bench.measured(*program.command(lora, None))[1].splitlines():
                 if line.startswith("{"):
                     case = json.loads(line)
                     for what in ("prefill", "decode"):
                         found[program, what, case["batch"]].append(case[what])
-    median = {key: statistics.median(values) for key, values in found.items()}
+    median = {key: statistics.median(values) for key, values in found.items() if values}
     first = bench.first
     for what, length in [("prefill", a.prompt), ("decode", a.answer)]:
         adapter = "with an adapter" if lora else "the base alone"
         print(f"\nTokens/s of {what}, {length} tokens a row, {adapter}, by the number of rows; in brackets {first.name} {first.weights} over it; "
               f"medians of {a.repeats}:\n")
         print("| program | weights | " + " | ".join(map(str, batches)) + " |\n|---|---" + "|---" * len(batches) + "|")
-        for program in bench.programs:
-            cells = [f"{median[program, what, b]:.0f} ({median[first, what, b] / median[program, what, b]:.2f})" for b in batches]
-            print(f"| {program.name} | {program.weights} | " + " | ".join(cells) + " |", flush=True)
+        for program in programs:
+            rates = [(median[first, what, b], median.get((program, what, b))) for b in batches]
+            cells = [f"{own:.0f} ({ours / own:.2f})" if own else "" for ours, own in rates]
+            weights = program.weights if program.adapters == 1 else f"{program.weights}, each row its own adapter"
+            print(f"| {program.name} | {weights} | " + " | ".join(cells) + " |", flush=True)
 
 
 def machine(bench):
