@@ -9,6 +9,7 @@ use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp2, Layout, Result, Tensor, bail};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use std::array::from_fn;
 
 /// Most rows of one task. A row's change is the same whatever the task.
 const ROWS: usize = 32;
@@ -129,46 +130,82 @@ impl WithSimd for Spread<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        // What is read of `b` serves as many rows as there are registers for.
+        match S::REGISTER_COUNT {
+            32.. => self.in_groups::<S, 4>(simd),
+            _ => self.in_groups::<S, 2>(simd),
+        }
+    }
+}
+
+impl Spread<'_> {
+    #[inline(always)]
+    fn in_groups<S: Simd, const R: usize>(self, simd: S) {
         let Self { wx, out, u, b } = self;
-        let rows = wx.chunks_exact_mut(out);
-        for (row, u) in rows.zip(u.chunks_exact(b.len() / out)) {
-            let (vectors, rest) = S::as_mut_simd_f32s(row);
-            let (whole, single) = vectors.as_chunks_mut::<VECTORS>();
-            for (at, piece) in whole.iter_mut().enumerate() {
-                add(simd, u, &b[at * VECTORS * S::F32_LANES..], out, piece);
+        let rank = b.len() / out;
+        for (rows, u) in wx.chunks_mut(R * out).zip(u.chunks(R * rank)) {
+            if rows.len() == R * out {
+                group::<S, R>(simd, rows, out, u, b);
+                continue;
             }
-            let mut at = whole.len() * VECTORS * S::F32_LANES;
-            for vector in single {
-                add(simd, u, &b[at..], out, std::array::from_mut(vector));
-                at += S::F32_LANES;
-            }
-            for (at, value) in (at..).zip(rest) {
-                let products = u.iter().zip(b.chunks_exact(out));
-                *value += products.fold(0.0, |sum, (u, b)| sum + u * b[at]);
+            for (row, u) in rows.chunks_exact_mut(out).zip(u.chunks_exact(rank)) {
+                group::<S, 1>(simd, row, out, u, b);
             }
         }
     }
 }
 
-/// Adds to some vectors of a row u · b, whose columns begin with theirs.
+/// Changes `R` rows.
 #[inline(always)]
-fn add<S: Simd, const N: usize>(
-    simd: S,
-    u: &[f32],
-    b: &[f32],
-    out: usize,
-    vectors: &mut [S::f32s; N],
-) {
-    let mut sums = [simd.splat_f32s(0.0); N];
-    for (r, u) in u.iter().enumerate() {
-        let (u, b) = (simd.splat_f32s(*u), S::as_simd_f32s(&b[r * out..]).0);
-        for (sum, b) in sums.iter_mut().zip(&b[..N]) {
-            *sum = simd.mul_add_e_f32s(u, *b, *sum);
+fn group<S: Simd, const R: usize>(simd: S, rows: &mut [f32], out: usize, u: &[f32], b: &[f32]) {
+    let rank = b.len() / out;
+    let mut rows = rows.chunks_exact_mut(out);
+    let rows: [&mut [f32]; R] = from_fn(|_| rows.next().unwrap_or_default());
+    let u: [&[f32]; R] = from_fn(|r| &u[r * rank..][..rank]);
+    let mut split = rows.map(S::as_mut_simd_f32s);
+    let vectors = split[0].0.len();
+    let mut at = 0;
+    while at < vectors {
+        let part = &b[at * S::F32_LANES..];
+        at += match vectors - at {
+            VECTORS.. => add::<S, R, VECTORS>(simd, u, part, out, &mut split, at),
+            _ => add::<S, R, 1>(simd, u, part, out, &mut split, at),
+        };
+    }
+    for ((_, rest), u) in split.iter_mut().zip(u) {
+        for (at, value) in (vectors * S::F32_LANES..).zip(rest.iter_mut()) {
+            let products = u.iter().zip(b.chunks_exact(out));
+            *value += products.fold(0.0, |sum, (u, b)| sum + u * b[at]);
         }
     }
-    for (vector, sum) in vectors.iter_mut().zip(sums) {
-        *vector = simd.add_f32s(*vector, sum);
+}
+
+/// Adds to `N` vectors of each row, from one on, u · b, whose columns begin with theirs; returns `N`.
+#[inline(always)]
+fn add<S: Simd, const R: usize, const N: usize>(
+    simd: S,
+    u: [&[f32]; R],
+    b: &[f32],
+    out: usize,
+    rows: &mut [(&mut [S::f32s], &mut [f32]); R],
+    at: usize,
+) -> usize {
+    let mut sums = [[simd.splat_f32s(0.0); N]; R];
+    for (r, b) in b.chunks(out).enumerate() {
+        let b = &S::as_simd_f32s(b).0[..N];
+        for (sums, u) in sums.iter_mut().zip(&u) {
+            let u = simd.splat_f32s(u[r]);
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum = simd.mul_add_e_f32s(u, *b, *sum);
+            }
+        }
     }
+    for ((row, _), sums) in rows.iter_mut().zip(sums) {
+        for (vector, sum) in row[at..][..N].iter_mut().zip(sums) {
+            *vector = simd.add_f32s(*vector, sum);
+        }
+    }
+    N
 }
 
 /// What the product as it came is multiplied by, 1 + Σ weight · (gain − 1), if there are gains.
