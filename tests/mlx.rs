@@ -3,6 +3,7 @@
 
 mod common;
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use common::{fails, golden, ids, json, largest, ok, text};
 use factory::model::batch::Batch;
@@ -106,7 +107,11 @@ fn four_bits_are_held_as_they_are_and_others_in_eight() {
             let exact = source.weights.tensor(&name, DType::F32, &DEVICE).unwrap();
             let found: Vec<Vec<f32>> = weight.numbers().unwrap().to_vec2().unwrap();
             let exact: Vec<Vec<f32>> = exact.to_vec2().unwrap();
-            let own = source.weights.blocks(&name).unwrap().is_some();
+            let own = source
+                .weights
+                .blocks(&name, &[GgmlDType::Q4_1])
+                .unwrap()
+                .is_some();
             let whole = name.contains("down_proj") || name.contains("layers.0.mlp.up_proj");
             assert_eq!(own, !whole && !name.contains(EIGHT), "{name}");
             if held == Held::Native && own {
@@ -138,7 +143,13 @@ fn scales_that_are_too_large_for_a_block_are_held_in_eight_bits() {
     });
     let source = Source::open(&text(folder.path())).unwrap();
     let name = format!("{FOUR}.weight");
-    assert!(source.weights.blocks(&name).unwrap().is_none());
+    assert!(
+        source
+            .weights
+            .blocks(&name, &[GgmlDType::Q4_1])
+            .unwrap()
+            .is_none()
+    );
     let held = Some(Held::Native);
     let base = Base::load_held(&text(folder.path()), held, DType::F32, &DEVICE).unwrap();
     let (_, weight) = base.decoder.projections().next().unwrap();

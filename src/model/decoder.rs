@@ -10,6 +10,7 @@ use super::mismatch::describe;
 use super::ops::{self, Path, Rotary};
 use super::weight::{self, Blocks, Held, Weight};
 use anyhow::{Result, bail, ensure};
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 
 /// Where weights come from: tensors by their transformers name.
@@ -18,8 +19,8 @@ pub trait Weights {
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
     /// The tensor as `dtype` on `device`.
     fn tensor(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor>;
-    /// The tensor's own blocks, where it is stored in such.
-    fn blocks(&self, _name: &str) -> Result<Option<Blocks>> {
+    /// The tensor's own blocks, where it is stored in such of these kinds.
+    fn blocks(&self, _name: &str, _of: &[GgmlDType]) -> Result<Option<Blocks>> {
         Ok(None)
     }
 }

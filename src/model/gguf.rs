@@ -83,12 +83,15 @@ impl Weights for Gguf {
         Ok(tensor.to_dtype(dtype)?.to_device(device)?)
     }
 
-    fn blocks(&self, name: &str) -> Result<Option<Blocks>> {
-        let stored = self.parts.quantized(&gguf_name(name))?;
+    fn blocks(&self, name: &str, of: &[GgmlDType]) -> Result<Option<Blocks>> {
+        let own = gguf_name(name);
+        if !self.parts.kind(&own).is_some_and(|kind| of.contains(&kind)) {
+            return Ok(None);
+        }
+        let stored = self.parts.quantized(&own)?;
         let kind = stored.dtype();
-        let wanted = [GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q8_0];
         let (rows, width) = stored.shape().dims2()?;
-        if !wanted.contains(&kind) || width % kind.block_size() != 0 {
+        if width % kind.block_size() != 0 {
             return Ok(None);
         }
         let data = stored.data()?;

@@ -2,8 +2,8 @@
 
 use super::gguf::{content, number};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -112,9 +112,17 @@ impl Parts {
 
     /// Shape of a tensor; `None` when there is none of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        let infos = self.0.iter().map(|part| &part.content.tensor_infos);
-        let info = infos.into_iter().find_map(|infos| infos.get(name))?;
-        Some(info.shape.dims())
+        Some(self.info(name)?.shape.dims())
+    }
+
+    /// How a tensor is stored; `None` when there is none of that name.
+    pub fn kind(&self, name: &str) -> Option<GgmlDType> {
+        Some(self.info(name)?.ggml_dtype)
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        let mut infos = self.0.iter().map(|part| &part.content.tensor_infos);
+        infos.find_map(|infos| infos.get(name))
     }
 
     /// A tensor, dequantized to f32 on the CPU.

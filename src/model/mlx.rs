@@ -285,8 +285,9 @@ impl Weights for Quantized {
 
     /// Those of 4 bits as Q4_1, each group in blocks of one scale and minimum. bf16 fits f16 but for numbers below 2^-17, which are
     /// rounded by 2^-25 at most; f32 is rounded to 11 bits. What is too large for f16 has no blocks.
-    fn blocks(&self, name: &str) -> Result<Option<Blocks>> {
-        let Some(matrix) = self.matrices.get(name).filter(|m| m.affine.bits == 4) else {
+    fn blocks(&self, name: &str, of: &[GgmlDType]) -> Result<Option<Blocks>> {
+        let four = self.matrices.get(name).filter(|m| m.affine.bits == 4);
+        let Some(matrix) = four.filter(|_| of.contains(&GgmlDType::Q4_1)) else {
             return Ok(None);
         };
         let [scales, biases] = self.groups(name)?;

@@ -25,6 +25,15 @@ pub enum Held {
 }
 
 impl Held {
+    /// The kinds of blocks that are taken as a file has them.
+    fn own(self) -> &'static [GgmlDType] {
+        match self {
+            Self::Numbers | Self::Bf16 => &[],
+            Self::Q8 => &[GgmlDType::Q8_0],
+            Self::Native => &[GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q8_0],
+        }
+    }
+
     /// As flags say it.
     pub fn name(self) -> &'static str {
         match self {
@@ -75,10 +84,7 @@ impl Weight {
             Held::Bf16 => return Ok(Self::Half(weights.tensor(name, DType::BF16, device)?)),
             Held::Q8 | Held::Native => {}
         }
-        let blocks = match held {
-            Held::Native => weights.blocks(name)?,
-            _ => None,
-        };
+        let blocks = weights.blocks(name, held.own())?;
         if Path::of(device, dtype) == Path::Portable {
             return Self::on_device(weights, name, blocks, dtype, device);
         }

@@ -74,6 +74,7 @@ impl Tile<'_> {
 struct Stored {
     scale: f16,
     minimum: f16,
+    /// As lines have them; of 4 bits the first half is in use.
     quants: [u8; BLOCK],
 }
 
@@ -94,7 +95,7 @@ impl Tiles {
             Stored {
                 scale,
                 minimum: f16::from_f32(scale.to_f32() * -8.0),
-                quants: halves(&block[2..]),
+                quants: quants(&block[2..]),
             }
         })
     }
@@ -104,7 +105,7 @@ impl Tiles {
         Self::new(Bits::Four, (rows, width), bytes, 20, |block| Stored {
             scale: half_at(block, 0),
             minimum: half_at(block, 2),
-            quants: halves(&block[4..]),
+            quants: quants(&block[4..]),
         })
     }
 
@@ -180,9 +181,8 @@ impl Tiles {
                         minima[row] = stored.minimum.to_bits();
                     }
                     let lines = &mut quants[b * lines..][..lines];
-                    for (i, quant) in stored.quants.into_iter().enumerate() {
-                        let (line, byte, shift) = place(bits, row, i);
-                        lines[line].0[byte] |= quant << shift;
+                    for (line, group) in lines.iter_mut().zip(stored.quants.chunks(GROUP)) {
+                        line.0[row * GROUP..][..GROUP].copy_from_slice(group);
                     }
                 }
             }
@@ -259,15 +259,6 @@ impl Tiles {
     }
 }
 
-/// Line, byte and shift of a row's `i`-th weight of a block.
-fn place(bits: Bits, row: usize, i: usize) -> (usize, usize, u32) {
-    let byte = row * GROUP + i % GROUP;
-    match bits {
-        Bits::Eight => (i / GROUP, byte, 0),
-        Bits::Four => (i % 16 / GROUP, byte, if i < 16 { 0 } else { 4 }),
-    }
-}
-
 trait AsBytes {
     fn as_flattened_lines(&self) -> &[u8];
 }
@@ -283,10 +274,9 @@ fn half_at(bytes: &[u8], at: usize) -> f16 {
     f16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-/// 16 low halves, then 16 high ones.
-fn halves(bytes: &[u8]) -> [u8; BLOCK] {
-    std::array::from_fn(|i| match i < 16 {
-        true => bytes[i] & 15,
-        false => bytes[i - 16] >> 4,
-    })
+/// Two of 4 bits a byte.
+fn quants(bytes: &[u8]) -> [u8; BLOCK] {
+    let mut quants = [0; BLOCK];
+    quants[..bytes.len()].copy_from_slice(bytes);
+    quants
 }
