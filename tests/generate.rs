@@ -112,6 +112,11 @@ fn kills_at_random_moments_change_no_byte() {
     ok(&refs(&resumed));
     assert!(fs::read(at("killed")).unwrap() == fs::read(at("whole")).unwrap());
     assert!(!at("killed.partial").exists());
+    // There is nothing more to go on with.
+    let said = factory(&refs(&resumed)).stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("killed.partial to go on with"), "{said}");
+    assert!(fs::read(at("killed")).unwrap() == fs::read(at("whole")).unwrap());
 }
 
 #[cfg(unix)]

@@ -308,6 +308,24 @@ fn a_table_of_another_adapter_or_a_damaged_one_is_refused() {
     refused(&[TABLE, "damaged"]);
     put(&vec![0; 4_000_000]);
     refused(&[TABLE, "larger than any such table"]);
+    let version = own.windows(9).position(|part| part == b"n-grams 1");
+    let mut newer = own.clone();
+    newer[version.unwrap() + 8] = b'2';
+    put(&newer);
+    refused(&[TABLE, "of another version", "--no-speculation"]);
+    #[cfg(unix)]
+    for name in [TABLE, "adapter_model.safetensors"] {
+        let file = adapter.clone() + "/" + name;
+        let before = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        let words = ["--lora", &adapter, "--max-tokens", "4"];
+        let words = common::generate(&base, &data, &out, &words);
+        fails(&words, 1, &[name, "not a file"]);
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, before).unwrap();
+        put(&own);
+    }
     // None is no fault.
     ok(&common::generate(
         &base,

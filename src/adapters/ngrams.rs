@@ -28,6 +28,9 @@ const COUNTED: usize = 1 << 21;
 const ENTRY: usize = 20;
 const HEAD: usize = 4096;
 
+/// The other way out of a table that cannot be read.
+const OR_ELSE: &str = ", or give --no-speculation";
+
 /// What of the file's head tells this format from others.
 const FORMAT: &str = "factory n-grams 1";
 /// The head's one field: several would come in any order.
@@ -125,10 +128,11 @@ impl Ngrams {
         }
         let read = || {
             let most = MOST * ENTRY + HEAD;
-            let size = fs::metadata(&path)?.len();
+            let file = fs::metadata(&path)?;
+            ensure!(file.is_file(), "not a file: remove it{OR_ELSE}");
             ensure!(
-                size <= most as u64,
-                "larger than any such table, {most} bytes"
+                file.len() <= most as u64,
+                "larger than any such table, {most} bytes: remove it{OR_ELSE}"
             );
             parse(&fs::read(&path)?, &Header::of(adapter, decoder)?)
         };
@@ -171,21 +175,26 @@ fn file(header: &Header, entries: &[Entry]) -> Result<Vec<u8>> {
 }
 
 fn parse(bytes: &[u8], own: &Header) -> Result<Ngrams> {
-    let damaged = "a damaged table of n-grams: remove it";
-    let (_, head) = SafeTensors::read_metadata(bytes).context(damaged)?;
+    let damaged = format!("a damaged table of n-grams: remove it{OR_ELSE}");
+    let damaged = || damaged.clone();
+    let (_, head) = SafeTensors::read_metadata(bytes).with_context(damaged)?;
     let said = head.metadata().as_ref().and_then(|all| all.get(HEADER));
-    let said: Header = serde_json::from_str(said.context(damaged)?).context(damaged)?;
-    ensure!(said.format == FORMAT, "{damaged}");
+    let said: Header = serde_json::from_str(said.with_context(damaged)?).with_context(damaged)?;
+    ensure!(
+        said.format == FORMAT,
+        "a table of n-grams of another version: remove it{OR_ELSE}"
+    );
     ensure!(
         said == *own,
-        "the n-grams of another adapter or base: remove it, or give --no-speculation"
+        "the n-grams of another adapter or base: remove it{OR_ELSE}"
     );
-    let file = SafeTensors::deserialize(bytes).context(damaged)?;
+    let file = SafeTensors::deserialize(bytes).with_context(damaged)?;
     let column = |name: &str, dtype: Dtype| {
-        let view = file.tensor(name).context(damaged)?;
+        let view = file.tensor(name).with_context(damaged)?;
         ensure!(
             view.dtype() == dtype && view.shape().len() == 1,
-            "{damaged}"
+            "{}",
+            damaged()
         );
         Ok(view.data())
     };
@@ -200,7 +209,7 @@ fn parse(bytes: &[u8], own: &Header) -> Result<Ngrams> {
         .collect();
     let [next, counts, totals] = [words("next")?, words("counts")?, words("totals")?];
     let lengths = [next.len(), counts.len(), totals.len()];
-    ensure!(lengths == [wide.len(); 3], "{damaged}");
+    ensure!(lengths == [wide.len(); 3], "{}", damaged());
     let rows = wide
         .into_iter()
         .zip(next)
@@ -217,7 +226,7 @@ fn parse(bytes: &[u8], own: &Header) -> Result<Ngrams> {
         half && (1..=e.total).contains(&e.count) && (e.next as usize) < own.vocabulary
     };
     let ordered = entries.is_sorted_by(|a, b| a.context < b.context);
-    ensure!(ordered && entries.iter().all(sound), "{damaged}");
+    ensure!(ordered && entries.iter().all(sound), "{}", damaged());
     Ok(Ngrams { entries })
 }
 

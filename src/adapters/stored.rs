@@ -105,7 +105,13 @@ fn reader(path: &Path) -> impl Fn(&str) -> Result<Vec<u8>> {
             "" => path.to_owned(),
             name => path.join(name),
         };
-        fs::read(file).with_context(|| match name {
+        let read = || {
+            // A device has no end.
+            let is_file = fs::metadata(&file)?.is_file();
+            ensure!(is_file, "not a file");
+            Ok(fs::read(&file)?)
+        };
+        read().with_context(|| match name {
             "" => "cannot be read".to_owned(),
             name => format!("reading {name}"),
         })

@@ -131,6 +131,12 @@ impl Job {
                 let mut identity = identity::of(&engine, &lines, &prompts)?;
                 let shard = self.shard.map(|shard| shard.to_string());
                 identity.insert("--shard".to_owned(), shard.into());
+                if self.resume && !journal.exists() {
+                    let journal = journal.display();
+                    observer.note(format_args!(
+                        "no {journal} to go on with: starting with the first row"
+                    ));
+                }
                 Rows::kept(places, journal, &identity, self.resume)?
             }
         };

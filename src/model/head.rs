@@ -37,13 +37,24 @@ impl Decoder {
         );
         let (rows, at_labels) = self.at_labels(hidden, labels)?;
         let normed = self.final_norm(&at_labels)?;
-        let head = self.head().numbers()?;
+        // Elsewhere than on the fused path it is needed whole.
+        let whole = match self.path {
+            Path::Portable => Some(self.head().numbers()?),
+            Path::Fused => None,
+        };
         let (mut log_p, mut gradients) = (Vec::new(), Vec::new());
         for (i, chunk) in labels.chunks(CHUNK).enumerate() {
             let targets: Vec<u32> = chunk.iter().map(|l| l.target).collect();
             let x = normed.narrow(0, i * CHUNK, chunk.len())?;
             let coefficients = &coefficients[i * CHUNK..][..chunk.len()];
-            let (p, d) = self.chunk_gradient(&x, &head, &targets, coefficients)?;
+            let (p, d) = match &whole {
+                Some(head) => {
+                    let logits = portable::matmul(&x, &head.t()?)?;
+                    let (p, d) = ops::log_probability_gradient(&logits, &targets, coefficients)?;
+                    (p, portable::matmul(&d.to_dtype(head.dtype())?, head)?)
+                }
+                None => self.chunk_gradient(&x, &targets, coefficients)?,
+            };
             log_p.push(p);
             gradients.push(d);
         }
@@ -86,48 +97,34 @@ impl Decoder {
         Ok((rows, at_labels))
     }
 
-    /// Log p and the gradient for one chunk of normed rows `[n, hidden]`.
+    /// Log p and the gradient for one chunk of normed rows `[n, hidden]`, a part of the head at a time.
     fn chunk_gradient(
         &self,
         x: &Tensor,
-        head: &Tensor,
         targets: &[u32],
         coefficients: &[f32],
     ) -> Result<(Tensor, Tensor)> {
-        if self.path == Path::Portable {
-            let logits = portable::matmul(x, &head.t()?)?;
-            let (p, d) = ops::log_probability_gradient(&logits, targets, coefficients)?;
-            return Ok((p, portable::matmul(&d.to_dtype(head.dtype())?, head)?));
-        }
-        let (n, hidden, vocab) = (targets.len(), x.dim(1)?, head.dim(0)?);
+        let head = self.head();
+        let (n, hidden, vocab) = (targets.len(), x.dim(1)?, head.dims()?.0);
         let mut logits = vec![0f32; n * vocab];
         let mut dx = vec![0f32; n * hidden];
-        let (xs, w) = (view(x)?, view(head)?);
-        let w = Matrix::rows(&w, hidden);
-        // SAFETY: the buffers were made for these shapes.
-        unsafe {
-            let x = Matrix::rows(&xs, hidden);
-            parallel_product(
-                (n, vocab, hidden),
-                Destination::rows(&mut logits, vocab),
-                false,
-                x,
-                w.t(),
-                1.0,
-            );
+        let xs = view(x)?;
+        for part in head.parts()? {
+            let w = head.part(part.clone())?;
+            let (w, x) = (view(&w)?, Matrix::rows(&xs, hidden));
+            let to = Destination::rows(&mut logits, vocab).column(part.start);
+            let shape = (n, part.len(), hidden);
+            // SAFETY: the buffers were made for these shapes.
+            unsafe { parallel_product(shape, to, false, x, Matrix::rows(&w, hidden).t(), 1.0) };
         }
         let log_p = logit_gradient(&mut logits, vocab, targets, coefficients);
-        // SAFETY: as above.
-        unsafe {
-            let d = Matrix::rows(&logits, vocab);
-            parallel_product(
-                (n, hidden, vocab),
-                Destination::rows(&mut dx, hidden),
-                false,
-                d,
-                w,
-                1.0,
-            );
+        for part in head.parts()? {
+            let w = head.part(part.clone())?;
+            let (w, d) = (view(&w)?, Matrix::rows(&logits, vocab).column(part.start));
+            let to = Destination::rows(&mut dx, hidden);
+            let (shape, more) = ((n, hidden, part.len()), part.start > 0);
+            // SAFETY: as above.
+            unsafe { parallel_product(shape, to, more, d, Matrix::rows(&w, hidden), 1.0) };
         }
         let log_p = Tensor::from_vec(log_p, n, &self.device)?;
         Ok((log_p, Tensor::from_vec(dx, x.shape(), &self.device)?))

@@ -9,6 +9,7 @@ use anyhow::Result;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How the weights of a base are held.
@@ -58,6 +59,9 @@ pub struct Blocks {
 pub fn in_whole_blocks(width: usize) -> bool {
     width.is_multiple_of(GgmlDType::Q8_0.block_size())
 }
+
+/// Numbers of a part of a matrix; see [`Weight::parts`].
+const PART: usize = 4 * 1024 * 1024;
 
 /// A frozen matrix `[out, in]`. Clones share it.
 #[derive(Clone)]
@@ -161,12 +165,31 @@ impl Weight {
 
     /// The numbers, as f32 where it is held otherwise, which a matrix that is held otherwise is made into each time.
     pub fn numbers(&self) -> candle_core::Result<Tensor> {
+        self.part(0..self.dims()?.0)
+    }
+
+    /// [`Self::numbers`] of some rows.
+    pub fn part(&self, rows: Range<usize>) -> candle_core::Result<Tensor> {
         match self {
-            Self::Numbers(w) => Ok(w.clone()),
-            Self::Half(w) => w.to_dtype(DType::F32),
-            Self::Quantized(w) => Tensor::from_vec(w.numbers(), (w.rows, w.width), &Device::Cpu),
-            Self::OnDevice(w, device) => w.dequantize(device),
+            Self::Numbers(w) => w.narrow(0, rows.start, rows.len()),
+            Self::Half(w) => w.narrow(0, rows.start, rows.len())?.to_dtype(DType::F32),
+            Self::Quantized(w) => {
+                let shape = (rows.len(), w.width);
+                Tensor::from_vec(w.numbers(rows), shape, &Device::Cpu)
+            }
+            Self::OnDevice(w, device) => w.dequantize(device)?.narrow(0, rows.start, rows.len()),
         }
+    }
+
+    /// Parts that [`Self::part`] makes without much memory at once.
+    pub fn parts(&self) -> candle_core::Result<Vec<Range<usize>>> {
+        let (rows, width) = self.dims()?;
+        let most = match self {
+            Self::Numbers(_) => rows,
+            _ => (PART / width).max(1),
+        };
+        let firsts = (0..rows).step_by(most.max(1));
+        Ok(firsts.map(|first| first..rows.min(first + most)).collect())
     }
 
     /// The rows `ids`, `[ids, in]`, as f32 where they are held otherwise than as numbers.

@@ -1,10 +1,11 @@
 //! Quantized matrices in the order in which kernels read them.
 
-use super::super::fetch;
+use super::super::{fetch, wide};
 use super::{BLOCK, GROUP, ROWS};
 use anyhow::{Result, ensure};
 use half::f16;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Bits of a quant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,34 @@ impl Tile<'_> {
                 .get(block * size..(block + 1) * size)
                 .unwrap_or_default(),
         );
+    }
+}
+
+impl Tile<'_> {
+    /// The weights of the block `b` of the row `at`, four at a time, as they lie.
+    #[inline(always)]
+    fn write(&self, b: usize, at: usize, weights: &mut [f32; BLOCK]) {
+        let size = self.bits.bytes();
+        let scale = f16::from_bits(self.scales[b][at]).to_f32();
+        let lines = self.quants[b * size..][..size].as_chunks::<LINE>().0;
+        let groups = lines.iter().map(|line| &line.as_chunks::<GROUP>().0[at]);
+        let weights = weights.as_chunks_mut::<GROUP>().0;
+        match self.bits {
+            Bits::Eight => {
+                for (weights, quants) in weights.iter_mut().zip(groups) {
+                    *weights = quants.map(|quant| scale * (f32::from(quant) - 128.0));
+                }
+            }
+            Bits::Four => {
+                let minimum = f16::from_bits(self.minima[b][at]).to_f32();
+                let weight = |quant: u8| scale * f32::from(quant) + minimum;
+                let (low, high) = weights.split_at_mut(BLOCK / GROUP / 2);
+                for ((low, high), quants) in low.iter_mut().zip(high).zip(groups) {
+                    *low = quants.map(|quant| weight(quant & 15));
+                    *high = quants.map(|quant| weight(quant >> 4));
+                }
+            }
+        }
     }
 }
 
@@ -214,42 +243,30 @@ impl Tiles {
         row
     }
 
+    #[inline(always)]
     fn write(&self, at: usize, row: &mut [f32]) {
         let (tile, at) = (self.tile(at / ROWS), at % ROWS);
-        let size = self.bits.bytes();
-        for (b, weights) in row.chunks_mut(BLOCK).enumerate() {
-            let scale = f16::from_bits(tile.scales[b][at]).to_f32();
-            let lines = tile.quants[b * size..][..size].chunks_exact(LINE);
-            let groups = lines.map(|line| &line[at * GROUP..][..GROUP]);
-            match self.bits {
-                Bits::Eight => {
-                    for (weights, quants) in weights.chunks_mut(GROUP).zip(groups) {
-                        for (weight, quant) in weights.iter_mut().zip(quants) {
-                            *weight = scale * (f32::from(*quant) - 128.0);
-                        }
-                    }
-                }
-                Bits::Four => {
-                    let minimum = f16::from_bits(tile.minima[b][at]).to_f32();
-                    let weight = |quant: u8| scale * f32::from(quant) + minimum;
-                    for (g, quants) in groups.enumerate() {
-                        for (i, quant) in quants.iter().enumerate() {
-                            weights[g * GROUP + i] = weight(quant & 15);
-                            weights[BLOCK / 2 + g * GROUP + i] = weight(quant >> 4);
-                        }
-                    }
-                }
-            }
+        let (whole, rest) = row.as_chunks_mut();
+        for (b, weights) in whole.iter_mut().enumerate() {
+            tile.write(b, at, weights);
+        }
+        if !rest.is_empty() {
+            let mut last = [0f32; BLOCK];
+            tile.write(whole.len(), at, &mut last);
+            rest.copy_from_slice(&last[..rest.len()]);
         }
     }
 
-    /// All of them, row by row.
-    pub fn numbers(&self) -> Vec<f32> {
-        let mut numbers = vec![0f32; self.rows * self.width];
-        numbers
-            .par_chunks_mut(self.width)
-            .enumerate()
-            .for_each(|(at, row)| self.write(at, row));
+    /// The weights of some rows, row by row.
+    pub fn numbers(&self, of: Range<usize>) -> Vec<f32> {
+        let mut numbers = vec![0f32; of.len() * self.width];
+        let rows = numbers.par_chunks_mut(self.width).enumerate();
+        rows.for_each(|(i, row)| {
+            wide(
+                #[inline(always)]
+                || self.write(of.start + i, row),
+            )
+        });
         numbers
     }
 
