@@ -7,7 +7,7 @@
 use super::identity;
 use super::lora::Adapter;
 use crate::model::linear::{Delta, Site};
-use crate::model::ops::{self, Change, LowRank, Path};
+use crate::model::ops::{self, Change, LowRank};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
@@ -25,7 +25,6 @@ pub struct Member {
 pub struct Bank {
     members: Vec<Member>,
     sites: BTreeMap<Site, Factors>,
-    path: Path,
     /// Of each member, once it was asked for.
     digests: Vec<OnceLock<[u8; 32]>>,
 }
@@ -76,7 +75,6 @@ impl Bank {
             repeated.join(", ")
         );
         Ok(Self {
-            path: members.first().map_or(Path::Portable, |m| m.adapter.path()),
             sites: stack(&mut members)?,
             digests: members.iter().map(|_| OnceLock::new()).collect(),
             members,
@@ -180,15 +178,14 @@ impl Delta for Rows<'_> {
                 }
             }
         }
-        match changes.is_empty() {
-            true => Ok((wx, Vec::new())),
-            false => {
+        // Members of one base compute alike.
+        match self.bank.members.first() {
+            Some(Member { adapter, .. }) if !changes.is_empty() => {
                 let changes = LowRank { a, b, changes };
-                Ok((
-                    ops::low_rank_rows(self.bank.path, wx, x, &changes)?,
-                    Vec::new(),
-                ))
+                let changed = ops::low_rank_rows(adapter.path(), wx, x, &changes)?;
+                Ok((changed, Vec::new()))
             }
+            _ => Ok((wx, Vec::new())),
         }
     }
 }

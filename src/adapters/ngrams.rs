@@ -6,7 +6,7 @@
 use super::identity;
 use super::lora::Adapter;
 use crate::model::decoder::Decoder;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -28,8 +28,8 @@ const COUNTED: usize = 1 << 21;
 const ENTRY: usize = 20;
 const HEAD: usize = 4096;
 
-/// The other way out of a table that cannot be read.
-const OR_ELSE: &str = ", or give --no-speculation";
+/// What to do where a table cannot be read: no answer needs it.
+const WAY_OUT: &str = "remove it, or give --no-speculation";
 
 /// What of the file's head tells this format from others.
 const FORMAT: &str = "factory n-grams 1";
@@ -129,10 +129,10 @@ impl Ngrams {
         let read = || {
             let most = MOST * ENTRY + HEAD;
             let file = fs::metadata(&path)?;
-            ensure!(file.is_file(), "not a file: remove it{OR_ELSE}");
+            ensure!(file.is_file(), "not a file: {WAY_OUT}");
             ensure!(
                 file.len() <= most as u64,
-                "larger than any such table, {most} bytes: remove it{OR_ELSE}"
+                "larger than any such table, {most} bytes: {WAY_OUT}"
             );
             parse(&fs::read(&path)?, &Header::of(adapter, decoder)?)
         };
@@ -175,26 +175,25 @@ fn file(header: &Header, entries: &[Entry]) -> Result<Vec<u8>> {
 }
 
 fn parse(bytes: &[u8], own: &Header) -> Result<Ngrams> {
-    let damaged = format!("a damaged table of n-grams: remove it{OR_ELSE}");
-    let damaged = || damaged.clone();
-    let (_, head) = SafeTensors::read_metadata(bytes).with_context(damaged)?;
+    table(bytes, own).map_err(|e| anyhow!("{e:#}: {WAY_OUT}"))
+}
+
+fn table(bytes: &[u8], own: &Header) -> Result<Ngrams> {
+    let damaged = "a damaged table of n-grams";
+    let (_, head) = SafeTensors::read_metadata(bytes).context(damaged)?;
     let said = head.metadata().as_ref().and_then(|all| all.get(HEADER));
-    let said: Header = serde_json::from_str(said.with_context(damaged)?).with_context(damaged)?;
+    let said: Header = serde_json::from_str(said.context(damaged)?).context(damaged)?;
     ensure!(
         said.format == FORMAT,
-        "a table of n-grams of another version: remove it{OR_ELSE}"
+        "a table of n-grams of another version"
     );
-    ensure!(
-        said == *own,
-        "the n-grams of another adapter or base: remove it{OR_ELSE}"
-    );
-    let file = SafeTensors::deserialize(bytes).with_context(damaged)?;
+    ensure!(said == *own, "the n-grams of another adapter or base");
+    let file = SafeTensors::deserialize(bytes).context(damaged)?;
     let column = |name: &str, dtype: Dtype| {
-        let view = file.tensor(name).with_context(damaged)?;
+        let view = file.tensor(name).context(damaged)?;
         ensure!(
             view.dtype() == dtype && view.shape().len() == 1,
-            "{}",
-            damaged()
+            "{damaged}"
         );
         Ok(view.data())
     };
@@ -209,7 +208,7 @@ fn parse(bytes: &[u8], own: &Header) -> Result<Ngrams> {
         .collect();
     let [next, counts, totals] = [words("next")?, words("counts")?, words("totals")?];
     let lengths = [next.len(), counts.len(), totals.len()];
-    ensure!(lengths == [wide.len(); 3], "{}", damaged());
+    ensure!(lengths == [wide.len(); 3], "{damaged}");
     let rows = wide
         .into_iter()
         .zip(next)
@@ -226,7 +225,7 @@ fn parse(bytes: &[u8], own: &Header) -> Result<Ngrams> {
         half && (1..=e.total).contains(&e.count) && (e.next as usize) < own.vocabulary
     };
     let ordered = entries.is_sorted_by(|a, b| a.context < b.context);
-    ensure!(ordered && entries.iter().all(sound), "{}", damaged());
+    ensure!(ordered && entries.iter().all(sound), "{damaged}");
     Ok(Ngrams { entries })
 }
 

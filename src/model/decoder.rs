@@ -204,7 +204,7 @@ impl Decoder {
         &self.head
     }
 
-    /// Bytes of the matrices, and of the largest of them as numbers where it is held otherwise.
+    /// Bytes of the matrices, and of the most numbers that are made at once where they are held otherwise.
     pub fn bytes(&self) -> usize {
         let own = match self.config.tie_word_embeddings {
             true => self.embedding.bytes(),
@@ -212,7 +212,15 @@ impl Decoder {
         };
         let numbers = match self.held {
             Held::Numbers => 0,
-            _ => self.config.vocab_size * self.config.hidden_size * self.dtype.size_in_bytes(),
+            _ => {
+                let (c, size) = (&self.config, self.dtype.size_in_bytes());
+                let head = c.vocab_size * c.hidden_size;
+                let head = match self.path {
+                    Path::Fused => head.min(weight::PART),
+                    Path::Portable => head,
+                };
+                head.max(c.hidden_size * c.intermediate_size.max(c.heads().q_width())) * size
+            }
         };
         own + numbers + self.projections().map(|(_, w)| w.bytes()).sum::<usize>()
     }

@@ -61,7 +61,7 @@ pub fn in_whole_blocks(width: usize) -> bool {
 }
 
 /// Numbers of a part of a matrix; see [`Weight::parts`].
-const PART: usize = 4 * 1024 * 1024;
+pub const PART: usize = 4 * 1024 * 1024;
 
 /// A frozen matrix `[out, in]`. Clones share it.
 #[derive(Clone)]
@@ -185,10 +185,12 @@ impl Weight {
     pub fn parts(&self) -> candle_core::Result<Vec<Range<usize>>> {
         let (rows, width) = self.dims()?;
         let most = match self {
-            Self::Numbers(_) => rows,
-            _ => (PART / width).max(1),
+            Self::Half(_) | Self::Quantized(_) => PART / width,
+            // Of these a part costs as much as all.
+            Self::Numbers(_) | Self::OnDevice(..) => rows,
         };
-        let firsts = (0..rows).step_by(most.max(1));
+        let most = most.max(1);
+        let firsts = (0..rows).step_by(most);
         Ok(firsts.map(|first| first..rows.min(first + most)).collect())
     }
 

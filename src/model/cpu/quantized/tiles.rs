@@ -69,9 +69,7 @@ impl Tile<'_> {
                 .unwrap_or_default(),
         );
     }
-}
 
-impl Tile<'_> {
     /// The weights of the block `b` of the row `at`, four at a time, as they lie.
     #[inline(always)]
     fn write(&self, b: usize, at: usize, weights: &mut [f32; BLOCK]) {
