@@ -234,6 +234,7 @@ fn answers_of_a_mixed_batch_are_those_of_each_row_alone() {
             batch,
             memory: usize::MAX,
             speculation: None,
+            grammars: Vec::new(),
         };
         engine.generate(prompts).unwrap()
     };

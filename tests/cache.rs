@@ -14,7 +14,8 @@ use factory::adapters::bank::{Bank, Member, Mixture};
 use factory::adapters::lora::Adapter;
 use factory::adapters::stored;
 use factory::generation::cache::Cache;
-use factory::generation::engine::{Adapters, Engine, Event};
+use factory::generation::engine::{Adapters, Engine};
+use factory::generation::flight::Event;
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::Answer;
 use factory::generation::stop::StopConfig;
@@ -51,6 +52,7 @@ fn engine<'a>(base: &'a Base, adapters: Option<Adapters<'a>>, batch: usize) -> E
         batch,
         memory: usize::MAX,
         speculation: None,
+        grammars: Vec::new(),
     }
 }
 

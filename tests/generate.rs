@@ -426,6 +426,7 @@ fn wild(stop: &[&str], memory: usize) -> Vec<Answer> {
         batch: 8,
         memory,
         speculation: None,
+        grammars: Vec::new(),
     };
     let prompts: Vec<_> = (0..12u32).map(|i| vec![i + 65, 66, 67]).collect();
     engine.generate(&prompts).unwrap()

@@ -93,6 +93,7 @@ fn generate(base: &Base, prompts: &[Vec<u32>], batch: usize, temperature: f64) -
             top_p: 0.9,
             seed: 5,
             samples: 1,
+            logprobs: None,
         },
         stop: StopConfig {
             max_tokens: 20,
@@ -101,6 +102,7 @@ fn generate(base: &Base, prompts: &[Vec<u32>], batch: usize, temperature: f64) -
         batch,
         memory: usize::MAX,
         speculation: None,
+        grammars: Vec::new(),
     };
     engine.generate(prompts).unwrap()
 }

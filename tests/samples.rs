@@ -134,6 +134,7 @@ fn a_prompt_is_computed_once() {
         batch: 16,
         memory: usize::MAX,
         speculation: None,
+        grammars: Vec::new(),
     };
     let all: Vec<usize> = (0..prompts.len()).collect();
     let mut cache = engine.cache(&prompts, &all, None).unwrap();

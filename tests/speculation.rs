@@ -84,6 +84,7 @@ fn answer(base: &Base, bank: &Bank, how: How) -> (Vec<Answer>, Usage) {
         batch: how.batch,
         memory: usize::MAX,
         speculation: how.speculation,
+        grammars: Vec::new(),
     };
     let prompts = prompts();
     let which: Vec<usize> = (0..ROWS).collect();

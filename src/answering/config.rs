@@ -51,7 +51,7 @@ impl Default for Config {
             template: None,
             stop: StopConfig::default(),
             on_long: OnLong::Error,
-            batch: 16,
+            batch: 32,
             kv_memory: None,
             speculation: true,
         }

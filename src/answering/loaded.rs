@@ -115,6 +115,7 @@ impl Loaded {
             batch: self.batch,
             memory: self.memory,
             speculation: self.ngrams.as_deref(),
+            grammars: Vec::new(),
         }
     }
 

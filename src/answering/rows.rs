@@ -2,7 +2,8 @@
 
 use crate::data::jsonl::Line;
 use crate::generation::cache::Cache;
-use crate::generation::engine::{Engine, Event};
+use crate::generation::engine::Engine;
+use crate::generation::flight::Event;
 use crate::generation::sequence::{Answer, Finish};
 use crate::generation::stop::StopConfig;
 use crate::generation::usage::Usage;

@@ -1,7 +1,8 @@
 //! One answer, shown as it comes.
 
 use crate::generation::cache::Cache;
-use crate::generation::engine::{Engine, Event};
+use crate::generation::engine::Engine;
+use crate::generation::flight::Event;
 use anyhow::{Context, Result};
 
 /// Answers `prompt` over `cache`; `show` gets the answer piece by piece.
@@ -16,8 +17,8 @@ pub fn answer(
     let held = engine.stop.stop.iter().map(String::len).max().unwrap_or(0);
     let answered = engine.answer(cache, &[prompt], &[0], |event| {
         let text = match event {
-            Event::Token { generated, .. } => {
-                let text = engine.tokenizer.decode(generated)?;
+            Event::Token { sequence, .. } => {
+                let text = engine.tokenizer.decode(&sequence.generated)?;
                 let mut end = text.trim_end_matches('\u{fffd}').len().saturating_sub(held);
                 while !text.is_char_boundary(end) {
                     end -= 1;

@@ -60,6 +60,7 @@ pub fn answers(
         // So few short answers take little beside what training holds.
         memory: usize::MAX,
         speculation: Some(&ngrams),
+        grammars: Vec::new(),
     };
     let answers = engine.generate(prompts)?.into_iter();
     Ok(answers.map(|answer| answer.text).collect())

@@ -66,6 +66,7 @@ impl Args {
             top_p: self.top_p,
             seed: self.seed,
             samples: self.samples as usize,
+            logprobs: None,
         }
     }
 

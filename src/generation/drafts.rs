@@ -33,6 +33,12 @@ const LOOKUP: f64 = 0.4;
 /// What guesses for the rows of one mixture: the tables of its adapters, each counting by its weight.
 pub struct Drafter<'a>(Vec<(&'a Ngrams, f64)>);
 
+/// Those of `mixtures` of adapters whose tables are `ngrams`.
+pub fn drafters<'a>(mixtures: &[Mixture], ngrams: &'a [Option<Ngrams>]) -> Vec<Drafter<'a>> {
+    let of = |mixture| Drafter::new(mixture, ngrams);
+    mixtures.iter().map(of).collect()
+}
+
 impl<'a> Drafter<'a> {
     /// Of a mixture of adapters whose tables are `ngrams`.
     pub fn new(Mixture(parts): &Mixture, ngrams: &'a [Option<Ngrams>]) -> Self {

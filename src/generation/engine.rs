@@ -1,24 +1,21 @@
-//! Rows in flight over one table of keys and values, step by step, from prompts to answers.
+//! Prompts to answers, all of a file or of a trial.
 
 use super::cache::Cache;
-use super::drafts;
+use super::constraint::Grammar;
+use super::flight::{Event, Flight, Model};
 use super::memory::{Need, step_tokens};
-use super::sampler::{Choice, Sampler, SamplerConfig};
-use super::scheduler::{Limits, Request, Scheduler, Step};
-use super::sequence::{Answer, Finish, Sequence};
-use super::speculation::{self, Open, Speculation};
+use super::sampler::{Sampler, SamplerConfig};
+use super::scheduler::Limits;
+use super::sequence::{Answer, Asked, Finish};
 use super::stop::{StopConfig, Stops};
-use super::tree::Key;
 use super::usage::Usage;
 use crate::adapters::bank::{Bank, Mixture};
 use crate::adapters::ngrams::Ngrams;
+use crate::model::allocator;
 use crate::model::decoder::Decoder;
-use crate::model::ops::Path;
 use crate::model::tokenizer::Tokenizer;
-use crate::model::{allocator, awake, pooled};
-use anyhow::{Result, anyhow, ensure};
-use std::collections::BTreeMap;
-use std::time::Instant;
+use anyhow::{Result, ensure};
+use std::sync::Arc;
 
 /// What the engine runs on.
 pub struct Engine<'a> {
@@ -35,6 +32,8 @@ pub struct Engine<'a> {
     /// Guess ahead, by the tables of the bank's adapters and by what a row has said; `None` guesses nothing. The answers are the same, in
     /// f32 but for ties.
     pub speculation: Option<&'a [Option<Ngrams>]>,
+    /// What the answer to each prompt is held to; empty where none is held to anything.
+    pub grammars: Vec<Option<Arc<dyn Grammar>>>,
 }
 
 /// Adapters, and which of them each prompt gets.
@@ -49,14 +48,6 @@ impl Adapters<'_> {
     fn of(&self, prompt: usize) -> usize {
         self.choice.get(prompt).copied().unwrap_or(0)
     }
-}
-
-/// What the engine tells while it works.
-pub enum Event<'a> {
-    /// The `index`-th prompt got another token and is not complete.
-    Token { index: usize, generated: &'a [u32] },
-    /// The `index`-th prompt is done with.
-    Done { index: usize, answer: Answer },
 }
 
 impl Engine<'_> {
@@ -133,175 +124,41 @@ impl Engine<'_> {
         }
         // Rows that begin alike follow each other: a small table then holds what they share.
         fitting.sort_by_key(|&index| (self.mixture(index), &prompts[index], index));
-        let keys = self.keys()?;
         let evicted = cache.tree.evicted();
-        let Cache { table, tree } = cache;
         let limits = Limits {
             rows: self.batch,
             tokens: step_tokens(self.decoder.path),
         };
-        let mut scheduler = Scheduler::new(tree, limits);
+        let model = Model {
+            decoder: self.decoder,
+            tokenizer: self.tokenizer,
+            bank: self.adapters.as_ref().map(|all| all.bank),
+            ngrams: self.speculation,
+        };
+        let stops = Arc::new(Stops::new(&self.stop.stop, self.tokenizer));
+        let base = [Mixture::default()];
+        let mixtures = self.adapters.as_ref().map(|all| &all.mixtures[..]);
+        let mut flight = Flight::new(cache, self.decoder, limits);
         for &index in &fitting {
-            let request = Request {
-                id: index,
-                key: keys[self.mixture(index)],
-                prompt: prompts[index].clone(),
-                answer: self.stop.max_tokens,
+            let mixture = &mixtures.unwrap_or(&base)[self.mixture(index)];
+            let asked = Asked {
+                mixture: flight.mixture(mixture),
+                sampler: Sampler::new(&self.sampler, index),
+                stops: stops.clone(),
+                max_tokens: self.stop.max_tokens,
+                grammar: self.grammars.get(index).cloned().flatten(),
             };
-            let refused = |blocks| {
-                anyhow!("a row takes {blocks} blocks of keys and values, more than there are")
-            };
-            scheduler.submit(request).map_err(refused)?;
+            flight.submit(&model, index, prompts[index].clone(), asked)?;
         }
-        let stops = Stops::new(&self.stop.stop, self.tokenizer);
-        let ends = |token| self.tokenizer.is_eos(token);
-        let mut speculation = self.speculation(&ends);
-        let mut running: BTreeMap<usize, Sequence> = BTreeMap::new();
-        let mut usage = Usage::default();
-        loop {
-            let begun = Instant::now();
-            let mut step = scheduler.plan();
-            if step.pieces.is_empty() {
-                break;
-            }
-            let guesses = match &mut speculation {
-                Some(speculation) => speculation.guess(self.open(&step, &scheduler)),
-                None => BTreeMap::new(),
-            };
-            for (&id, guesses) in &guesses {
-                scheduler.guess(&mut step, id, &drafts::tokens(guesses));
-            }
-            // Rows of one mixture lie together: its adapters then see one matrix.
-            step.pieces
-                .sort_by_key(|piece| (self.mixture(piece.id), piece.id));
-            let mut sequences: Vec<Sequence> = Vec::new();
-            for piece in &step.pieces {
-                let known = running.remove(&piece.id);
-                let new = || Sequence {
-                    index: piece.id,
-                    begun,
-                    generated: Vec::new(),
-                    sampler: Sampler::new(&self.sampler, piece.id),
-                    min_gap: f32::INFINITY,
-                };
-                sequences.push(known.unwrap_or_else(new));
-            }
-            let mut compute = || self.step(&step, table, &mut sequences);
-            let choices = pooled(|| match self.decoder.path {
-                Path::Fused => awake(&mut compute),
-                Path::Portable => compute(),
-            })?;
-            scheduler.advance();
-            let time = begun.elapsed();
-            usage.reused += step.reused;
-            let (mut prefill, mut decode) = (0, 0);
-            let mut choices = choices.into_iter();
-            for (piece, mut sequence) in step.pieces.iter().zip(sequences) {
-                let index = piece.id;
-                if piece.prompt {
-                    prefill += piece.tokens.len();
-                }
-                if !piece.last {
-                    running.insert(index, sequence);
-                    continue;
-                }
-                if piece.prompt {
-                    usage.first_token(sequence.begun.elapsed());
-                }
-                let mut said = Vec::new();
-                let mut complete = None;
-                for choice in choices.next().into_iter().flatten() {
-                    complete = match choice {
-                        None => Some(Answer::none(Finish::Error)),
-                        Some(Choice { token, gap }) => {
-                            said.push(token);
-                            sequence.min_gap = sequence.min_gap.min(gap);
-                            scheduler.push(index, token);
-                            sequence.push(token, self.tokenizer, &stops, self.stop.max_tokens)?
-                        }
-                    };
-                    if complete.is_some() {
-                        break;
-                    }
-                    let generated = &sequence.generated;
-                    observe(Event::Token { index, generated })?;
-                }
-                if !piece.prompt {
-                    decode += said.len();
-                }
-                if let (Some(speculation), Some(guesses)) = (&mut speculation, guesses.get(&index))
-                {
-                    let guesses = &guesses[..piece.guesses];
-                    let right = drafts::right(guesses, &said);
-                    usage.guessed += guesses.len();
-                    usage.right += right;
-                    speculation.learn(self.mixture(index), guesses, right);
-                }
-                match complete {
-                    None => {
-                        running.insert(index, sequence);
-                    }
-                    Some(answer) => {
-                        scheduler.end(index);
-                        observe(Event::Done { index, answer })?;
-                    }
-                }
-            }
-            usage.step(prefill, decode, time);
-        }
-        drop(scheduler);
+        while flight.step(&model, &mut observe)? {}
+        let mut usage = flight.usage().clone();
+        drop(flight);
         usage.evicted = cache.tree.evicted() - evicted;
         Ok(usage)
     }
 
     /// Of its mixtures that of a prompt.
-    pub(super) fn mixture(&self, index: usize) -> usize {
+    fn mixture(&self, index: usize) -> usize {
         self.adapters.as_ref().map_or(0, |all| all.of(index))
-    }
-
-    /// What guesses ahead; on other devices nothing does, for what a further row costs there is not known.
-    fn speculation<'a>(&'a self, ends: &'a dyn Fn(u32) -> bool) -> Option<Speculation<'a>> {
-        let ngrams = self
-            .speculation
-            .filter(|_| self.decoder.path == Path::Fused)?;
-        let base = [Mixture::default()];
-        let mixtures = self.adapters.as_ref().map(|all| &all.mixtures[..]);
-        let cost = speculation::cost(self.decoder.held);
-        Some(Speculation::new(
-            mixtures.unwrap_or(&base),
-            ngrams,
-            cost,
-            ends,
-        ))
-    }
-
-    /// The rows of a step that may guess, by their numbers: all, where all decode and there is room for guesses.
-    fn open(&self, step: &Step, scheduler: &Scheduler) -> BTreeMap<usize, Open> {
-        let pieces = &step.pieces;
-        if pieces.len() >= speculation::ROWS || pieces.iter().any(|piece| piece.prompt) {
-            return BTreeMap::new();
-        }
-        let open = pieces.iter().filter_map(|piece| {
-            let (tokens, prompt, room) = scheduler.said(piece.id)?;
-            let open = Open {
-                mixture: self.mixture(piece.id),
-                tokens: tokens.to_vec(),
-                prompt,
-                room,
-            };
-            Some((piece.id, open))
-        });
-        open.collect()
-    }
-
-    /// What keys depend on, of each mixture.
-    fn keys(&self) -> Result<Vec<Key>> {
-        match &self.adapters {
-            None => Ok(vec![Key::default()]),
-            Some(adapters) => {
-                let mixtures = adapters.mixtures.iter();
-                mixtures.map(|m| adapters.bank.identity(m)).collect()
-            }
-        }
     }
 }

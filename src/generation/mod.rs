@@ -1,8 +1,10 @@
 //! Text from a decoder: sampling, sequences in flight and the engine that batches them.
 
 pub mod cache;
+pub mod constraint;
 pub mod drafts;
 pub mod engine;
+pub mod flight;
 pub mod memory;
 pub mod sampler;
 pub mod scheduler;

@@ -1,5 +1,6 @@
 //! How the next token is chosen from logits.
 
+use super::constraint::{Constraint, masked};
 use crate::model::ops;
 use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
@@ -15,6 +16,8 @@ pub struct SamplerConfig {
     pub seed: u64,
     /// Answers that are drawn of each row: its prompt stands so often among the prompts, one behind the other.
     pub samples: usize,
+    /// How many of the likeliest tokens are told with each token's log-probability; `None` tells none.
+    pub logprobs: Option<usize>,
 }
 
 impl Default for SamplerConfig {
@@ -24,6 +27,7 @@ impl Default for SamplerConfig {
             top_p: 1.0,
             seed: 0,
             samples: 1,
+            logprobs: None,
         }
     }
 }
@@ -61,11 +65,22 @@ pub struct Sampler {
 }
 
 /// A chosen token.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     pub token: u32,
     /// Difference between the two largest logits.
     pub gap: f32,
+    /// If it was asked for.
+    pub logprob: Option<Logprob>,
+}
+
+/// How likely a token was by the model alone: at temperature 1, whatever it is drawn at, and before rules take tokens away.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logprob {
+    /// Natural logarithm of its probability.
+    pub own: f32,
+    /// The likeliest tokens with theirs, in that order.
+    pub likeliest: Vec<(u32, f32)>,
 }
 
 impl Sampler {
@@ -82,16 +97,37 @@ impl Sampler {
     }
 
     /// Chooses from `logits` `[vocab]`; `None` where they are no numbers to choose by.
-    pub fn sample(&mut self, logits: &[f32]) -> Option<Choice> {
+    ///
+    /// A token that `constraint` does not allow is drawn again from those that it allows: each then comes with its share of their
+    /// probability, and where the first draw is allowed, nothing is masked. Where none is allowed, the constraint is taken away.
+    pub fn sample(
+        &mut self,
+        logits: &[f32],
+        constraint: &mut Option<Box<dyn Constraint>>,
+    ) -> Option<Choice> {
         let best = ops::best(logits)?;
-        let token = match self.config.temperature < GREEDY {
-            true => best.index,
-            false => self.draw(logits, logits[best.index]),
-        };
+        let mut token = self.choose(logits, best.index);
+        if let Some(rules) = constraint
+            && !rules.allows(token as u32)
+        {
+            match masked(logits, rules.as_mut()) {
+                Some(left) => token = self.choose(&left, ops::best(&left)?.index),
+                None => *constraint = None,
+            }
+        }
+        let logprob = |likeliest| logprob(logits, token, logits[best.index], likeliest);
         Some(Choice {
             token: token as u32,
             gap: best.gap,
+            logprob: self.config.logprobs.map(logprob),
         })
+    }
+
+    fn choose(&mut self, logits: &[f32], best: usize) -> usize {
+        match self.config.temperature < GREEDY {
+            true => best,
+            false => self.draw(logits, logits[best]),
+        }
     }
 
     /// A token by its probability, `largest` being the largest logit. One number is drawn a token.
@@ -115,6 +151,26 @@ impl Sampler {
             kept += 1;
         }
         pick(likely[..kept].iter().copied(), share * mass)
+    }
+}
+
+/// Of `token`, `largest` being the largest logit.
+fn logprob(logits: &[f32], token: usize, largest: f32, likeliest: usize) -> Logprob {
+    let log_sum = total(&ops::likelihoods(logits, largest, 1.0)).ln();
+    let of = |token: usize| (f64::from(logits[token] - largest) - log_sum) as f32;
+    let mut tokens: Vec<usize> = Vec::new();
+    if likeliest > 0 {
+        tokens.extend(0..logits.len());
+        let first = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
+        if likeliest < tokens.len() {
+            tokens.select_nth_unstable_by(likeliest, first);
+            tokens.truncate(likeliest);
+        }
+        tokens.sort_by(first);
+    }
+    Logprob {
+        own: of(token),
+        likeliest: tokens.into_iter().map(|t| (t as u32, of(t))).collect(),
     }
 }
 
@@ -151,9 +207,9 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_maximum() {
         let mut s = sampler(0.0, 1.0, 0);
-        let choice = s.sample(&[0.0, 2.0, 2.0, -1.0]).unwrap();
+        let choice = s.sample(&[0.0, 2.0, 2.0, -1.0], &mut None).unwrap();
         assert_eq!((choice.token, choice.gap), (1, 0.0));
-        assert_eq!(s.sample(&[0.0, 2.0, 3.5]).unwrap().gap, 1.5);
+        assert_eq!(s.sample(&[0.0, 2.0, 3.5], &mut None).unwrap().gap, 1.5);
     }
 
     #[test]
@@ -163,9 +219,9 @@ mod tests {
                 let mut s = sampler(temperature, top_p, 0);
                 let (nan, inf) = (f32::NAN, f32::INFINITY);
                 for logits in [[0.0, nan], [nan, 0.0], [inf, 0.0], [-inf, -inf]] {
-                    assert_eq!(s.sample(&logits), None, "{logits:?}");
+                    assert_eq!(s.sample(&logits, &mut None), None, "{logits:?}");
                 }
-                assert_eq!(s.sample(&[-inf, 0.0]).unwrap().token, 1);
+                assert_eq!(s.sample(&[-inf, 0.0], &mut None).unwrap().token, 1);
             }
         }
     }
@@ -175,7 +231,7 @@ mod tests {
         let draw = |row| {
             let mut s = sampler(1.0, 1.0, row);
             (0..32)
-                .map(|_| s.sample(&[0.0; 64]).unwrap().token)
+                .map(|_| s.sample(&[0.0; 64], &mut None).unwrap().token)
                 .collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));
@@ -191,7 +247,7 @@ mod tests {
                 ..SamplerConfig::default()
             };
             let mut s = Sampler::new(&config, index);
-            let tokens = (0..32).map(|_| s.sample(&[0.0; 64]).unwrap().token);
+            let tokens = (0..32).map(|_| s.sample(&[0.0; 64], &mut None).unwrap().token);
             tokens.collect::<Vec<_>>()
         };
         // How many there are changes none of them.
@@ -216,6 +272,83 @@ mod tests {
         );
     }
 
+    /// Even tokens alone, and none behind `most` of them.
+    struct Even {
+        most: usize,
+        /// How often all were asked for.
+        asked: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    }
+
+    impl Constraint for Even {
+        fn allows(&mut self, token: u32) -> bool {
+            self.most > 0 && token % 2 == 0
+        }
+
+        fn allowed(&mut self) -> Option<Vec<u32>> {
+            self.asked
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let even = if self.most > 0 { 0x5555_5555 } else { 0 };
+            Some(vec![even; 2])
+        }
+
+        fn accept(&mut self, _token: u32) {
+            self.most -= 1;
+        }
+    }
+
+    #[test]
+    fn what_rules_leave_comes_by_its_share() {
+        const DRAWS: usize = 20_000;
+        let logits: Vec<f32> = [0.4f32, 0.3, 0.2, 0.1].iter().map(|p| p.ln()).collect();
+        let asked = std::sync::Arc::default();
+        let even = |most| -> Option<Box<dyn Constraint>> {
+            let asked = std::sync::Arc::clone(&asked);
+            Some(Box::new(Even { most, asked }))
+        };
+        let mut rules = even(1);
+        let mut s = sampler(1.0, 1.0, 3);
+        let mut counts = [0; 4];
+        for _ in 0..DRAWS {
+            counts[s.sample(&logits, &mut rules).unwrap().token as usize] += 1;
+        }
+        let share = counts[0] as f64 / DRAWS as f64;
+        assert!((share - 0.4 / 0.6).abs() < 0.02 && counts[1] + counts[3] == 0);
+        // The mask was made where the first draw was not allowed.
+        let asked = asked.load(std::sync::atomic::Ordering::Relaxed) as f64 / DRAWS as f64;
+        assert!((asked - 0.4).abs() < 0.02, "{asked}");
+        let mut greedy = sampler(0.0, 1.0, 0);
+        assert_eq!(
+            greedy.sample(&[1.0, 2.0, 1.5], &mut even(1)).unwrap().token,
+            2
+        );
+        // Where nothing is left, the rules go and the answer goes on.
+        let mut none = even(0);
+        assert_eq!(greedy.sample(&[1.0, 2.0, 1.5], &mut none).unwrap().token, 1);
+        assert!(none.is_none());
+    }
+
+    #[test]
+    fn log_probabilities_are_the_models_own() {
+        let logits: Vec<f32> = [0.1f32, 0.4, 0.2, 0.3]
+            .iter()
+            .map(|p| p.ln() + 5.0)
+            .collect();
+        for temperature in [0.0, 3.0] {
+            let config = SamplerConfig {
+                temperature,
+                logprobs: Some(2),
+                ..SamplerConfig::default()
+            };
+            let choice = Sampler::new(&config, 0).sample(&logits, &mut None).unwrap();
+            let logprob = choice.logprob.unwrap();
+            let own = [0.1f32, 0.4, 0.2, 0.3][choice.token as usize].ln();
+            assert!((logprob.own - own).abs() < 1e-5);
+            let tokens: Vec<u32> = logprob.likeliest.iter().map(|(token, _)| *token).collect();
+            assert_eq!(tokens, [1, 3]);
+            assert!((logprob.likeliest[1].1 - 0.3f32.ln()).abs() < 1e-5);
+        }
+    }
+
     /// Probabilities 0.4, 0.3, 0.2 and 0.1 in the order of their tokens' names 2, 0, 3, 1, and many that have nearly none.
     #[test]
     fn tokens_come_as_often_as_they_are_likely() {
@@ -234,7 +367,7 @@ mod tests {
             let mut s = sampler(1.0, top_p, 7);
             let mut counts = [0; 500];
             for _ in 0..DRAWS {
-                counts[s.sample(&logits).unwrap().token as usize] += 1;
+                counts[s.sample(&logits, &mut None).unwrap().token as usize] += 1;
             }
             for (count, expected) in counts.iter().zip(expected) {
                 let found = *count as f64 / DRAWS as f64;
@@ -248,7 +381,7 @@ mod tests {
         }
         // A temperature of 1/2 squares them: 16 : 9 : 4 : 1.
         let mut s = sampler(0.5, 1.0, 7);
-        let drawn = (0..DRAWS).filter(|_| s.sample(&logits).unwrap().token == 2);
+        let drawn = (0..DRAWS).filter(|_| s.sample(&logits, &mut None).unwrap().token == 2);
         assert!((drawn.count() as f64 / DRAWS as f64 - 16.0 / 30.0).abs() < 0.02);
     }
 
@@ -275,7 +408,7 @@ mod tests {
             let fewest: Vec<usize> = enough.copied().collect();
             let mut s = sampler(1.0, top_p, round);
             for _ in 0..50 {
-                let token = s.sample(&logits).unwrap().token as usize;
+                let token = s.sample(&logits, &mut None).unwrap().token as usize;
                 assert!(fewest.contains(&token), "{top_p} {token}");
             }
         }

@@ -5,8 +5,6 @@
 //! rows make the same guesses.
 
 use super::drafts::{Drafter, Guess, Source};
-use crate::adapters::bank::Mixture;
-use crate::adapters::ngrams::Ngrams;
 use crate::model::weight::Held;
 use std::collections::BTreeMap;
 
@@ -54,49 +52,53 @@ impl Record {
     }
 }
 
-/// The guesses of a call, for the rows of its mixtures.
-pub struct Speculation<'a> {
-    /// Of each mixture, with the records of its sources.
-    drafters: Vec<(Drafter<'a>, [Record; 2])>,
+/// What is known of guesses so far.
+pub struct Speculation {
+    /// Of each mixture the records of its sources.
+    records: Vec<[Record; 2]>,
     /// What one more row costs, of a step of one row.
     cost: f64,
-    /// Whether a token ends an answer: nothing is to be guessed behind it.
-    ends: &'a dyn Fn(u32) -> bool,
 }
 
-impl<'a> Speculation<'a> {
-    /// Of these mixtures of adapters whose tables are `ngrams`.
-    pub fn new(
-        mixtures: &[Mixture],
-        ngrams: &'a [Option<Ngrams>],
-        cost: f64,
-        ends: &'a dyn Fn(u32) -> bool,
-    ) -> Self {
-        let drafter = |mixture| (Drafter::new(mixture, ngrams), Default::default());
+impl Speculation {
+    /// Nothing yet.
+    pub fn new(cost: f64) -> Self {
         Self {
-            drafters: mixtures.iter().map(drafter).collect(),
+            records: Vec::new(),
             cost,
-            ends,
         }
     }
 
     /// Guesses for rows that decode in one step, by their numbers: those likeliest to be right, as long as they pay.
-    pub fn guess(&mut self, rows: BTreeMap<usize, Open>) -> BTreeMap<usize, Vec<Guess>> {
+    ///
+    /// `drafters` are those of the mixtures; nothing is to be guessed behind a token that `ends` an answer.
+    pub fn guess(
+        &mut self,
+        drafters: &[Drafter],
+        rows: BTreeMap<usize, Open>,
+        ends: &dyn Fn(u32) -> bool,
+    ) -> BTreeMap<usize, Vec<Guess>> {
         let (numbers, mut rows): (Vec<usize>, Vec<Open>) = rows.into_iter().unzip();
-        for record in self.drafters.iter_mut().flat_map(|(_, records)| records) {
+        self.records.resize(drafters.len(), Default::default());
+        for record in self.records.iter_mut().flatten() {
             record.promised *= FADES;
             record.right *= FADES;
         }
         let mut guesses: Vec<Vec<Guess>> = rows.iter().map(|_| Vec::new()).collect();
-        let mut next: Vec<_> = rows.iter().map(|row| self.next(row, 1.0)).collect();
+        let next = |row: &Open, likely| {
+            let (guess, likely) = self.next(&drafters[row.mixture], row, likely)?;
+            (!ends(guess.token)).then_some((guess, likely))
+        };
+        let mut open: Vec<_> = rows.iter().map(|row| next(row, 1.0)).collect();
         // The step's rows, and the tokens that they are likely to give.
         let (mut count, mut tokens) = (rows.len(), rows.len() as f64);
         while count < ROWS {
-            let open = next.iter().enumerate();
-            let open =
-                open.filter_map(|(at, next)| next.map(|(guess, likely)| (at, guess, likely)));
+            let places = open.iter().enumerate();
+            let likeliest =
+                places.filter_map(|(at, next)| next.map(|(guess, likely)| (at, guess, likely)));
             // Of the same likelihood the first.
-            let Some((at, guess, likely)) = open.rev().max_by(|a, b| a.2.total_cmp(&b.2)) else {
+            let Some((at, guess, likely)) = likeliest.rev().max_by(|a, b| a.2.total_cmp(&b.2))
+            else {
                 break;
             };
             // More tokens for the time.
@@ -110,28 +112,24 @@ impl<'a> Speculation<'a> {
             let row = &mut rows[at];
             row.tokens.push(guess.token);
             row.room -= 1;
-            next[at] = self.next(row, likely);
+            open[at] = next(row, likely);
         }
         numbers.into_iter().zip(guesses).collect()
     }
 
     /// The next guess of a row, and how likely it is right with those before it, which are right with the likelihood `before`.
-    fn next(&self, row: &Open, before: f64) -> Option<(Guess, f64)> {
-        let (drafter, records) = &self.drafters[row.mixture];
+    fn next(&self, drafter: &Drafter, row: &Open, before: f64) -> Option<(Guess, f64)> {
         if row.room == 0 {
             return None;
         }
         let guess = drafter.guess(&row.tokens, row.prompt)?;
-        if (self.ends)(guess.token) {
-            return None;
-        }
-        let trust = records[place(guess.source)].trust();
+        let trust = self.records[row.mixture][place(guess.source)].trust();
         Some((guess, before * (guess.share * trust).min(1.0)))
     }
 
     /// Takes note of a row's guesses, of which the first `right` were right, and the next one, if there is one, was not.
     pub fn learn(&mut self, mixture: usize, guesses: &[Guess], right: usize) {
-        let (_, records) = &mut self.drafters[mixture];
+        let records = &mut self.records[mixture];
         for (i, guess) in guesses.iter().enumerate().take(right + 1) {
             let record = &mut records[place(guess.source)];
             record.promised += guess.share;
@@ -150,6 +148,8 @@ fn place(source: Source) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::bank::Mixture;
+    use crate::adapters::ngrams::Ngrams;
     use crate::generation::drafts;
 
     const END: u32 = 0;
@@ -157,10 +157,6 @@ mod tests {
     fn tables() -> [Option<Ngrams>; 1] {
         let answers: [&[u32]; 3] = [&[1, 2, 3, 4, 5, 6, 7, 8, 9, END], &[20, 21], &[20, 22]];
         [Some(Ngrams::of(answers.into_iter()))]
-    }
-
-    fn speculation(tables: &[Option<Ngrams>], cost: f64) -> Speculation<'_> {
-        Speculation::new(&[Mixture::only(0)], tables, cost, &|token| token == END)
     }
 
     fn open(answer: &[u32], room: usize) -> Open {
@@ -174,13 +170,15 @@ mod tests {
 
     fn guess(speculation: &mut Speculation, rows: Vec<Open>) -> Vec<Vec<Guess>> {
         let rows = rows.into_iter().enumerate().collect();
-        speculation.guess(rows).into_values().collect()
+        let tables = tables();
+        let drafters = drafts::drafters(&[Mixture::only(0)], &tables);
+        let guesses = speculation.guess(&drafters, rows, &|token| token == END);
+        guesses.into_values().collect()
     }
 
     #[test]
     fn rows_guess_as_far_as_they_may() {
-        let tables = tables();
-        let mut free = speculation(&tables, 0.0);
+        let mut free = Speculation::new(0.0);
         let mut guess = |rows: Vec<Open>| -> Vec<Vec<u32>> {
             guess(&mut free, rows)
                 .iter()
@@ -200,10 +198,9 @@ mod tests {
 
     #[test]
     fn guesses_that_cost_more_than_they_give_are_not_made() {
-        let tables = tables();
         let guesses = |cost: f64, rows: usize| -> usize {
             let rows = (0..rows).map(|_| open(&[1], 50)).collect();
-            let guesses = guess(&mut speculation(&tables, cost), rows);
+            let guesses = guess(&mut Speculation::new(cost), rows);
             guesses.iter().map(Vec::len).sum()
         };
         assert_eq!(guesses(0.01, 1), 7);
@@ -217,8 +214,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_wrong_is_left_and_tried_again_later() {
-        let tables = tables();
-        let mut speculation = speculation(&tables, 0.1);
+        let mut speculation = Speculation::new(0.1);
         let mut made = Vec::new();
         for _ in 0..400 {
             let guesses = guess(&mut speculation, vec![open(&[1], 50)]).remove(0);

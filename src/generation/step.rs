@@ -1,9 +1,10 @@
-//! The engine's step: what the scheduler planned is computed, and the next tokens are chosen.
+//! A step of rows in flight: what the scheduler planned is computed, and the next tokens are chosen.
 
-use super::engine::Engine;
+use super::flight::Model;
 use super::sampler::Choice;
 use super::scheduler::{Piece, Step};
 use super::sequence::Sequence;
+use crate::adapters::bank::Mixture;
 use crate::model::batch::Batch;
 use crate::model::kv::KvCache;
 use crate::model::linear::Delta;
@@ -13,17 +14,20 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
 
-impl Engine<'_> {
+impl Model<'_> {
     /// Computes a step; the next tokens of each sequence whose piece is its last: one, and one more behind each guess that it equals;
     /// `None` where there is none to choose.
     pub(super) fn step(
         &self,
         step: &Step,
         table: &mut KvCache,
+        mixtures: &[Mixture],
         sequences: &mut [Sequence],
     ) -> Result<Vec<Vec<Option<Choice>>>> {
         table.copy(&step.copies)?;
-        let Some(logits) = self.logits(&step.pieces, table)? else {
+        let of_row = |sequence: &Sequence| sequence.asked.mixture;
+        let rows: Vec<usize> = sequences.iter().map(of_row).collect();
+        let Some(logits) = self.logits(&step.pieces, &rows, mixtures, table)? else {
             return Ok(Vec::new());
         };
         // On the CPU they are chosen from where they lie.
@@ -42,41 +46,37 @@ impl Engine<'_> {
             .collect();
         let choices = chosen.par_iter_mut().map(|(logits, sequence, piece)| {
             let guesses = &piece.tokens[piece.tokens.len() - piece.guesses..];
-            let mut choices = Vec::new();
-            for (i, logits) in logits.chunks_exact(width).enumerate() {
-                let choice = sequence.sampler.sample(logits);
-                choices.push(choice);
-                let token = choice.map(|choice| choice.token);
-                if token.is_none() || guesses.get(i).copied() != token {
-                    break;
-                }
-            }
-            choices
+            sequence.choose(logits.chunks_exact(width), guesses, self.tokenizer)
         });
-        Ok(choices.collect())
+        choices.collect()
     }
 
-    /// Runs the pieces; the logits of those that are their rows' last, and of their guesses `[n, vocab]`, if there are any.
-    fn logits(&self, pieces: &[Piece], table: &mut KvCache) -> Result<Option<Tensor>> {
+    /// Runs the pieces, each with the mixture of its row; the logits of those that are their rows' last, and of their guesses `[n, vocab]`, if there are any.
+    fn logits(
+        &self,
+        pieces: &[Piece],
+        rows: &[usize],
+        mixtures: &[Mixture],
+        table: &mut KvCache,
+    ) -> Result<Option<Tensor>> {
         let mut batch = Batch::default();
         let mut last_rows = Vec::new();
         let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
-        for piece in pieces {
+        for (piece, &mixture) in pieces.iter().zip(rows) {
             let start = batch.len();
             batch.push_cached(&piece.tokens, &piece.blocks, piece.past);
             if piece.last {
                 let end = batch.len() as u32;
                 last_rows.extend(end - 1 - piece.guesses as u32..end);
             }
-            let mixture = self.mixture(piece.id);
             match runs.last_mut() {
                 Some((rows, same)) if *same == mixture => rows.end = batch.len(),
                 _ => runs.push((start..batch.len(), mixture)),
             }
         }
-        let delta = self.adapters.as_ref().map(|adapters| {
-            let of_run = |(rows, mixture)| (rows, &adapters.mixtures[mixture]);
-            adapters.bank.rows(runs.into_iter().map(of_run).collect())
+        let delta = self.bank.map(|bank| {
+            let of_run = |(rows, mixture): (_, usize)| (rows, &mixtures[mixture]);
+            bank.rows(runs.into_iter().map(of_run).collect())
         });
         let delta = delta.as_ref().map(|delta| delta as &dyn Delta);
         let hidden = self.decoder.forward(&batch, Some(table), delta)?;

@@ -40,29 +40,26 @@ impl StopConfig {
     }
 }
 
-/// Stop texts and the tokenizer whose text they stop.
-pub struct Stops<'a> {
-    tokenizer: &'a Tokenizer,
-    texts: Vec<&'a str>,
+/// Stop texts, as a tokenizer sees them.
+pub struct Stops {
+    texts: Vec<String>,
     /// Those that name a special token, which decoded text leaves out.
-    special: Vec<&'a str>,
+    special: Vec<String>,
     /// The tokens that are a stop text by themselves, whatever a decoder makes of their names.
     ids: Vec<u32>,
 }
 
-impl<'a> Stops<'a> {
-    pub fn new(texts: &'a [String], tokenizer: &'a Tokenizer) -> Self {
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let names = |text: &&str| tokenizer.names_special(text);
-        let special: Vec<&str> = texts.iter().copied().filter(names).collect();
+impl Stops {
+    pub fn new(texts: &[String], tokenizer: &Tokenizer) -> Self {
+        let names = |text: &&String| tokenizer.names_special(text);
+        let special: Vec<String> = texts.iter().filter(names).cloned().collect();
         Self {
             ids: special
                 .iter()
                 .filter_map(|text| tokenizer.id(text))
                 .collect(),
             special,
-            texts,
-            tokenizer,
+            texts: texts.to_vec(),
         }
     }
 
@@ -72,8 +69,13 @@ impl<'a> Stops<'a> {
 
     /// The text of `tokens` before the first stop text, if one occurs in them, or in them with the end-of-sequence token `end`
     /// behind them.
-    pub fn cut(&self, tokens: &[u32], end: Option<u32>) -> Result<Option<String>> {
-        let text = self.tokenizer.decode(tokens)?;
+    pub fn cut(
+        &self,
+        tokenizer: &Tokenizer,
+        tokens: &[u32],
+        end: Option<u32>,
+    ) -> Result<Option<String>> {
+        let text = tokenizer.decode(tokens)?;
         let plain = first(&text, &self.texts).map(|at| text[..at].to_owned());
         if self.special.is_empty() {
             return Ok(plain);
@@ -81,42 +83,45 @@ impl<'a> Stops<'a> {
         if let Some((last, before)) = tokens.split_last()
             && self.ids.contains(last)
         {
-            return Ok(Some(self.tokenizer.decode(before)?));
+            return Ok(Some(tokenizer.decode(before)?));
         }
         let tokens: Vec<u32> = tokens.iter().copied().chain(end).collect();
-        let shown = self.tokenizer.show(&tokens)?;
+        let shown = tokenizer.show(&tokens)?;
         let special = match first(&shown, &self.special) {
-            Some(at) => Some(self.before(&tokens, &shown, at)?),
+            Some(at) => Some(before(tokenizer, &tokens, &shown, at)?),
             None => None,
         };
         let cuts = [plain, special].into_iter().flatten();
         Ok(cuts.min_by_key(String::len))
     }
-
-    /// The first `at` bytes of `shown`, which `tokens` are, without special tokens.
-    fn before(&self, tokens: &[u32], shown: &str, at: usize) -> Result<String> {
-        let (mut whole, mut length) = (tokens.len(), shown.len());
-        while length > at {
-            whole -= 1;
-            let text = self.tokenizer.show(&tokens[..whole])?;
-            // Half a character is shown as another, until its rest comes.
-            length = match shown.starts_with(&text) {
-                true => text.len(),
-                false => usize::MAX,
-            };
-        }
-        let mut text = self.tokenizer.decode(&tokens[..whole])?;
-        let next = self.tokenizer.show(&tokens[whole..=whole])?;
-        if !self.tokenizer.names_special(&next) {
-            text += &shown[length..at];
-        }
-        Ok(text)
-    }
 }
 
 /// Where the first of `stops` begins in `text`.
-fn first(text: &str, stops: &[&str]) -> Option<usize> {
-    stops.iter().filter_map(|stop| text.find(stop)).min()
+fn first(text: &str, stops: &[String]) -> Option<usize> {
+    stops
+        .iter()
+        .filter_map(|stop| text.find(stop.as_str()))
+        .min()
+}
+
+/// The first `at` bytes of `shown`, which `tokens` are, without special tokens.
+fn before(tokenizer: &Tokenizer, tokens: &[u32], shown: &str, at: usize) -> Result<String> {
+    let (mut whole, mut length) = (tokens.len(), shown.len());
+    while length > at {
+        whole -= 1;
+        let text = tokenizer.show(&tokens[..whole])?;
+        // Half a character is shown as another, until its rest comes.
+        length = match shown.starts_with(&text) {
+            true => text.len(),
+            false => usize::MAX,
+        };
+    }
+    let mut text = tokenizer.decode(&tokens[..whole])?;
+    let next = tokenizer.show(&tokens[whole..=whole])?;
+    if !tokenizer.names_special(&next) {
+        text += &shown[length..at];
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -137,7 +142,7 @@ mod tests {
         let stops = Stops::new(&stops, &tokenizer);
         let tokens = parts.iter().map(|part| tokenizer.encode(part).unwrap());
         stops
-            .cut(&tokens.collect::<Vec<_>>().concat(), end)
+            .cut(&tokenizer, &tokens.collect::<Vec<_>>().concat(), end)
             .unwrap()
     }
 

@@ -183,6 +183,7 @@ fn answer(case: &Case, args: &Args, draw: usize, tokens: usize) -> f64 {
         batch: case.batch,
         memory: usize::MAX,
         speculation: None,
+        grammars: Vec::new(),
     };
     let prompts: Vec<Vec<u32>> = (0..case.batch)
         .map(|row| prompt(row, args.prompt, draw))

@@ -51,6 +51,7 @@ pub fn greedy(base: &Base, prompts: &[Vec<u32>], max_tokens: usize, batch: usize
         batch,
         memory: usize::MAX,
         speculation: None,
+        grammars: Vec::new(),
     };
     engine.generate(prompts).unwrap()
 }

@@ -77,6 +77,7 @@ pub fn generate(base: &Base, adapter: Option<Adapter>) -> Option<()> {
         batch: 1,
         memory: usize::MAX,
         speculation: None,
+        grammars: Vec::new(),
     };
     let prompt = base.tokenizer.encode("ab <|im_end|>\n");
     let answer = prompt.and_then(|prompt| engine.generate(&[prompt]));
