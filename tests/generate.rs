@@ -418,6 +418,7 @@ fn wild(stop: &[&str], memory: usize) -> Vec<Answer> {
             top_p: 1.0,
             seed: 2,
             samples: 1,
+            logprobs: None,
         },
         stop: StopConfig {
             max_tokens: 200,
