@@ -7,6 +7,7 @@ pub mod cli;
 
 pub mod check;
 pub mod package;
+pub mod serve;
 
 pub mod report;
 pub mod session;

@@ -419,6 +419,7 @@ fn wild(stop: &[&str], memory: usize) -> Vec<Answer> {
             seed: 2,
             samples: 1,
             logprobs: None,
+            bias: Vec::new(),
         },
         stop: StopConfig {
             max_tokens: 200,

@@ -4,7 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
+    (
+        "serve",
+        &[
+            "answering",
+            "generation",
+            "router",
+            "adapters",
+            "data",
+            "model",
+            "run",
+        ],
+    ),
     (
         "check",
         &["session", "eval", "training", "data", "sql", "run"],

@@ -94,6 +94,7 @@ fn generate(base: &Base, prompts: &[Vec<u32>], batch: usize, temperature: f64) -
             seed: 5,
             samples: 1,
             logprobs: None,
+            bias: Vec::new(),
         },
         stop: StopConfig {
             max_tokens: 20,

@@ -86,6 +86,25 @@ impl Bank {
         &self.members
     }
 
+    /// Adds a member, last. Errors where another has its name.
+    pub fn add(&mut self, member: Member) -> Result<()> {
+        let name = &member.name;
+        let known = self.members.iter().any(|known| known.name == *name);
+        ensure!(!known, "there is an adapter called {name} already");
+        let mut members = std::mem::take(&mut self.members);
+        members.push(member);
+        *self = Self::new(members)?;
+        Ok(())
+    }
+
+    /// Takes a member away; the numbers of those behind it are one less then.
+    pub fn remove(&mut self, member: usize) -> Result<()> {
+        let mut members = std::mem::take(&mut self.members);
+        members.remove(member);
+        *self = Self::new(members)?;
+        Ok(())
+    }
+
     /// What a mixture is by the content of its members and their weights.
     pub fn identity(&self, Mixture(parts): &Mixture) -> Result<[u8; 32]> {
         let mut hash = Sha256::new();

@@ -26,17 +26,20 @@ use std::path::Path;
 
 /// A base with its adapters.
 pub struct Loaded {
+    /// What the base was called.
+    pub name: String,
     pub base: Base,
     pub bank: Bank,
     /// The adapters with their weights.
     pub mixture: Mixture,
     template: Template,
-    stop: StopConfig,
+    pub stop: StopConfig,
     on_long: OnLong,
-    batch: usize,
-    kv_memory: Option<usize>,
+    /// Rows answered at once, at most.
+    pub batch: usize,
+    pub kv_memory: Option<usize>,
     /// Bytes that answering may take.
-    memory: usize,
+    pub memory: usize,
     /// Of each member of the bank; `None` where nothing is guessed.
     ngrams: Option<Vec<Option<Ngrams>>>,
 }
@@ -71,6 +74,7 @@ impl Loaded {
             .then(|| loras.ngrams(&bank, &base.decoder));
         Ok(Self {
             ngrams: ngrams.transpose()?,
+            name,
             base,
             bank,
             mixture,
@@ -85,6 +89,12 @@ impl Loaded {
                 false => usize::MAX,
             },
         })
+    }
+
+    /// The adapters with their tables, for who adds and takes away some while answering; none stay here.
+    pub fn take_adapters(&mut self) -> Result<(Bank, Option<Vec<Option<Ngrams>>>)> {
+        let none = Bank::new(Vec::new())?;
+        Ok((std::mem::replace(&mut self.bank, none), self.ngrams.take()))
     }
 
     /// The router of `config`, held against the adapters that are there.
@@ -178,7 +188,8 @@ impl Loaded {
         Ok(cache)
     }
 
-    fn renderer(&self) -> Result<Renderer<'_>> {
+    /// What makes prompts of conversations.
+    pub fn renderer(&self) -> Result<Renderer<'_>> {
         Renderer::new(self.template, &self.base.tokenizer)
     }
 

@@ -12,6 +12,28 @@ use crate::run::words;
 use anyhow::Result;
 use std::path::PathBuf;
 
+/// How rows of a file are read.
+#[derive(Debug, clap::Args)]
+pub struct RowArgs {
+    #[command(flatten)]
+    pub fields: FieldArgs,
+    /// What to do with rows whose prompt does not fit the model with its longest answer: name them and stop, or skip them,
+    /// which leaves them without an answer.
+    #[arg(long, value_enum, default_value_t = Config::default().on_long)]
+    on_long: OnLong,
+}
+
+impl RowArgs {
+    /// `config` with what they say.
+    pub fn with(&self, config: Config) -> Result<Config> {
+        Ok(Config {
+            columns: self.fields.columns()?,
+            on_long: self.on_long,
+            ..config
+        })
+    }
+}
+
 /// The flags.
 #[derive(Debug, clap::Args)]
 pub struct AnsweringArgs {
@@ -22,8 +44,6 @@ pub struct AnsweringArgs {
     pub route: Option<PathBuf>,
     #[command(flatten)]
     pub routing: RouteArgs,
-    #[command(flatten)]
-    pub fields: FieldArgs,
     /// Base model: a folder, a .gguf file or a hub id [default: the adapter's, else Qwen/Qwen3-0.6B].
     #[arg(long)]
     base: Option<String>,
@@ -37,10 +57,6 @@ pub struct AnsweringArgs {
     /// given by its name, as in '<|im_end|>'.
     #[arg(long)]
     stop: Vec<String>,
-    /// What to do with rows whose prompt does not fit the model with its longest answer: name them and stop, or skip them,
-    /// which leaves them without an answer.
-    #[arg(long, value_enum, default_value_t = Config::default().on_long)]
-    on_long: OnLong,
     /// Rows answered at once, at most: fewer where the memory that is free does not hold them.
     #[arg(long, default_value_t = Config::default().batch as u64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     batch: u64,
@@ -73,17 +89,16 @@ impl AnsweringArgs {
             loras: self.loras.0.clone(),
             route: self.route.clone(),
             routing: self.routing.get(),
-            columns: self.fields.columns()?,
             base: self.base.clone(),
             template: self.template,
             stop: StopConfig {
                 max_tokens: self.max_tokens as usize,
                 stop: self.stop.clone(),
             },
-            on_long: self.on_long,
             batch: self.batch as usize,
             kv_memory: self.kv_memory,
             speculation: !self.no_speculation,
+            ..Config::default()
         };
         config.check()?;
         if self.route.is_none() {

@@ -1,6 +1,6 @@
 //! `factory generate`: prompts to answers.
 
-use super::answering::AnsweringArgs;
+use super::answering::{AnsweringArgs, RowArgs};
 use super::terminal::Terminal;
 use super::{UsageError, say};
 use crate::answering::config::Config;
@@ -26,6 +26,8 @@ pub struct Args {
     /// File the answered rows are written to, in the order of the data. Until all are answered they are kept in OUT.partial.
     #[arg(long)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    rows: RowArgs,
     #[command(flatten)]
     answering: AnsweringArgs,
     /// Field the answer is written to.
@@ -60,6 +62,10 @@ pub struct Args {
 }
 
 impl Args {
+    fn config(&self) -> Result<Config> {
+        self.rows.with(self.answering.config()?)
+    }
+
     fn sampler(&self) -> SamplerConfig {
         SamplerConfig {
             temperature: self.temperature,
@@ -67,6 +73,7 @@ impl Args {
             seed: self.seed,
             samples: self.samples as usize,
             logprobs: None,
+            bias: Vec::new(),
         }
     }
 
@@ -76,23 +83,22 @@ impl Args {
             samples: 1,
             ..self.sampler()
         };
-        Ok((self.answering.config()?, sampler))
+        Ok((self.config()?, sampler))
     }
 
     /// Refuses settings that are a mistake whatever is answered.
     pub fn check(&self) -> Result<()> {
         self.sampler().check().map_err(UsageError::of)?;
-        self.answering.config().map(drop)
+        self.config().map(drop)
     }
 }
 
 /// Answers the prompts.
 pub fn run(args: Args) -> Result<()> {
-    let sampler = args.sampler();
+    let (sampler, config) = (args.sampler(), args.config()?);
     match (args.prompt, args.data, args.out) {
         (Some(prompt), _, _) => {
             sampler.check().map_err(UsageError::of)?;
-            let config = args.answering.config()?;
             answer(prompt, &config, &args.answering, sampler)
         }
         (None, Some(data), Some(out)) => {
@@ -107,7 +113,6 @@ pub fn run(args: Args) -> Result<()> {
                 sampler,
             };
             job.check()?;
-            let config = args.answering.config()?;
             let place = args.answering.place()?;
             let answered = job.run(&config, &place, &Terminal::default())?;
             say(format_args!("predictions: {}", job.out.display()))?;

@@ -25,6 +25,7 @@ mod route;
 mod rules;
 mod run;
 mod runs;
+mod serve;
 mod sft;
 mod sql_worker;
 mod sweep;
@@ -56,6 +57,7 @@ enum Command {
     EvalChoices(eval_choices::Args),
     Gate(gate::Args),
     Route(route::Args),
+    Serve(serve::Args),
     Sweep(sweep::Args),
     Run(run::Args),
     Report(report::Args),
@@ -111,6 +113,7 @@ impl Command {
             Command::Gate(args) => gate::run(args),
             Command::SqlWorker => sql_worker::run(),
             Command::Route(args) => route::run(args),
+            Command::Serve(args) => serve::run(args),
             Command::Sweep(args) => sweep::run(args),
             Command::Run(args) => run::run(args),
             Command::Report(args) => report::run(args),

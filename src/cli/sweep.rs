@@ -1,6 +1,6 @@
 //! `factory sweep`: mixtures of adapters, and routing between them, against gates; the base is loaded once.
 
-use super::answering::AnsweringArgs;
+use super::answering::{AnsweringArgs, RowArgs};
 use super::rules::RulesArgs;
 use super::terminal::Terminal;
 use super::{GateFailed, UsageError, note, say, sql_worker};
@@ -31,6 +31,8 @@ pub struct Args {
     #[command(flatten)]
     rules: RulesArgs,
     #[command(flatten)]
+    rows: RowArgs,
+    #[command(flatten)]
     answering: AnsweringArgs,
     /// A point: one weight for each --lora, by comma (repeatable).
     #[arg(long, value_name = "W,W")]
@@ -55,7 +57,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<()> {
-    let config = args.answering.config()?;
+    let config = args.rows.with(args.answering.config()?)?;
     let points = args.points()?;
     let timeout = Duration::from_millis(args.timeout_ms);
     let mut gates = gates::read(
@@ -160,14 +162,14 @@ impl Args {
 
     /// All adapters, each with its weight.
     fn mixture(&self, weights: Vec<f64>) -> Point {
-        let AnsweringArgs { loras, fields, .. } = &self.answering;
+        let (loras, fields) = (&self.answering.loras, &self.rows.fields);
         let flags = shell(&[loras.flags(&weights), fields.flags()].concat());
         Point::mixture(&loras.0.names(), weights, flags)
     }
 
     /// Routing by the file `router`.
     fn routed(&self, router: &Path) -> Point {
-        let AnsweringArgs { loras, fields, .. } = &self.answering;
+        let (loras, fields) = (&self.answering.loras, &self.rows.fields);
         let mut flags = vec!["--route".to_owned(), router.display().to_string()];
         flags.extend(self.answering.routing.flags());
         flags.extend(fields.flags());

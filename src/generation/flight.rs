@@ -40,6 +40,9 @@ pub enum Event<'a> {
     Done { index: usize, answer: Answer },
 }
 
+/// Mixtures from which on the number of one that no row uses is given to another.
+const MANY: usize = 256;
+
 /// The rows.
 pub struct Flight<'a> {
     table: &'a mut KvCache,
@@ -68,10 +71,41 @@ impl<'a> Flight<'a> {
     /// The number of a mixture of adapters.
     pub fn mixture(&mut self, mixture: &Mixture) -> usize {
         let known = self.mixtures.iter().position(|known| known == mixture);
-        known.unwrap_or_else(|| {
-            self.mixtures.push(mixture.clone());
-            self.mixtures.len() - 1
-        })
+        if let Some(known) = known {
+            return known;
+        }
+        let free = (0..self.mixtures.len())
+            .find(|number| self.mixtures.len() >= MANY && !self.uses(*number));
+        let number = free.unwrap_or(self.mixtures.len());
+        match free {
+            Some(number) => self.mixtures[number] = mixture.clone(),
+            None => self.mixtures.push(mixture.clone()),
+        }
+        number
+    }
+
+    fn uses(&self, mixture: usize) -> bool {
+        self.sequences.values().any(|s| s.asked.mixture == mixture)
+    }
+
+    /// The bank has lost a member that no row uses: those behind it have another number now.
+    pub fn forget(&mut self, member: usize) {
+        for Mixture(parts) in &mut self.mixtures {
+            parts.retain(|(part, _)| *part != member);
+            for (part, _) in parts {
+                *part -= usize::from(*part > member);
+            }
+        }
+    }
+
+    /// How many rows run and how many wait.
+    pub fn counts(&self) -> (usize, usize) {
+        self.scheduler.counts()
+    }
+
+    /// The share of the table that the rows in flight hold.
+    pub fn fill(&self) -> f64 {
+        self.scheduler.fill()
     }
 
     /// Adds a prompt, which is not empty, behind those that wait. `id` is its own among all that are there. Errors where the table does not hold it with its longest answer.

@@ -18,6 +18,8 @@ pub struct SamplerConfig {
     pub samples: usize,
     /// How many of the likeliest tokens are told with each token's log-probability; `None` tells none.
     pub logprobs: Option<usize>,
+    /// Added to the logits of these tokens.
+    pub bias: Vec<(u32, f32)>,
 }
 
 impl Default for SamplerConfig {
@@ -28,6 +30,7 @@ impl Default for SamplerConfig {
             seed: 0,
             samples: 1,
             logprobs: None,
+            bias: Vec::new(),
         }
     }
 }
@@ -105,6 +108,9 @@ impl Sampler {
         logits: &[f32],
         constraint: &mut Option<Box<dyn Constraint>>,
     ) -> Option<Choice> {
+        let said = logits;
+        let biased = self.biased(logits);
+        let logits = biased.as_deref().unwrap_or(logits);
         let best = ops::best(logits)?;
         let mut token = self.choose(logits, best.index);
         if let Some(rules) = constraint
@@ -115,12 +121,24 @@ impl Sampler {
                 None => *constraint = None,
             }
         }
-        let logprob = |likeliest| logprob(logits, token, logits[best.index], likeliest);
+        let logprob = |likeliest| logprob(said, token, likeliest);
         Some(Choice {
             token: token as u32,
             gap: best.gap,
-            logprob: self.config.logprobs.map(logprob),
+            logprob: self.config.logprobs.and_then(logprob),
         })
+    }
+
+    /// The logits with what is added to them; `None` where nothing is.
+    fn biased(&self, logits: &[f32]) -> Option<Vec<f32>> {
+        let bias = &self.config.bias;
+        let mut biased = (!bias.is_empty()).then(|| logits.to_vec())?;
+        for &(token, more) in bias {
+            if let Some(logit) = biased.get_mut(token as usize) {
+                *logit += more;
+            }
+        }
+        Some(biased)
     }
 
     fn choose(&mut self, logits: &[f32], best: usize) -> usize {
@@ -154,8 +172,9 @@ impl Sampler {
     }
 }
 
-/// Of `token`, `largest` being the largest logit.
-fn logprob(logits: &[f32], token: usize, largest: f32, likeliest: usize) -> Logprob {
+/// Of `token`; `None` where the logits are no numbers.
+fn logprob(logits: &[f32], token: usize, likeliest: usize) -> Option<Logprob> {
+    let largest = logits[ops::best(logits)?.index];
     let log_sum = total(&ops::likelihoods(logits, largest, 1.0)).ln();
     let of = |token: usize| (f64::from(logits[token] - largest) - log_sum) as f32;
     let mut tokens: Vec<usize> = Vec::new();
@@ -168,10 +187,10 @@ fn logprob(logits: &[f32], token: usize, largest: f32, likeliest: usize) -> Logp
         }
         tokens.sort_by(first);
     }
-    Logprob {
+    Some(Logprob {
         own: of(token),
         likeliest: tokens.into_iter().map(|t| (t as u32, of(t))).collect(),
-    }
+    })
 }
 
 fn total(weights: &[f32]) -> f64 {
@@ -337,11 +356,13 @@ mod tests {
             let config = SamplerConfig {
                 temperature,
                 logprobs: Some(2),
+                bias: vec![(2, 100.0), (1, -1.0), (99, 1.0)],
                 ..SamplerConfig::default()
             };
             let choice = Sampler::new(&config, 0).sample(&logits, &mut None).unwrap();
             let logprob = choice.logprob.unwrap();
             let own = [0.1f32, 0.4, 0.2, 0.3][choice.token as usize].ln();
+            assert_eq!(choice.token, 2, "by the bias");
             assert!((logprob.own - own).abs() < 1e-5);
             let tokens: Vec<u32> = logprob.likeliest.iter().map(|(token, _)| *token).collect();
             assert_eq!(tokens, [1, 3]);

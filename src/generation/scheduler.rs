@@ -134,6 +134,16 @@ impl<'a> Scheduler<'a> {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
+    /// How many run and how many wait.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.running.len(), self.waiting.len())
+    }
+
+    /// The share of the table that the rows in flight hold.
+    pub fn fill(&self) -> f64 {
+        1.0 - self.tree.room() as f64 / self.tree.blocks() as f64
+    }
+
     /// The next step; without pieces where it is idle.
     pub fn plan(&mut self) -> Step {
         let mut step = Step::default();

@@ -1,0 +1,185 @@
+//! The door: which path goes where, who may come in, how large and how slow a request may be, and how the server ends.
+
+use super::config::Config;
+use super::error::ApiError;
+use super::keys::Keys;
+use super::{State, adapters, facts, ollama, openai};
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+/// How long a caller may take for the head of a request, and between two parts of its body.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The body of a request.
+pub struct Body(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+}
+
+fn refused(error: &BytesRejection) -> ApiError {
+    match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::body(error.status(), "the body is longer than this server reads")
+        }
+        _ => {
+            let message = "the body did not come whole, or not in time";
+            ApiError::body(StatusCode::BAD_REQUEST, message)
+        }
+    }
+}
+
+/// What is served where.
+pub fn router(state: State, config: &Config, keys: Option<Keys>) -> Result<Router> {
+    let open = Router::new()
+        .route("/health", get(facts::health))
+        .route("/version", get(facts::version));
+    let mut closed = Router::new()
+        .route("/v1/chat/completions", post(openai::chat))
+        .route("/v1/completions", post(openai::completions))
+        .route("/v1/models", get(openai::models))
+        .route("/v1/models/{name}", get(openai::model))
+        .route("/v1/load_lora_adapter", post(adapters::load))
+        .route("/v1/unload_lora_adapter", post(adapters::unload))
+        .route("/lora-adapters", get(adapters::list))
+        .route("/tokenize", post(facts::tokenize))
+        .route("/detokenize", post(facts::detokenize))
+        .route("/metrics", get(facts::metrics))
+        .route("/slots", get(facts::slots))
+        .route("/api/chat", post(ollama::chat))
+        .route("/api/generate", post(ollama::generate))
+        .route("/api/tags", get(ollama::tags))
+        .route("/api/version", get(ollama::version));
+    if let Some(keys) = keys {
+        let keys = Arc::new(keys);
+        let check = move |request: Request, next: Next| {
+            let keys = keys.clone();
+            async move {
+                match keys.opens(request.headers()) {
+                    true => next.run(request).await,
+                    false => ApiError::key().into_response(),
+                }
+            }
+        };
+        closed = closed.layer(middleware::from_fn(check));
+    }
+    let mut all = open
+        .merge(closed)
+        .fallback(|uri: Uri| async move { ApiError::no_path(uri.path()) })
+        .method_not_allowed_fallback(|| async { ApiError::no_method() })
+        .layer(DefaultBodyLimit::max(config.body))
+        .layer(RequestBodyTimeoutLayer::new(PATIENCE));
+    if !config.origins.is_empty() {
+        all = all.layer(cors(&config.origins)?);
+    }
+    Ok(all.layer(middleware::from_fn(own_host)).with_state(state))
+}
+
+/// Pages of the origins that were named may call.
+fn cors(origins: &[String]) -> Result<CorsLayer> {
+    let origin = |origin: &String| {
+        HeaderValue::from_str(origin).with_context(|| format!("--cors {origin:?} is no origin"))
+    };
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(Any);
+    Ok(match origins.iter().any(|origin| origin == "*") {
+        true => layer.allow_origin(Any),
+        false => {
+            let origins: Vec<HeaderValue> = origins.iter().map(origin).collect::<Result<_>>()?;
+            layer.allow_origin(AllowOrigin::list(origins))
+        }
+    })
+}
+
+/// A page of another site may have its name lead to this machine, and would then be at home here: on the loopback, only the
+/// loopback's own names are answered.
+async fn own_host(request: Request, next: Next) -> Response {
+    let local = request.extensions().get::<Local>().is_some();
+    let host = request.headers().get("host").map(HeaderValue::as_bytes);
+    let host = host.and_then(|host| std::str::from_utf8(host).ok());
+    let name = host.unwrap_or("localhost");
+    let name = match name.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => name,
+    };
+    let own = ["localhost", "127.0.0.1", "[::1]"].contains(&name) || name.starts_with("127.");
+    match local && !own {
+        true => ApiError::body(
+            StatusCode::FORBIDDEN,
+            "this server is not at home under that name",
+        )
+        .into_response(),
+        false => next.run(request).await,
+    }
+}
+
+/// A request that came over the loopback.
+#[derive(Clone)]
+struct Local;
+
+/// Answers until `end`; then no more come in, and what runs is finished.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    end: impl Future<Output = ()>,
+) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let local = listener.local_addr()?.ip().is_loopback();
+    let router = match local {
+        true => router.layer(axum::Extension(Local)),
+        false => router,
+    };
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let graceful = GracefulShutdown::new();
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE);
+    tokio::pin!(end);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut end => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Too many open files, or a caller who left at once: others may get through.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        // A token goes out when it is there.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = server.serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // What goes wrong with a connection is its caller's own.
+            let _ = connection.await;
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+    Ok(())
+}

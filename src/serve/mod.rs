@@ -1,0 +1,188 @@
+//! Answers over HTTP: OpenAI's and Ollama's APIs, adapters as models.
+//!
+//! One thread owns the adapters and the key cache ([`engine`]); another answers callers ([`http`]) and tells it what they ask.
+
+mod adapters;
+pub mod config;
+mod engine;
+mod error;
+mod facts;
+mod fields;
+mod http;
+mod keys;
+mod metrics;
+mod models;
+mod ollama;
+mod openai;
+mod reply;
+mod request;
+mod served;
+
+use crate::answering;
+use crate::answering::loaded::Loaded;
+use crate::generation::cache::Cache;
+use crate::generation::memory::Need;
+use crate::model::place::Place;
+use crate::run::observer::Observer;
+use crate::run::usage::UsageError;
+use anyhow::{Context, Result, anyhow};
+use config::Config;
+use engine::View;
+use error::ApiError;
+use keys::Keys;
+use models::Models;
+use served::Served;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// What every handler has: the model, once it is there.
+#[derive(Clone, Default)]
+pub struct State(Arc<OnceLock<Arc<Served>>>);
+
+impl State {
+    fn served(&self) -> Result<Arc<Served>, ApiError> {
+        self.0.get().cloned().ok_or_else(ApiError::loading)
+    }
+}
+
+/// Serves what `answering` says, at `place`, until `observer` asks it to stop. Then what runs is finished.
+pub fn run(
+    config: &Config,
+    answering: &answering::config::Config,
+    place: &Place,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let keys = config.api_keys.as_deref().map(Keys::read).transpose()?;
+    let state = State::default();
+    let router = http::router(state.clone(), config, keys)?;
+    let address = config.address;
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("cannot listen at {address} (--port gives another, 0 any that is free)")
+    })?;
+    let bound = listener.local_addr()?;
+    if !bound.ip().is_loopback() && config.api_keys.is_none() {
+        observer.note(format_args!(
+            "{bound} can be reached from other machines, and no key is asked for: --api-keys FILE asks for one"
+        ));
+    }
+    let (end, ended) = watch::channel(false);
+    let (gone, http_gone) = channel::<()>();
+    let http = std::thread::Builder::new().name("http".into());
+    let http = http.spawn(move || {
+        let _gone = gone;
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build()?;
+        runtime.block_on(http::serve(listener, router, stopped(ended)))
+    })?;
+    let served = load(config, answering, place, observer);
+    let answered = served.and_then(|(served, adapters, cache, commands)| {
+        let names = served.models.names().join(", ");
+        let served = Arc::new(served);
+        // Nobody else sets it.
+        let _ = state.0.set(served.clone());
+        observer.note(format_args!("serving {names} at http://{bound}"));
+        let gone = || {
+            if observer.stops() {
+                end.send_replace(true);
+            }
+            // Its last caller has its answer then.
+            http_gone.try_recv() != Err(TryRecvError::Empty)
+        };
+        engine::run(&served, adapters, cache, commands, gone)
+    });
+    end.send_replace(true);
+    let joined = http.join();
+    answered?;
+    joined.map_err(|_| anyhow!("the HTTP thread ended in a panic"))?
+}
+
+/// Waits for the word to end.
+async fn stopped(mut ended: watch::Receiver<bool>) {
+    while !*ended.borrow_and_update() {
+        if ended.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What the engine begins with.
+type Begin = (Served, engine::Adapters, Cache, Receiver<engine::Command>);
+
+/// Loads what is served.
+fn load(
+    config: &Config,
+    answering: &answering::config::Config,
+    place: &Place,
+    observer: &dyn Observer,
+) -> Result<Begin> {
+    let mut loaded = Loaded::load(answering, place, observer)?;
+    let router = loaded.router(answering)?;
+    let base = base_name(&loaded.name);
+    for lora in &answering.loras.0 {
+        if lora.name == base || lora.name == models::AUTO {
+            let name = &lora.name;
+            let message = format!(
+                "an adapter cannot be called {name} here, which is the name of another model: --lora NAME=FOLDER gives another"
+            );
+            return Err(UsageError(message).into());
+        }
+    }
+    let decoder = &loaded.base.decoder;
+    let most = decoder.config.max_position_embeddings;
+    let context = config.context.min(most);
+    let longest = loaded.stop.max_tokens;
+    if longest >= context {
+        let message = format!(
+            "--max-tokens {longest} leaves no room for a prompt in a context of {context} tokens"
+        );
+        return Err(UsageError(message).into());
+    }
+    let lengths = vec![context - longest; loaded.batch];
+    let need = Need::of(decoder, &lengths, &loaded.stop, loaded.batch)
+        .context("no rows are to be answered at once")?;
+    let wanted = loaded.kv_memory.unwrap_or(KV_MEMORY.max(need.row));
+    let blocks = need.blocks(loaded.batch, loaded.memory, Some(wanted))?;
+    let cache = Cache::new(decoder, blocks)?;
+    let adapters = answering.loras.0.iter().map(|lora| models::Adapter {
+        name: lora.name.clone(),
+        folder: lora.folder.clone(),
+        weight: lora.weight,
+    });
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let router = router.map(|router| (router, answering.routing.clone()));
+    let models = Models::new(
+        base,
+        since.unwrap_or_default().as_secs(),
+        router,
+        adapters.collect(),
+    );
+    let bank = loaded.take_adapters()?;
+    let (commands, receiver) = channel();
+    let served = Served {
+        room: loaded.batch + config.queue,
+        loaded: Arc::new(loaded),
+        models,
+        view: View::default(),
+        context,
+        adapter_root: config.adapter_root.clone(),
+        commands,
+        tickets: Arc::new(()),
+    };
+    Ok((served, bank, cache, receiver))
+}
+
+/// Bytes for keys and values, unless said otherwise: of SmolLM2's, 23,000 tokens.
+const KV_MEMORY: usize = 1_073_741_824;
+
+/// How the base is called: by the last part of its path or id.
+fn base_name(base: &str) -> String {
+    let last = Path::new(base).file_name();
+    last.map_or_else(
+        || base.to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
