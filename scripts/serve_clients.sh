@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# The official clients of OpenAI and Ollama against the server. They are fetched once, into target/clients.
+#   scripts/serve_clients.sh [BINARY]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+binary=${1:-}
+if [ -z "$binary" ]; then
+    cargo build --quiet
+    binary=target/debug/factory
+fi
+clients=target/clients
+if [ ! -e "$clients/done" ]; then
+    rm -rf "$clients"
+    python3 -m venv "$clients"
+    "$clients/bin/pip" install --quiet openai==3.57.0 ollama==0.6.3
+    touch "$clients/done"
+fi
+"$clients/bin/python" scripts/serve_clients.py "$binary"
