@@ -1,7 +1,9 @@
 //! Rows to answers: which base, which adapters with which weights, which of them a row gets. Answers are kept as they come, so
 //! that an interrupted run can go on.
 
+pub mod choice;
 pub mod config;
+pub mod fields;
 pub mod file;
 pub mod identity;
 pub mod loaded;

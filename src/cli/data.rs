@@ -2,7 +2,7 @@
 
 mod check;
 mod correct;
-mod databases;
+pub mod databases;
 
 mod benchmark;
 mod convert;

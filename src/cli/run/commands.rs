@@ -44,7 +44,8 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
 ];
 
 /// Other outputs: their names, and whether a recipe's stage always has them.
-const OUTPUTS: [(&str, &str, bool); 8] = [
+const OUTPUTS: [(&str, &str, bool); 9] = [
+    ("calibration", "calibration.json", false),
     ("lengths_out", "lengths.svg", false),
     ("metrics_out", "metrics.json", false),
     ("prefs_out", "prefs.jsonl", false),
