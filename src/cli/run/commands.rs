@@ -229,7 +229,8 @@ mod tests {
             for flag in &command.flags {
                 let writes = matches!(flag.role, Role::Writes(..))
                     || command.main.flag.as_ref() == Some(&flag.name);
-                let named = flag.name == "out" || flag.name.ends_with("_out");
+                let out = flag.name == "out" || flag.name.ends_with("_out");
+                let named = out || flag.name == "calibration";
                 assert_eq!(writes, named, "{name} {}", flag.name);
             }
         }

@@ -244,7 +244,7 @@ mod tests {
         want(&found);
         assert_eq!(
             found.line(),
-            "calibration: ece=0.200 auroc=0.917 accuracy=0.600 at 100%, 0.600 at 90%, 0.750 at 80%, 0.833 at 50% coverage (n=5)"
+            "calibration: ece=0.080 auroc=0.917 accuracy=0.600 at 100%, 0.600 at 90%, 0.750 at 80%, 0.833 at 50% coverage (n=5)"
         );
     }
 }
