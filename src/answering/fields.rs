@@ -1,6 +1,7 @@
 //! The fields in which an answered row says what became of it.
 
-use super::choice::Chosen;
+use super::choice::{By, Chosen};
+use super::repair::Repaired;
 use super::rows::Row;
 use crate::data::jsonl::Line;
 use crate::eval::example::{ABSTAINED, CONFIDENCE, SAMPLES};
@@ -70,8 +71,14 @@ impl Fields {
         self.confidence || self.abstain_below.is_some()
     }
 
-    /// Writes the answer of a row, which is the chosen one of `samples`. Whether it is withheld.
-    pub fn write(&self, line: &mut Line, samples: &[&Row], chosen: &Chosen) -> bool {
+    /// Writes the answer of a row, which is the chosen one of `samples`, or what it was repaired to. Whether it is withheld.
+    pub fn write(
+        &self,
+        line: &mut Line,
+        samples: &[&Row],
+        chosen: &Chosen,
+        repaired: Option<&Repaired>,
+    ) -> bool {
         let former = |field: &str| line.fields().contains_key(field);
         // What a former answer left there would be wrong.
         let (finish, list) = (self.finish || former(FINISH), former(SAMPLES));
@@ -79,8 +86,12 @@ impl Fields {
             &[LOGPROB, CONFIDENCE, VOTES, CHOICE, ABSTAINED, WITHHELD],
             Map::new(),
         );
-        let row = samples[chosen.sample];
-        let confidence = chosen.share.or(row.logprob.map(f64::exp));
+        let row = repaired.map_or(samples[chosen.sample], |repaired| &repaired.row);
+        // Nobody voted for what it was repaired to.
+        let share = chosen
+            .share
+            .map(|share| if repaired.is_some() { 0.0 } else { share });
+        let confidence = share.or(row.logprob.map(f64::exp));
         let abstains = match (self.abstain_below, confidence) {
             (Some(least), Some(confidence)) => row.text.is_some() && confidence < least,
             _ => false,
@@ -101,8 +112,13 @@ impl Fields {
             line.set(CONFIDENCE, rounded(confidence));
         }
         if self.choice {
+            let mut why = chosen.why();
+            if let Some(repaired) = repaired {
+                why["by"] = By::Repair.name().into();
+                why["error"] = repaired.error.clone().into();
+            }
             line.set(VOTES, chosen.votes());
-            line.set(CHOICE, chosen.why());
+            line.set(CHOICE, why);
         }
         if self.abstain_below.is_some() {
             line.set(ABSTAINED, abstains);

@@ -1,9 +1,10 @@
 //! The rows of a file to a file of answered rows.
 
-use super::choice::{self, Select};
+use super::choice::{self, Chosen, Select};
 use super::config::Config;
 use super::fields::Fields;
 use super::loaded::Loaded;
+use super::repair::{self, Repair};
 use super::rows::{Row, Rows, TIE, counts, named};
 use super::{identity, metrics, routing};
 use crate::data::jsonl::{self, Line};
@@ -19,6 +20,7 @@ use crate::run::files::{self, check_apart, check_writable, is_device, partial, w
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
 use anyhow::{Result, bail, ensure};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -69,8 +71,10 @@ impl Job {
     pub fn check(&self) -> Result<()> {
         self.sampler.check().map_err(UsageError::of)?;
         self.choice.check(self.sampler.samples)?;
-        if self.fields.choice && self.choice.select == Select::First {
-            let message = "--choice-fields needs --select executable or vote".to_owned();
+        let chooses = self.choice.select != Select::First || self.choice.repair > 0;
+        if self.fields.choice && !chooses {
+            let message =
+                "--choice-fields needs --select executable or vote, or --repair".to_owned();
             return Err(UsageError(message).into());
         }
         self.fields.check(self.sampler.samples)
@@ -90,6 +94,9 @@ impl Job {
         let (mut lines, turns) = record::read_prompts(data, &config.columns)?;
         for output in outputs() {
             check_writable(output)?;
+        }
+        if self.choice.repair > 0 {
+            repair::check(&config.loras)?;
         }
         let dbs = self.choice.databases(data, &lines)?;
         let loaded = Loaded::load(config, place, observer)?;
@@ -143,14 +150,36 @@ impl Job {
         let answered: Vec<&Row> = rows.answered().map(|(_, row)| row).collect();
         let drawn: Vec<Vec<&Row>> = answered.chunks(samples).map(<[_]>::to_vec).collect();
         let dbs = dbs.get(part.clone()).unwrap_or_default();
-        let chosen = match self.choice.choose(dbs, &drawn, observer) {
+        let repair = |chosen: &[Chosen]| match &self.choice.databases {
+            Some(databases) if self.choice.repair > 0 => {
+                let answers = drawn.iter().zip(chosen);
+                let answers: Vec<&Row> = answers.map(|(row, one)| row[one.sample]).collect();
+                let repair = Repair {
+                    rounds: self.choice.repair,
+                    loaded: &loaded,
+                    databases,
+                    sampler: self.sampler(),
+                    turns: &turns[part.clone()],
+                    dbs,
+                    decisions: decisions.get(part.clone()).unwrap_or_default(),
+                    observer,
+                };
+                repair.run(&answers)
+            }
+            _ => Ok(BTreeMap::new()),
+        };
+        let chosen = self.choice.choose(dbs, &drawn, observer);
+        let chosen = chosen.and_then(|chosen| Ok((repair(&chosen)?, chosen)));
+        let (repaired, chosen) = match chosen {
             Ok(chosen) => chosen,
             Err(error) => return Err(stopped(error, rows, journal.as_deref(), samples)),
         };
         let mut abstained = 0;
         let own = &mut lines[part.clone()];
-        for (line, (drawn, chosen)) in own.iter_mut().zip(drawn.iter().zip(&chosen)) {
-            abstained += usize::from(self.fields.write(line, drawn, chosen));
+        for (at, (line, drawn)) in own.iter_mut().zip(&drawn).enumerate() {
+            let repaired = repaired.get(&at);
+            let withheld = self.fields.write(line, drawn, &chosen[at], repaired);
+            abstained += usize::from(withheld);
         }
         if let Some(least) = self.fields.abstain_below {
             observer.note(format_args!(

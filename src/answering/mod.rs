@@ -9,6 +9,7 @@ pub mod identity;
 pub mod loaded;
 pub mod loras;
 pub mod metrics;
+pub mod repair;
 pub mod routing;
 pub mod rows;
 pub mod stream;

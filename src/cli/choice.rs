@@ -18,6 +18,10 @@ pub struct ChoiceArgs {
     /// answer and why to _choice.
     #[arg(long = "choice-fields", id = "choice_fields")]
     pub fields: bool,
+    /// Ask again for an answer whose query fails, with the query and the database's error in the prompt, up to N times. For adapters that
+    /// were trained on rows of `data repair`.
+    #[arg(long, value_name = "N", default_value_t = Config::default().repair as u64, value_parser = clap::value_parser!(u64).range(0..=10))]
+    repair: u64,
     #[command(flatten)]
     databases: DatabaseArgs,
 }
@@ -28,6 +32,7 @@ impl ChoiceArgs {
         Ok(Config {
             select: self.select,
             prefer_rows: self.prefer_rows,
+            repair: self.repair as usize,
             databases: self.databases.get()?,
         })
     }

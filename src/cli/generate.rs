@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
     /// One prompt; the answer is streamed to the terminal.
-    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out", "samples", "greedy_first", "confidence", "abstain_below", "select", "choice_fields", "db_dir"])]
+    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out", "samples", "greedy_first", "confidence", "abstain_below", "select", "choice_fields", "repair", "db_dir"])]
     prompt: Option<String>,
     /// File the answered rows are written to, in the order of the data. Until all are answered they are kept in OUT.partial.
     #[arg(long)]
@@ -65,7 +65,7 @@ pub struct Args {
     #[command(flatten)]
     choice: ChoiceArgs,
     /// Write how likely each answer is to the field _logprob (the mean log-probability of its tokens), and how sure it is to _confidence,
-    /// from 0 to 1: what _logprob is the logarithm of, or with --select vote the share of samples that voted for it.
+    /// from 0 to 1: what _logprob is the logarithm of, or with --select executable or vote the share of samples that return the same.
     #[arg(long)]
     confidence: bool,
     /// Leave a row whose confidence is below P without an answer (null, and _abstained true); its answer is kept in _withheld. With

@@ -16,6 +16,7 @@ pub mod paired;
 pub mod pool;
 pub mod prefs;
 pub mod process;
+pub mod repair;
 pub mod returned;
 pub mod review;
 pub mod sampled;

@@ -20,6 +20,9 @@ pub struct Returned {
     pub digest: String,
 }
 
+/// The error of a reply without a query.
+pub const NO_QUERY: &str = "refused: no query in the reply";
+
 /// What a query returned, or why it returned nothing.
 pub type Ran = Result<Returned, SqlError>;
 
@@ -30,7 +33,7 @@ pub(super) fn run(texts: &Texts, session: &mut Session) -> Ran {
         return Err(refusal(statement));
     }
     let Some(query) = texts.scored else {
-        return Err(SqlError::Refused("the reply has no query".to_owned()));
+        return Err(SqlError::Refused("no query in the reply".to_owned()));
     };
     let outcome = session.predicted(&files[0], query);
     let rows = outcome.as_ref().as_ref().map_err(SqlError::clone)?;

@@ -20,6 +20,8 @@ pub struct Config {
     pub select: Select,
     /// Whether a result with rows comes before an empty one.
     pub prefer_rows: bool,
+    /// How often an answer that fails is asked again, with its error.
+    pub repair: usize,
     /// Where queries run.
     pub databases: Option<Databases>,
 }
@@ -29,6 +31,7 @@ impl Default for Config {
         Self {
             select: Select::First,
             prefer_rows: false,
+            repair: 0,
             databases: None,
         }
     }
@@ -38,21 +41,32 @@ impl Config {
     /// Refuses what is a mistake whatever is answered.
     pub fn check(&self, samples: usize) -> Result<()> {
         let usage = |message: &str| Err(UsageError(message.to_owned()).into());
-        match (self.select, &self.databases) {
-            (Select::First, _) if self.prefer_rows => {
-                usage("--prefer-rows needs --select executable or vote")
-            }
-            (Select::First, Some(_)) => usage("--db-dir is for --select executable or vote"),
-            (Select::First, None) => Ok(()),
-            _ if samples == 1 => usage("--select executable and vote need --samples 2 or more"),
-            (_, None) => usage("--select executable and vote need --db-dir, where queries run"),
-            (_, Some(_)) => Ok(()),
+        let chooses = self.select != Select::First;
+        if self.prefer_rows && !chooses {
+            return usage("--prefer-rows needs --select executable or vote");
         }
+        if chooses && samples == 1 {
+            return usage("--select executable and vote need --samples 2 or more");
+        }
+        match (self.runs(), &self.databases) {
+            (true, None) => usage(
+                "--select executable and vote, and --repair, need --db-dir, where queries run",
+            ),
+            (false, Some(_)) => {
+                usage("--db-dir is for --select executable or vote, and for --repair")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether answers are run.
+    fn runs(&self) -> bool {
+        self.select != Select::First || self.repair > 0
     }
 
     /// The database of each row; empty where none is needed. Errors where a row names none, or one that cannot be asked.
     pub fn databases(&self, data: &Path, lines: &[Line]) -> Result<Vec<String>> {
-        let (Some(databases), true) = (&self.databases, self.select != Select::First) else {
+        let (Some(databases), true) = (&self.databases, self.runs()) else {
             return Ok(Vec::new());
         };
         let place = |line: &Line| format!("{}:{}", data.display(), line.number);
@@ -61,7 +75,7 @@ impl Config {
             let own = line.optional_str(data, "db")?;
             let Some(db) = own.or(line.optional_str(data, "db_id")?) else {
                 bail!(
-                    "{}: names no database (db or db_id), which --select runs its answers on",
+                    "{}: names no database (db or db_id), on which --select and --repair run answers",
                     place(line)
                 );
             };
@@ -133,6 +147,7 @@ mod tests {
         let with = |select, prefer_rows| Config {
             select,
             prefer_rows,
+            repair: 0,
             databases: None,
         };
         let error = |config: Config, samples| config.check(samples).unwrap_err().to_string();

@@ -46,6 +46,8 @@ pub enum By {
     Order,
     /// It is the first, for none runs.
     NoneRuns,
+    /// It failed, and what was answered then runs.
+    Repair,
 }
 
 impl By {
@@ -58,6 +60,7 @@ impl By {
             Self::Logprob => "logprob",
             Self::Order => "order",
             Self::NoneRuns => "none_runs",
+            Self::Repair => "repair",
         }
     }
 
@@ -70,6 +73,7 @@ impl By {
             Self::Logprob => "by log-probability, among groups as large",
             Self::Order => "the first, among groups as large and as likely",
             Self::NoneRuns => "the first, for none runs",
+            Self::Repair => "by repair",
         }
     }
 }
@@ -82,7 +86,7 @@ pub struct Chosen {
     pub by: By,
     /// Of all samples whose queries were run: that of the chosen one first, then the larger before the smaller, and errors last.
     pub groups: Vec<Group>,
-    /// The share of samples that voted for it, where there was a vote.
+    /// The share of samples that return the same, where samples were run.
     pub share: Option<f64>,
 }
 
@@ -139,10 +143,11 @@ pub fn choose(select: Select, prefer_rows: bool, samples: &[Sample]) -> Chosen {
     };
     groups.sort_by(order);
     let best = &groups[0];
+    let share = Some(best.samples.len() as f64 / samples.len() as f64);
     if best.result.is_err() {
         return Chosen {
             by: By::NoneRuns,
-            share: voted.then_some(0.0),
+            share: Some(0.0),
             groups,
             ..Chosen::first()
         };
@@ -151,7 +156,7 @@ pub fn choose(select: Select, prefer_rows: bool, samples: &[Sample]) -> Chosen {
         return Chosen {
             sample: best.samples[0],
             by: By::Executable,
-            share: None,
+            share,
             groups,
         };
     }
@@ -166,7 +171,7 @@ pub fn choose(select: Select, prefer_rows: bool, samples: &[Sample]) -> Chosen {
             Some(rival) if rival == likely(samples, &best.samples) => By::Order,
             Some(_) => By::Logprob,
         },
-        share: Some(best.samples.len() as f64 / samples.len() as f64),
+        share,
         groups,
     }
 }
@@ -235,6 +240,8 @@ mod tests {
         assert_eq!(picked(Select::Vote, false, &samples), (5, "vote"));
         let chosen = choose(Select::Vote, false, &samples);
         assert_eq!(chosen.share, Some(2.0 / 6.0));
+        let ran = choose(Select::Executable, false, &samples);
+        assert_eq!(ran.share, Some(1.0 / 6.0));
         assert_eq!(
             chosen.votes(),
             json!([

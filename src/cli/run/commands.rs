@@ -31,6 +31,7 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("data target", Some("out"), "rows.jsonl"),
     ("data check", Some("out"), "check.json"),
     ("data correct", Some("out"), "rows.jsonl"),
+    ("data repair", Some("out"), "rows.jsonl"),
     ("data convert", Some("out"), "rows.jsonl"),
     ("data public", Some("out"), "set"),
     ("data spider", Some("out"), "set"),
