@@ -205,6 +205,9 @@ fn what_was_drawn_is_kept_and_another_number_is_another_run() {
         &["--temperature", "1", "--samples", "4", "--resume"],
     );
     fails(&refs(&other), 1, &["--samples"]);
+    let other = [&flags[..], &["--confidence", "--resume"]].concat();
+    let other = command(dir.path(), "out.jsonl", &other);
+    fails(&refs(&other), 1, &["log-probabilities"]);
     ok(&refs(&command(
         dir.path(),
         "out.jsonl",

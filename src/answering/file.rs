@@ -1,7 +1,10 @@
 //! The rows of a file to a file of answered rows.
 
+use super::choice::{self, Chosen, Select};
 use super::config::Config;
+use super::fields::Fields;
 use super::loaded::Loaded;
+use super::repair::{self, Repair};
 use super::rows::{Row, Rows, TIE, counts, named};
 use super::{identity, metrics, routing};
 use crate::data::jsonl::{self, Line};
@@ -17,18 +20,9 @@ use crate::run::files::{self, check_apart, check_writable, is_device, partial, w
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
 use anyhow::{Result, bail, ensure};
-use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// The field that says how an answer ended.
-pub const FINISH: &str = "_finish";
-
-/// The field of all samples of a row: a list of objects with `answer` and `finish`, the one that counts first.
-pub const SAMPLES: &str = "_samples";
-
-/// The field of the answer, unless another is named.
-pub const OUT_FIELD: &str = "predicted_sql";
 
 /// Which rows are answered, and what is written.
 #[derive(Debug, Clone)]
@@ -37,10 +31,10 @@ pub struct Job {
     pub data: PathBuf,
     /// The answered rows. Until all are answered they are kept beside it.
     pub out: PathBuf,
-    /// Field the answer is written to.
-    pub out_field: String,
-    /// Whether [`FINISH`] is written.
-    pub finish: bool,
+    /// What is written of each answer.
+    pub fields: Fields,
+    /// How it is chosen among samples.
+    pub choice: choice::Config,
     /// The part of the rows that is answered and written; all where there is none.
     pub shard: Option<Shard>,
     /// Whether to go on with an interrupted run of the same job.
@@ -76,15 +70,14 @@ impl Job {
     /// Refuses what is a mistake whatever is answered.
     pub fn check(&self) -> Result<()> {
         self.sampler.check().map_err(UsageError::of)?;
-        if self.finish && self.out_field == FINISH {
-            let message = format!("--out-field {FINISH} is where --finish writes: give another");
+        self.choice.check(self.sampler.samples)?;
+        let chooses = self.choice.select != Select::First || self.choice.repair > 0;
+        if self.fields.choice && !chooses {
+            let message =
+                "--choice-fields needs --select executable or vote, or --repair".to_owned();
             return Err(UsageError(message).into());
         }
-        if self.sampler.samples > 1 && self.out_field == SAMPLES {
-            let message = format!("--out-field {SAMPLES} is where --samples writes: give another");
-            return Err(UsageError(message).into());
-        }
-        Ok(())
+        self.fields.check(self.sampler.samples)
     }
 
     /// Answers the rows as `config` says, at `place`.
@@ -102,6 +95,10 @@ impl Job {
         for output in outputs() {
             check_writable(output)?;
         }
+        if self.choice.repair > 0 {
+            repair::check(&config.loras)?;
+        }
+        let dbs = self.choice.databases(data, &lines)?;
         let loaded = Loaded::load(config, place, observer)?;
         let prompts = loaded.prompts(data, &lines, &turns, observer)?;
         let (adapters, decisions) = match loaded.router(config)? {
@@ -119,7 +116,7 @@ impl Job {
             choice: repeated(&all.choice, samples),
             ..all
         });
-        let engine = loaded.engine(adapters, self.sampler.clone());
+        let engine = loaded.engine(adapters, self.sampler());
         // A row keeps its place among all: what is drawn for it depends on that.
         let part = self
             .shard
@@ -150,19 +147,45 @@ impl Job {
         for (line, decision) in lines.iter_mut().zip(&decisions) {
             routing::annotate(line, decision);
         }
-        let answered: Vec<(usize, &Row)> = rows.answered().collect();
-        for drawn in answered.chunk_by(|a, b| a.0 / samples == b.0 / samples) {
-            let (place, row) = drawn[0];
-            let line = &mut lines[place / samples];
-            line.set(&self.out_field, row.text.clone());
-            if samples > 1 || line.fields().contains_key(SAMPLES) {
-                let sample = |(_, row): &(usize, &Row)| json!({"answer": row.text, "finish": row.finish.name()});
-                line.set(SAMPLES, drawn.iter().map(sample).collect::<Vec<_>>());
+        let answered: Vec<&Row> = rows.answered().map(|(_, row)| row).collect();
+        let drawn: Vec<Vec<&Row>> = answered.chunks(samples).map(<[_]>::to_vec).collect();
+        let dbs = dbs.get(part.clone()).unwrap_or_default();
+        let repair = |chosen: &[Chosen]| match &self.choice.databases {
+            Some(databases) if self.choice.repair > 0 => {
+                let answers = drawn.iter().zip(chosen);
+                let answers: Vec<&Row> = answers.map(|(row, one)| row[one.sample]).collect();
+                let repair = Repair {
+                    rounds: self.choice.repair,
+                    loaded: &loaded,
+                    databases,
+                    sampler: self.sampler(),
+                    turns: &turns[part.clone()],
+                    dbs,
+                    decisions: decisions.get(part.clone()).unwrap_or_default(),
+                    observer,
+                };
+                repair.run(&answers)
             }
-            // What a former answer left there would be wrong.
-            if self.finish || line.fields().contains_key(FINISH) {
-                line.set(FINISH, row.finish.name());
-            }
+            _ => Ok(BTreeMap::new()),
+        };
+        let chosen = self.choice.choose(dbs, &drawn, observer);
+        let chosen = chosen.and_then(|chosen| Ok((repair(&chosen)?, chosen)));
+        let (repaired, chosen) = match chosen {
+            Ok(chosen) => chosen,
+            Err(error) => return Err(stopped(error, rows, journal.as_deref(), samples)),
+        };
+        let mut abstained = 0;
+        let own = &mut lines[part.clone()];
+        for (at, (line, drawn)) in own.iter_mut().zip(&drawn).enumerate() {
+            let repaired = repaired.get(&at);
+            let withheld = self.fields.write(line, drawn, &chosen[at], repaired);
+            abstained += usize::from(withheld);
+        }
+        if let Some(least) = self.fields.abstain_below {
+            observer.note(format_args!(
+                "abstained: {abstained} of {} rows, whose confidence is below {least}",
+                drawn.len()
+            ));
         }
         let own = &lines[part];
         let metrics = || match metrics_out {
@@ -179,6 +202,15 @@ impl Job {
             rows: own.len(),
             broken,
         })
+    }
+
+    /// With the log-probabilities that somebody asks for.
+    fn sampler(&self) -> SamplerConfig {
+        let asked = self.fields.confident() || self.choice.select == Select::Vote;
+        SamplerConfig {
+            logprobs: asked.then_some(0),
+            ..self.sampler.clone()
+        }
     }
 
     /// The file that grows beside `out`; none beside a device.

@@ -42,6 +42,8 @@ pub fn of(engine: &Engine, lines: &[Line], prompts: &[Vec<u32>]) -> Result<Map<S
         "--top-p": engine.sampler.top_p,
         "--seed": engine.sampler.seed,
         "--samples": engine.sampler.samples,
+        "--greedy-first": engine.sampler.greedy_first,
+        "log-probabilities": engine.sampler.logprobs.is_some(),
         "way of drawing": sampler::VERSION,
     }) else {
         unreachable!("the literal is an object");

@@ -28,11 +28,14 @@ pub struct Row {
     pub tokens: usize,
     /// Whether two best logits were within [`TIE`].
     pub tie: bool,
+    /// The mean of its tokens' log-probabilities, if they were asked for.
+    pub logprob: Option<f64>,
 }
 
 impl From<Answer> for Row {
     fn from(answer: Answer) -> Self {
         Self {
+            logprob: answer.mean_logprob(),
             text: answer.text,
             finish: answer.finish,
             tokens: answer.tokens.len(),

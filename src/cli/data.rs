@@ -2,11 +2,12 @@
 
 mod check;
 mod correct;
-mod databases;
+pub mod databases;
 
 mod benchmark;
 mod convert;
 mod public;
+mod repair;
 mod set;
 mod synth;
 
@@ -35,6 +36,10 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make training rows that repair: the prompt, the query that failed and its error; the answer is the right query.
+    ///
+    /// Among other training rows they teach an adapter what `generate --repair` asks. Take scored answers to training rows.
+    Repair(repair::Args),
     /// Generate a train/dev/preferences set: from databases alone, or from a hand-written specification.
     ///
     /// With --db or --schema, questions and queries come from a grammar over tables, keys and values, and every query was run: it
@@ -180,6 +185,7 @@ enum Format {
 /// Runs the chosen subcommand.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
+        Command::Repair(args) => repair::run(args),
         Command::Synth(args) => synth::run(args),
         Command::Blend {
             source,

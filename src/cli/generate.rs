@@ -1,10 +1,12 @@
 //! `factory generate`: prompts to answers.
 
 use super::answering::{AnsweringArgs, RowArgs};
+use super::choice::ChoiceArgs;
 use super::terminal::Terminal;
 use super::{UsageError, say};
 use crate::answering::config::Config;
-use crate::answering::file::{Job, OUT_FIELD};
+use crate::answering::fields::{Fields, OUT_FIELD};
+use crate::answering::file::Job;
 use crate::answering::loaded::Loaded;
 use crate::answering::stream;
 use crate::data::record;
@@ -21,7 +23,7 @@ pub struct Args {
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
     /// One prompt; the answer is streamed to the terminal.
-    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out", "samples"])]
+    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out", "samples", "greedy_first", "confidence", "abstain_below", "select", "choice_fields", "repair", "db_dir"])]
     prompt: Option<String>,
     /// File the answered rows are written to, in the order of the data. Until all are answered they are kept in OUT.partial.
     #[arg(long)]
@@ -56,9 +58,29 @@ pub struct Args {
     #[arg(long, default_value_t = SamplerConfig::default().seed)]
     seed: u64,
     /// Answers that are drawn of each row, over one computation of its prompt: all are written to the field _samples, and the first,
-    /// which is the one without this flag, to OUT_FIELD.
+    /// which is the one without this flag, or what --select chooses, to OUT_FIELD.
     #[arg(long, value_name = "K", default_value_t = SamplerConfig::default().samples as u64, value_parser = clap::value_parser!(u64).range(1..=1000))]
     samples: u64,
+    /// Make the first of the --samples the greedy answer, whatever the temperature.
+    #[arg(long, requires = "samples")]
+    greedy_first: bool,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// Write how likely each answer is to the field _logprob (the mean log-probability of its tokens), and how sure it is to _confidence,
+    /// from 0 to 1: what _logprob is the logarithm of, or with --select executable or vote the share of samples that return the same.
+    #[arg(long)]
+    confidence: bool,
+    /// Leave a row whose confidence is below P without an answer (null, and _abstained true); its answer is kept in _withheld. With
+    /// what --confidence writes.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    abstain_below: Option<f64>,
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
+        _ => Err("a number from 0 to 1".to_owned()),
+    }
 }
 
 impl Args {
@@ -72,15 +94,18 @@ impl Args {
             top_p: self.top_p,
             seed: self.seed,
             samples: self.samples as usize,
+            greedy_first: self.greedy_first,
             logprobs: None,
             bias: Vec::new(),
         }
     }
 
-    /// How it asks for the answer that counts.
+    /// How it asks for the first answer.
     pub fn asked(&self) -> Result<(Config, SamplerConfig)> {
+        let greedy = self.greedy_first && self.samples > 1;
         let sampler = SamplerConfig {
             samples: 1,
+            temperature: if greedy { 0.0 } else { self.temperature },
             ..self.sampler()
         };
         Ok((self.config()?, sampler))
@@ -89,6 +114,7 @@ impl Args {
     /// Refuses settings that are a mistake whatever is answered.
     pub fn check(&self) -> Result<()> {
         self.sampler().check().map_err(UsageError::of)?;
+        self.choice.get()?.check(self.samples as usize)?;
         self.config().map(drop)
     }
 }
@@ -105,8 +131,14 @@ pub fn run(args: Args) -> Result<()> {
             let job = Job {
                 data,
                 out,
-                out_field: args.out_field,
-                finish: args.finish,
+                fields: Fields {
+                    out_field: args.out_field,
+                    finish: args.finish,
+                    confidence: args.confidence,
+                    choice: args.choice.fields,
+                    abstain_below: args.abstain_below,
+                },
+                choice: args.choice.get()?,
                 shard: args.shard,
                 resume: args.resume,
                 metrics_out: args.metrics_out,

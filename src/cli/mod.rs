@@ -2,6 +2,7 @@
 
 mod adapter;
 mod answering;
+mod choice;
 mod completions;
 mod config_file;
 mod data;

@@ -13,6 +13,7 @@ pub mod private;
 pub mod prompt;
 pub mod public;
 pub mod record;
+pub mod repair;
 pub mod set;
 pub mod shard;
 pub mod synth;

@@ -21,6 +21,15 @@ const TEXT_FIELDS: [&str; 9] = [
     "gold_sql",
 ];
 
+/// The field that says that a row was left without an answer on purpose.
+pub const ABSTAINED: &str = "_abstained";
+
+/// How sure an answer is, from 0 to 1.
+pub const CONFIDENCE: &str = "_confidence";
+
+/// All samples of a row: a list of objects with `answer` and `finish`, in the order in which they were drawn.
+pub const SAMPLES: &str = "_samples";
+
 /// A row to score and where it came from.
 #[derive(Clone, Debug)]
 pub struct Example {
@@ -33,6 +42,12 @@ pub struct Example {
 }
 
 impl Example {
+    /// Whether it was left without an answer on purpose.
+    pub fn abstained(&self) -> bool {
+        let said = self.fields.get(ABSTAINED) == Some(&Value::Bool(true));
+        said && self.text("predicted_sql").is_none()
+    }
+
     /// A text field; `None` when the row lacks it.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field).and_then(Value::as_str)
@@ -81,12 +96,13 @@ pub struct Reading {
     pub sha256: String,
 }
 
-/// Reads a predictions file. Rows that `keep` refuses, by their places and fields, are passed over. Errors where the file cannot be read or has no rows at
-/// all.
+/// Reads a predictions file. Rows that `keep` refuses, by their places and fields, are passed over. What scoring does not need is
+/// forgotten, but for the fields `more`. Errors where the file cannot be read or has no rows at all.
 pub fn read(
     path: &Path,
     modes: &[&dyn Mode],
     answers: Answers,
+    more: &[&str],
     keep: impl Fn(usize, &Map<String, Value>) -> bool,
 ) -> Result<Reading> {
     let (mut examples, mut faults) = (Vec::new(), Vec::new());
@@ -99,7 +115,7 @@ pub fn read(
             return Ok(());
         }
         let line = line.map_err(|error| fault("not a JSON object", error));
-        let example = line.and_then(|line| check(this, line, path, modes, answers));
+        let example = line.and_then(|line| check(this, line, path, modes, answers, more));
         let example = example.and_then(|example| {
             let Some(id) = example.text("id") else {
                 return Ok(example);
@@ -138,12 +154,14 @@ fn check(
     path: &Path,
     modes: &[&dyn Mode],
     answers: Answers,
+    more: &[&str],
 ) -> Result<Example, Fault> {
     let asked = match answers {
         Answers::Ignored => &record::FIELDS[..],
         Answers::Needed | Answers::Missed => &[],
     };
-    for field in TEXT_FIELDS.iter().chain(&["db_id"]).chain(asked) {
+    let beside = ["db_id", ABSTAINED];
+    for field in TEXT_FIELDS.iter().chain(&beside).chain(asked).chain(more) {
         let read = line.value(path, field).map(drop);
         read.map_err(|error| fault("a field that is there twice", error))?;
     }
@@ -180,7 +198,8 @@ fn check(
     let (number, mut fields) = (line.number, line.into_fields());
     if answers != Answers::Ignored {
         // A data set may carry much more, which would only fill the memory.
-        fields.retain(|field, _| TEXT_FIELDS.contains(&field.as_str()));
+        let kept = |field: &str| TEXT_FIELDS.contains(&field) || more.contains(&field);
+        fields.retain(|field, _| field == ABSTAINED || kept(field));
     }
     let example = Example {
         index,
@@ -188,7 +207,10 @@ fn check(
         fields,
     };
     let lacks = |mode: &dyn Mode| {
-        let needed = |field: &&str| answers == Answers::Needed || *field != "predicted_sql";
+        let needed = |field: &&str| {
+            let answer = answers == Answers::Needed && !example.abstained();
+            answer || *field != "predicted_sql"
+        };
         example.missing(mode).filter(needed).collect::<Vec<_>>()
     };
     let lacks: Vec<_> = modes

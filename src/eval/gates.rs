@@ -100,7 +100,7 @@ fn open(
     let keep = |_, row: &Map<String, Value>| subset::has(&spec.only, row);
     let Reading {
         examples, faults, ..
-    } = example::read(&data, &[mode], Answers::Ignored, keep)?;
+    } = example::read(&data, &[mode], Answers::Ignored, &[], keep)?;
     ensure!(
         !(examples.is_empty() && faults.is_empty()),
         "{}: no row is as `where` wants",

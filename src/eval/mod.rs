@@ -1,6 +1,7 @@
 //! Scores predictions: one scorer for evaluation, reinforcement-learning reward and preference labels.
 
 pub mod audit;
+pub mod calibration;
 pub mod choices;
 pub mod clean;
 pub mod correct;
@@ -15,7 +16,10 @@ pub mod paired;
 pub mod pool;
 pub mod prefs;
 pub mod process;
+pub mod repair;
+pub mod returned;
 pub mod review;
+pub mod sampled;
 pub mod score;
 pub mod selection;
 pub mod session;

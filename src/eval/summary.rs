@@ -2,6 +2,7 @@
 
 use super::example::Example;
 use super::modes::Mode;
+use super::sampled::Passes;
 use super::score::{NO_ANSWER, ScoredRow};
 use super::{clean, slices, stats};
 use crate::sql::database::Now;
@@ -101,19 +102,42 @@ pub struct Run {
     pub extract: Extraction,
     /// How many rows no mode could score, by reason.
     pub dropped: BTreeMap<&'static str, usize>,
+    /// What all samples of the rows are worth, if that was asked for.
+    pub samples: Option<Passes>,
+}
+
+/// The means of each mode over the rows that were answered, where rows were left without an answer on purpose; and how many those are.
+pub fn answered(
+    examples: &[Example],
+    rows: &[ScoredRow],
+    modes: &[&dyn Mode],
+) -> Option<(Vec<Tally>, usize)> {
+    let both = examples.iter().zip(rows);
+    let answered: Vec<_> = both
+        .filter(|(example, _)| !example.abstained())
+        .map(|(_, row)| row)
+        .collect();
+    let abstained = rows.len() - answered.len();
+    let tallies = || {
+        modes
+            .iter()
+            .map(|mode| tally(*mode, Some("answered"), &answered))
+            .collect()
+    };
+    (abstained > 0).then(|| (tallies(), abstained))
 }
 
 /// The whole as JSON: each metric with n and its 95% interval, failures, clean replies; and what is not among the rows.
-pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode], run: &Run) -> Value {
+pub fn to_json(examples: &[Example], rows: &[ScoredRow], modes: &[&dyn Mode], run: &Run) -> Value {
     let all: Vec<&ScoredRow> = rows.iter().collect();
-    let metrics = |mode: &&dyn Mode| {
-        let tally = tally(*mode, None, &all);
+    let shares = |tally: Tally| -> Value {
         let shares = tally
             .passed
             .iter()
             .map(|(name, passed)| (name.to_string(), json!(stats::share(*passed, tally.rows))));
-        (mode.name().to_owned(), Value::Object(shares.collect()))
+        Value::Object(shares.collect())
     };
+    let metrics = |mode: &&dyn Mode| (mode.name().to_owned(), shares(tally(*mode, None, &all)));
     let failures = failures(rows);
     let counts = failures
         .iter()
@@ -124,7 +148,7 @@ pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode], run: &Run) -> Value {
         *classes.entry(reply.clean_output).or_insert(0usize) += 1;
     }
     let dropped: usize = run.dropped.values().sum();
-    json!({
+    let mut summary = json!({
         "now": run.now,
         "extract": run.extract,
         "rows": rows.len(),
@@ -139,7 +163,19 @@ pub fn to_json(rows: &[ScoredRow], modes: &[&dyn Mode], run: &Run) -> Value {
             "rate": decimals(clean::clean_rate(&replies), 3),
             "counts": classes,
         },
-    })
+    });
+    if let Some((tallies, abstained)) = answered(examples, rows, modes) {
+        let of_modes = modes.iter().zip(tallies);
+        let of_modes = of_modes.map(|(mode, tally)| (mode.name().to_owned(), shares(tally)));
+        summary["answered"] = json!({
+            "coverage": stats::share(rows.len() - abstained, rows.len()),
+            "modes": Value::Object(of_modes.collect()),
+        });
+    }
+    if let Some(samples) = &run.samples {
+        summary["samples"] = json!(samples);
+    }
+    summary
 }
 
 /// Rows that the model gave no answer to.
@@ -230,8 +266,9 @@ mod tests {
             extract: Extraction::default(),
             now: "2026-01-02T03:04:05Z".parse().unwrap(),
             dropped: [("a reason", 2), ("another", 1)].into(),
+            samples: None,
         };
-        let whole = to_json(&rows, &modes, &run);
+        let whole = to_json(&examples, &rows, &modes, &run);
         assert_eq!(whole["now"], "2026-01-02T03:04:05Z");
         assert_eq!(
             whole["dropped_rows"],

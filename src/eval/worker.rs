@@ -4,6 +4,7 @@
 use super::audit::{Finding, audit};
 use super::example::Example;
 use super::modes::{self, Mode, Texts};
+use super::returned::{Ran, run};
 use super::score::{Scores, failed, score, unanswered};
 use super::session::{Desk, Event, Options, Query, Session};
 use super::watch::Watch;
@@ -37,6 +38,8 @@ pub enum Task {
     Score,
     /// What is odd about its reference query.
     Audit,
+    /// What its predicted query returns, whatever the reference is.
+    Run,
 }
 
 /// One row.
@@ -73,6 +76,7 @@ impl Job {
             Task::Gold => Reply::Gold(Some(error)),
             Task::Score => Reply::Scores(failed(modes, |mode| self.suits(mode), &error)),
             Task::Audit => Reply::Audit(vec![Finding::fails(&error)]),
+            Task::Run => Reply::Ran(Err(error)),
         }
     }
 
@@ -94,6 +98,7 @@ pub enum Reply {
     Gold(Option<SqlError>),
     Scores(Scores),
     Audit(Vec<Finding>),
+    Ran(Ran),
 }
 
 /// One line of a worker's output.
@@ -189,6 +194,7 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
                 .collect();
             Reply::Audit(audit(&texts, &suiting, &mut session))
         }
+        Task::Run => Reply::Ran(run(&texts, &mut session)),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct SamplerConfig {
     pub seed: u64,
     /// Answers that are drawn of each row: its prompt stands so often among the prompts, one behind the other.
     pub samples: usize,
+    /// Whether the first of several samples is the greedy answer, whatever the temperature.
+    pub greedy_first: bool,
     /// How many of the likeliest tokens are told with each token's log-probability; `None` tells none.
     pub logprobs: Option<usize>,
     /// Added to the logits of these tokens.
@@ -29,6 +31,7 @@ impl Default for SamplerConfig {
             top_p: 1.0,
             seed: 0,
             samples: 1,
+            greedy_first: false,
             logprobs: None,
             bias: Vec::new(),
         }
@@ -90,12 +93,16 @@ impl Sampler {
     /// The sampler of the `index`-th prompt. A row's first sample draws as the row does where there are no others.
     pub fn new(config: &SamplerConfig, index: usize) -> Self {
         let (row, sample) = (index / config.samples, index % config.samples);
+        let mut config = config.clone();
+        if config.greedy_first && config.samples > 1 && sample == 0 {
+            config.temperature = 0.0;
+        }
         // Products spread neighbouring seeds, rows and samples over distinct streams.
         let stream = (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
             ^ (sample as u64).wrapping_mul(0xD1B5_4A32_D192_ED03);
         Self {
-            config: config.clone(),
             random: StdRng::seed_from_u64(config.seed ^ stream),
+            config,
         }
     }
 
@@ -274,6 +281,26 @@ mod tests {
         assert_eq!(draw(3, 17), draw(4, 22));
         let all: std::collections::BTreeSet<_> = (0..64).map(|index| draw(8, index)).collect();
         assert_eq!(all.len(), 64);
+    }
+
+    #[test]
+    fn the_first_may_be_the_greedy_answer() {
+        let draw = |greedy_first, index| {
+            let config = SamplerConfig {
+                temperature: 1.0,
+                samples: 4,
+                greedy_first,
+                ..SamplerConfig::default()
+            };
+            let mut s = Sampler::new(&config, index);
+            let logits: Vec<f32> = (0..64).map(|i| (i % 7) as f32 / 10.0).collect();
+            let tokens = (0..32).map(|_| s.sample(&logits, &mut None).unwrap().token);
+            tokens.collect::<Vec<_>>()
+        };
+        assert_eq!(draw(true, 8), [6; 32]);
+        // The others are those that they are without it.
+        assert_eq!(draw(true, 9), draw(false, 9));
+        assert_ne!(draw(false, 8), [6; 32]);
     }
 
     #[test]

@@ -57,8 +57,8 @@ impl Wanted {
                 None => rand::random(),
             },
             samples,
-            logprobs: None,
             bias: bias(fields.value("logit_bias"), served)?,
+            ..SamplerConfig::default()
         };
         let fault = |what| match () {
             () if samples > 1 && temperature == 0.0 => ApiError::field(

@@ -4,8 +4,11 @@ use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::{self, Ngrams};
 use crate::adapters::peft;
 use crate::answering::trained::CHAT_TEMPLATE;
+use crate::data::repair;
 use crate::model::decoder::Decoder;
+use crate::run::files::json;
 use anyhow::Result;
+use serde_json::json;
 
 /// The run's settings in its folder.
 pub const SETTINGS: &str = "config.toml";
@@ -18,6 +21,8 @@ pub struct Files<'a> {
     pub chat_template: Option<&'a str>,
     /// What follows what in the training answers.
     pub ngrams: Option<&'a Ngrams>,
+    /// How many of the rows repair.
+    pub repair_rows: usize,
     pub decoder: &'a Decoder,
 }
 
@@ -30,6 +35,9 @@ impl Files<'_> {
         files.extend(peft::files(adapter)?);
         if let Some(ngrams) = self.ngrams {
             files.push((ngrams::FILE, ngrams.to_bytes(adapter, self.decoder)?));
+        }
+        if self.repair_rows > 0 {
+            files.push((repair::FILE, json(&json!({"rows": self.repair_rows}))?));
         }
         Ok(files)
     }

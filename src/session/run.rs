@@ -34,6 +34,8 @@ pub struct Session<'a> {
     pub train: &'a TrainConfig,
     /// The resolved settings, as the run's folder has them.
     pub settings: String,
+    /// How many of the rows repair, and those of the adapter to go on from.
+    pub repair_rows: usize,
     pub observer: &'a dyn Observer,
     pub draw: Draw<'a>,
 }
@@ -79,6 +81,7 @@ impl Session<'_> {
         let ngrams = self.config.ngrams.then(|| Ngrams::of(answers));
         let files = Files {
             ngrams: ngrams.as_ref(),
+            repair_rows: self.repair_rows,
             decoder,
             settings: &self.settings,
             chat_template: self.renderer.chat_template(),

@@ -9,6 +9,7 @@ use crate::adapters::lora::Adapter;
 use crate::adapters::stored;
 use crate::answering::trained;
 use crate::data::record::{self, Record};
+use crate::data::repair;
 use crate::data::template::{Renderer, Template};
 use crate::model::allocator;
 use crate::model::config::Config as ModelConfig;
@@ -61,6 +62,15 @@ pub fn train(
     let resumed = run.resume.then(|| TrainingRun::resume(&run.out));
     let resumed = resumed.transpose()?;
     let rows = Rows::read(config)?;
+    let mut repair_rows = repair::count(&config.data)?;
+    if let Some(init) = &config.init {
+        repair_rows += repair::taught(init)?;
+    }
+    if repair_rows > 0 {
+        observer.note(format_args!(
+            "{repair_rows} rows repair: the adapter may be asked with --repair"
+        ));
+    }
     // Before the base is loaded: a folder that cannot be made is known at once.
     let mut folder = match resumed {
         Some(folder) => folder,
@@ -77,6 +87,7 @@ pub fn train(
         validation: begun.validation.as_ref().map(|v| v.examples.as_slice()),
         train: &config.train,
         settings: settings::of(config, run, template, &begun.adapter.config, &base.decoder)?,
+        repair_rows,
         observer,
         draw,
     };

@@ -3,7 +3,7 @@
 use crate::cli::UsageError;
 use crate::cli::rules::RulesArgs;
 use crate::data::shard::Shard;
-use crate::eval::example::Answers;
+use crate::eval::example::{Answers, CONFIDENCE, SAMPLES};
 use crate::eval::modes;
 use crate::eval::session::Options;
 use crate::eval::shown::most_bytes;
@@ -64,7 +64,7 @@ pub struct Args {
     pub resume: bool,
     /// Look at the reference queries instead of scoring: those that fail, return nothing, depend on an order that they leave
     /// open, or do not match themselves under a mode. Rows then need no predicted_sql, and --out gets one row for each.
-    #[arg(long, conflicts_with_all = ["resume", "prefs_out", "labels_out", "summary_out", "slices_out", "clean_out", "review_out"])]
+    #[arg(long, conflicts_with_all = ["resume", "prefs_out", "labels_out", "summary_out", "slices_out", "clean_out", "review_out", "calibration", "samples"])]
     pub audit_gold: bool,
     /// Exit with 1 if the audit finds anything.
     #[arg(long, requires = "audit_gold")]
@@ -90,6 +90,16 @@ pub struct Args {
     /// Write the failed rows as a Markdown page to this file.
     #[arg(long, value_name = "FILE")]
     pub review_out: Option<PathBuf>,
+    /// Write to this file (JSON, and a picture beside it with the ending .svg) how often answers of a given confidence are right:
+    /// reliability in ten bins of about as many rows, expected calibration error, AUROC, accuracy if only the surest 90, 80 or 50% are answered.
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
+    /// Field of each row with its confidence, from 0 to 1.
+    #[arg(long, requires = "calibration", value_name = "FIELD", default_value = CONFIDENCE)]
+    pub confidence_field: String,
+    /// Score all samples of each row (_samples) too: how often any is right (pass@K), one on average, the first, the chosen.
+    #[arg(long)]
+    pub samples: bool,
 }
 
 fn mode_names() -> PossibleValuesParser {
@@ -150,6 +160,23 @@ impl Args {
         }
     }
 
+    /// Where the picture of `--calibration` goes.
+    pub fn picture(&self) -> Option<PathBuf> {
+        Some(self.calibration.as_ref()?.with_extension("svg"))
+    }
+
+    /// What is needed of rows beside what scoring needs.
+    pub fn fields(&self) -> Vec<&str> {
+        let confidence = self
+            .calibration
+            .is_some()
+            .then_some(&*self.confidence_field);
+        confidence
+            .into_iter()
+            .chain(self.samples.then_some(SAMPLES))
+            .collect()
+    }
+
     /// What becomes of rows without predicted_sql.
     pub fn answers(&self) -> Answers {
         match (self.audit_gold, self.keep_going) {
@@ -169,6 +196,8 @@ impl Args {
             &self.slices_out,
             &self.clean_out,
             &self.review_out,
+            &self.calibration,
+            &self.picture(),
             &self.journal()?,
         ];
         let outputs = || outputs.into_iter().flatten().map(PathBuf::as_path);

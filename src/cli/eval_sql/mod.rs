@@ -9,10 +9,12 @@ pub use flags::Args;
 use super::progress::Progress;
 use super::{note, sql_worker};
 use crate::data::jsonl::{Faults, measure};
+use crate::eval::calibration::{calibration, confidences};
 use crate::eval::example::{self, Example, Fault, Reading};
 use crate::eval::golds::Golds;
 use crate::eval::modes;
 use crate::eval::pool::Pool;
+use crate::eval::sampled;
 use crate::eval::score::ScoredRow;
 use crate::eval::summary::Run;
 use crate::eval::worker::{Reply, Setup};
@@ -42,7 +44,9 @@ pub fn run(args: Args) -> Result<()> {
         examples,
         faults,
         sha256,
-    } = example::read(data, &modes, args.answers(), |at, _| part.contains(&at))?;
+    } = example::read(data, &modes, args.answers(), &args.fields(), |at, _| {
+        part.contains(&at)
+    })?;
     let mut dropped = BTreeMap::new();
     for fault in &faults {
         *dropped.entry(fault.reason).or_insert(0) += 1;
@@ -51,6 +55,14 @@ pub fn run(args: Args) -> Result<()> {
     if examples.is_empty() {
         bail!("{}: no row can be scored", data.display());
     }
+    let confidences = match args.calibration {
+        Some(_) => confidences(data, &examples, &args.confidence_field)?,
+        None => Vec::new(),
+    };
+    let samples = args
+        .samples
+        .then(|| sampled::samples(data, &examples))
+        .transpose()?;
     let now = now(&args)?;
     let setup = args.setup(examples.len(), now)?;
     let mut pool = Pool::new(
@@ -102,24 +114,30 @@ pub fn run(args: Args) -> Result<()> {
         progress.finish();
     }
     let (rows, journal) = scored.end()?;
-    let wrote = outputs::write(
-        &args,
-        &examples,
-        &rows,
-        &modes,
-        &Run {
-            now,
-            dropped,
-            extract: args.rules.get().extract,
-        },
-    )?;
+    let passed = rows.iter().map(ScoredRow::passed);
+    let samples = samples.map(|samples| {
+        let passed: Vec<bool> = passed.clone().collect();
+        sampled::score(&examples, &samples, &golds, &broken, &passed, &mut pool)
+    });
+    let calibration = args.calibration.is_some().then(|| {
+        let rows = confidences.into_iter().zip(passed.clone());
+        calibration(&args.confidence_field, rows.collect())
+    });
+    let run = Run {
+        now,
+        dropped,
+        extract: args.rules.get().extract,
+        samples: samples.transpose()?,
+    };
+    let wrote = outputs::write(&args, &examples, &rows, &modes, &run, calibration.as_ref())?;
     if let Some(journal) = journal {
         journal.remove()?;
     }
     let report = outputs::summary_text(&examples, &rows, &modes)?
+        + &outputs::more_text(run.samples.as_ref(), calibration.as_ref())
         + &said_faults
         + &said_golds
-        + &outputs::remarks(&rows, setup.options.shown)?
+        + &outputs::remarks(&examples, &rows, setup.options.shown)?
         + &wrote;
     std::io::stdout().write_all(report.as_bytes())?;
     Ok(())

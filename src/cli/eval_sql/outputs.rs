@@ -3,12 +3,14 @@
 use super::flags::Args;
 use crate::cli::plain;
 use crate::data::jsonl;
+use crate::eval::calibration::{Calibration, svg};
 use crate::eval::clean::{clean_rate, cleanness};
 use crate::eval::example::Example;
 use crate::eval::labels::labels;
 use crate::eval::modes::Mode;
 use crate::eval::prefs::preferences;
 use crate::eval::review::review;
+use crate::eval::sampled::Passes;
 use crate::eval::score::ScoredRow;
 use crate::eval::summary::{self, Run};
 use crate::run::files::{json, write_atomic, write_by};
@@ -23,6 +25,7 @@ pub fn write(
     rows: &[ScoredRow],
     modes: &[&dyn Mode],
     run: &Run,
+    calibration: Option<&Calibration>,
 ) -> Result<String> {
     let mut said = String::new();
     if let Some(path) = &args.out {
@@ -53,7 +56,7 @@ pub fn write(
     if let Some(path) = &args.summary_out {
         wrote(
             path,
-            &json(&summary::to_json(rows, modes, run))?,
+            &json(&summary::to_json(examples, rows, modes, run))?,
             "summary".to_owned(),
         )?;
     }
@@ -86,7 +89,28 @@ pub fn write(
             "review".to_owned(),
         )?;
     }
+    if let (Some(path), Some(picture), Some(calibration)) =
+        (&args.calibration, &args.picture(), calibration)
+    {
+        let bins = format!("{} bins", calibration.reliability.len());
+        wrote(path, &json(calibration)?, bins)?;
+        let drawn = svg(calibration)?;
+        wrote(picture, drawn.as_bytes(), "reliability".to_owned())?;
+    }
     Ok(said)
+}
+
+/// What samples and confidences are worth.
+pub fn more_text(samples: Option<&Passes>, calibration: Option<&Calibration>) -> String {
+    let lines = [
+        samples.map(Passes::line),
+        calibration.map(Calibration::line),
+    ];
+    lines
+        .into_iter()
+        .flatten()
+        .map(|line| line + "\n")
+        .collect()
 }
 
 /// The summary lines, then the counts of failures.
@@ -100,6 +124,17 @@ pub fn summary_text(
         // A slice is named by the data.
         writeln!(text, "{}", plain(&tally.to_string()))?;
     }
+    if let Some((tallies, abstained)) = summary::answered(examples, rows, modes) {
+        for tally in tallies {
+            writeln!(text, "{tally}")?;
+        }
+        let coverage = 1.0 - abstained as f64 / rows.len() as f64;
+        writeln!(
+            text,
+            "coverage={coverage:.3} ({abstained} of {} rows abstained and count as failed above)",
+            rows.len()
+        )?;
+    }
     let failures = summary::failures(rows);
     if !failures.is_empty() {
         let counts: Vec<_> = failures
@@ -112,9 +147,13 @@ pub fn summary_text(
 }
 
 /// What else is to be said of the rows.
-pub fn remarks(rows: &[ScoredRow], shown: usize) -> Result<String> {
+pub fn remarks(examples: &[Example], rows: &[ScoredRow], shown: usize) -> Result<String> {
     let mut text = String::new();
-    let unanswered = summary::unanswered(rows);
+    let abstained = examples
+        .iter()
+        .filter(|example| example.abstained())
+        .count();
+    let unanswered = summary::unanswered(rows).saturating_sub(abstained);
     if unanswered > 0 {
         writeln!(
             text,

@@ -31,6 +31,7 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("data target", Some("out"), "rows.jsonl"),
     ("data check", Some("out"), "check.json"),
     ("data correct", Some("out"), "rows.jsonl"),
+    ("data repair", Some("out"), "rows.jsonl"),
     ("data convert", Some("out"), "rows.jsonl"),
     ("data public", Some("out"), "set"),
     ("data spider", Some("out"), "set"),
@@ -44,7 +45,8 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
 ];
 
 /// Other outputs: their names, and whether a recipe's stage always has them.
-const OUTPUTS: [(&str, &str, bool); 8] = [
+const OUTPUTS: [(&str, &str, bool); 9] = [
+    ("calibration", "calibration.json", false),
     ("lengths_out", "lengths.svg", false),
     ("metrics_out", "metrics.json", false),
     ("prefs_out", "prefs.jsonl", false),
@@ -228,7 +230,8 @@ mod tests {
             for flag in &command.flags {
                 let writes = matches!(flag.role, Role::Writes(..))
                     || command.main.flag.as_ref() == Some(&flag.name);
-                let named = flag.name == "out" || flag.name.ends_with("_out");
+                let out = flag.name == "out" || flag.name.ends_with("_out");
+                let named = out || flag.name == "calibration";
                 assert_eq!(writes, named, "{name} {}", flag.name);
             }
         }

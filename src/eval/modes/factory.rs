@@ -1,6 +1,6 @@
 //! The factory's own mode: the same rows from the database, and the same text.
 
-use super::{Execution, Metric, Mode, Texts, Verdict, execute, execution_fault};
+use super::{Execution, Metric, Mode, Texts, Verdict, execute, execution_fault, refusal};
 use crate::eval::session::{Outcome, Session};
 use crate::sql::compare::same_text;
 use crate::sql::execute::SqlError;
@@ -36,9 +36,7 @@ impl Mode for Factory {
 
     fn score(&self, texts: &Texts, session: &mut Session) -> Verdict {
         if let Some(statement) = texts.refused {
-            let refused = SqlError::Refused(format!(
-                "the reply has a statement that is no query: {statement}"
-            ));
+            let refused = refusal(statement);
             let gold = match session.locate(texts.db) {
                 Ok(files) => session.gold(&files[0], texts.gold, false),
                 Err(error) => Outcome::new(Err(error)),

@@ -109,6 +109,13 @@ fn execute(session: &mut Session, db: &str, predicted: &str, gold: &str) -> Exec
     }
 }
 
+/// What becomes of a reply with a statement that is no query.
+pub fn refusal(statement: &str) -> SqlError {
+    SqlError::Refused(format!(
+        "the reply has a statement that is no query: {statement}"
+    ))
+}
+
 /// Why the reference query fails on the row's own database.
 fn execution_fault(session: &mut Session, db: &str, gold: &str) -> Option<SqlError> {
     match session.locate(db) {
