@@ -12,6 +12,8 @@ pub mod serve;
 pub mod report;
 pub mod session;
 
+pub mod ask;
+
 pub mod answering;
 
 pub mod recipe;

@@ -417,9 +417,7 @@ fn wild(stop: &[&str], memory: usize) -> Vec<Answer> {
             temperature: 4.0,
             top_p: 1.0,
             seed: 2,
-            samples: 1,
-            logprobs: None,
-            bias: Vec::new(),
+            ..SamplerConfig::default()
         },
         stop: StopConfig {
             max_tokens: 200,

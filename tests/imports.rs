@@ -4,7 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
+    (
+        "ask",
+        &[
+            "answering",
+            "generation",
+            "router",
+            "eval",
+            "adapters",
+            "data",
+            "model",
+            "sql",
+            "run",
+        ],
+    ),
     (
         "serve",
         &[

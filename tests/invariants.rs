@@ -92,9 +92,7 @@ fn generate(base: &Base, prompts: &[Vec<u32>], batch: usize, temperature: f64) -
             temperature,
             top_p: 0.9,
             seed: 5,
-            samples: 1,
-            logprobs: None,
-            bias: Vec::new(),
+            ..SamplerConfig::default()
         },
         stop: StopConfig {
             max_tokens: 20,

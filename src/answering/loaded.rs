@@ -1,15 +1,18 @@
 //! A base with its adapters, ready to answer.
 
 use super::config::{Config, OnLong};
+use super::loras::Lora;
 use super::rows::{named, too_long};
 use super::{routing, trained};
-use crate::adapters::bank::{Bank, Mixture};
+use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::ngrams::Ngrams;
+use crate::adapters::stored;
 use crate::data::jsonl;
 use crate::data::record::Conversation;
 use crate::data::template::{Renderer, Template};
 use crate::generation::cache::Cache;
 use crate::generation::engine::{Adapters, Engine};
+use crate::generation::memory::Need;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
 use crate::model::decoder::Decoder;
@@ -23,6 +26,9 @@ use crate::run::words::size;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::path::Path;
+
+/// Bytes for keys and values of prompts that come one after another, unless said otherwise: of SmolLM2-135M 23,000 tokens.
+const KV_MEMORY: usize = 1_073_741_824;
 
 /// A base with its adapters.
 pub struct Loaded {
@@ -186,6 +192,34 @@ impl Loaded {
             ));
         }
         Ok(cache)
+    }
+
+    /// An empty cache for prompts that come one after another, each with its longest answer no longer than `context`, which is longer than
+    /// that. Errors where not one such row fits.
+    pub fn standing_cache(&self, context: usize) -> Result<Cache> {
+        let lengths = vec![context.saturating_sub(self.stop.max_tokens); self.batch];
+        let decoder = &self.base.decoder;
+        let need = Need::of(decoder, &lengths, &self.stop, self.batch);
+        let need = need.context("no rows are to be answered at once")?;
+        let wanted = self.kv_memory.unwrap_or(KV_MEMORY.max(need.row));
+        let blocks = need.blocks(self.batch, self.memory, Some(wanted))?;
+        Cache::new(decoder, blocks)
+    }
+
+    /// Adds an adapter, which is not in the mixture.
+    pub fn add(&mut self, lora: &Lora) -> Result<()> {
+        let decoder = &self.base.decoder;
+        let adapter = stored::load(&lora.folder, decoder)?;
+        let mut ngrams = match &self.ngrams {
+            Some(_) => Ngrams::read(&lora.folder, &adapter, decoder)?,
+            None => None,
+        };
+        let name = lora.name.clone();
+        self.bank.add(Member { name, adapter })?;
+        self.ngrams
+            .iter_mut()
+            .for_each(|all| all.push(ngrams.take()));
+        Ok(())
     }
 
     /// What makes prompts of conversations.

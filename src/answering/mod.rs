@@ -14,5 +14,6 @@ pub mod routing;
 pub mod rows;
 pub mod stream;
 pub mod sweep;
+pub mod talk;
 pub mod trained;
 pub mod trial;

@@ -12,7 +12,7 @@ use crate::answering::stream;
 use crate::data::record;
 use crate::data::shard::Shard;
 use crate::generation::sampler::SamplerConfig;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub struct Args {
     /// Rows with a prompt (JSONL): `prompt` or `instruction`, `messages` or `conversations`.
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
-    /// One prompt; the answer is streamed to the terminal.
+    /// One prompt, or - for what standard input holds; the answer is streamed to the terminal.
     #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out", "samples", "greedy_first", "confidence", "abstain_below", "select", "choice_fields", "repair", "db_dir"])]
     prompt: Option<String>,
     /// File the answered rows are written to, in the order of the data. Until all are answered they are kept in OUT.partial.
@@ -125,6 +125,10 @@ pub fn run(args: Args) -> Result<()> {
     match (args.prompt, args.data, args.out) {
         (Some(prompt), _, _) => {
             sampler.check().map_err(UsageError::of)?;
+            let prompt = match prompt.as_str() {
+                "-" => std::io::read_to_string(std::io::stdin()).context("standard input")?,
+                _ => prompt,
+            };
             answer(prompt, &config, &args.answering, sampler)
         }
         (None, Some(data), Some(out)) => {

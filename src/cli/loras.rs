@@ -21,7 +21,7 @@ impl LoraArgs {
 }
 
 /// Reads `[NAME=]FOLDER`; without a name it is the folder's.
-fn parse(text: &str) -> Lora {
+pub fn parse(text: &str) -> Lora {
     let folder = PathBuf::from(text);
     let named = text.split_once('=').filter(|_| !folder.exists());
     let (name, folder) = match named {

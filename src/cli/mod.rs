@@ -2,6 +2,8 @@
 
 mod adapter;
 mod answering;
+mod ask;
+mod chat;
 mod choice;
 mod completions;
 mod config_file;
@@ -59,6 +61,8 @@ enum Command {
     Gate(gate::Args),
     Route(route::Args),
     Serve(serve::Args),
+    Ask(ask::Args),
+    Chat(chat::Args),
     Sweep(sweep::Args),
     Run(run::Args),
     Report(report::Args),
@@ -115,6 +119,8 @@ impl Command {
             Command::SqlWorker => sql_worker::run(),
             Command::Route(args) => route::run(args),
             Command::Serve(args) => serve::run(args),
+            Command::Ask(args) => ask::run(args),
+            Command::Chat(args) => chat::run(args),
             Command::Sweep(args) => sweep::run(args),
             Command::Run(args) => run::run(args),
             Command::Report(args) => report::run(args),

@@ -1,5 +1,6 @@
 //! Rows: reading, checking and making them.
 
+pub mod asking;
 pub mod benchmark;
 pub mod blend;
 pub mod chat;

@@ -30,6 +30,7 @@ pub mod stats;
 pub mod subset;
 pub mod summary;
 pub mod sweep;
+pub mod table;
 pub mod targeted;
 #[cfg(test)]
 mod testing;

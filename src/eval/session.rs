@@ -181,6 +181,12 @@ impl Session<'_> {
         self.desk.sandbox.schema(file)
     }
 
+    /// The names of the columns of a query that ran.
+    pub fn columns(&mut self, file: &Path, sql: &str) -> Result<Vec<String>, SqlError> {
+        (self.desk.notify)(Event::Opening);
+        self.desk.sandbox.columns(file, sql)
+    }
+
     /// What the reference query returns; it ran once for all rows that have it.
     pub fn gold(&mut self, file: &Path, sql: &str, reversed: bool) -> Outcome {
         let query = Query {

@@ -7,6 +7,7 @@ use super::modes::{self, Mode, Texts};
 use super::returned::{Ran, run};
 use super::score::{Scores, failed, score, unanswered};
 use super::session::{Desk, Event, Options, Query, Session};
+use super::table::{self, Shown};
 use super::watch::Watch;
 use crate::sql::database;
 use crate::sql::execute::SqlError;
@@ -40,6 +41,8 @@ pub enum Task {
     Audit,
     /// What its predicted query returns, whatever the reference is.
     Run,
+    /// The same, for people.
+    Show,
 }
 
 /// One row.
@@ -77,6 +80,7 @@ impl Job {
             Task::Score => Reply::Scores(failed(modes, |mode| self.suits(mode), &error)),
             Task::Audit => Reply::Audit(vec![Finding::fails(&error)]),
             Task::Run => Reply::Ran(Err(error)),
+            Task::Show => Reply::Shown(Err(error)),
         }
     }
 
@@ -99,6 +103,7 @@ pub enum Reply {
     Scores(Scores),
     Audit(Vec<Finding>),
     Ran(Ran),
+    Shown(Shown),
 }
 
 /// One line of a worker's output.
@@ -195,6 +200,7 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
             Reply::Audit(audit(&texts, &suiting, &mut session))
         }
         Task::Run => Reply::Ran(run(&texts, &mut session)),
+        Task::Show => Reply::Shown(table::run(texts.db, predicted, &mut session)),
     }
 }
 

@@ -21,7 +21,6 @@ mod served;
 use crate::answering;
 use crate::answering::loaded::Loaded;
 use crate::generation::cache::Cache;
-use crate::generation::memory::Need;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
@@ -141,12 +140,7 @@ fn load(
         );
         return Err(UsageError(message).into());
     }
-    let lengths = vec![context - longest; loaded.batch];
-    let need = Need::of(decoder, &lengths, &loaded.stop, loaded.batch)
-        .context("no rows are to be answered at once")?;
-    let wanted = loaded.kv_memory.unwrap_or(KV_MEMORY.max(need.row));
-    let blocks = need.blocks(loaded.batch, loaded.memory, Some(wanted))?;
-    let cache = Cache::new(decoder, blocks)?;
+    let cache = loaded.standing_cache(context)?;
     let adapters = answering.loras.0.iter().map(|lora| models::Adapter {
         name: lora.name.clone(),
         folder: lora.folder.clone(),
@@ -174,9 +168,6 @@ fn load(
     };
     Ok((served, bank, cache, receiver))
 }
-
-/// Bytes for keys and values, unless said otherwise: of SmolLM2's, 23,000 tokens.
-const KV_MEMORY: usize = 1_073_741_824;
 
 /// How the base is called: by the last part of its path or id.
 fn base_name(base: &str) -> String {

@@ -4,6 +4,7 @@ use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::{self, Ngrams};
 use crate::adapters::peft;
 use crate::answering::trained::CHAT_TEMPLATE;
+use crate::data::asking::{self, Asking};
 use crate::data::repair;
 use crate::model::decoder::Decoder;
 use crate::run::files::json;
@@ -23,6 +24,8 @@ pub struct Files<'a> {
     pub ngrams: Option<&'a Ngrams>,
     /// How many of the rows repair.
     pub repair_rows: usize,
+    /// How the rows ask, where they ask alike.
+    pub asking: Option<&'a Asking>,
     pub decoder: &'a Decoder,
 }
 
@@ -38,6 +41,9 @@ impl Files<'_> {
         }
         if self.repair_rows > 0 {
             files.push((repair::FILE, json(&json!({"rows": self.repair_rows}))?));
+        }
+        if let Some(asking) = self.asking {
+            files.push((asking::FILE, json(&json!(asking))?));
         }
         Ok(files)
     }

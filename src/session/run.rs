@@ -7,6 +7,7 @@ use super::selection::Selection;
 use super::state::{self, Notes, States};
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
+use crate::data::asking::Asking;
 use crate::data::template::Renderer;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
@@ -36,6 +37,8 @@ pub struct Session<'a> {
     pub settings: String,
     /// How many of the rows repair, and those of the adapter to go on from.
     pub repair_rows: usize,
+    /// How the rows ask, where they ask alike.
+    pub asking: Option<Asking>,
     pub observer: &'a dyn Observer,
     pub draw: Draw<'a>,
 }
@@ -82,6 +85,7 @@ impl Session<'_> {
         let files = Files {
             ngrams: ngrams.as_ref(),
             repair_rows: self.repair_rows,
+            asking: self.asking.as_ref(),
             decoder,
             settings: &self.settings,
             chat_template: self.renderer.chat_template(),

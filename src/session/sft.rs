@@ -8,6 +8,7 @@ use crate::adapters::config::AdapterConfig;
 use crate::adapters::lora::Adapter;
 use crate::adapters::stored;
 use crate::answering::trained;
+use crate::data::asking::Asking;
 use crate::data::record::{self, Record};
 use crate::data::repair;
 use crate::data::template::{Renderer, Template};
@@ -66,6 +67,7 @@ pub fn train(
     if let Some(init) = &config.init {
         repair_rows += repair::taught(init)?;
     }
+    let asking = Asking::of_file(&config.data, &config.columns)?;
     if repair_rows > 0 {
         observer.note(format_args!(
             "{repair_rows} rows repair: the adapter may be asked with --repair"
@@ -88,6 +90,7 @@ pub fn train(
         train: &config.train,
         settings: settings::of(config, run, template, &begun.adapter.config, &base.decoder)?,
         repair_rows,
+        asking,
         observer,
         draw,
     };

@@ -134,6 +134,15 @@ impl Sandbox {
         })
     }
 
+    /// The names of the columns that a query returns. It is not run.
+    pub fn columns(&mut self, file: &Path, sql: &str) -> Result<Vec<String>, SqlError> {
+        let (connection, _) = self.opened(file, false)?;
+        let statement = connection.prepare(sql);
+        let statement = statement.map_err(|error| failure(error, Duration::ZERO))?;
+        let names = statement.column_names().into_iter();
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// Closes all databases if memory ended while others than this one held some: what a query may need does not depend on
     /// what ran before it. Whether the query should be tried again.
     pub fn made_room(

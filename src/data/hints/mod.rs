@@ -4,7 +4,7 @@
 //! written. The same notation serves training rows, gates and whoever asks.
 
 mod index;
-mod place;
+pub mod place;
 
 use super::jsonl::Line;
 use crate::sql::database::{self, locate};

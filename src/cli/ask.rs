@@ -1,0 +1,244 @@
+//! `factory ask`: questions to a database.
+
+use super::answering::AnsweringArgs;
+use super::terminal::Terminal;
+use super::{UsageError, note, say, sql_worker};
+use crate::ask::{Answer, Asker, Config, SURE};
+use crate::data::asking::Notation;
+use crate::data::prompt::Prompt;
+use crate::eval::databases::Databases;
+use crate::eval::session::Rules;
+use crate::eval::table::Table;
+use crate::generation::sampler::SamplerConfig;
+use crate::run::words::plain;
+use anyhow::{Context, Result};
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use serde_json::Value;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Ask a SQLite database a question; without one, a prompt stays for several.
+///
+/// The schema is written as the adapter saw schemas in training. Several answers are drawn, each query runs confined and read-only, and the
+/// result that most of them agree on is the answer.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The question, in plain words.
+    question: Option<String>,
+    /// SQLite database, or a .sql script that makes one.
+    #[arg(long, value_name = "FILE")]
+    db: PathBuf,
+    /// Show the model this table alone (repeatable) [default: all].
+    #[arg(long = "table", value_name = "NAME")]
+    tables: Vec<String>,
+    #[command(flatten)]
+    answering: AnsweringArgs,
+    /// How a question is put: a text with {schema} and {question} in it [default: as the adapter was asked in training].
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// How the schema is written [default: as the adapter saw it in training].
+    #[arg(long, value_enum)]
+    notation: Option<Notation>,
+    /// Answers that are drawn, the first without chance.
+    #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=64))]
+    samples: u64,
+    /// Temperature of the drawn ones.
+    #[arg(long, default_value_t = 0.7)]
+    temperature: f64,
+    /// Seed of the drawn ones.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Say that an answer is not sure where fewer of the drawn ones agree, as a share.
+    #[arg(long, value_name = "P", default_value_t = SURE)]
+    sure: f64,
+    /// Processor time that a query may use, in milliseconds.
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    timeout_ms: u64,
+    /// Print the query alone.
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    sql_only: bool,
+    /// Print all that is known as one line of JSON.
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print the rows as CSV.
+    #[arg(long)]
+    csv: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<()> {
+    if let Some(prompt) = &args.prompt {
+        Prompt::parse(prompt, &["schema", "question"]).map_err(UsageError::of)?;
+    }
+    if !(0.0..=1.0).contains(&args.sure) {
+        let message = format!("--sure {} is not from 0 to 1", args.sure);
+        return Err(UsageError(message).into());
+    }
+    let samples = args.samples as usize;
+    let sampler = SamplerConfig {
+        temperature: if samples == 1 { 0.0 } else { args.temperature },
+        seed: args.seed,
+        samples,
+        greedy_first: samples > 1,
+        ..SamplerConfig::default()
+    };
+    sampler.check().map_err(UsageError::of)?;
+    let answering = args.answering.config()?;
+    if answering.routing.trust_route_field.is_some() {
+        let message = "--trust-route-field is for rows of a file: a question has no such fields";
+        return Err(UsageError(message.into()).into());
+    }
+    let db = args.db.canonicalize();
+    let db = db.with_context(|| format!("cannot open {}", args.db.display()))?;
+    let databases = Databases {
+        db_dir: db.parent().unwrap_or(Path::new("/")).to_owned(),
+        worker: sql_worker::command()?.into(),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        timeout: Duration::from_millis(args.timeout_ms),
+        rules: Rules::default(),
+    };
+    let config = Config {
+        db,
+        tables: args.tables.clone(),
+        prompt: args.prompt.clone(),
+        notation: args.notation,
+        sampler,
+        sure: args.sure,
+    };
+    let place = args.answering.place()?;
+    let terminal = Terminal::default();
+    let asker = Asker::load(config, &answering, &place, databases, &terminal)?;
+    match &args.question {
+        Some(question) => args.print(&asker.ask(question, &terminal)?),
+        None => args.stay(&asker),
+    }
+}
+
+impl Args {
+    /// Asks for questions until there are no more.
+    fn stay(&self, asker: &Asker) -> Result<()> {
+        let terminal = Terminal::default();
+        let answer = |question: &str| -> Result<()> {
+            if question.trim().is_empty() {
+                return Ok(());
+            }
+            self.print(&asker.ask(question, &terminal)?)
+        };
+        if !std::io::stdin().is_terminal() {
+            for line in std::io::stdin().lines() {
+                answer(&line?)?;
+            }
+            return Ok(());
+        }
+        note("Ask in plain words; Ctrl-D ends.");
+        let mut editor = rustyline::DefaultEditor::new()?;
+        loop {
+            match editor.readline("> ") {
+                Ok(line) => {
+                    // A history that cannot be kept is no reason to stop.
+                    let _ = editor.add_history_entry(&line);
+                    if let Err(error) = answer(&line) {
+                        note(format_args!("error: {error:#}"));
+                    }
+                }
+                Err(
+                    rustyline::error::ReadlineError::Eof
+                    | rustyline::error::ReadlineError::Interrupted,
+                ) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn print(&self, answer: &Answer) -> Result<()> {
+        let query = answer.sql.as_deref().unwrap_or(&answer.answer);
+        if self.json {
+            return say(serde_json::to_string(answer)?);
+        }
+        if self.sql_only {
+            say(plain(query))?;
+        } else if self.csv {
+            if let Ok(table) = &answer.result {
+                print_csv(table)?;
+            }
+        } else {
+            say(plain(query))?;
+            if let Ok(table) = &answer.result {
+                print_table(table)?;
+            }
+        }
+        self.remarks(answer);
+        Ok(())
+    }
+
+    /// What one should know of the answer, on stderr.
+    fn remarks(&self, answer: &Answer) {
+        match &answer.result {
+            Err(error) if !self.sql_only => note(format_args!(
+                "the query fails: {}",
+                plain(&error.to_string())
+            )),
+            Ok(table) if table.rows.len() < table.total && !self.sql_only => note(format_args!(
+                "{} of {} rows shown",
+                table.rows.len(),
+                table.total
+            )),
+            _ => {}
+        }
+        let confidence = answer.confidence.unwrap_or(0.0);
+        if let Some(route) = &answer.route {
+            let name = route.route.as_deref().unwrap_or("the base");
+            note(format_args!(
+                "answered by {}: {}",
+                plain(name),
+                plain(&route.reason)
+            ));
+        }
+        if !answer.sure {
+            let samples = answer.samples;
+            let why = match samples {
+                1 => format!("its tokens have a mean likelihood of {confidence:.2}"),
+                _ => format!(
+                    "{:.0} of {samples} answers agree",
+                    confidence * samples as f64
+                ),
+            };
+            note(format_args!("not sure: {why}"));
+        }
+    }
+}
+
+fn text(cell: &Value) -> String {
+    match cell {
+        Value::Null => String::new(),
+        Value::String(text) => plain(text),
+        other => other.to_string(),
+    }
+}
+
+fn print_table(table: &Table) -> Result<()> {
+    let mut shown = comfy_table::Table::new();
+    shown.load_style(UTF8_FULL_CONDENSED);
+    shown.set_header(table.columns.iter().map(|name| plain(name)));
+    for row in &table.rows {
+        shown.add_row(row.iter().map(|cell| match cell {
+            Value::Null => "NULL".to_owned(),
+            cell => text(cell),
+        }));
+    }
+    say(shown)
+}
+
+fn print_csv(table: &Table) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(std::io::stdout());
+    writer.write_record(&table.columns)?;
+    for row in &table.rows {
+        let cells = row.iter().map(|cell| match cell {
+            Value::String(text) => text.clone(),
+            cell => text(cell),
+        });
+        writer.write_record(cells)?;
+    }
+    Ok(writer.flush()?)
+}
