@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{golden, ok, text, tiny};
+use common::{golden, ok, tiny};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -67,7 +67,7 @@ fn turns_are_answered_behind_those_before_them() {
     );
     let (code, said, errors) = with_input(&own, &input);
     assert_eq!((code, errors.trim()), (0, "x 0"));
-    let row: Value = serde_json::from_str(&text(&file)).unwrap();
+    let row: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let turns = row["messages"].as_array().unwrap();
     let of = |at: usize| {
         (
@@ -103,7 +103,7 @@ fn turns_are_answered_behind_those_before_them() {
         "--out",
         out.to_str().unwrap(),
     ]);
-    let answered: Value = serde_json::from_str(&text(&out)).unwrap();
+    let answered: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
     assert_eq!(answered["predicted_sql"].as_str().unwrap(), of(3).1);
 
     let (code, _, errors) = with_input(&own, "/nothing at all\n");

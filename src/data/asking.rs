@@ -3,7 +3,6 @@
 
 use super::hints::place;
 use super::jsonl;
-use super::overlap::prompt_of;
 use super::prompt::Prompt;
 use super::record::{self, Columns};
 use anyhow::{Context, Result};
@@ -82,7 +81,12 @@ impl Asking {
             if let (true, Ok(asked)) = (prompts.len() < LOOKED, record::asked(path, &line, columns))
             {
                 let question = line.fields().get("question").and_then(|text| text.as_str());
-                prompts.push((prompt_of(&asked), question.map(str::to_owned)));
+                // With a system text or a history it is no prompt that could be filled.
+                let prompt = match &asked.turns[..] {
+                    [turn] => turn.content.clone(),
+                    _ => String::new(),
+                };
+                prompts.push((prompt, question.map(str::to_owned)));
             }
             Ok(())
         })?;

@@ -194,6 +194,9 @@ mod tests {
         "runs reconcile",
         "runs advance",
         "sql-worker",
+        "serve",
+        "ask",
+        "chat",
     ];
 
     fn leaves(command: &clap::Command, words: &str, all: &mut Vec<String>) {
