@@ -327,7 +327,7 @@ mod tests {
 
     impl Constraint for Even {
         fn allows(&mut self, token: u32) -> bool {
-            self.most > 0 && token % 2 == 0
+            self.most > 0 && token.is_multiple_of(2)
         }
 
         fn allowed(&mut self) -> Option<Vec<u32>> {

@@ -3,11 +3,10 @@
 use super::Calibration;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 const SIZE: (u32, u32) = (560, 560);
 
-/// Draws a point a bin with the 95% interval of its accuracy, and the line where confidence and accuracy are one, as SVG.
+/// Draws a point a bin, as large as it has rows, with the 95% interval of its accuracy, and the line where confidence and accuracy are one, as SVG.
 pub fn svg(calibration: &Calibration) -> Result<String> {
     let mut svg = String::new();
     let drawn = draw(&mut svg, calibration);
@@ -45,14 +44,12 @@ fn draw(svg: &mut String, calibration: &Calibration) -> Result<(), Box<dyn std::
         let ends = [(bin.mean_confidence, low), (bin.mean_confidence, high)];
         PathElement::new(ends, BLUE.mix(0.5).stroke_width(2))
     }))?;
-    let points = bins().map(|bin| (bin.mean_confidence, bin.accuracy.value));
-    chart.draw_series(points.map(|point| Circle::new(point, 5, BLUE.filled())))?;
-    let style = ("sans-serif", 12).into_font().color(&BLACK.mix(0.7));
-    let style = style.pos(Pos::new(HPos::Right, VPos::Bottom));
-    for bin in bins() {
-        let (x, y) = chart.backend_coord(&(bin.mean_confidence, bin.accuracy.value));
-        root.draw_text(&bin.accuracy.n.to_string(), &style, (x - 7, y - 3))?;
-    }
+    // As large as they have rows: those of votes differ.
+    let size = |rows: usize| 3.0 + 10.0 * (rows as f64 / calibration.rows.max(1) as f64).sqrt();
+    chart.draw_series(bins().map(|bin| {
+        let point = (bin.mean_confidence, bin.accuracy.value);
+        Circle::new(point, size(bin.accuracy.n) as i32, BLUE.mix(0.8).filled())
+    }))?;
     root.present()?;
     Ok(())
 }
