@@ -2,6 +2,7 @@
 //! that an interrupted run can go on.
 
 pub mod config;
+pub mod constraint;
 pub mod file;
 pub mod identity;
 pub mod loaded;
