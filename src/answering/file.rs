@@ -102,6 +102,7 @@ impl Job {
         for output in outputs() {
             check_writable(output)?;
         }
+        let constraints = config.constrain.read(data, &lines, &turns, observer)?;
         let loaded = Loaded::load(config, place, observer)?;
         let prompts = loaded.prompts(data, &lines, &turns, observer)?;
         let (adapters, decisions) = match loaded.router(config)? {
@@ -119,7 +120,8 @@ impl Job {
             choice: repeated(&all.choice, samples),
             ..all
         });
-        let engine = loaded.engine(adapters, self.sampler.clone());
+        let mut engine = loaded.engine(adapters, self.sampler.clone());
+        engine.grammars = repeated(&constraints.grammars(engine.tokenizer)?, samples);
         // A row keeps its place among all: what is drawn for it depends on that.
         let part = self
             .shard
@@ -131,6 +133,9 @@ impl Job {
                 let mut identity = identity::of(&engine, &lines, &prompts)?;
                 let shard = self.shard.map(|shard| shard.to_string());
                 identity.insert("--shard".to_owned(), shard.into());
+                if let Some(constraint) = constraints.identity() {
+                    identity.insert("--constrain".to_owned(), constraint);
+                }
                 if self.resume && !journal.exists() {
                     let journal = journal.display();
                     observer.note(format_args!(
@@ -165,8 +170,9 @@ impl Job {
             }
         }
         let own = &lines[part];
+        let masks = constraints.is_on().then(|| constraints.masks());
         let metrics = || match metrics_out {
-            Some(path) => write_atomic(path, &files::json(&metrics::json(&usage))?),
+            Some(path) => write_atomic(path, &files::json(&metrics::json(&usage, masks))?),
             None => Ok(()),
         };
         let answers = || write_atomic(out, &jsonl::to_bytes(own)?);
@@ -238,6 +244,10 @@ fn complete(
         all().filter(|row| row.tie).count()
     ));
     observer.note(format_args!("{}", metrics::line(&usage)));
+    if !engine.grammars.is_empty() {
+        let freed = all().filter(|row| row.freed).count();
+        observer.note(format_args!("constraint: {freed} {what} left without it"));
+    }
     let without = |row: &&Row| row.finish == Finish::TooLong;
     match all().filter(without).count() {
         0 => {}

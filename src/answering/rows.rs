@@ -28,6 +28,9 @@ pub struct Row {
     pub tokens: usize,
     /// Whether two best logits were within [`TIE`].
     pub tie: bool,
+    /// Whether rules left no token, and the answer went on without them.
+    #[serde(default)]
+    pub freed: bool,
 }
 
 impl From<Answer> for Row {
@@ -37,6 +40,7 @@ impl From<Answer> for Row {
             finish: answer.finish,
             tokens: answer.tokens.len(),
             tie: answer.min_gap < TIE,
+            freed: answer.freed,
         }
     }
 }

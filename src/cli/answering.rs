@@ -5,6 +5,7 @@ use super::fields::FieldArgs;
 use super::loras::LoraArgs;
 use super::route::RouteArgs;
 use crate::answering::config::{Config, OnLong};
+use crate::answering::constraint;
 use crate::data::template::Template;
 use crate::generation::stop::StopConfig;
 use crate::model::place::Place;
@@ -52,6 +53,14 @@ pub struct AnsweringArgs {
     /// that followed in an adapter's training answers (its ngrams.safetensors), or earlier in the row. The answers are the same.
     #[arg(long)]
     no_speculation: bool,
+    /// What answers are held to: one SELECT of SQLite, or one with the tables and columns of the row's schema, which its database
+    /// (--db-dir), its field schema or context, or its prompt has: CREATE TABLE statements, or lists such as Schema: towns(name, region).
+    /// Strings and numbers are free. A token that does not fit is drawn again from those that do; the others stay as they are.
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = constraint::Kind::Off)]
+    constrain: constraint::Kind,
+    /// Hold rows whose schema is not understood to SQL alone, and count them; else they are refused.
+    #[arg(long)]
+    constrain_fallback: bool,
     /// Where to run.
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
@@ -84,6 +93,11 @@ impl AnsweringArgs {
             batch: self.batch as usize,
             kv_memory: self.kv_memory,
             speculation: !self.no_speculation,
+            constrain: constraint::Config {
+                kind: self.constrain,
+                fallback: self.constrain_fallback,
+                db_dir: None,
+            },
         };
         config.check()?;
         if self.route.is_none() {

@@ -7,12 +7,14 @@ use crate::answering::config::Config;
 use crate::answering::file::{Job, OUT_FIELD};
 use crate::answering::loaded::Loaded;
 use crate::answering::stream;
+use crate::data::jsonl::Line;
 use crate::data::record;
 use crate::data::shard::Shard;
 use crate::generation::sampler::SamplerConfig;
 use anyhow::Result;
+use serde_json::Map;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Flags of `factory generate`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +36,9 @@ pub struct Args {
     /// Write how each answer ended to the field _finish: stop, stop_text, length (cut at --max-tokens), too_long or error.
     #[arg(long)]
     finish: bool,
+    /// Folder of the databases that rows name (db or db_id): with --constrain schema their tables and columns are those of a query.
+    #[arg(long, value_name = "DIR", requires = "constrain", conflicts_with = "prompt")]
+    db_dir: Option<PathBuf>,
     /// Answer the I-th of N parts of the rows alone; `data merge` puts the parts together.
     #[arg(long, value_name = "I/N", conflicts_with = "prompt")]
     shard: Option<Shard>,
@@ -76,24 +81,30 @@ impl Args {
             samples: 1,
             ..self.sampler()
         };
-        Ok((self.answering.config()?, sampler))
+        Ok((self.config()?, sampler))
+    }
+
+    fn config(&self) -> Result<Config> {
+        let mut config = self.answering.config()?;
+        config.constrain.db_dir = self.db_dir.clone();
+        Ok(config)
     }
 
     /// Refuses settings that are a mistake whatever is answered.
     pub fn check(&self) -> Result<()> {
         self.sampler().check().map_err(UsageError::of)?;
-        self.answering.config().map(drop)
+        self.config().map(drop)
     }
 }
 
 /// Answers the prompts.
 pub fn run(args: Args) -> Result<()> {
     let sampler = args.sampler();
+    let config = args.config();
     match (args.prompt, args.data, args.out) {
         (Some(prompt), _, _) => {
             sampler.check().map_err(UsageError::of)?;
-            let config = args.answering.config()?;
-            answer(prompt, &config, &args.answering, sampler)
+            answer(prompt, &config?, &args.answering, sampler)
         }
         (None, Some(data), Some(out)) => {
             let job = Job {
@@ -107,7 +118,7 @@ pub fn run(args: Args) -> Result<()> {
                 sampler,
             };
             job.check()?;
-            let config = args.answering.config()?;
+            let config = config?;
             let place = args.answering.place()?;
             let answered = job.run(&config, &place, &Terminal::default())?;
             say(format_args!("predictions: {}", job.out.display()))?;
@@ -125,13 +136,19 @@ fn answer(
     args: &AnsweringArgs,
     sampler: SamplerConfig,
 ) -> Result<()> {
-    let loaded = Loaded::load(config, &args.place()?, &Terminal::default())?;
+    let terminal = Terminal::default();
+    let asked = record::user(prompt);
+    let line = [Line::new(1, Map::new())];
+    let constraints =
+        (config.constrain).read(Path::new("--prompt"), &line, &[asked.clone()], &terminal)?;
+    let loaded = Loaded::load(config, &args.place()?, &terminal)?;
     let adapters = loaded.mixed(loaded.mixture.clone());
-    let prompt = loaded.prompt(&record::user(prompt))?;
+    let prompt = loaded.prompt(&asked)?;
     let mut out = std::io::stdout();
-    let engine = loaded.engine(adapters, sampler);
+    let mut engine = loaded.engine(adapters, sampler);
+    engine.grammars = constraints.grammars(engine.tokenizer)?;
     let prompts = [prompt];
-    let mut cache = loaded.cache(&engine, &prompts, &[0], &Terminal::default())?;
+    let mut cache = loaded.cache(&engine, &prompts, &[0], &terminal)?;
     let [prompt] = prompts;
     stream::answer(&engine, &mut cache, prompt, |piece| {
         write!(out, "{piece}")?;

@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<()> {
     let (outcome, usage) = sweep.measure(points, &mut gates)?;
     note(metrics::line(&usage));
     if let Some(path) = &args.metrics_out {
-        write_atomic(path, &json(&metrics::json(&usage))?)?;
+        write_atomic(path, &json(&metrics::json(&usage, None))?)?;
     }
     outcome.write(&folder, &gates)?;
     folder.write("plot.svg", tradeoff::svg(&outcome, &gates)?.as_bytes())?;

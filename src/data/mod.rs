@@ -13,6 +13,7 @@ pub mod private;
 pub mod prompt;
 pub mod public;
 pub mod record;
+pub mod schema;
 pub mod set;
 pub mod shard;
 pub mod synth;
