@@ -5,7 +5,7 @@ use super::names::Names;
 use super::scan::Scan;
 use crate::generation::constraint::{Constraint, Grammar};
 use anyhow::Result;
-use llguidance::toktrie::Recognizer;
+use llguidance::toktrie::{Recognizer, TokTrie};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -101,6 +101,7 @@ impl Recognizer for Scan {
     fn trie_finished(&mut self) {}
 
     fn try_push_byte(&mut self, byte: u8) -> bool {
-        self.push(byte)
+        // Special tokens are no text.
+        byte != TokTrie::SPECIAL_TOKEN_MARKER && self.push(byte)
     }
 }

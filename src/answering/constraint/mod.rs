@@ -5,6 +5,8 @@ mod held;
 pub mod names;
 mod query;
 pub mod scan;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use crate::data::hex;
@@ -17,6 +19,7 @@ use crate::run::observer::Observer;
 use anyhow::{Context, Result};
 use guidance::Guidance;
 use names::{Names, Words};
+use regex::{Captures, Regex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -117,6 +120,18 @@ impl Config {
     }
 }
 
+/// A grammar whose keywords, such as `"select"i`, are written out as `/[sS][eE]…/`: the library would take letters beyond ASCII for
+/// theirs too, as ſ for s, and SQLite does not.
+pub fn in_any_case(grammar: &str) -> Result<String> {
+    let keyword = Regex::new(r#""([a-z]+)"i\b"#)?;
+    let written = keyword.replace_all(grammar, |found: &Captures| {
+        let letters = found[1].chars();
+        let letters = letters.map(|c| format!("[{c}{}]", c.to_ascii_uppercase()));
+        format!("/{}/", letters.collect::<String>())
+    });
+    Ok(written.into_owned())
+}
+
 impl Constraints {
     /// Whether answers are held to anything.
     pub fn is_on(&self) -> bool {
@@ -128,7 +143,7 @@ impl Constraints {
         if !self.is_on() {
             return Ok(Vec::new());
         }
-        let rules = Guidance::new(tokenizer)?.lark(SQLITE)?;
+        let rules = Guidance::new(tokenizer)?.lark(&in_any_case(SQLITE)?)?;
         let all = functions()?;
         let functions = Arc::new(Words::new(all.iter().map(String::as_str)));
         let mut known: BTreeMap<Option<String>, Arc<dyn Grammar>> = BTreeMap::new();

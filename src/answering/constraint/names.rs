@@ -1,18 +1,22 @@
 //! The names that a query may use.
 
+use super::words;
 use crate::data::schema::Table;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Names without regard to case, in order.
+/// Names without regard to case, in order, and whether each may stand without quotes.
 #[derive(Debug, Default)]
-pub struct Words(Vec<Vec<u8>>);
+pub struct Words(Vec<(Vec<u8>, bool)>);
 
 impl Words {
     pub fn new<'a>(words: impl Iterator<Item = &'a str>) -> Self {
-        let mut words: Vec<Vec<u8>> = words
-            .map(|word| word.to_ascii_lowercase().into_bytes())
-            .collect();
+        let word = |word: &str| {
+            let word = word.to_ascii_lowercase().into_bytes();
+            let bare = is_bare(&word);
+            (word, bare)
+        };
+        let mut words: Vec<_> = words.map(word).collect();
         words.sort();
         words.dedup();
         Self(words)
@@ -20,14 +24,23 @@ impl Words {
 
     /// Whether a word in small letters is one of them.
     pub fn has(&self, word: &[u8]) -> bool {
-        self.0.binary_search_by(|own| own[..].cmp(word)).is_ok()
+        self.0.binary_search_by(|(own, _)| own[..].cmp(word)).is_ok()
     }
 
-    /// Whether one of them begins with a text in small letters.
-    pub fn begins(&self, text: &[u8]) -> bool {
-        let at = self.0.partition_point(|own| &own[..] < text);
-        self.0.get(at).is_some_and(|own| own.starts_with(text))
+    /// Whether one of them begins with a text in small letters; of those that need no quotes, where it stands without.
+    pub fn begins(&self, text: &[u8], quoted: bool) -> bool {
+        let at = self.0.partition_point(|(own, _)| &own[..] < text);
+        let mut all = self.0[at..]
+            .iter()
+            .take_while(|(own, _)| own.starts_with(text));
+        all.any(|(_, bare)| quoted || *bare)
     }
+}
+
+/// Whether SQLite takes a name in small letters without quotes.
+fn is_bare(name: &[u8]) -> bool {
+    let digit = name.first().is_none_or(u8::is_ascii_digit);
+    !digit && name.iter().all(|byte| words::in_word(*byte)) && !words::is_reserved(name)
 }
 
 /// The tables of a schema, and the functions of SQLite.
@@ -49,6 +62,11 @@ impl Names {
             let name = table.name.to_ascii_lowercase().into_bytes();
             let columns = table.columns.iter().map(String::as_str);
             merged.entry(name).or_default().extend(columns);
+        }
+        for (name, columns) in JSON {
+            merged
+                .entry(name.as_bytes().to_vec())
+                .or_insert_with(|| columns.to_vec());
         }
         let all = tables.iter().flat_map(|table| &table.columns);
         Self {
@@ -74,6 +92,15 @@ impl Names {
     }
 }
 
+/// Functions that are tables, with their columns.
+const JSON: [(&str, [&str; 8]); 2] = [
+    ("json_each", JSON_COLUMNS),
+    ("json_tree", JSON_COLUMNS),
+];
+const JSON_COLUMNS: [&str; 8] = [
+    "atom", "fullkey", "id", "key", "parent", "path", "type", "value",
+];
+
 /// What every table has.
 const ROWID: [&str; 1] = ["rowid"];
 
@@ -85,8 +112,9 @@ mod tests {
     fn words_are_found_by_their_beginnings() {
         let words = Words::new(["Title", "tier", "TITLE", "a b"].into_iter());
         assert!(words.has(b"title") && words.has(b"a b") && !words.has(b"titl"));
-        assert!(words.begins(b"ti") && words.begins(b"tier") && words.begins(b""));
-        assert!(!words.begins(b"tiers") && !words.begins(b"b"));
+        assert!(words.begins(b"ti", false) && words.begins(b"tier", false));
+        assert!(!words.begins(b"tiers", true) && !words.begins(b"b", true));
+        assert!(words.begins(b"a", true) && !words.begins(b"a", false));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Paren {
     Sources,
     /// Around the columns that two tables have in common.
     Using,
+    /// Around a window.
+    Window,
     /// Around names that are new, or words that are none.
     Free,
 }

@@ -4,9 +4,9 @@
 //! allowed: strings, what stands in sub-queries of FROM and tables of WITH, new names. A table's columns bind from FROM on. What was
 //! asked for before is kept: FROM does not end until its tables have it.
 
-use super::names::Names;
+use super::names::{Names, Words};
 use super::query::{self, Clause, Frame, Paren, Qualifier, Query, Source};
-use super::words::{self, Meaning};
+use super::words::{self, Meaning, in_word};
 use std::sync::Arc;
 
 /// A query so far.
@@ -62,6 +62,8 @@ enum Last {
     /// The same, at the beginning of brackets or of the whole.
     Open,
     Operand,
+    /// A new name.
+    Named,
     /// A name that brackets must follow, or may.
     Callable {
         must: bool,
@@ -72,10 +74,7 @@ enum Last {
     As,
     Free,
     Using,
-}
-
-fn in_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+    Over,
 }
 
 /// The name that a token is, in small letters.
@@ -209,6 +208,12 @@ impl Scan {
                     self.member(next, name, Vec::new())?;
                 }
                 let star = operand || matches!(next.last, Last::Dot(..));
+                if operand
+                    && let Some(Frame::Query(query)) = Arc::make_mut(&mut next.frames).last_mut()
+                {
+                    // Of any table.
+                    query.wanted.push((None, Vec::new()));
+                }
                 next.last = if star { Last::Operand } else { Last::Begin };
             }
             _ => next.last = Last::Begin,
@@ -249,9 +254,9 @@ impl Scan {
         }
         match state.last {
             Last::As => Role::New,
-            Last::Free | Last::Using => Role::Free,
+            Last::Free | Last::Using | Last::Over => Role::Free,
             _ if self.at_source(state) => Role::Source,
-            Last::Operand | Last::Callable { .. } => Role::Behind,
+            Last::Operand | Last::Named | Last::Callable { .. } => Role::Behind,
             _ => Role::Operand,
         }
     }
@@ -294,33 +299,38 @@ impl Scan {
     fn begins(&self, state: &State, text: &[u8], word: bool) -> bool {
         let frames = &state.frames;
         let names = &self.names;
+        let has = |words: &Words| words.begins(text, !word);
+        let open = state.last == Last::Open;
         match state.role {
             Role::Free | Role::With => true,
             Role::New => self.may_name(frames, text),
-            Role::Behind => !word || self.may_follow(frames, text),
+            Role::Behind => !word || self.may_follow(state, text),
             Role::Member(from, to) => {
                 let qualifier = content(&self.text[from..to]);
                 match query::qualifier(frames, &qualifier) {
                     Some(Qualifier::Source(None)) => true,
-                    Some(Qualifier::Source(Some(table))) => names.of(table).begins(text),
+                    Some(Qualifier::Source(Some(table))) => has(names.of(table)),
+                    // A table of WITH may be meant.
+                    Some(Qualifier::Wanted(_)) if query::with_table(frames, |_| true) => true,
                     Some(Qualifier::Wanted(_)) => match names.place(&qualifier) {
-                        Some(table) => names.of(table).begins(text),
-                        None => names.columns.begins(text),
+                        Some(table) => has(names.of(table)),
+                        None => has(&names.columns),
                     },
                     None => false,
                 }
             }
             Role::Source => {
-                names.tables.begins(text)
+                has(&names.tables)
                     || query::with_table(frames, |name| name.starts_with(text))
                     || word && words::TABLES.iter().any(|name| name.starts_with(text))
-                    || word && state.last == Last::Open && words::query_begins(text)
+                    || word && open && words::query_begins(text)
             }
             Role::Operand => {
                 let starts = |name: &[u8]| name.starts_with(text);
-                query::column(frames, names, starts, |words| words.begins(text)).0
+                let window = matches!(frames.last(), Some(Frame::Paren(Paren::Window))) && open;
+                query::column(frames, names, starts, has).0
                     || query::source(frames, starts)
-                    || word && (names.functions.begins(text) || words::operand_begins(text))
+                    || word && (has(&names.functions) || words::operand_begins(text, window, open))
             }
         }
     }
@@ -330,7 +340,7 @@ impl Scan {
         let names = &self.names;
         match state.role {
             Role::Source => {
-                names.place(name).is_some() || query::with_table(&state.frames, |own| own == name)
+                names.tables.has(name) || query::with_table(&state.frames, |own| own == name)
             }
             Role::Member(from, to) => {
                 let qualifier = content(&self.text[from..to]);
@@ -344,22 +354,23 @@ impl Scan {
         }
     }
 
-    /// Whether a word may follow an operand: none that ends FROM before all that was asked for is there, and no name for a table that
-    /// has not what was asked of that name.
-    fn may_follow(&self, frames: &[Frame], word: &[u8]) -> bool {
+    /// Whether a word that begins so may follow an operand or a table: none that ends FROM before all that was asked for is there, and
+    /// no name for a table that has not what was asked of that name.
+    fn may_follow(&self, state: &State, word: &[u8]) -> bool {
+        let frames = &state.frames;
         let Some(Frame::Query(query)) = frames.last() else {
             return true;
         };
-        let ends = matches!(
-            words::behind(word),
-            Some(Meaning::Ends | Meaning::EndsFree)
-        );
-        match query.clause {
-            Clause::Rest | Clause::With => true,
-            _ if ends => query::settle(&mut frames.to_vec(), &self.names),
-            Clause::From => self.may_name(frames, word),
-            Clause::Select | Clause::On => true,
+        if matches!(query.clause, Clause::Rest | Clause::With) {
+            return true;
         }
+        let meaning = words::behind(word);
+        let ends = words::end_begins(word) && query::settle(&mut frames.to_vec(), &self.names);
+        if matches!(meaning, Some(Meaning::Ends | Meaning::EndsFree)) {
+            return ends;
+        }
+        let new = state.last == Last::Operand && query.clause != Clause::On;
+        ends || words::behind_begins(word) || new && self.may_name(frames, word)
     }
 
     /// Whether a name that begins so may be given to the last table.
@@ -377,6 +388,7 @@ impl Scan {
             Some(Qualifier::Source(table)) => {
                 table.is_none_or(|table| self.names.of(table).has(column))
             }
+            Some(Qualifier::Wanted(_)) if query::with_table(frames, |_| true) => true,
             Some(Qualifier::Wanted(_)) => match self.names.place(qualifier) {
                 Some(table) => self.names.of(table).has(column),
                 None => self.names.columns.has(column),
@@ -424,7 +436,7 @@ impl Scan {
             Role::Source => self.finish_source(next, name, quoted, byte)?,
             Role::New => {
                 self.name(next, name)?;
-                next.last = Last::Operand;
+                next.last = Last::Named;
             }
             Role::Operand => self.finish_operand(next, name, quoted, place, byte)?,
             Role::Free | Role::Behind => {
@@ -433,10 +445,11 @@ impl Scan {
                 match meaning {
                     Some(meaning) => self.mean(next, meaning)?,
                     None => {
+                        next.last = Last::Operand;
                         if next.role == Role::Behind {
                             self.name(next, name)?;
+                            next.last = Last::Named;
                         }
-                        next.last = Last::Operand;
                     }
                 }
             }
@@ -474,8 +487,8 @@ impl Scan {
         }
         let with = query::with_table(&next.frames, |own| own == name);
         let table = self.names.place(&name);
-        let function = !quoted && words::TABLES.contains(&&name[..]);
-        if byte == b'.' || !with && table.is_none() && !function {
+        let function = words::TABLES.contains(&&name[..]) && !self.names.tables.has(&name);
+        if byte == b'.' || !with && (table.is_none() || function && quoted) {
             return None;
         }
         let at = query::innermost(&next.frames)?;
@@ -486,12 +499,12 @@ impl Scan {
             });
             query.at_source = false;
         }
-        next.last = match table.is_some() || with {
-            true => Last::Operand,
-            false => Last::Callable {
+        next.last = match function && !with {
+            true => Last::Callable {
                 must: true,
                 aggregate: false,
             },
+            false => Last::Operand,
         };
         Some(())
     }
@@ -514,8 +527,14 @@ impl Scan {
             next.last = Last::Operand;
             return Some(());
         }
-        if !quoted && words::begins_query(&name) && next.last != Last::Operand {
+        let begins = words::begins_query(&name) && (name != b"with" || next.last == Last::Open);
+        if !quoted && begins {
             self.begin_query(next, &name);
+            return Some(());
+        }
+        let window = matches!(next.frames.last(), Some(Frame::Paren(Paren::Window)));
+        if window && next.last == Last::Open && (name == b"order" || name == b"partition") {
+            next.last = Last::Free;
             return Some(());
         }
         if let Some(meaning) = words::operand(&name).filter(|_| !quoted) {
@@ -604,6 +623,7 @@ impl Scan {
                 }
             }
             Meaning::Using => Last::Using,
+            Meaning::Over => Last::Over,
             Meaning::As => Last::As,
             Meaning::Begin => Last::Begin,
             Meaning::Free => Last::Free,
@@ -638,7 +658,8 @@ impl Scan {
         let with = matches!(top, Some(Frame::Query(query)) if query.clause == Clause::With);
         let paren = match next.last {
             _ if matches!(top, Some(Frame::Paren(Paren::Free))) => Paren::Free,
-            Last::As => Paren::Expression,
+            Last::As if with => Paren::Expression,
+            Last::As | Last::Over => Paren::Window,
             _ if with => Paren::Free,
             Last::Using => Paren::Using,
             Last::Callable {
