@@ -123,6 +123,7 @@ fn row(text: Option<&str>, logprob: f64) -> Row {
         tokens: 1,
         tie: false,
         logprob: Some(logprob),
+        freed: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What answering is told; the one home of its defaults.
 
+use super::constraint;
 use super::loras::Loras;
 use super::routing::Routing;
 use crate::data::record::Columns;
@@ -30,6 +31,8 @@ pub struct Config {
     pub kv_memory: Option<usize>,
     /// Whether a few tokens are guessed ahead and checked together, by the adapters' n-grams and by what a row has said.
     pub speculation: bool,
+    /// What answers are held to.
+    pub constrain: constraint::Config,
 }
 
 /// What happens to a row whose prompt does not fit the model with its longest answer: all such rows are named and none is
@@ -54,6 +57,7 @@ impl Default for Config {
             batch: 32,
             kv_memory: None,
             speculation: true,
+            constrain: constraint::Config::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::choice::{self, Chosen, Select};
 use super::config::Config;
+use super::constraint::Kind;
 use super::fields::Fields;
 use super::loaded::Loaded;
 use super::repair::{self, Repair};
@@ -68,9 +69,10 @@ impl Answered {
 
 impl Job {
     /// Refuses what is a mistake whatever is answered.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, config: &Config) -> Result<()> {
         self.sampler.check().map_err(UsageError::of)?;
-        self.choice.check(self.sampler.samples)?;
+        let schemas = config.constrain.kind == Kind::Schema;
+        self.choice.check(self.sampler.samples, schemas)?;
         let chooses = self.choice.select != Select::First || self.choice.repair > 0;
         if self.fields.choice && !chooses {
             let message =
@@ -99,6 +101,7 @@ impl Job {
             repair::check(&config.loras)?;
         }
         let dbs = self.choice.databases(data, &lines)?;
+        let constraints = config.constrain.read(data, &lines, &turns, observer)?;
         let loaded = Loaded::load(config, place, observer)?;
         let prompts = loaded.prompts(data, &lines, &turns, observer)?;
         let (adapters, decisions) = match loaded.router(config)? {
@@ -116,7 +119,9 @@ impl Job {
             choice: repeated(&all.choice, samples),
             ..all
         });
-        let engine = loaded.engine(adapters, self.sampler());
+        let mut engine = loaded.engine(adapters, self.sampler());
+        let grammars = constraints.grammars(engine.tokenizer)?;
+        engine.grammars = repeated(&grammars, samples);
         // A row keeps its place among all: what is drawn for it depends on that.
         let part = self
             .shard
@@ -128,6 +133,9 @@ impl Job {
                 let mut identity = identity::of(&engine, &lines, &prompts)?;
                 let shard = self.shard.map(|shard| shard.to_string());
                 identity.insert("--shard".to_owned(), shard.into());
+                if let Some(constraint) = constraints.identity() {
+                    identity.insert("--constrain".to_owned(), constraint);
+                }
                 if self.resume && !journal.exists() {
                     let journal = journal.display();
                     observer.note(format_args!(
@@ -162,6 +170,7 @@ impl Job {
                     turns: &turns[part.clone()],
                     dbs,
                     decisions: decisions.get(part.clone()).unwrap_or_default(),
+                    grammars: grammars.get(part.clone()).unwrap_or_default(),
                     observer,
                 };
                 repair.run(&answers)
@@ -188,8 +197,9 @@ impl Job {
             ));
         }
         let own = &lines[part];
+        let masks = constraints.is_on().then(|| constraints.masks());
         let metrics = || match metrics_out {
-            Some(path) => write_atomic(path, &files::json(&metrics::json(&usage))?),
+            Some(path) => write_atomic(path, &files::json(&metrics::json(&usage, masks))?),
             None => Ok(()),
         };
         let answers = || write_atomic(out, &jsonl::to_bytes(own)?);
@@ -270,6 +280,10 @@ fn complete(
         all().filter(|row| row.tie).count()
     ));
     observer.note(format_args!("{}", metrics::line(&usage)));
+    if !engine.grammars.is_empty() {
+        let freed = all().filter(|row| row.freed).count();
+        observer.note(format_args!("constraint: {freed} {what} left without it"));
+    }
     let without = |row: &&Row| row.finish == Finish::TooLong;
     match all().filter(without).count() {
         0 => {}

@@ -21,8 +21,8 @@ pub fn line(usage: &Usage) -> String {
     )
 }
 
-/// As JSON.
-pub fn json(usage: &Usage) -> Value {
+/// As JSON; `masks` were made where answers are held to rules.
+pub fn json(usage: &Usage, masks: Option<usize>) -> Value {
     let work = |work: Work| {
         json!({
             "tokens": work.tokens,
@@ -30,7 +30,7 @@ pub fn json(usage: &Usage) -> Value {
             "tokens_per_second": work.tokens_per_second(),
         })
     };
-    json!({
+    let mut all = json!({
         "prefill": work(usage.prefill),
         "decode": work(usage.decode),
         "reused_tokens": usage.reused,
@@ -42,5 +42,9 @@ pub fn json(usage: &Usage) -> Value {
         },
         "steps": usage.steps,
         "evicted_blocks": usage.evicted,
-    })
+    });
+    if let Some(masks) = masks {
+        all["masks"] = masks.into();
+    }
+    all
 }

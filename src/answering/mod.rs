@@ -3,6 +3,7 @@
 
 pub mod choice;
 pub mod config;
+pub mod constraint;
 pub mod fields;
 pub mod file;
 pub mod identity;

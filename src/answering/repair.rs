@@ -7,12 +7,14 @@ use crate::data::record::Conversation;
 use crate::data::repair::{asked_again, taught};
 use crate::eval::databases::Databases;
 use crate::eval::returned::{Asked, returned};
+use crate::generation::constraint::Grammar;
 use crate::generation::sampler::SamplerConfig;
 use crate::router::Decision;
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Refuses adapters that were not trained on repair rows: they answer such a prompt with what is worse than the first answer.
 pub fn check(loras: &Loras) -> Result<()> {
@@ -49,6 +51,8 @@ pub struct Repair<'a> {
     pub turns: &'a [Conversation],
     pub dbs: &'a [String],
     pub decisions: &'a [Decision],
+    /// What each row's answer is held to; none where none is held to anything.
+    pub grammars: &'a [Option<Arc<dyn Grammar>>],
     pub observer: &'a dyn Observer,
 }
 
@@ -110,7 +114,9 @@ impl Repair<'_> {
             samples: 1,
             ..self.sampler.clone()
         };
-        let engine = loaded.engine(adapters, sampler);
+        let mut engine = loaded.engine(adapters, sampler);
+        let grammars = rows.iter().map(|row| self.grammars.get(row.at)?.clone());
+        engine.grammars = grammars.collect();
         let which: Vec<usize> = (0..prompts.len()).collect();
         let mut cache = loaded.cache(&engine, prompts, &which, self.observer)?;
         let (answers, _) = engine.generate_over(&mut cache, prompts)?;

@@ -30,6 +30,9 @@ pub struct Row {
     pub tie: bool,
     /// The mean of its tokens' log-probabilities, if they were asked for.
     pub logprob: Option<f64>,
+    /// Whether rules left no token, and the answer went on without them.
+    #[serde(default)]
+    pub freed: bool,
 }
 
 impl From<Answer> for Row {
@@ -40,6 +43,7 @@ impl From<Answer> for Row {
             finish: answer.finish,
             tokens: answer.tokens.len(),
             tie: answer.min_gap < TIE,
+            freed: answer.freed,
         }
     }
 }

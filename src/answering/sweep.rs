@@ -9,6 +9,7 @@ use crate::data::record;
 use crate::eval::gates::{Gate, pareto};
 use crate::eval::sweep::{Measured, Outcome, Point, baseline};
 use crate::generation::cache::Cache;
+use crate::generation::constraint::Grammar;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::{Answer, Finish};
 use crate::generation::usage::Usage;
@@ -16,6 +17,7 @@ use crate::router::Decision;
 use crate::run::observer::Observer;
 use anyhow::Result;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What points are measured with.
 pub struct Sweep<'a> {
@@ -34,6 +36,8 @@ struct Set {
     prompts: Vec<Vec<u32>>,
     /// What the router says of each row; empty without one.
     decisions: Vec<Decision>,
+    /// What each row's answer is held to; empty where none is held to anything.
+    grammars: Vec<Option<Arc<dyn Grammar>>>,
 }
 
 /// What all points are answered over, and what it took so far.
@@ -118,7 +122,9 @@ impl Sweep<'_> {
                     routing::summary(&decisions)
                 ));
             }
+            let constraints = (config.constrain).read(&gate.data, &lines, &turns, self.observer)?;
             sets.push(Set {
+                grammars: constraints.grammars(&loaded.base.tokenizer)?,
                 prompts: loaded.prompts(&gate.data, &lines, &turns, self.observer)?,
                 decisions,
             });
@@ -138,9 +144,12 @@ impl Sweep<'_> {
         work: &mut Work,
     ) -> Result<()> {
         let loaded = self.loaded;
-        let (mut prompts, mut decisions) = (Vec::new(), Vec::new());
+        let (mut prompts, mut decisions, mut grammars) = (Vec::new(), Vec::new(), Vec::new());
         for (set, rows) in sets.iter().zip(rows) {
             prompts.extend(rows.iter().map(|&row| set.prompts[row].clone()));
+            if !set.grammars.is_empty() {
+                grammars.extend(rows.iter().map(|&row| set.grammars[row].clone()));
+            }
             if point.weights.is_none() {
                 decisions.extend(rows.iter().map(|&row| set.decisions[row].clone()));
             }
@@ -156,9 +165,17 @@ impl Sweep<'_> {
                 loaded.mixed(Mixture(parts.collect()))
             }
         };
-        let engine = loaded.engine(adapters, SamplerConfig::default());
+        let mut engine = loaded.engine(adapters, SamplerConfig::default());
+        engine.grammars = grammars;
         let (answers, usage) = engine.generate_over(&mut work.cache, &prompts)?;
         work.usage += usage;
+        let freed = answers.iter().filter(|answer| answer.freed).count();
+        if freed > 0 {
+            self.observer.note(format_args!(
+                "{}: constraint: {freed} rows left without it",
+                point.name
+            ));
+        }
         let mut answers = answers.into_iter();
         for (at, (gate, rows)) in gates.iter_mut().zip(rows).enumerate() {
             let answers: Vec<_> = rows.iter().copied().zip(answers.by_ref()).collect();

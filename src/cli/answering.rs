@@ -5,6 +5,7 @@ use super::fields::FieldArgs;
 use super::loras::LoraArgs;
 use super::route::RouteArgs;
 use crate::answering::config::{Config, OnLong};
+use crate::answering::constraint;
 use crate::data::template::Template;
 use crate::generation::stop::StopConfig;
 use crate::model::place::Place;
@@ -12,9 +13,35 @@ use crate::run::words;
 use anyhow::Result;
 use std::path::PathBuf;
 
+/// What answers are held to.
+#[derive(Debug, clap::Args)]
+pub struct ConstrainArgs {
+    /// What answers are held to: one SELECT of SQLite, or one with the tables and columns of the row's schema, which its database
+    /// (--db-dir), its field schema or context, or its prompt has: CREATE TABLE statements, or lists such as Schema: towns(name, region).
+    /// Strings and numbers are free. A token that does not fit is drawn again from those that do; the others stay as they are.
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = constraint::Kind::Off)]
+    constrain: constraint::Kind,
+    /// Hold rows whose schema is not understood to SQL alone, and count them; else they are refused.
+    #[arg(long)]
+    constrain_fallback: bool,
+}
+
+impl ConstrainArgs {
+    /// What they say, with the folder of the rows' databases.
+    pub fn get(&self, db_dir: Option<PathBuf>) -> constraint::Config {
+        constraint::Config {
+            kind: self.constrain,
+            fallback: self.constrain_fallback,
+            db_dir,
+        }
+    }
+}
+
 /// How rows of a file are read.
 #[derive(Debug, clap::Args)]
 pub struct RowArgs {
+    #[command(flatten)]
+    constrain: ConstrainArgs,
     #[command(flatten)]
     pub fields: FieldArgs,
     /// What to do with rows whose prompt does not fit the model with its longest answer: name them and stop, or skip them,
@@ -24,9 +51,10 @@ pub struct RowArgs {
 }
 
 impl RowArgs {
-    /// `config` with what they say.
-    pub fn with(&self, config: Config) -> Result<Config> {
+    /// `config` with what they say, and the folder of the rows' databases.
+    pub fn with(&self, config: Config, db_dir: Option<PathBuf>) -> Result<Config> {
         Ok(Config {
+            constrain: self.constrain.get(db_dir),
             columns: self.fields.columns()?,
             on_long: self.on_long,
             ..config

@@ -5,16 +5,19 @@ use super::choice::ChoiceArgs;
 use super::terminal::Terminal;
 use super::{UsageError, say};
 use crate::answering::config::Config;
+use crate::answering::constraint::Kind;
 use crate::answering::fields::{Fields, OUT_FIELD};
 use crate::answering::file::Job;
 use crate::answering::loaded::Loaded;
 use crate::answering::stream;
+use crate::data::jsonl::Line;
 use crate::data::record;
 use crate::data::shard::Shard;
 use crate::generation::sampler::SamplerConfig;
 use anyhow::{Context, Result};
+use serde_json::Map;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Flags of `factory generate`.
 #[derive(Debug, clap::Args)]
@@ -85,7 +88,9 @@ fn probability(text: &str) -> Result<f64, String> {
 
 impl Args {
     fn config(&self) -> Result<Config> {
-        self.rows.with(self.answering.config()?)
+        let databases = self.choice.get()?.databases;
+        let folder = databases.map(|databases| databases.db_dir);
+        self.rows.with(self.answering.config()?, folder)
     }
 
     fn sampler(&self) -> SamplerConfig {
@@ -114,8 +119,9 @@ impl Args {
     /// Refuses settings that are a mistake whatever is answered.
     pub fn check(&self) -> Result<()> {
         self.sampler().check().map_err(UsageError::of)?;
-        self.choice.get()?.check(self.samples as usize)?;
-        self.config().map(drop)
+        let config = self.config()?;
+        let schemas = config.constrain.kind == Kind::Schema;
+        self.choice.get()?.check(self.samples as usize, schemas)
     }
 }
 
@@ -148,7 +154,7 @@ pub fn run(args: Args) -> Result<()> {
                 metrics_out: args.metrics_out,
                 sampler,
             };
-            job.check()?;
+            job.check(&config)?;
             let place = args.answering.place()?;
             let answered = job.run(&config, &place, &Terminal::default())?;
             say(format_args!("predictions: {}", job.out.display()))?;
@@ -166,13 +172,19 @@ fn answer(
     args: &AnsweringArgs,
     sampler: SamplerConfig,
 ) -> Result<()> {
-    let loaded = Loaded::load(config, &args.place()?, &Terminal::default())?;
+    let terminal = Terminal::default();
+    let asked = record::user(prompt);
+    let line = [Line::new(1, Map::new())];
+    let constraints =
+        (config.constrain).read(Path::new("--prompt"), &line, &[asked.clone()], &terminal)?;
+    let loaded = Loaded::load(config, &args.place()?, &terminal)?;
     let adapters = loaded.mixed(loaded.mixture.clone());
-    let prompt = loaded.prompt(&record::user(prompt))?;
+    let prompt = loaded.prompt(&asked)?;
     let mut out = std::io::stdout();
-    let engine = loaded.engine(adapters, sampler);
+    let mut engine = loaded.engine(adapters, sampler);
+    engine.grammars = constraints.grammars(engine.tokenizer)?;
     let prompts = [prompt];
-    let mut cache = loaded.cache(&engine, &prompts, &[0], &Terminal::default())?;
+    let mut cache = loaded.cache(&engine, &prompts, &[0], &terminal)?;
     let [prompt] = prompts;
     stream::answer(&engine, &mut cache, prompt, |piece| {
         write!(out, "{piece}")?;

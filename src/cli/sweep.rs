@@ -57,7 +57,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<()> {
-    let config = args.rows.with(args.answering.config()?)?;
+    let config = args.rows.with(args.answering.config()?, None)?;
     let points = args.points()?;
     let timeout = Duration::from_millis(args.timeout_ms);
     let mut gates = gates::read(
@@ -96,7 +96,7 @@ pub fn run(args: Args) -> Result<()> {
     let (outcome, usage) = sweep.measure(points, &mut gates)?;
     note(metrics::line(&usage));
     if let Some(path) = &args.metrics_out {
-        write_atomic(path, &json(&metrics::json(&usage))?)?;
+        write_atomic(path, &json(&metrics::json(&usage, None))?)?;
     }
     outcome.write(&folder, &gates)?;
     folder.write("plot.svg", tradeoff::svg(&outcome, &gates)?.as_bytes())?;

@@ -15,6 +15,7 @@ pub mod prompt;
 pub mod public;
 pub mod record;
 pub mod repair;
+pub mod schema;
 pub mod set;
 pub mod shard;
 pub mod synth;

@@ -38,8 +38,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what is a mistake whatever is answered.
-    pub fn check(&self, samples: usize) -> Result<()> {
+    /// Refuses what is a mistake whatever is answered. `schemas` says whether the databases tell rows' schemas too.
+    pub fn check(&self, samples: usize, schemas: bool) -> Result<()> {
         let usage = |message: &str| Err(UsageError(message.to_owned()).into());
         let chooses = self.select != Select::First;
         if self.prefer_rows && !chooses {
@@ -52,9 +52,9 @@ impl Config {
             (true, None) => usage(
                 "--select executable and vote, and --repair, need --db-dir, where queries run",
             ),
-            (false, Some(_)) => {
-                usage("--db-dir is for --select executable or vote, and for --repair")
-            }
+            (false, Some(_)) if !schemas => usage(
+                "--db-dir is for --select executable or vote, --repair, and --constrain schema",
+            ),
             _ => Ok(()),
         }
     }
@@ -150,8 +150,8 @@ mod tests {
             repair: 0,
             databases: None,
         };
-        let error = |config: Config, samples| config.check(samples).unwrap_err().to_string();
-        assert!(with(Select::First, false).check(1).is_ok());
+        let error = |config: Config, samples| config.check(samples, false).unwrap_err().to_string();
+        assert!(with(Select::First, false).check(1, false).is_ok());
         assert!(error(with(Select::First, true), 8).contains("--prefer-rows"));
         assert!(error(with(Select::Vote, false), 1).contains("--samples 2"));
         assert!(error(with(Select::Executable, false), 8).contains("--db-dir"));

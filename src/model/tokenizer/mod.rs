@@ -1,5 +1,6 @@
 //! Text to token ids and back.
 
+mod bytes;
 mod folder;
 mod gguf;
 mod gguf_write;
@@ -182,6 +183,20 @@ impl Tokenizer {
     /// What the token `id` is called.
     pub fn name(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
+    }
+
+    /// The bytes of the tokens that text is made of, by their ids. Special tokens are no text.
+    ///
+    /// Errors where it spells its tokens in a way that is not known.
+    pub fn bytes(&self) -> Result<BTreeMap<u32, Vec<u8>>> {
+        let mut bytes = bytes::of(&self.inner)?;
+        for (id, token) in &self.added {
+            match token.special {
+                true => bytes.remove(id),
+                false => bytes.insert(*id, token.content.clone().into_bytes()),
+            };
+        }
+        Ok(bytes)
     }
 
     /// Whether `id` is found in text before the text is split.

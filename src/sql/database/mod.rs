@@ -11,7 +11,7 @@ pub use clock::{Now, pin};
 pub use empty::empty;
 pub use functions::{Draws, TIE_BREAK};
 pub use locate::locate;
-pub use schema::{read_schema, schema};
+pub use schema::{functions, named, read_schema, schema};
 
 use crate::sql::processor;
 use anyhow::{Context, Result, anyhow, bail};

@@ -44,6 +44,40 @@ pub fn read_schema(connection: &Connection) -> Result<Schema> {
     })
 }
 
+/// All that a query may read from in a database file, or in one built from a `.sql` file: tables and views, with their columns.
+pub fn named(file: &Path) -> Result<Vec<Table>> {
+    let connection = super::open_whole(file)?;
+    let read = || -> Result<Vec<Table>> {
+        let names = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY rowid";
+        let names = connection
+            .prepare(names)?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<Vec<String>, _>>()?;
+        // Generated columns are hidden, but not as those of virtual tables are.
+        let columns = "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1";
+        let mut columns = connection.prepare(columns)?;
+        let of = |name: String| -> Result<Table> {
+            let columns = columns
+                .query_map([&name], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            Ok(Table { name, columns })
+        };
+        names.into_iter().map(of).collect()
+    };
+    read().with_context(|| format!("cannot read the schema of {}", file.display()))
+}
+
+/// The functions that queries have, by their names.
+pub fn functions() -> Result<Vec<String>> {
+    let connection = Connection::open_in_memory()?;
+    let names = "SELECT DISTINCT name FROM pragma_function_list ORDER BY name";
+    let names = connection
+        .prepare(names)?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(names)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
