@@ -180,6 +180,80 @@ fn samples_repeat_by_seed_and_tokens_have_their_probabilities() {
 }
 
 #[test]
+fn answers_are_held_to_schemas_and_grammars() {
+    let server = start(&[]);
+    let schema = json!({
+        "type": "object",
+        "properties": {"name": {"enum": ["Ada", "Bo"]}, "old": {"type": "boolean"}},
+        "required": ["name", "old"],
+        "additionalProperties": false,
+    });
+    let format = json!({"type": "json_schema", "json_schema": {"name": "person", "strict": true, "schema": schema}});
+    let drawn = json!({"n": 4, "temperature": 1.5, "max_tokens": 200});
+    let asked = with(
+        ask("lora", "Who?"),
+        with(drawn, json!({"response_format": format})),
+    );
+    let reply = server.post(CHAT, &asked).json();
+    for choice in reply["choices"].as_array().unwrap() {
+        let text = choice["message"]["content"].as_str().unwrap();
+        let person: Value = serde_json::from_str(text).unwrap();
+        assert!(
+            ["Ada", "Bo"].contains(&person["name"].as_str().unwrap()),
+            "{text}"
+        );
+        assert!(person["old"].is_boolean() && choice["finish_reason"] == "stop");
+    }
+    let grammar = json!({"grammar": "start: /[ab]{3}/ \"!\""});
+    let text = content(&server.post(CHAT, &with(ask("lora", "Who?"), grammar.clone())));
+    assert!(
+        text.len() == 4 && text.ends_with('!') && text[..3].chars().all(|c| "ab".contains(c)),
+        "{text}"
+    );
+    // Among others, and told piece by piece.
+    let events = server
+        .post(
+            CHAT,
+            &with(with(ask("lora", "Who?"), grammar), json!({"stream": true})),
+        )
+        .events();
+    let pieces = events
+        .iter()
+        .filter_map(|e| e["choices"][0]["delta"]["content"].as_str());
+    assert_eq!(pieces.collect::<String>(), text);
+    let own = json!({"model": "lora", "prompt": "Who?", "stream": false, "format": schema, "options": {"num_predict": 200}});
+    let said = server.post("/api/generate", &own).json();
+    serde_json::from_str::<Value>(said["response"].as_str().unwrap()).unwrap();
+    for (more, param) in [
+        (json!({"grammar": "start: nothing"}), "grammar"),
+        (
+            json!({"grammar": "start: \"a\"", "response_format": {"type": "json_object"}}),
+            "grammar",
+        ),
+        (
+            json!({"response_format": {"type": "xml"}}),
+            "response_format",
+        ),
+        (
+            json!({"response_format": {"type": "json_schema"}}),
+            "response_format",
+        ),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "rocket"}}}}),
+            "response_format",
+        ),
+    ] {
+        let reply = server.post(CHAT, &with(ask("lora", "Who?"), more));
+        assert_eq!(
+            (reply.status, reply.json()["error"]["param"].as_str()),
+            (400, Some(param)),
+            "{}",
+            reply.body
+        );
+    }
+}
+
+#[test]
 fn mixtures_and_the_router_choose_adapters_of_a_request() {
     let dir = tempfile::tempdir().unwrap();
     let rules = dir.path().join("rules.json");
@@ -408,7 +482,7 @@ fn what_is_wrong_is_said_as_openais_clients_read_it() {
         ),
         (
             "/api/chat",
-            json!({"model": "lora", "messages": messages, "format": "json"}),
+            json!({"model": "lora", "messages": messages, "format": "xml"}),
             400,
             "format",
             "",

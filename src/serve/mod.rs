@@ -16,6 +16,7 @@ mod ollama;
 mod openai;
 mod reply;
 mod request;
+mod rules;
 mod served;
 
 use crate::answering;
@@ -164,6 +165,7 @@ fn load(
         context,
         adapter_root: config.adapter_root.clone(),
         commands,
+        guidance: OnceLock::new(),
         tickets: Arc::new(()),
     };
     Ok((served, bank, cache, receiver))

@@ -6,6 +6,7 @@ use super::fields::Fields;
 use super::http::Body;
 use super::reply::{Head, Last, Piece, Shape, reply};
 use super::request::{Wanted, conversation, stops};
+use super::rules;
 use super::served::Served;
 use crate::data::record::{Conversation, Role, Turn};
 use crate::generation::sampler::SamplerConfig;
@@ -58,7 +59,7 @@ async fn answer(
     let chosen = wanted.choose(&served, &asked)?;
     let prompt = served.prompt(&asked)?;
     let head = Head::new("ollama", &wanted, chosen.clone(), prompt.len());
-    let updates = served.ask(param, vec![prompt], &wanted, &[chosen])?;
+    let updates = served.ask(param, vec![prompt], &wanted, &[chosen]).await?;
     reply(served, Box::new(Ollama { chat }), head, wanted, updates, 1).await
 }
 
@@ -75,7 +76,7 @@ fn wanted(fields: &mut Fields, served: &Served) -> Result<Wanted, ApiError> {
     // How long a model stays loaded: it always does.
     fields.skip(&["keep_alive"]);
     fields.only("think", false.into())?;
-    fields.only("format", "".into())?;
+    let rules = rules::ollama(fields)?;
     let mut options = match fields.value("options") {
         Some(options) => Fields::of("options", options)?,
         None => Fields::of("options", json!({}))?,
@@ -101,6 +102,7 @@ fn wanted(fields: &mut Fields, served: &Served) -> Result<Wanted, ApiError> {
         model,
         lora: None,
         sampler,
+        rules,
         stop,
         max_tokens: max_tokens.unwrap_or(served.loaded.stop.max_tokens),
         streams,

@@ -202,6 +202,10 @@ pub async fn reply(
 }
 
 fn said(answer: &Answer) -> Result<&str, ApiError> {
+    if answer.freed {
+        let message = "the rules that the request holds its answer to left no token";
+        return Err(ApiError::server(message));
+    }
     let text = answer.text.as_deref();
     text.ok_or_else(|| ApiError::server("no answer: the model's logits are no numbers"))
 }

@@ -3,6 +3,7 @@
 use super::error::ApiError;
 use super::fields::Fields;
 use super::models::{AUTO, Chosen};
+use super::rules::{Rules, rules};
 use super::served::Served;
 use crate::data::record::{Conversation, Role, Turn};
 use crate::generation::sampler::SamplerConfig;
@@ -21,6 +22,8 @@ pub struct Wanted {
     pub model: String,
     pub lora: Option<Vec<(String, f64)>>,
     pub sampler: SamplerConfig,
+    /// What the answer is held to.
+    pub rules: Option<Rules>,
     pub stop: Vec<String>,
     pub max_tokens: usize,
     pub streams: bool,
@@ -108,6 +111,7 @@ impl Wanted {
             model,
             lora,
             sampler,
+            rules: rules(fields)?,
             stop,
             max_tokens: max_tokens.unwrap_or(served.loaded.stop.max_tokens),
             streams,

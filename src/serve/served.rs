@@ -4,13 +4,14 @@ use super::engine::{Command, Job, Update, View};
 use super::error::ApiError;
 use super::models::{Chosen, Models};
 use super::request::Wanted;
+use crate::answering::constraint::guidance::Guidance;
 use crate::answering::loaded::Loaded;
 use crate::data::record::Conversation;
 use crate::generation::sampler::Sampler;
 use crate::generation::stop::Stops;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -25,6 +26,8 @@ pub struct Served {
     pub room: usize,
     pub adapter_root: Option<PathBuf>,
     pub commands: Sender<Command>,
+    /// What grammars are compiled by, once there is one.
+    pub guidance: OnceLock<Result<Guidance, String>>,
     /// One more is held for each answer that runs or waits.
     pub tickets: Arc<()>,
 }
@@ -42,8 +45,8 @@ impl Served {
     }
 
     /// Asks for the answers to `prompts`, each `wanted.sampler.samples` times, one prompt's behind the other's.
-    pub fn ask(
-        &self,
+    pub async fn ask(
+        self: &Arc<Self>,
         param: &str,
         prompts: Vec<Vec<u32>>,
         wanted: &Wanted,
@@ -67,6 +70,10 @@ impl Served {
         if there + prompts.len() * samples > self.room {
             return Err(ApiError::busy(there));
         }
+        let grammar = match wanted.rules.clone() {
+            Some(rules) => Some(rules.compile(self).await?),
+            None => None,
+        };
         let stops = Arc::new(Stops::new(&wanted.stop, &self.loaded.base.tokenizer));
         let (updates, receiver) = unbounded_channel();
         let since = Instant::now();
@@ -81,7 +88,7 @@ impl Served {
                     sampler: Sampler::new(&wanted.sampler, place),
                     stops: stops.clone(),
                     max_tokens: wanted.max_tokens,
-                    grammar: None,
+                    grammar: grammar.clone(),
                     streams: wanted.streams,
                     updates: updates.clone(),
                     ticket: self.tickets.clone(),

@@ -38,7 +38,9 @@ pub async fn chat(Of(state): Of<State>, Body(body): Body) -> Result<Response, Ap
     let prompt = served.prompt(&asked)?;
     let answers = wanted.sampler.samples;
     let head = Head::new("chatcmpl", &wanted, chosen.clone(), prompt.len());
-    let updates = served.ask("messages", vec![prompt], &wanted, &[chosen])?;
+    let updates = served
+        .ask("messages", vec![prompt], &wanted, &[chosen])
+        .await?;
     let shape = Box::new(Chat(served.clone()));
     reply(served, shape, head, wanted, updates, answers).await
 }

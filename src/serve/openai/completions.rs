@@ -46,7 +46,7 @@ pub async fn completions(Of(state): Of<State>, Body(body): Body) -> Result<Respo
         _ => Chosen::default(),
     };
     let head = Head::new("cmpl", &wanted, first, tokens);
-    let updates = served.ask("prompt", prompts, &wanted, &chosen)?;
+    let updates = served.ask("prompt", prompts, &wanted, &chosen).await?;
     let shape = Box::new(Completion(served.clone()));
     reply(served, shape, head, wanted, updates, answers).await
 }
