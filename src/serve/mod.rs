@@ -19,8 +19,7 @@ mod request;
 mod rules;
 mod served;
 
-use crate::answering;
-use crate::answering::loaded::Loaded;
+use crate::answering::{self, loaded::Loaded};
 use crate::generation::cache::Cache;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
