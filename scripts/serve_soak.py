@@ -165,7 +165,7 @@ class Soak:
                 data, status = head(f"/v1/{path}_lora_adapter", len(data)) + data, None
                 while status != 200 and time.time() < until:
                     status = await self.bad(f"{path} of an adapter", [200, 400] if path == "load" else [200], data)
-                    await asyncio.sleep(self.random.random() * (2 if status == 200 else 0.2))
+                    await asyncio.sleep(self.random.random() * (4 if status == 200 else 0.2))
             self.guests += 1
 
     async def run(self, process):
