@@ -98,7 +98,7 @@ class Soak:
         return status
 
     async def refused(self):
-        _, body, _, _ = self.random.choice([entry for entry in self.pool if entry[0] == CHAT and entry[2] != GUEST])
+        _, body, _, _ = self.random.choice([entry for entry in self.pool if entry[0] == CHAT and entry[2] in self.names])
         post = lambda body, path=CHAT: head(path, len(body)) + body
         other = lambda **more: post(json.dumps(body | more).encode())
         await self.bad(*self.random.choice([
