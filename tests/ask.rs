@@ -33,7 +33,7 @@ fn parrot(dir: &Path, text: &str) -> String {
     fs::write(&data, rows).unwrap();
     let base = tiny();
     let flags = [
-        "--base", &base, "--device", "cpu", "--rank", "8", "--lr", "0.05", "--steps", "60",
+        "--base", &base, "--device", "cpu", "--rank", "8", "--lr", "0.02", "--steps", "250",
         "--batch", "4",
     ];
     let own = [

@@ -524,9 +524,19 @@ fn what_is_wrong_is_said_as_openais_clients_read_it() {
         assert_eq!(reply.status, status, "{}", reply.body);
         assert!(reply.json()["error"]["message"].is_string());
     }
-    // A page of another site, whose name leads to this machine.
-    let foreign = server.send_with("GET /health", "Host: evil.example", b"");
-    assert_eq!(receive(foreign).status, 403);
+    // Pages of other sites: one whose name leads to this machine, one whose browser does not ask first.
+    let own = &server.address;
+    for (headers, status) in [
+        ("Host: evil.example".to_owned(), 403),
+        ("Host: 127.evil.example".to_owned(), 403),
+        ("Host: LOCALHOST".to_owned(), 200),
+        ("Host: [::1]:80".to_owned(), 200),
+        (format!("Host: {own}\r\nOrigin: https://evil.example"), 403),
+        (format!("Host: {own}\r\nOrigin: http://{own}"), 200),
+    ] {
+        let reply = receive(server.send_with("GET /health", &headers, b""));
+        assert_eq!(reply.status, status, "{headers}");
+    }
     assert_eq!(server.get("/health").status, 200);
 }
 
@@ -541,6 +551,14 @@ fn rows_of_callers_who_left_are_free_and_a_full_queue_says_so() {
         |server: &Served| server.send(&format!("POST {CHAT}"), endless.to_string().as_bytes());
     let (running, waiting) = (hold(&server), hold(&server));
     server.until("two rows", |server| server.slots() == 2);
+    let many = server.post(
+        CHAT,
+        &with(ask("lora", "and me"), json!({"n": 3, "temperature": 1})),
+    );
+    assert_eq!(
+        (many.status, many.json()["error"]["param"].as_str()),
+        (400, Some("n"))
+    );
     let full = server.post(CHAT, &ask("lora", "and me"));
     assert_eq!(full.status, 429, "{}", full.body);
     assert!(full.head.contains("retry-after: 1"));
@@ -548,7 +566,9 @@ fn rows_of_callers_who_left_are_free_and_a_full_queue_says_so() {
     drop(running);
     drop(waiting);
     server.until("no rows", |server| server.slots() == 0);
-    content(&server.post(CHAT, &ask("lora", "and me")));
+    for _ in 0..20 {
+        content(&server.post(CHAT, &ask("lora", "and me")));
+    }
     let aborted = server.get("/metrics").body;
     assert!(
         aborted.contains("factory:request_success_total{finished_reason=\"abort\"} 2"),
@@ -633,6 +653,13 @@ fn adapters_come_and_go() {
     assert_eq!(content(&receive(running)), whole);
     assert_eq!(content(&server.post(CHAT, &ask("third", "count"))), lora);
     assert_eq!(unload("lora").status, 404);
+    // Another under the same name, at once.
+    for _ in 0..5 {
+        assert_eq!(
+            (unload("third").status, load("third", "one").status),
+            (200, 200)
+        );
+    }
     assert_eq!(
         server
             .get("/lora-adapters")
@@ -691,6 +718,12 @@ Authorization: Bearer first";
         headers,
         long.to_string().as_bytes(),
     );
+    // One who never sends all of his request keeps nobody waiting for long.
+    let slow = server.send_with(
+        "POST /v1/completions",
+        &format!("{headers}\r\nContent-Length: 99"),
+        b"",
+    );
     std::thread::sleep(std::time::Duration::from_millis(300));
     let asked = Command::new("kill")
         .args(["-TERM", &server.child.id().to_string()])
@@ -698,6 +731,7 @@ Authorization: Bearer first";
     assert!(asked.unwrap().success());
     assert_eq!(receive(running).json()["usage"]["completion_tokens"], 300);
     assert!(server.child.wait().unwrap().success());
+    drop(slow);
 }
 
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::http::Body;
 use super::models::{AUTO, Adapter};
-use super::served::Served;
+use super::served::{Served, beside};
 use crate::adapters::bank::Member;
 use crate::adapters::ngrams::Ngrams;
 use crate::adapters::stored;
@@ -16,14 +16,21 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
 
+/// Longest name of an adapter, in characters.
+const LONGEST_NAME: usize = 100;
+
 /// `POST /v1/load_lora_adapter`: `lora_name`, and `lora_path` below the folder that the server was given.
 pub async fn load(Of(state): Of<State>, Body(body): Body) -> Result<String, ApiError> {
     let served = state.served()?;
     let mut fields = Fields::read(&body)?;
     let missing = |name: &str| ApiError::field(name, format!("{name} is missing"));
     let name = fields.text("lora_name")?;
-    let name = name.filter(|name| !name.is_empty() && *name != AUTO);
+    let name = name.filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| missing("lora_name"))?;
+    if name == AUTO || name.chars().count() > LONGEST_NAME {
+        let message = format!("lora_name is {AUTO}, or longer than {LONGEST_NAME} characters");
+        return Err(ApiError::field("lora_name", message));
+    }
     let path = fields.text("lora_path")?;
     let path = path.ok_or_else(|| missing("lora_path"))?;
     fields.end()?;
@@ -32,13 +39,12 @@ pub async fn load(Of(state): Of<State>, Body(body): Body) -> Result<String, ApiE
         let message = format!("{name} is served already");
         return Err(ApiError::field("lora_name", message));
     }
-    let read = {
-        let (served, folder) = (served.clone(), folder.clone());
-        tokio::task::spawn_blocking(move || read(&served, &folder)).await
+    let (shared, path) = (served.clone(), folder.clone());
+    let read = move || {
+        let read = read(&shared, &path);
+        read.map_err(|error| ApiError::field("lora_path", format!("{error:#}")))
     };
-    let read = read.map_err(|error| ApiError::server(error.to_string()))?;
-    let (adapter, ngrams) =
-        read.map_err(|error| ApiError::field("lora_path", format!("{error:#}")))?;
+    let (adapter, ngrams) = beside(read).await?;
     let member = Member {
         name: name.clone(),
         adapter,

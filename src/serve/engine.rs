@@ -98,10 +98,16 @@ struct Waiting {
     parts: Vec<(String, f64)>,
     since: Instant,
     told: bool,
-    _ticket: Arc<()>,
+    ticket: Arc<()>,
 }
 
 impl Waiting {
+    /// The end: whoever hears of it may ask again at once, and has room.
+    fn end(self, update: Update) {
+        drop(self.ticket);
+        let _ = self.updates.send((self.place, update));
+    }
+
     fn tell(&self, update: Update) {
         // Nobody may be there any more; the row is then ended before the next step.
         let _ = self.updates.send((self.place, update));
@@ -110,6 +116,13 @@ impl Waiting {
 
 /// How long it waits before it asks again whether it is to end.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// An adapter that is to be added, with its table, and who asked for it.
+type Coming = (
+    Box<Member>,
+    Option<Ngrams>,
+    oneshot::Sender<Result<(), ApiError>>,
+);
 
 /// What changes while it runs.
 struct Engine<'a> {
@@ -121,6 +134,7 @@ struct Engine<'a> {
     flight: Flight<'a>,
     waiting: BTreeMap<usize, Waiting>,
     leaving: Vec<String>,
+    coming: Vec<Coming>,
     next: usize,
 }
 
@@ -155,49 +169,33 @@ pub fn run(
         flight: Flight::new(&mut cache, decoder, limits),
         waiting: BTreeMap::new(),
         leaving: Vec::new(),
+        coming: Vec::new(),
         next: 0,
     };
     while !gone() {
         for command in commands.try_iter() {
-            engine.take(command)?;
+            engine.take(command);
         }
         engine.end_unwanted();
         engine.let_go()?;
+        engine.add()?;
         if engine.step()? {
             continue;
         }
         if let Ok(command) = commands.recv_timeout(PAUSE) {
-            engine.take(command)?;
+            engine.take(command);
         }
     }
     Ok(())
 }
 
 impl Engine<'_> {
-    fn take(&mut self, command: Command) -> Result<()> {
+    fn take(&mut self, command: Command) {
         match command {
             Command::Answer(job) => self.answer(*job),
-            Command::Add(member, ngrams, done) => {
-                let name = member.name.clone();
-                let added = match self.bank.members().iter().any(|m| m.name == name) {
-                    true => {
-                        let message = format!("an adapter called {name} is there already");
-                        Err(ApiError::field("lora_name", message))
-                    }
-                    false => {
-                        self.bank.add(*member)?;
-                        if let Some(all) = &mut self.ngrams {
-                            all.push(ngrams);
-                        }
-                        Ok(())
-                    }
-                };
-                // Who asked may be gone; the adapter is there all the same.
-                let _ = done.send(added);
-            }
+            Command::Add(member, ngrams, done) => self.coming.push((member, ngrams, done)),
             Command::Remove(name) => self.leaving.push(name),
         }
-        Ok(())
     }
 
     fn answer(&mut self, job: Job) {
@@ -217,7 +215,7 @@ impl Engine<'_> {
             since: job.since,
             told: false,
             parts,
-            _ticket: job.ticket,
+            ticket: job.ticket,
         };
         let member = |name: &String| {
             let members = self.bank.members().iter();
@@ -232,7 +230,7 @@ impl Engine<'_> {
                 Some(member) => mixture.0.push((member, *weight)),
                 None => {
                     let error = ApiError::no_model(name, &self.models.names());
-                    return waiting.tell(Update::Failed(error));
+                    return waiting.end(Update::Failed(error));
                 }
             }
         }
@@ -257,7 +255,7 @@ impl Engine<'_> {
                 self.view.lock().insert(id, slot);
                 self.waiting.insert(id, waiting);
             }
-            Err(error) => waiting.tell(Update::Failed(ApiError::server(format!("{error:#}")))),
+            Err(error) => waiting.end(Update::Failed(ApiError::server(format!("{error:#}")))),
         }
     }
 
@@ -292,6 +290,33 @@ impl Engine<'_> {
                     ngrams.remove(member);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Adds the adapters that are to come. One whose name is still in use by another that leaves waits for that.
+    fn add(&mut self) -> Result<()> {
+        for (member, ngrams, done) in std::mem::take(&mut self.coming) {
+            if self.leaving.contains(&member.name) {
+                self.coming.push((member, ngrams, done));
+                continue;
+            }
+            let known = |other: &Member| other.name == member.name;
+            let added = match self.bank.members().iter().any(known) {
+                true => {
+                    let message = format!("{} is served already", member.name);
+                    Err(ApiError::field("lora_name", message))
+                }
+                false => {
+                    self.bank.add(*member)?;
+                    if let Some(all) = &mut self.ngrams {
+                        all.push(ngrams);
+                    }
+                    Ok(())
+                }
+            };
+            // Who asked may be gone; the adapter is there all the same.
+            let _ = done.send(added);
         }
         Ok(())
     }
@@ -331,8 +356,11 @@ impl Engine<'_> {
                     view.lock().remove(&index);
                     if let Some(waiting) = waiting.remove(&index) {
                         let metrics = &view.metrics;
+                        if !waiting.told {
+                            metrics.first_token(waiting.since.elapsed());
+                        }
                         metrics.done(&answer, waiting.since.elapsed());
-                        waiting.tell(Update::Done(Box::new(answer)));
+                        waiting.end(Update::Done(Box::new(answer)));
                     }
                 }
             }

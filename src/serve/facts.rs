@@ -4,6 +4,7 @@ use super::State;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::http::Body;
+use super::served::beside;
 use axum::Json;
 use axum::extract::State as Of;
 use axum::http::header::CONTENT_TYPE;
@@ -41,8 +42,12 @@ pub async fn tokenize(Of(state): Of<State>, Body(body): Body) -> Result<Json<Val
     let content = fields.text("content")?;
     let content = content.ok_or_else(|| ApiError::field("content", "content is missing"))?;
     fields.end()?;
-    let tokens = served.loaded.base.tokenizer.encode(&content);
-    let tokens = tokens.map_err(|error| ApiError::field("content", format!("{error:#}")))?;
+    served.refuse_long("content", content.len())?;
+    let encode = move || {
+        let tokens = served.loaded.base.tokenizer.encode(&content);
+        tokens.map_err(|error| ApiError::field("content", format!("{error:#}")))
+    };
+    let tokens = beside(encode).await?;
     Ok(Json(json!({"tokens": tokens})))
 }
 

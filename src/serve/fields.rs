@@ -90,18 +90,23 @@ impl Fields {
         }
     }
 
-    /// Whole numbers that are not negative, such as token ids.
-    pub fn whole(&mut self, name: &str) -> Result<Option<u64>, ApiError> {
-        match self.value(name) {
-            None => Ok(None),
-            Some(value) => match value.as_u64() {
-                Some(number) => Ok(Some(number)),
-                None => Err(ApiError::field(
-                    name,
-                    format!("{name} is no whole number that is not negative"),
-                )),
-            },
+    /// A whole number, any that fits 64 bits; one by chance where it is not there.
+    pub fn seed(&mut self) -> Result<u64, ApiError> {
+        let name = "seed";
+        let Some(value) = self.value(name) else {
+            return Ok(rand::random());
+        };
+        let seed = value.as_u64().or(value.as_i64().map(i64::cast_unsigned));
+        seed.ok_or_else(|| ApiError::field(name, "seed is no whole number of 64 bits"))
+    }
+
+    /// Takes a field if it is this number.
+    pub fn is(&mut self, name: &str, number: i64) -> bool {
+        let is = self.0.get(name).and_then(Value::as_i64) == Some(number);
+        if is {
+            self.0.shift_remove(name);
         }
+        is
     }
 
     /// A text or several.

@@ -16,13 +16,12 @@ use axum::routing::{get, post};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-/// How long a caller may take for the head of a request, and between two parts of its body.
+/// How long a caller may take for the head of a request, and for its body.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The body of a request.
@@ -32,9 +31,14 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match Bytes::from_request(request, state).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(error) => Err(refused(&error)),
+        let read = Bytes::from_request(request, state);
+        match tokio::time::timeout(PATIENCE, read).await {
+            Ok(Ok(bytes)) => Ok(Self(bytes)),
+            Ok(Err(error)) => Err(refused(&error)),
+            Err(_) => {
+                let message = "the body did not come in time";
+                Err(ApiError::body(StatusCode::REQUEST_TIMEOUT, message))
+            }
         }
     }
 }
@@ -45,7 +49,7 @@ fn refused(error: &BytesRejection) -> ApiError {
             ApiError::body(error.status(), "the body is longer than this server reads")
         }
         _ => {
-            let message = "the body did not come whole, or not in time";
+            let message = "the body did not come whole";
             ApiError::body(StatusCode::BAD_REQUEST, message)
         }
     }
@@ -89,12 +93,16 @@ pub fn router(state: State, config: &Config, keys: Option<Keys>) -> Result<Route
         .merge(closed)
         .fallback(|uri: Uri| async move { ApiError::no_path(uri.path()) })
         .method_not_allowed_fallback(|| async { ApiError::no_method() })
-        .layer(DefaultBodyLimit::max(config.body))
-        .layer(RequestBodyTimeoutLayer::new(PATIENCE));
+        .layer(DefaultBodyLimit::max(config.body));
+    let origins = Arc::new(config.origins.clone());
     if !config.origins.is_empty() {
         all = all.layer(cors(&config.origins)?);
     }
-    Ok(all.layer(middleware::from_fn(own_host)).with_state(state))
+    Ok(all
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            own_pages(origins.clone(), request, next)
+        }))
+        .with_state(state))
 }
 
 /// Pages of the origins that were named may call.
@@ -104,7 +112,8 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
     };
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers(Any);
+        // A key is not among "any".
+        .allow_headers(AllowHeaders::mirror_request());
     Ok(match origins.iter().any(|origin| origin == "*") {
         true => layer.allow_origin(Any),
         false => {
@@ -114,25 +123,45 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
     })
 }
 
-/// A page of another site may have its name lead to this machine, and would then be at home here: on the loopback, only the
-/// loopback's own names are answered.
-async fn own_host(request: Request, next: Next) -> Response {
-    let local = request.extensions().get::<Local>().is_some();
-    let host = request.headers().get("host").map(HeaderValue::as_bytes);
-    let host = host.and_then(|host| std::str::from_utf8(host).ok());
-    let name = host.unwrap_or("localhost");
-    let name = match name.rsplit_once(':') {
+/// Whether that is a name of the loopback.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => name,
+        _ => host,
     };
-    let own = ["localhost", "127.0.0.1", "[::1]"].contains(&name) || name.starts_with("127.");
-    match local && !own {
-        true => ApiError::body(
-            StatusCode::FORBIDDEN,
-            "this server is not at home under that name",
-        )
-        .into_response(),
-        false => next.run(request).await,
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback())
+        || name.trim_end_matches('.').eq_ignore_ascii_case("localhost")
+}
+
+/// Pages of other sites do not get in. One may have its name lead to this machine, and would then be at home here: on the loopback, only the
+/// loopback's own names are answered. And a browser sends what a page asks without asking first, with the page's origin.
+async fn own_pages(origins: Arc<Vec<String>>, request: Request, next: Next) -> Response {
+    match stranger(&origins, &request) {
+        Some(error) => error.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Why a request does not get in.
+fn stranger(origins: &[String], request: &Request) -> Option<ApiError> {
+    let refused = |message: &str| Some(ApiError::body(StatusCode::FORBIDDEN, message));
+    let header = |name: &str| {
+        let value = request.headers().get(name)?;
+        Some(value.to_str().unwrap_or("?").to_owned())
+    };
+    let host = header("host").unwrap_or_else(|| "localhost".to_owned());
+    if let Some(origin) = header("origin") {
+        let here = [format!("http://{host}"), format!("https://{host}")];
+        let named = origins.iter().any(|known| known == "*" || *known == origin);
+        if !named && !here.contains(&origin) {
+            return refused("a page of another origin asks: --cors names those that may");
+        }
+    }
+    match request.extensions().get::<Local>() {
+        Some(Local) if !is_loopback(&host) => refused("this server is not at home under that name"),
+        _ => None,
     }
 }
 
@@ -140,10 +169,14 @@ async fn own_host(request: Request, next: Next) -> Response {
 #[derive(Clone)]
 struct Local;
 
+/// How long callers may still read when the last answer is complete and the server ends.
+const LEAVE: Duration = Duration::from_secs(5);
+
 /// Answers until `end`; then no more come in, and what runs is finished.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    state: State,
     end: impl Future<Output = ()>,
 ) -> Result<()> {
     listener.set_nonblocking(true)?;
@@ -180,6 +213,16 @@ pub async fn serve(
         });
     }
     drop(listener);
-    graceful.shutdown().await;
+    let idle = async {
+        // A caller who does not read, or sends without end, keeps nobody waiting.
+        while state.served().is_ok_and(|served| served.is_busy()) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(LEAVE).await;
+    };
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = idle => {}
+    }
     Ok(())
 }

@@ -37,7 +37,10 @@ impl Keys {
     pub fn opens(&self, headers: &HeaderMap) -> bool {
         let header = headers.get(AUTHORIZATION);
         let text = header.and_then(|header| header.to_str().ok());
-        let key = text.and_then(|text| text.strip_prefix("Bearer "));
+        let key = text.and_then(|text| {
+            let (scheme, key) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(key)
+        });
         key.is_some_and(|key| {
             self.0
                 .contains(&<[u8; 32]>::from(Sha256::digest(key.trim())))

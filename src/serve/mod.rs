@@ -57,7 +57,14 @@ pub fn run(
 ) -> Result<()> {
     let keys = config.api_keys.as_deref().map(Keys::read).transpose()?;
     let state = State::default();
+    if let Some(root) = &config.adapter_root
+        && !root.is_dir()
+    {
+        let message = format!("--adapter-root {} is no folder", root.display());
+        return Err(UsageError(message).into());
+    }
     let router = http::router(state.clone(), config, keys)?;
+    let shared = state.clone();
     let address = config.address;
     let listener = TcpListener::bind(address).with_context(|| {
         format!("cannot listen at {address} (--port gives another, 0 any that is free)")
@@ -75,7 +82,7 @@ pub fn run(
         let _gone = gone;
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build()?;
-        runtime.block_on(http::serve(listener, router, stopped(ended)))
+        runtime.block_on(http::serve(listener, router, shared, stopped(ended)))
     })?;
     let served = load(config, answering, place, observer);
     let answered = served.and_then(|(served, adapters, cache, commands)| {

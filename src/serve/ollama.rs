@@ -1,4 +1,4 @@
-//! Ollama's API, which editors and desktop programs speak: `/api/chat`, `/api/generate`, `/api/tags`, `/api/show`, `/api/version`.
+//! Ollama's API, which editors and desktop programs speak: `/api/chat`, `/api/generate`, `/api/tags`, `/api/version`.
 
 use super::State;
 use super::error::ApiError;
@@ -51,13 +51,13 @@ async fn answer(
     served: Arc<Served>,
     mut fields: Fields,
     asked: Conversation,
-    param: &str,
+    param: &'static str,
     chat: bool,
 ) -> Result<Response, ApiError> {
     let wanted = wanted(&mut fields, &served)?;
     fields.end()?;
     let chosen = wanted.choose(&served, &asked)?;
-    let prompt = served.prompt(&asked)?;
+    let prompt = served.prompt(param, &asked).await?;
     let head = Head::new("ollama", &wanted, chosen.clone(), prompt.len());
     let updates = served.ask(param, vec![prompt], &wanted, &[chosen]).await?;
     reply(served, Box::new(Ollama { chat }), head, wanted, updates, 1).await
@@ -85,16 +85,17 @@ fn wanted(fields: &mut Fields, served: &Served) -> Result<Wanted, ApiError> {
     let sampler = SamplerConfig {
         temperature,
         top_p: options.number("top_p", 0.0, 1.0)?.unwrap_or(1.0),
-        seed: match options.whole("seed")? {
-            Some(seed) => seed,
-            None => rand::random(),
-        },
+        seed: options.seed()?,
         ..SamplerConfig::default()
     };
     let fault = |error: anyhow::Error| ApiError::field("top_p", error.to_string());
     sampler.check().map_err(fault)?;
     let stop = stops(&mut options, served)?;
-    let max_tokens = options.count("num_predict", 1, served.context)?;
+    // -1 sets no limit of its own.
+    let max_tokens = match options.is("num_predict", -1) {
+        true => None,
+        false => options.count("num_predict", 1, served.context)?,
+    };
     // Where and how it computes is the server's.
     options.skip(&["num_ctx", "num_thread", "num_gpu", "num_batch"]);
     options.end()?;

@@ -140,18 +140,16 @@ pub async fn reply(
 ) -> Result<Response, ApiError> {
     if wanted.streams {
         let lines = shape.lines();
-        let stops = &wanted.stop;
+        let pieces = (0..answers).map(|_| (Pieces::new(&wanted.stop), Vec::new()));
         let mut chunks = Chunks {
-            pieces: (0..answers)
-                .map(|_| (Pieces::new(stops), Vec::new()))
-                .collect(),
+            pieces: pieces.collect(),
             served,
             shape,
             updates,
             ready: VecDeque::new(),
             open: answers,
             tokens: 0,
-            usage: wanted.usage,
+            wanted,
             head,
         };
         chunks.begin();
@@ -185,7 +183,7 @@ pub async fn reply(
     for (index, answer) in all.iter().enumerate() {
         pieces.push(Piece {
             index,
-            text: said(answer)?,
+            text: said(answer, &wanted)?,
             tokens: named(&served, &answer.tokens, &answer.logprobs)?,
         });
     }
@@ -201,13 +199,23 @@ pub async fn reply(
     Ok(response)
 }
 
-fn said(answer: &Answer) -> Result<&str, ApiError> {
-    if answer.freed {
-        let message = "the rules that the request holds its answer to left no token";
-        return Err(ApiError::server(message));
+/// The text of an answer. Errors where there is none, or it left the rules of its request.
+fn said<'a>(answer: &'a Answer, wanted: &Wanted) -> Result<&'a str, ApiError> {
+    if let (true, Some(rules)) = (answer.freed, &wanted.rules) {
+        let message = format!("{} left no token to go on with", rules.param());
+        return Err(ApiError::field(rules.param(), message));
     }
-    let text = answer.text.as_deref();
-    text.ok_or_else(|| ApiError::server("no answer: the model's logits are no numbers"))
+    match answer.text.as_deref() {
+        Some(text) => Ok(text),
+        None if !wanted.sampler.bias.is_empty() => {
+            let message = "logit_bias leaves no token";
+            Err(ApiError::field("logit_bias", message))
+        }
+        None => {
+            let message = "no answer: the model's logits are no numbers";
+            Err(ApiError::server(message))
+        }
+    }
 }
 
 /// Tokens with their texts and probabilities, those of an end left out.
@@ -239,7 +247,7 @@ struct Chunks {
     /// Answers that are not complete.
     open: usize,
     tokens: usize,
-    usage: bool,
+    wanted: Wanted,
 }
 
 impl Chunks {
@@ -283,7 +291,7 @@ impl Chunks {
                 let told = tokens.len().min(answer.tokens.len());
                 let piece = Piece {
                     index,
-                    text: pieces.rest(said(&answer)?),
+                    text: pieces.rest(said(&answer, &self.wanted)?),
                     tokens: match answer.logprobs.get(told..) {
                         Some(logprobs) => named(&served, &answer.tokens[told..], logprobs)?,
                         None => Vec::new(),
@@ -312,7 +320,7 @@ impl Chunks {
     }
 
     fn end(&mut self) {
-        if let (true, Some(end)) = (self.usage, self.shape.end(&self.head, self.tokens)) {
+        if let (true, Some(end)) = (self.wanted.usage, self.shape.end(&self.head, self.tokens)) {
             self.push(&end);
         }
         if !self.shape.lines() {

@@ -55,10 +55,7 @@ impl Wanted {
         let sampler = SamplerConfig {
             temperature,
             top_p: fields.number("top_p", 0.0, 1.0)?.unwrap_or(1.0),
-            seed: match fields.whole("seed")? {
-                Some(seed) => seed,
-                None => rand::random(),
-            },
+            seed: fields.seed()?,
             samples,
             bias: bias(fields.value("logit_bias"), served)?,
             ..SamplerConfig::default()
@@ -89,6 +86,9 @@ impl Wanted {
         };
         let lora = match fields.value("lora") {
             None => None,
+            Some(_) if !served.models.names().contains(&model) => {
+                return Err(ApiError::no_model(&model, &served.models.names()));
+            }
             Some(_) if !served.models.is_base(&model) => {
                 let message = "lora mixes adapters over the base: name the base as the model";
                 return Err(ApiError::field("lora", message));

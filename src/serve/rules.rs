@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::fields::Fields;
-use super::served::Served;
+use super::served::{Served, beside};
 use crate::answering::constraint::guidance::Guidance;
 use crate::generation::constraint::Grammar;
 use llguidance::api::TopLevelGrammar;
@@ -88,13 +88,20 @@ fn of_format(format: Value) -> Result<Option<Rules>, ApiError> {
 }
 
 impl Rules {
+    /// The field that asks for them.
+    pub fn param(&self) -> &'static str {
+        self.param
+    }
+
     /// Compiles them, beside the thread that answers callers. Errors where they cannot be understood.
     pub async fn compile(self, served: &Arc<Served>) -> Result<Arc<dyn Grammar>, ApiError> {
         let served = served.clone();
         let param = self.param;
-        let compiled = tokio::task::spawn_blocking(move || self.compiled(&served)).await;
-        let compiled = compiled.map_err(|error| ApiError::server(error.to_string()))?;
-        compiled.map_err(|error| ApiError::field(param, format!("{param}: {error:#}")))
+        beside(move || {
+            let compiled = self.compiled(&served);
+            compiled.map_err(|error| ApiError::field(param, format!("{param}: {error:#}")))
+        })
+        .await
     }
 
     fn compiled(self, served: &Served) -> anyhow::Result<Arc<dyn Grammar>> {

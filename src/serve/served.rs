@@ -36,12 +36,41 @@ pub struct Served {
 pub type Updates = UnboundedReceiver<(usize, Update)>;
 
 impl Served {
+    /// Whether an answer runs or waits.
+    pub fn is_busy(&self) -> bool {
+        Arc::strong_count(&self.tickets) > 1
+    }
+
     /// The tokens before the answer to a chat.
-    pub fn prompt(&self, asked: &Conversation) -> Result<Vec<u32>, ApiError> {
-        let renderer = self.loaded.renderer();
-        let renderer = renderer.map_err(|error| ApiError::server(format!("{error:#}")))?;
-        let prompt = renderer.prompt(asked);
-        prompt.map_err(|error| ApiError::field("messages", format!("{error:#}")))
+    pub async fn prompt(
+        self: &Arc<Self>,
+        param: &'static str,
+        asked: &Conversation,
+    ) -> Result<Vec<u32>, ApiError> {
+        let bytes = asked.turns.iter().map(|turn| turn.content.len()).sum();
+        self.refuse_long(param, bytes)?;
+        let (served, asked) = (self.clone(), asked.clone());
+        beside(move || {
+            let renderer = served.loaded.renderer();
+            let renderer = renderer.map_err(|error| ApiError::server(format!("{error:#}")))?;
+            let prompt = renderer.prompt(&asked);
+            prompt.map_err(|error| ApiError::field(param, format!("{error:#}")))
+        })
+        .await
+    }
+
+    /// Refuses a text that is too long whatever its tokens are.
+    pub fn refuse_long(&self, param: &str, bytes: usize) -> Result<(), ApiError> {
+        let context = self.context;
+        match bytes > LONGEST_TOKEN * context {
+            false => Ok(()),
+            true => Err(ApiError::too_long(
+                param,
+                format!(
+                    "the prompt has {bytes} bytes, far more than the {context} tokens of the context: shorten it"
+                ),
+            )),
+        }
     }
 
     /// Asks for the answers to `prompts`, each `wanted.sampler.samples` times, one prompt's behind the other's.
@@ -66,9 +95,18 @@ impl Served {
             }
         }
         let samples = wanted.sampler.samples;
+        let answers = prompts.len() * samples;
+        if answers > self.room {
+            let room = self.room;
+            let message = format!(
+                "{answers} answers are more than the {room} that may run and wait here: ask for fewer"
+            );
+            return Err(ApiError::field("n", message));
+        }
+        let mut tickets: Vec<Arc<()>> = (0..answers).map(|_| self.tickets.clone()).collect();
         let there = Arc::strong_count(&self.tickets) - 1;
-        if there + prompts.len() * samples > self.room {
-            return Err(ApiError::busy(there));
+        if there > self.room {
+            return Err(ApiError::busy(there - answers));
         }
         let grammar = match wanted.rules.clone() {
             Some(rules) => Some(rules.compile(self).await?),
@@ -77,25 +115,23 @@ impl Served {
         let stops = Arc::new(Stops::new(&wanted.stop, &self.loaded.base.tokenizer));
         let (updates, receiver) = unbounded_channel();
         let since = Instant::now();
-        let rows = prompts.into_iter().zip(chosen).enumerate();
-        for (row, (prompt, chosen)) in rows {
-            for sample in 0..samples {
-                let place = row * samples + sample;
-                let job = Job {
-                    place,
-                    prompt: prompt.clone(),
-                    parts: chosen.parts.clone(),
-                    sampler: Sampler::new(&wanted.sampler, place),
-                    stops: stops.clone(),
-                    max_tokens: wanted.max_tokens,
-                    grammar: grammar.clone(),
-                    streams: wanted.streams,
-                    updates: updates.clone(),
-                    ticket: self.tickets.clone(),
-                    since,
-                };
-                self.tell(Command::Answer(Box::new(job)))?;
-            }
+        let rows = prompts.iter().zip(chosen);
+        let rows = rows.flat_map(|row| std::iter::repeat_n(row, samples));
+        for (place, ((prompt, chosen), ticket)) in rows.zip(tickets.drain(..)).enumerate() {
+            let job = Job {
+                place,
+                prompt: prompt.clone(),
+                parts: chosen.parts.clone(),
+                sampler: Sampler::new(&wanted.sampler, place),
+                stops: stops.clone(),
+                max_tokens: wanted.max_tokens,
+                grammar: grammar.clone(),
+                streams: wanted.streams,
+                updates: updates.clone(),
+                ticket,
+                since,
+            };
+            self.tell(Command::Answer(Box::new(job)))?;
         }
         Ok(receiver)
     }
@@ -106,3 +142,14 @@ impl Served {
         told.map_err(|_| ApiError::ending())
     }
 }
+
+/// Does what takes long for a long text beside the thread that answers callers.
+pub async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ApiError::server(error.to_string()))?
+}
+
+/// Bytes that hardly a token has.
+const LONGEST_TOKEN: usize = 128;

@@ -35,7 +35,7 @@ pub async fn chat(Of(state): Of<State>, Body(body): Body) -> Result<Response, Ap
     fields.skip(&["parallel_tool_calls"]);
     fields.end()?;
     let chosen = wanted.choose(&served, &asked)?;
-    let prompt = served.prompt(&asked)?;
+    let prompt = served.prompt("messages", &asked).await?;
     let answers = wanted.sampler.samples;
     let head = Head::new("chatcmpl", &wanted, chosen.clone(), prompt.len());
     let updates = served
