@@ -6,7 +6,7 @@
 
 use super::names::{Names, Words};
 use super::query::{self, Clause, Frame, Paren, Qualifier, Query, Source};
-use super::words::{self, Meaning, in_word};
+use super::words::{self, Meaning, Place, in_word};
 use std::sync::Arc;
 
 /// A query so far.
@@ -75,6 +75,12 @@ enum Last {
     Free,
     Using,
     Over,
+    Filter,
+    Select,
+    /// UNION and the like.
+    Set,
+    Sign,
+    Case,
 }
 
 /// The name that a token is, in small letters.
@@ -181,7 +187,7 @@ impl Scan {
             return None;
         }
         next.start = self.text.len() - 1;
-        let operand = matches!(next.last, Last::Begin | Last::Open);
+        let operand = self.is_due(next.last);
         match byte {
             _ if space => {}
             b'.' if matches!(next.last, Last::Dot(..)) => {}
@@ -216,9 +222,36 @@ impl Scan {
                 }
                 next.last = if star { Last::Operand } else { Last::Begin };
             }
+            b'-' | b'+' | b'~' => next.last = Last::Sign,
             _ => next.last = Last::Begin,
         }
         Some(())
+    }
+
+    /// Whether an operand is due.
+    fn is_due(&self, last: Last) -> bool {
+        use Last::{Begin, Case, Open, Select, Set, Sign};
+        matches!(last, Begin | Open | Select | Set | Sign | Case)
+    }
+
+    /// Which words may stand where an operand is due.
+    fn place(&self, state: &State) -> Place {
+        let paren = match state.frames.last() {
+            Some(Frame::Paren(paren)) => Some(*paren),
+            _ => None,
+        };
+        match (state.last, paren) {
+            (Last::Sign, _) => Place::Sign,
+            (Last::Select, _) => Place::Select,
+            (Last::Set, _) => Place::Set,
+            (Last::Case, _) => Place::Case,
+            (Last::Open, Some(Paren::Call | Paren::Aggregate)) => Place::Call,
+            (Last::Open, Some(Paren::Filter)) => Place::Filter,
+            (Last::Open, Some(Paren::Window)) => Place::Window,
+            (Last::Open, Some(Paren::Using)) => Place::Sign,
+            (Last::Open, _) => Place::Query,
+            _ => Place::Anywhere,
+        }
     }
 
     fn begin_name(&self, next: &mut State, token: Token) {
@@ -254,7 +287,7 @@ impl Scan {
         }
         match state.last {
             Last::As => Role::New,
-            Last::Free | Last::Using | Last::Over => Role::Free,
+            Last::Free | Last::Using | Last::Over | Last::Filter => Role::Free,
             _ if self.at_source(state) => Role::Source,
             Last::Operand | Last::Named | Last::Callable { .. } => Role::Behind,
             _ => Role::Operand,
@@ -327,10 +360,10 @@ impl Scan {
             }
             Role::Operand => {
                 let starts = |name: &[u8]| name.starts_with(text);
-                let window = matches!(frames.last(), Some(Frame::Paren(Paren::Window))) && open;
                 query::column(frames, names, starts, has).0
                     || query::source(frames, starts)
-                    || word && (has(&names.functions) || words::operand_begins(text, window, open))
+                    || word
+                        && (has(&names.functions) || words::operand_begins(text, self.place(state)))
             }
         }
     }
@@ -371,11 +404,22 @@ impl Scan {
         }
         let meaning = words::behind(word);
         let ends = words::end_begins(word) && query::settle(&mut frames.to_vec(), &self.names);
-        if matches!(meaning, Some(Meaning::Ends | Meaning::EndsFree)) {
+        if matches!(
+            meaning,
+            Some(Meaning::Ends | Meaning::EndsFree | Meaning::Set)
+        ) {
             return ends;
         }
-        let new = state.last == Last::Operand && query.clause != Clause::On;
-        ends || words::behind_begins(word) || new && self.may_name(frames, word)
+        let named = state.last == Last::Named;
+        let from = query.clause == Clause::From;
+        let follows = match (query.clause, named) {
+            (Clause::From, _) => words::join_begins(word, named),
+            (Clause::Select, true) => b"from".starts_with(word),
+            (Clause::Select, false) => words::operator_begins(word, query.cases > 0),
+            _ => words::operator_begins(word, query.cases > 0) || words::join_begins(word, true),
+        };
+        let new = !named && query.cases == 0 && (from || query.clause == Clause::Select);
+        ends || follows || new && self.may_name(frames, word)
     }
 
     /// Whether a name that begins so may be given to the last table.
@@ -526,13 +570,14 @@ impl Scan {
             next.last = Last::Operand;
             return Some(());
         }
-        let begins = words::begins_query(&name) && (name != b"with" || next.last == Last::Open);
+        let begins =
+            words::begins_query(&name) && (name != b"with" || self.place(next) == Place::Query);
         if !quoted && begins {
             self.begin_query(next, &name);
             return Some(());
         }
-        let window = matches!(next.frames.last(), Some(Frame::Paren(Paren::Window)));
-        if window && next.last == Last::Open && (name == b"order" || name == b"partition") {
+        let window = self.place(next) == Place::Window;
+        if window && (name == b"order" || name == b"partition") {
             next.last = Last::Free;
             return Some(());
         }
@@ -623,6 +668,25 @@ impl Scan {
             }
             Meaning::Using => Last::Using,
             Meaning::Over => Last::Over,
+            Meaning::Filter => Last::Filter,
+            Meaning::Case => {
+                if let Some(Frame::Query(query)) = frames.last_mut() {
+                    query.cases += 1;
+                }
+                Last::Case
+            }
+            Meaning::CaseEnd => {
+                if let Some(Frame::Query(query)) = frames.last_mut() {
+                    query.cases = query.cases.saturating_sub(1);
+                }
+                Last::Operand
+            }
+            Meaning::Set => {
+                if !self.ended(frames) {
+                    return None;
+                }
+                Last::Set
+            }
             Meaning::As => Last::As,
             Meaning::Begin => Last::Begin,
             Meaning::Free => Last::Free,
@@ -638,18 +702,23 @@ impl Scan {
     }
 
     fn begin_query(&self, next: &mut State, word: &[u8]) {
-        let with = word == b"with";
         let frames = Arc::make_mut(&mut next.frames);
         if let Some(frame @ Frame::Paren(_)) = frames.last_mut() {
             *frame = Frame::Query(Query::new(Clause::Select));
         }
         if let Some(Frame::Query(query)) = frames.last_mut() {
             query.select();
-            if with {
-                query.clause = Clause::With;
+            match word {
+                b"with" => query.clause = Clause::With,
+                // It reads no table.
+                b"values" => query.clause = Clause::Rest,
+                _ => {}
             }
         }
-        next.last = Last::Begin;
+        next.last = match word {
+            b"select" => Last::Select,
+            _ => Last::Begin,
+        };
     }
 
     fn open(&self, next: &mut State) {
@@ -664,6 +733,8 @@ impl Scan {
             Last::Callable {
                 aggregate: true, ..
             } => Paren::Aggregate,
+            Last::Callable { .. } => Paren::Call,
+            Last::Filter => Paren::Filter,
             _ if self.at_source(next) => Paren::Sources,
             _ => Paren::Expression,
         };
