@@ -122,7 +122,6 @@ fn row(text: Option<&str>, logprob: f64) -> Row {
         finish: Finish::Stop,
         tokens: 1,
         tie: false,
-        freed: false,
         logprob: Some(logprob),
         freed: false,
     }
