@@ -123,9 +123,14 @@ impl Sampler {
         if let Some(rules) = constraint
             && !rules.allows(token as u32)
         {
-            match masked(logits, rules.as_mut()) {
-                Some(left) => token = self.choose(&left, ops::best(&left)?.index),
-                None => *constraint = None,
+            let greedy = self.config.temperature < GREEDY;
+            let next = greedy.then(|| next_best(logits, best.index, rules.as_mut()));
+            match next.flatten() {
+                Some(next) => token = next,
+                None => match masked(logits, rules.as_mut()) {
+                    Some(left) => token = self.choose(&left, ops::best(&left)?.index),
+                    None => *constraint = None,
+                },
             }
         }
         let logprob = |likeliest| logprob(said, token, likeliest);
@@ -177,6 +182,26 @@ impl Sampler {
         }
         pick(likely[..kept].iter().copied(), share * mass)
     }
+}
+
+/// How many of the likeliest tokens are asked for one by one: a mask of all takes as long as a hundred of them.
+const TRIED: usize = 16;
+
+/// The likeliest token behind the `refused` one that may come next, if it is among the first few.
+fn next_best(logits: &[f32], refused: usize, rules: &mut dyn Constraint) -> Option<usize> {
+    let mut left = logits.to_vec();
+    left[refused] = f32::NEG_INFINITY;
+    for _ in 0..TRIED {
+        let next = ops::best(&left)?.index;
+        if left[next] == f32::NEG_INFINITY {
+            return None;
+        }
+        if rules.allows(next as u32) {
+            return Some(next);
+        }
+        left[next] = f32::NEG_INFINITY;
+    }
+    None
 }
 
 /// Of `token`; `None` where the logits are no numbers.

@@ -43,11 +43,6 @@ impl Guidance {
         Ok(Self { env, factory })
     }
 
-    /// The tokens with their bytes.
-    pub fn vocabulary(&self) -> &TokTrie {
-        self.env.tok_trie()
-    }
-
     /// What a grammar in llguidance's dialect of Lark allows. Errors where it is none, or larger than the library's limits.
     pub fn lark(&self, text: &str) -> Result<Rules> {
         ensure!(

@@ -13,6 +13,8 @@ pub enum Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paren {
     Expression,
+    /// Around what a function is given.
+    Call,
     /// Around the operand of an aggregate, which may be a column of a sub-query that follows.
     Aggregate,
     /// Around tables that are joined.
@@ -21,6 +23,8 @@ pub enum Paren {
     Using,
     /// Around a window.
     Window,
+    /// Around the condition of a function.
+    Filter,
     /// Around names that are new, or words that are none.
     Free,
 }
@@ -43,6 +47,8 @@ pub struct Query {
     pub clause: Clause,
     /// Whether a table must come next.
     pub at_source: bool,
+    /// How many CASE are open.
+    pub cases: usize,
     pub sources: Vec<Source>,
     /// Tables of its WITH.
     pub tables: Vec<Vec<u8>>,
@@ -72,6 +78,7 @@ impl Query {
         Self {
             clause,
             at_source: false,
+            cases: 0,
             sources: Vec::new(),
             tables: Vec::new(),
             columns: Vec::new(),
@@ -184,6 +191,9 @@ pub fn qualifier(frames: &[Frame], name: &[u8]) -> Option<Qualifier> {
 
 /// Whether a source that may be named here passes `test`.
 pub fn source(frames: &[Frame], test: impl Fn(&[u8]) -> bool) -> bool {
+    if matches!(frames.last(), Some(Frame::Paren(Paren::Using))) {
+        return false;
+    }
     outward(frames).any(|(_, query)| {
         query.clause == Clause::Select || query.sources.iter().any(|source| test(&source.name))
     })

@@ -22,6 +22,12 @@ pub enum Meaning {
     Operand,
     /// A window follows.
     Over,
+    /// A condition in brackets follows.
+    Filter,
+    Case,
+    CaseEnd,
+    /// Another SELECT follows, and no more tables.
+    Set,
     /// What stands in these brackets are words that are no names.
     Frame,
 }
@@ -32,26 +38,31 @@ pub fn behind(word: &[u8]) -> Option<Meaning> {
         b"from" | b"join" => Meaning::Source,
         b"on" => Meaning::On,
         b"using" => Meaning::Using,
-        b"where" | b"having" | b"limit" | b"union" | b"intersect" | b"except" => Meaning::Ends,
+        b"where" | b"having" | b"limit" => Meaning::Ends,
+        b"union" | b"intersect" | b"except" => Meaning::Set,
         b"group" | b"order" | b"window" => Meaning::EndsFree,
         b"as" => Meaning::As,
         b"by" | b"and" | b"or" | b"in" | b"like" | b"glob" | b"between" | b"is" | b"when"
         | b"then" | b"else" | b"escape" | b"offset" => Meaning::Begin,
         b"not" | b"left" | b"right" | b"full" | b"inner" | b"cross" | b"outer" | b"natural"
-        | b"collate" | b"filter" | b"nulls" => Meaning::Free,
+        | b"collate" | b"nulls" => Meaning::Free,
+        b"filter" => Meaning::Filter,
         b"over" => Meaning::Over,
-        b"end" | b"isnull" | b"notnull" | b"null" | b"asc" | b"desc" => Meaning::Operand,
+        b"end" => Meaning::CaseEnd,
+        b"isnull" | b"notnull" | b"null" | b"asc" | b"desc" => Meaning::Operand,
         b"rows" | b"range" | b"groups" => Meaning::Frame,
         _ => return None,
     })
 }
 
-/// Words that have a meaning behind an operand, but for those that end FROM, and those.
-const BEHIND: [&[u8]; 34] = [
-    b"and", b"as", b"asc", b"between", b"collate", b"cross", b"desc", b"else", b"end", b"escape",
-    b"filter", b"from", b"full", b"glob", b"in", b"inner", b"is", b"isnull", b"join", b"left",
-    b"like", b"natural", b"not", b"notnull", b"nulls", b"offset", b"on", b"or", b"outer", b"over",
-    b"right", b"then", b"using", b"when",
+/// Words behind an operand, those of CASE, those behind a table, and those that end FROM.
+const OPERATORS: [&[u8]; 16] = [
+    b"and", b"as", b"between", b"collate", b"escape", b"filter", b"from", b"glob", b"in", b"is",
+    b"isnull", b"like", b"not", b"notnull", b"or", b"over",
+];
+const OF_CASE: [&[u8]; 4] = [b"else", b"end", b"then", b"when"];
+const JOINS: [&[u8]; 9] = [
+    b"cross", b"full", b"inner", b"join", b"left", b"natural", b"on", b"right", b"using",
 ];
 const ENDS: [&[u8]; 9] = [
     b"except",
@@ -65,14 +76,23 @@ const ENDS: [&[u8]; 9] = [
     b"window",
 ];
 
-/// Whether a word that ends FROM begins with a text.
-pub fn end_begins(text: &[u8]) -> bool {
-    ENDS.iter().any(|word| word.starts_with(text))
+fn one_begins(words: &[&[u8]], text: &[u8]) -> bool {
+    words.iter().any(|word| word.starts_with(text))
 }
 
-/// Whether another word that has a meaning behind an operand begins with a text.
-pub fn behind_begins(text: &[u8]) -> bool {
-    BEHIND.iter().any(|word| word.starts_with(text))
+/// Whether a word that ends FROM begins with a text.
+pub fn end_begins(text: &[u8]) -> bool {
+    one_begins(&ENDS, text)
+}
+
+/// Whether a word that stands behind an operand begins with a text, in CASE or outside.
+pub fn operator_begins(text: &[u8], in_case: bool) -> bool {
+    one_begins(&OPERATORS, text) || in_case && one_begins(&OF_CASE, text)
+}
+
+/// Whether a word that stands behind a table begins with a text; in front of its other name, too, where it has none yet.
+pub fn join_begins(text: &[u8], named: bool) -> bool {
+    one_begins(&JOINS, text) || !named && b"as".starts_with(text)
 }
 
 /// Whether a byte is one of a name without quotes.
@@ -93,31 +113,55 @@ pub fn is_reserved(word: &[u8]) -> bool {
         .any(|reserved| reserved.as_bytes() == word)
 }
 
-/// Words that may stand where an operand is due.
-const OPERANDS: [&[u8]; 15] = [
-    b"all",
+/// Words that may stand wherever an operand is due.
+const OPERANDS: [&[u8]; 9] = [
     b"case",
     b"cast",
     b"current_date",
     b"current_time",
     b"current_timestamp",
-    b"distinct",
     b"exists",
     b"false",
-    b"not",
     b"null",
-    b"select",
     b"true",
-    b"values",
-    b"when",
 ];
+/// Words that may at a certain place alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Behind a sign.
+    Sign,
+    Anywhere,
+    /// Behind SELECT.
+    Select,
+    /// Behind UNION and the like.
+    Set,
+    /// At the beginning of a function's brackets.
+    Call,
+    /// Behind CASE.
+    Case,
+    /// At the beginning of brackets that may hold a query, or of all.
+    Query,
+    /// At the beginning of FILTER's brackets.
+    Filter,
+    /// At the beginning of a window's brackets.
+    Window,
+}
 
-/// Whether such a word begins with a text; one that may stand at the beginning of brackets alone, where that is here.
-pub fn operand_begins(text: &[u8], window: bool, open: bool) -> bool {
-    let starts = |word: &&[u8]| word.starts_with(text);
-    OPERANDS.iter().any(|word| starts(word))
-        || open && [&b"where"[..], b"with"].iter().any(starts)
-        || window && [&b"order"[..], b"partition"].iter().any(starts)
+/// Whether such a word begins with a text.
+pub fn operand_begins(text: &[u8], place: Place) -> bool {
+    let own: &[&[u8]] = match place {
+        Place::Sign | Place::Anywhere => &[],
+        Place::Select => &[b"all", b"distinct"],
+        Place::Set => &[b"all", b"select", b"values"],
+        Place::Call => &[b"distinct"],
+        Place::Case => &[b"when"],
+        Place::Query => &[b"select", b"values", b"with"],
+        Place::Filter => &[b"where"],
+        Place::Window => &[b"order", b"partition"],
+    };
+    one_begins(&OPERANDS, text)
+        || place != Place::Sign && b"not".starts_with(text)
+        || one_begins(own, text)
 }
 
 /// Of a word where an operand is due; `None` of one that has no meaning there.
@@ -126,8 +170,8 @@ pub fn operand(word: &[u8]) -> Option<Meaning> {
         b"current_date" | b"current_time" | b"current_timestamp" | b"false" | b"null" | b"true" => {
             Meaning::Operand
         }
-        b"where" => Meaning::Begin,
-        word if OPERANDS.contains(&word) => Meaning::Begin,
+        b"case" => Meaning::Case,
+        b"cast" | b"exists" | b"not" | b"all" | b"distinct" | b"when" | b"where" => Meaning::Begin,
         _ => return None,
     })
 }
@@ -137,11 +181,9 @@ pub fn begins_query(word: &[u8]) -> bool {
     [&b"select"[..], b"values", b"with"].contains(&word)
 }
 
-/// Words that begin a query, one of which begins with a text.
+/// Whether a word that begins a query begins with a text.
 pub fn query_begins(text: &[u8]) -> bool {
-    [&b"select"[..], b"values", b"with"]
-        .iter()
-        .any(|word| word.starts_with(text))
+    one_begins(&[b"select", b"values", b"with"], text)
 }
 
 /// Whether a function takes many rows to one.
