@@ -175,8 +175,12 @@ fn answer(
     let terminal = Terminal::default();
     let asked = record::user(prompt);
     let line = [Line::new(1, Map::new())];
-    let constraints =
-        (config.constrain).read(Path::new("--prompt"), &line, &[asked.clone()], &terminal)?;
+    let constraints = (config.constrain).read(
+        Path::new("--prompt"),
+        &line,
+        std::slice::from_ref(&asked),
+        &terminal,
+    )?;
     let loaded = Loaded::load(config, &args.place()?, &terminal)?;
     let adapters = loaded.mixed(loaded.mixture.clone());
     let prompt = loaded.prompt(&asked)?;

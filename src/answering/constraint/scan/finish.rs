@@ -159,7 +159,7 @@ impl Scan {
         let (column, wanted) =
             query::column(&next.frames, &self.names, own, |words| words.has(&name));
         let function = !quoted && self.names.functions.has(&name);
-        if byte == b'(' && !function || !column && !function {
+        if !function && (byte == b'(' || !column) {
             return None;
         }
         let aggregate = words::is_aggregate(&name);

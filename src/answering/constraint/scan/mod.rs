@@ -273,7 +273,7 @@ impl Scan {
     }
 
     /// Whether the innermost query may end here.
-    fn ended(&self, frames: &mut Vec<Frame>) -> bool {
+    fn ended(&self, frames: &mut [Frame]) -> bool {
         let at = query::innermost(frames);
         match at.map(|at| &frames[at]) {
             Some(Frame::Query(query)) if query.clause == Clause::Rest => true,
