@@ -47,6 +47,7 @@ fn queries_of_the_schema_are_allowed() {
         "WITH busy AS (SELECT good_id AS who, sum(pieces) AS n FROM sales GROUP BY good_id) SELECT b.who, n FROM busy b WHERE n > 2",
         "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5) SELECT i FROM c",
         "SELECT name FROM goods UNION SELECT name FROM makers ORDER BY name",
+        "SELECT name FROM goods UNION ALL SELECT day FROM sales UNION ALL VALUES (1)",
         "SELECT CASE WHEN price > 3 THEN 'dear' ELSE 'cheap' END FROM goods",
         "SELECT CASE maker_id WHEN 1 THEN name END AS x FROM goods",
         "SELECT CAST(price AS INT), CAST(sum(price) AS REAL) / count(*) FROM goods",
@@ -94,7 +95,7 @@ fn names_of_nothing_are_refused_where_they_begin_to_be() {
             "SELECT g.name FROM goods WHERE",
             "SELECT g.name FROM goods WHER",
         ),
-        ("SELECT goods.pieces", "SELECT goods."),
+        ("SELECT goods.pieces", "SELECT goods.p"),
         (
             "SELECT name FROM goods WHERE x.id",
             "SELECT name FROM goods WHERE ",

@@ -152,6 +152,10 @@ impl Scan {
             next.last = Last::Free;
             return Some(());
         }
+        if !quoted && name == b"all" && next.last == Last::Set {
+            // SELECT is still to come.
+            return Some(());
+        }
         if let Some(meaning) = words::operand(&name).filter(|_| !quoted) {
             return self.mean(next, meaning);
         }
