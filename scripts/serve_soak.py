@@ -137,9 +137,9 @@ class Soak:
         data = json.dumps(body).encode()
         await self.bad(*self.random.choice([
             ("half a head", [None], b"POST " + path.encode()),
-            ("half a body", [400], head(path, len(data)) + data[:-5]),
+            ("half a body", [400, 408], head(path, len(data)) + data[:-5]),
             ("a head in small parts", [200], head(path, len(data)) + data, 0.2, 40),
-            ("a body that stops for long", [400], head(path, len(data)) + data, SLOW, 2),
+            ("a body that stops for long", [400, 408], head(path, len(data)) + data, SLOW, 2),
         ]))
 
     async def client(self, number, until):
