@@ -151,7 +151,7 @@ impl Engine<'_> {
             flight.submit(&model, index, prompts[index].clone(), asked)?;
         }
         while flight.step(&model, &mut observe)? {}
-        let mut usage = flight.usage().clone();
+        let mut usage = flight.take_usage();
         drop(flight);
         usage.evicted = cache.tree.evicted() - evicted;
         Ok(usage)

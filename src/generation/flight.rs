@@ -139,9 +139,9 @@ impl<'a> Flight<'a> {
         self.sequences.remove(&id);
     }
 
-    /// What it took so far.
-    pub fn usage(&self) -> &Usage {
-        &self.usage
+    /// What it took since this was asked before.
+    pub fn take_usage(&mut self) -> Usage {
+        std::mem::take(&mut self.usage)
     }
 
     /// Computes the next step. Says `false` where there is nothing to compute. An error, also one of `observe`, ends all rows.

@@ -332,7 +332,6 @@ impl Engine<'_> {
             ngrams,
             ..
         } = self;
-        let before = flight.usage().clone();
         let ngrams = ngrams.as_deref();
         let model = model(loaded, bank, ngrams);
         let worked = flight.step(&model, |event| {
@@ -367,7 +366,8 @@ impl Engine<'_> {
             Ok(())
         })?;
         let (running, queued) = flight.counts();
-        view.metrics.step(flight, &before, running, queued);
+        let usage = flight.take_usage();
+        view.metrics.step(&usage, flight.fill(), running, queued);
         Ok(worked)
     }
 }

@@ -1,6 +1,5 @@
 //! What Prometheus reads: vLLM's names under `factory:`.
 
-use crate::generation::flight::Flight;
 use crate::generation::sequence::Answer;
 use crate::generation::usage::Usage;
 use prometheus_client::encoding::text::encode;
@@ -145,18 +144,15 @@ impl Metrics {
         self.finished.get_or_create(&labels).inc();
     }
 
-    pub(super) fn step(&self, flight: &Flight, before: &Usage, running: usize, waiting: usize) {
-        let usage = flight.usage();
+    /// What one step took, how full the table is behind it, and how many rows run and wait.
+    pub(super) fn step(&self, usage: &Usage, fill: f64, running: usize, waiting: usize) {
         self.running.set(running as i64);
         self.waiting.set(waiting as i64);
-        self.cache.set(flight.fill());
-        let reused = (usage.reused - before.reused) as u64;
-        let computed = (usage.prefill.tokens - before.prefill.tokens) as u64;
+        self.cache.set(fill);
+        let (reused, computed) = (usage.reused as u64, usage.prefill.tokens as u64);
         self.queried_tokens.inc_by(reused + computed);
         self.reused_tokens.inc_by(reused);
-        self.guessed_tokens
-            .inc_by((usage.guessed - before.guessed) as u64);
-        self.accepted_tokens
-            .inc_by((usage.right - before.right) as u64);
+        self.guessed_tokens.inc_by(usage.guessed as u64);
+        self.accepted_tokens.inc_by(usage.right as u64);
     }
 }
