@@ -5,6 +5,7 @@ use super::loras::Lora;
 use super::rows::{named, too_long};
 use super::{routing, trained};
 use crate::adapters::bank::{Bank, Member, Mixture};
+use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::adapters::stored;
 use crate::data::jsonl;
@@ -46,6 +47,8 @@ pub struct Loaded {
     pub kv_memory: Option<usize>,
     /// Bytes that answering may take.
     pub memory: usize,
+    /// Whether tokens are guessed ahead.
+    speculation: bool,
     /// Of each member of the bank; `None` where nothing is guessed.
     ngrams: Option<Vec<Option<Ngrams>>>,
 }
@@ -79,6 +82,7 @@ impl Loaded {
             .speculation
             .then(|| loras.ngrams(&bank, &base.decoder));
         Ok(Self {
+            speculation: config.speculation,
             ngrams: ngrams.transpose()?,
             name,
             base,
@@ -206,14 +210,20 @@ impl Loaded {
         Cache::new(decoder, blocks)
     }
 
+    /// The adapter in a folder with its table, where there is one and there is guessing.
+    pub fn read(&self, folder: &Path) -> Result<(Adapter, Option<Ngrams>)> {
+        let decoder = &self.base.decoder;
+        let adapter = stored::load(folder, decoder)?;
+        let ngrams = match self.speculation {
+            true => Ngrams::read(folder, &adapter, decoder)?,
+            false => None,
+        };
+        Ok((adapter, ngrams))
+    }
+
     /// Adds an adapter, which is not in the mixture.
     pub fn add(&mut self, lora: &Lora) -> Result<()> {
-        let decoder = &self.base.decoder;
-        let adapter = stored::load(&lora.folder, decoder)?;
-        let mut ngrams = match &self.ngrams {
-            Some(_) => Ngrams::read(&lora.folder, &adapter, decoder)?,
-            None => None,
-        };
+        let (adapter, mut ngrams) = self.read(&lora.folder)?;
         let name = lora.name.clone();
         self.bank.add(Member { name, adapter })?;
         self.ngrams

@@ -3,7 +3,7 @@
 mod schema;
 
 use crate::adapters::bank::Mixture;
-use crate::answering::choice::{By, Sample, Select, choose};
+use crate::answering::choice::{Sample, Select, choose};
 use crate::answering::config::Config as Answering;
 use crate::answering::loaded::Loaded;
 use crate::answering::routing::Routing;
@@ -174,12 +174,7 @@ impl Asker {
             route,
             confidence,
             sure: result.is_ok() && confidence.is_some_and(|c| c >= self.config.sure),
-            by: if samples.len() == 1 {
-                By::First
-            } else {
-                chosen.by
-            }
-            .name(),
+            by: chosen.by.name(),
             samples: samples.len(),
             result,
             answer,

@@ -1,12 +1,12 @@
 //! `factory ask`: questions to a database.
 
 use super::answering::AnsweringArgs;
+use super::data::databases::in_folder;
 use super::terminal::Terminal;
-use super::{UsageError, note, say, sql_worker};
+use super::{UsageError, lines, note, say};
 use crate::ask::{Answer, Asker, Config, SURE};
 use crate::data::asking::Notation;
 use crate::data::prompt::Prompt;
-use crate::eval::databases::Databases;
 use crate::eval::session::Rules;
 use crate::eval::table::Table;
 use crate::generation::sampler::SamplerConfig;
@@ -14,7 +14,6 @@ use crate::run::words::plain;
 use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,13 +90,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     let db = args.db.canonicalize();
     let db = db.with_context(|| format!("cannot open {}", args.db.display()))?;
-    let databases = Databases {
-        db_dir: db.parent().unwrap_or(Path::new("/")).to_owned(),
-        worker: sql_worker::command()?.into(),
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
-        timeout: Duration::from_millis(args.timeout_ms),
-        rules: Rules::default(),
-    };
+    let folder = db.parent().unwrap_or(Path::new("/"));
+    let timeout = Duration::from_millis(args.timeout_ms);
+    let databases = in_folder(folder, timeout, Rules::default())?;
     let config = Config {
         db,
         tables: args.tables.clone(),
@@ -119,36 +114,13 @@ impl Args {
     /// Asks for questions until there are no more.
     fn stay(&self, asker: &Asker) -> Result<()> {
         let terminal = Terminal::default();
-        let answer = |question: &str| -> Result<()> {
-            if question.trim().is_empty() {
-                return Ok(());
-            }
-            self.print(&asker.ask(question, &terminal)?)
-        };
-        if !std::io::stdin().is_terminal() {
-            for line in std::io::stdin().lines() {
-                answer(&line?)?;
-            }
-            return Ok(());
-        }
-        note("Ask in plain words; Ctrl-D ends.");
-        let mut editor = rustyline::DefaultEditor::new()?;
-        loop {
-            match editor.readline("> ") {
-                Ok(line) => {
-                    // A history that cannot be kept is no reason to stop.
-                    let _ = editor.add_history_entry(&line);
-                    if let Err(error) = answer(&line) {
-                        note(format_args!("error: {error:#}"));
-                    }
-                }
-                Err(
-                    rustyline::error::ReadlineError::Eof
-                    | rustyline::error::ReadlineError::Interrupted,
-                ) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        lines::each(
+            "Ask in plain words; Ctrl-D ends.",
+            |question| match question.trim().is_empty() {
+                true => Ok(()),
+                false => self.print(&asker.ask(question, &terminal)?),
+            },
+        )
     }
 
     fn print(&self, answer: &Answer) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `factory chat`: a conversation in the terminal.
 
 use super::answering::AnsweringArgs;
+use super::lines;
 use super::loras;
 use super::terminal::Terminal;
 use super::{UsageError, note};
@@ -8,8 +9,7 @@ use crate::answering::loaded::Loaded;
 use crate::answering::talk::Talk;
 use crate::generation::sampler::SamplerConfig;
 use anyhow::{Context, Result, bail};
-use rustyline::error::ReadlineError;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 
 const HELP: &str = "\
@@ -58,27 +58,9 @@ pub fn run(args: Args) -> Result<()> {
     let loaded = Loaded::load(&config, &place, &Terminal::default())?;
     let mut talk = Talk::new(loaded, sampler)?;
     talk.begin(&args.system);
-    if !std::io::stdin().is_terminal() {
-        for line in std::io::stdin().lines() {
-            take(&mut talk, &line?)?;
-        }
-        return Ok(());
-    }
-    note("/help names the commands; Ctrl-D ends.");
-    let mut editor = rustyline::DefaultEditor::new()?;
-    loop {
-        match editor.readline("> ") {
-            Ok(line) => {
-                // A history that cannot be kept is no reason to stop.
-                let _ = editor.add_history_entry(&line);
-                if let Err(error) = take(&mut talk, &line) {
-                    note(format_args!("error: {error:#}"));
-                }
-            }
-            Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
+    lines::each("/help names the commands; Ctrl-D ends.", |line| {
+        take(&mut talk, line)
+    })
 }
 
 /// Does what a line says.

@@ -17,6 +17,7 @@ mod fields;
 mod gate;
 mod generate;
 mod interrupt;
+mod lines;
 mod loras;
 mod man;
 mod model;

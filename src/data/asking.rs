@@ -19,7 +19,9 @@ const MARK: &str = "Schema:";
 const LOOKED: usize = 1_000;
 
 /// How a schema is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Notation {
     /// `a(id, name); b(id, a_id)`
@@ -54,18 +56,16 @@ impl Default for Asking {
 impl Asking {
     /// How most of these prompts, each with its question where that is known, are put; `None` where fewer than nine in ten are put alike.
     pub fn of<'a>(prompts: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Option<Self> {
-        let mut counts: BTreeMap<(String, bool), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(String, Notation), usize> = BTreeMap::new();
         let (mut looked, mut value_hints) = (0, 0);
         for (prompt, question) in prompts {
             looked += 1;
             if let Some((frame, notation, hints)) = frame(prompt, question) {
                 value_hints = value_hints.max(hints);
-                let ddl = notation == Notation::Ddl;
-                *counts.entry((frame, ddl)).or_default() += 1;
+                *counts.entry((frame, notation)).or_default() += 1;
             }
         }
-        let ((prompt, ddl), count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-        let notation = if ddl { Notation::Ddl } else { Notation::List };
+        let ((prompt, notation), count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
         (10 * count >= 9 * looked).then_some(Self {
             prompt,
             notation,

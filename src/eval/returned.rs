@@ -67,7 +67,7 @@ pub fn returned(
         // Queries of one database find it open.
         let next = homes.len();
         let home = *homes.entry(one.db).or_insert(next);
-        jobs.push((home, job(*one)));
+        jobs.push((home, Job::asked(Task::Run, one.db, one.reply)));
     }
     let mut ran = vec![None; jobs.len()];
     databases.pool(jobs.len()).run(jobs, |place, reply, _| {
@@ -100,15 +100,4 @@ pub fn check<'a>(
         }
     }
     Ok(())
-}
-
-fn job(asked: Asked) -> Job {
-    Job {
-        task: Task::Run,
-        db: Some(asked.db.to_owned()),
-        predicted_sql: Some(asked.reply.to_owned()),
-        gold_sql: None,
-        known: Vec::new(),
-        patience: 1,
-    }
 }

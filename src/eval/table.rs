@@ -63,14 +63,7 @@ fn cell(value: &value::Value) -> Value {
 
 /// What a query returns on the database called `db`.
 pub fn table(databases: &Databases, db: &str, query: &str) -> Result<Shown> {
-    let job = Job {
-        task: Task::Show,
-        db: Some(db.to_owned()),
-        predicted_sql: Some(query.to_owned()),
-        gold_sql: None,
-        known: Vec::new(),
-        patience: 1,
-    };
+    let job = Job::asked(Task::Show, db, query);
     let mut found = None;
     databases.pool(1).run(vec![(0, job)], |_, reply, _| {
         let Reply::Shown(shown) = reply else {

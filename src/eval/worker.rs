@@ -73,6 +73,18 @@ impl Job {
         }
     }
 
+    /// A reply or a query that has no reference, to be run on the database called `db`.
+    pub fn asked(task: Task, db: &str, reply: &str) -> Self {
+        Self {
+            task,
+            db: Some(db.to_owned()),
+            predicted_sql: Some(reply.to_owned()),
+            gold_sql: None,
+            known: Vec::new(),
+            patience: 1,
+        }
+    }
+
     /// What is answered for a job that no process survives: the row fails, nothing else does.
     pub fn given_up(&self, modes: &[&'static dyn Mode], error: SqlError) -> Reply {
         match self.task {

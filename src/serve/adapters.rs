@@ -6,10 +6,8 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::http::Body;
 use super::models::{AUTO, Adapter};
-use super::served::{Served, beside};
+use super::served::beside;
 use crate::adapters::bank::Member;
-use crate::adapters::ngrams::Ngrams;
-use crate::adapters::stored;
 use axum::Json;
 use axum::extract::State as Of;
 use serde_json::{Value, json};
@@ -41,7 +39,7 @@ pub async fn load(Of(state): Of<State>, Body(body): Body) -> Result<String, ApiE
     }
     let (shared, path) = (served.clone(), folder.clone());
     let read = move || {
-        let read = read(&shared, &path);
+        let read = shared.loaded.read(&path);
         read.map_err(|error| ApiError::field("lora_path", format!("{error:#}")))
     };
     let (adapter, ngrams) = beside(read).await?;
@@ -61,16 +59,6 @@ pub async fn load(Of(state): Of<State>, Body(body): Body) -> Result<String, ApiE
     Ok(format!(
         "Success: LoRA adapter '{name}' added successfully."
     ))
-}
-
-fn read(
-    served: &Served,
-    folder: &Path,
-) -> anyhow::Result<(crate::adapters::lora::Adapter, Option<Ngrams>)> {
-    let decoder = &served.loaded.base.decoder;
-    let adapter = stored::load(folder, decoder)?;
-    let ngrams = Ngrams::read(folder, &adapter, decoder)?;
-    Ok((adapter, ngrams))
 }
 
 /// A folder below `root`, whatever links and dots say.

@@ -5,11 +5,10 @@ use super::error::ApiError;
 use super::fields::Fields;
 use super::http::Body;
 use super::reply::{Head, Last, Piece, Shape, reply};
-use super::request::{Wanted, conversation, stops};
+use super::request::{Wanted, conversation, sampling, stops};
 use super::rules;
 use super::served::Served;
 use crate::data::record::{Conversation, Role, Turn};
-use crate::generation::sampler::SamplerConfig;
 use crate::generation::sequence::Finish;
 use axum::Json;
 use axum::extract::State as Of;
@@ -81,15 +80,7 @@ fn wanted(fields: &mut Fields, served: &Served) -> Result<Wanted, ApiError> {
         Some(options) => Fields::of("options", options)?,
         None => Fields::of("options", json!({}))?,
     };
-    let temperature = options.number("temperature", 0.0, 2.0)?.unwrap_or(0.0);
-    let sampler = SamplerConfig {
-        temperature,
-        top_p: options.number("top_p", 0.0, 1.0)?.unwrap_or(1.0),
-        seed: options.seed()?,
-        ..SamplerConfig::default()
-    };
-    let fault = |error: anyhow::Error| ApiError::field("top_p", error.to_string());
-    sampler.check().map_err(fault)?;
+    let sampler = sampling(&mut options)?;
     let stop = stops(&mut options, served)?;
     // -1 sets no limit of its own.
     let max_tokens = match options.is("num_predict", -1) {

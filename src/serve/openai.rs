@@ -8,10 +8,11 @@ pub use completions::completions;
 
 use super::State;
 use super::error::ApiError;
+use super::reply::Head;
 use crate::generation::sequence::Finish;
 use axum::Json;
 use axum::extract::{Path, State as Of};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Why an answer ended, in OpenAI's words.
 fn reason(finish: Finish) -> &'static str {
@@ -19,6 +20,22 @@ fn reason(finish: Finish) -> &'static str {
         Finish::Length => "length",
         _ => "stop",
     }
+}
+
+/// What every answer and every piece of one begins with.
+fn object(head: &Head, kind: &str, choices: Vec<Value>) -> Value {
+    let mut object = json!({
+        "id": head.id,
+        "object": kind,
+        "created": head.created.as_secs(),
+        "model": head.model,
+        "system_fingerprint": concat!("factory-", env!("CARGO_PKG_VERSION")),
+        "choices": choices,
+    });
+    if let Some(route) = head.route() {
+        object["route"] = route;
+    }
+    object
 }
 
 /// `GET /v1/models`

@@ -50,24 +50,17 @@ impl Wanted {
             return Err(ApiError::field(long, message));
         }
         let max_tokens = max_completion_tokens.or(max_tokens);
-        let samples = fields.count("n", 1, MOST_ANSWERS)?.unwrap_or(1);
-        let temperature = fields.number("temperature", 0.0, 2.0)?.unwrap_or(0.0);
         let sampler = SamplerConfig {
-            temperature,
-            top_p: fields.number("top_p", 0.0, 1.0)?.unwrap_or(1.0),
-            seed: fields.seed()?,
-            samples,
+            samples: fields.count("n", 1, MOST_ANSWERS)?.unwrap_or(1),
             bias: bias(fields.value("logit_bias"), served)?,
-            ..SamplerConfig::default()
+            ..sampling(fields)?
         };
-        let fault = |what| match () {
-            () if samples > 1 && temperature == 0.0 => ApiError::field(
-                "n",
-                "n above 1 needs a temperature above 0: without one all answers are the same",
-            ),
-            () => ApiError::field("top_p", what),
-        };
-        sampler.check().map_err(|error| fault(error.to_string()))?;
+        // The rest of it was looked at alone.
+        if sampler.check().is_err() {
+            let message =
+                "n above 1 needs a temperature above 0: without one all answers are the same";
+            return Err(ApiError::field("n", message));
+        }
         let stop = stops(fields, served)?;
         let streams = fields.flag("stream")?;
         let usage = match fields.value("stream_options") {
@@ -134,6 +127,19 @@ impl Wanted {
     pub fn tell_logprobs(&mut self, likeliest: usize) {
         self.sampler.logprobs = Some(likeliest);
     }
+}
+
+/// How tokens are drawn, by the fields that all APIs call alike.
+pub fn sampling(fields: &mut Fields) -> Result<SamplerConfig, ApiError> {
+    let sampler = SamplerConfig {
+        temperature: fields.number("temperature", 0.0, 2.0)?.unwrap_or(0.0),
+        top_p: fields.number("top_p", 0.0, 1.0)?.unwrap_or(1.0),
+        seed: fields.seed()?,
+        ..SamplerConfig::default()
+    };
+    let checked = sampler.check();
+    checked.map_err(|error| ApiError::field("top_p", error.to_string()))?;
+    Ok(sampler)
 }
 
 /// The texts that end an answer: the server's own, where a request names none.

@@ -1,6 +1,7 @@
 //! A server of this program's, and what it answers.
 
-use serde_json::Value;
+use super::common::{golden, tiny};
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +20,7 @@ pub struct Reply {
     pub body: String,
 }
 
+#[allow(dead_code)] // each test file uses some
 impl Reply {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
@@ -37,6 +39,7 @@ impl Reply {
     }
 }
 
+#[allow(dead_code)] // each test file uses some
 impl Served {
     /// Serves at any port.
     pub fn start(flags: &[&str]) -> Self {
@@ -140,4 +143,36 @@ fn unchunked(mut text: &str) -> String {
         }
     }
     whole
+}
+
+pub const CHAT: &str = "/v1/chat/completions";
+
+pub fn adapter(name: &str) -> String {
+    format!("{name}={}", golden(&format!("tiny-llama-{name}")).display())
+}
+
+/// Serves the tiny base with two adapters.
+pub fn start(flags: &[&str]) -> Served {
+    let (base, lora, dora) = (tiny(), adapter("lora"), adapter("dora"));
+    let own = ["--base", &base, "--lora", &lora, "--lora", &dora];
+    Served::start(&[&own, flags].concat())
+}
+
+pub fn ask(model: &str, text: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 12})
+}
+
+pub fn with(mut request: Value, more: Value) -> Value {
+    let more = more.as_object().unwrap().clone();
+    request.as_object_mut().unwrap().extend(more);
+    request
+}
+
+pub fn content(reply: &Reply) -> String {
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let value = reply.json();
+    value["choices"][0]["message"]["content"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }

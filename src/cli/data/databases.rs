@@ -4,7 +4,7 @@ use crate::cli::sql_worker;
 use crate::eval::databases::Databases;
 use crate::eval::session::Rules;
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where the databases are; without a folder no query is run.
@@ -27,15 +27,22 @@ impl DatabaseArgs {
         let Some(db_dir) = &self.db_dir else {
             return Ok(None);
         };
-        Ok(Some(Databases {
-            db_dir: db_dir.clone(),
-            worker: sql_worker::command()?.into(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            timeout: Duration::from_millis(self.timeout_ms),
-            rules: Rules {
-                follow_links: self.follow_links,
-                ..Rules::default()
-            },
-        }))
+        let rules = Rules {
+            follow_links: self.follow_links,
+            ..Rules::default()
+        };
+        let timeout = Duration::from_millis(self.timeout_ms);
+        in_folder(db_dir, timeout, rules).map(Some)
     }
+}
+
+/// The databases of a folder, each query in a process of its own, one a core.
+pub fn in_folder(folder: &Path, timeout: Duration, rules: Rules) -> Result<Databases> {
+    Ok(Databases {
+        db_dir: folder.to_owned(),
+        worker: sql_worker::command()?.into(),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        timeout,
+        rules,
+    })
 }

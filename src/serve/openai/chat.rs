@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`
 
-use super::reason;
+use super::{object, reason};
 use crate::generation::sampler::Logprob;
 use crate::serve::State;
 use crate::serve::error::ApiError;
@@ -66,21 +66,6 @@ impl Chat {
     }
 }
 
-fn object(head: &Head, kind: &str, choices: Value) -> Value {
-    let mut object = json!({
-        "id": head.id,
-        "object": kind,
-        "created": head.created.as_secs(),
-        "model": head.model,
-        "system_fingerprint": concat!("factory-", env!("CARGO_PKG_VERSION")),
-        "choices": choices,
-    });
-    if let Some(route) = head.route() {
-        object["route"] = route;
-    }
-    object
-}
-
 const CHUNK: &str = "chat.completion.chunk";
 
 impl Shape for Chat {
@@ -94,7 +79,7 @@ impl Shape for Chat {
             })
         };
         let choices: Vec<Value> = pieces.iter().zip(last).map(choice).collect();
-        let mut object = object(head, "chat.completion", choices.into());
+        let mut object = object(head, "chat.completion", choices);
         let tokens = last.iter().map(|last| last.answer.tokens.len());
         object["usage"] = head.usage(tokens.sum());
         object
@@ -104,7 +89,7 @@ impl Shape for Chat {
         let delta = json!({"role": "assistant", "content": ""});
         let choice =
             json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": null});
-        Some(object(head, CHUNK, json!([choice])))
+        Some(object(head, CHUNK, vec![choice]))
     }
 
     fn piece(&self, head: &Head, piece: &Piece) -> Value {
@@ -114,7 +99,7 @@ impl Shape for Chat {
             "logprobs": self.logprobs(&piece.tokens),
             "finish_reason": null,
         });
-        object(head, CHUNK, json!([choice]))
+        object(head, CHUNK, vec![choice])
     }
 
     fn last(&self, head: &Head, last: &Last) -> Value {
@@ -124,11 +109,11 @@ impl Shape for Chat {
             "logprobs": null,
             "finish_reason": reason(last.finish),
         });
-        object(head, CHUNK, json!([choice]))
+        object(head, CHUNK, vec![choice])
     }
 
     fn end(&self, head: &Head, tokens: usize) -> Option<Value> {
-        let mut object = object(head, CHUNK, json!([]));
+        let mut object = object(head, CHUNK, Vec::new());
         object["usage"] = head.usage(tokens);
         Some(object)
     }

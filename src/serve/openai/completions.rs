@@ -1,6 +1,6 @@
 //! `POST /v1/completions`: the prompt as it is, without a template.
 
-use super::reason;
+use super::{object, reason};
 use crate::data::record;
 use crate::generation::sampler::Logprob;
 use crate::serve::State;
@@ -119,33 +119,20 @@ impl Completion {
     }
 }
 
-fn object(head: &Head, choices: Vec<Value>) -> Value {
-    let mut object = json!({
-        "id": head.id,
-        "object": "text_completion",
-        "created": head.created.as_secs(),
-        "model": head.model,
-        "system_fingerprint": concat!("factory-", env!("CARGO_PKG_VERSION")),
-        "choices": choices,
-    });
-    if let Some(route) = head.route() {
-        object["route"] = route;
-    }
-    object
-}
+const COMPLETION: &str = "text_completion";
 
 impl Shape for Completion {
     fn whole(&self, head: &Head, pieces: &[Piece], last: &[Last]) -> Value {
         let choices = pieces.iter().zip(last);
         let choices = choices.map(|(piece, last)| self.choice(piece, Some(reason(last.finish))));
-        let mut object = object(head, choices.collect());
+        let mut object = object(head, COMPLETION, choices.collect());
         let tokens = last.iter().map(|last| last.answer.tokens.len());
         object["usage"] = head.usage(tokens.sum());
         object
     }
 
     fn piece(&self, head: &Head, piece: &Piece) -> Value {
-        object(head, vec![self.choice(piece, None)])
+        object(head, COMPLETION, vec![self.choice(piece, None)])
     }
 
     fn last(&self, head: &Head, last: &Last) -> Value {
@@ -154,11 +141,15 @@ impl Shape for Completion {
             text: "",
             tokens: Vec::new(),
         };
-        object(head, vec![self.choice(&nothing, Some(reason(last.finish)))])
+        object(
+            head,
+            COMPLETION,
+            vec![self.choice(&nothing, Some(reason(last.finish)))],
+        )
     }
 
     fn end(&self, head: &Head, tokens: usize) -> Option<Value> {
-        let mut object = object(head, Vec::new());
+        let mut object = object(head, COMPLETION, Vec::new());
         object["usage"] = head.usage(tokens);
         Some(object)
     }
