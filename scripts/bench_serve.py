@@ -45,6 +45,7 @@ def arguments():
     soak.add_argument("--clients", type=int, default=64)
     soak.add_argument("--seconds", type=float, default=300)
     soak.add_argument("--requests", type=int, default=96, help="different ones")
+    soak.add_argument("--kv-memory", help="of the server: a table that is full from the beginning shows whether the rest grows")
     soak.add_argument("--route", type=Path, help="router over the adapters")
     soak.add_argument("--seed", type=int, default=0)
     compare = p.add_argument_group("compare")

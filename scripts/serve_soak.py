@@ -225,6 +225,7 @@ def soak(args):
         shutil.copytree(args.lora[0].split("=", 1)[1], root / GUEST)
         command = [args.factory, "serve", "--device", "cpu", "--base", args.base, "--port", args.port, "--adapter-root", root]
         command += [word for lora in args.lora for word in ("--lora", lora)] + (["--route", args.route] if args.route else [])
+        command += ["--kv-memory", args.kv_memory] if args.kv_memory else []
         soak = Soak(args)
         with served(command, args.port, Path(work) / "log", args.environment) as process:
             asyncio.run(soak.run(process))

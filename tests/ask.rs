@@ -1,8 +1,11 @@
 //! Black-box tests of `factory ask`.
 
 mod common;
+#[path = "common/parrot.rs"]
+mod parrot;
 
 use common::{factory, fails, golden, ok, tiny};
+use parrot::parrot;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -19,32 +22,6 @@ fn shop() -> (TempDir, String) {
     fs::write(&file, SHOP).unwrap();
     let file = file.to_str().unwrap().to_owned();
     (dir, file)
-}
-
-/// A base that always says `text`: trained on nothing else.
-fn parrot(dir: &Path, text: &str) -> String {
-    let rows: String = (0..8)
-        .map(|i| {
-            let prompt = format!("Answer. Schema: buyers(id, name). Question: Who is number {i}?");
-            json!({"prompt": prompt, "response": text}).to_string() + "\n"
-        })
-        .collect();
-    let (data, out) = (dir.join("rows.jsonl"), dir.join("parrot"));
-    fs::write(&data, rows).unwrap();
-    let base = tiny();
-    let flags = [
-        "--base", &base, "--device", "cpu", "--rank", "8", "--lr", "0.02", "--steps", "250",
-        "--batch", "4",
-    ];
-    let own = [
-        "sft",
-        "--data",
-        data.to_str().unwrap(),
-        "--out",
-        out.to_str().unwrap(),
-    ];
-    ok(&[&own[..], &flags].concat());
-    out.to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -161,7 +138,7 @@ fn databases_that_cannot_be_asked_are_said() {
         &db,
         2,
         &["--table", "sellers"],
-        &["--table sellers", "buyers"],
+        &["no table is called sellers", "buyers"],
     );
     ask(
         &db,

@@ -22,7 +22,9 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     (
         "serve",
         &[
+            "ask",
             "answering",
+            "eval",
             "generation",
             "router",
             "adapters",

@@ -2,44 +2,30 @@
 
 use crate::data::asking::Notation;
 use crate::run::usage::UsageError;
-use crate::sql::database::layout::{Column, Layout, layout};
+use crate::sql::database::layout::{Column, Layout};
 use crate::sql::identifier::identifier;
-use anyhow::{Result, ensure};
-use std::path::Path;
+use anyhow::Result;
 
-/// The tables of a database, or those of them that are named. Errors name what is not there.
-pub fn tables(file: &Path, named: &[String]) -> Result<Vec<Layout>> {
-    let all = layout(file)?;
-    ensure!(!all.is_empty(), "{} has no tables", file.display());
-    if named.is_empty() {
-        return Ok(all);
-    }
-    let has = |name: &String| {
-        all.iter()
-            .any(|table| table.name.eq_ignore_ascii_case(name))
-    };
-    let unknown: Vec<&str> = named
+/// The tables of these names; all where there are none. Errors name what is no table.
+pub fn named<'a>(all: &'a [Layout], names: &[String]) -> Result<Vec<&'a Layout>> {
+    let is = |table: &Layout, name: &String| table.name.eq_ignore_ascii_case(name);
+    let unknown = names
         .iter()
-        .filter(|name| !has(name))
-        .map(String::as_str)
-        .collect();
+        .filter(|name| !all.iter().any(|table| is(table, name)));
+    let unknown: Vec<&str> = unknown.map(String::as_str).collect();
     if !unknown.is_empty() {
         let known: Vec<&str> = all.iter().map(|table| table.name.as_str()).collect();
         let (unknown, known) = (unknown.join(", "), known.join(", "));
-        let message = format!("--table {unknown} is none of its tables: {known}");
+        let message = format!("no table is called {unknown}; there are {known}");
         return Err(UsageError(message).into());
     }
-    let wanted = |table: &Layout| {
-        named
-            .iter()
-            .any(|name| table.name.eq_ignore_ascii_case(name))
-    };
-    Ok(all.into_iter().filter(wanted).collect())
+    let wanted = |table: &&Layout| names.is_empty() || names.iter().any(|name| is(table, name));
+    Ok(all.iter().filter(wanted).collect())
 }
 
 /// The tables in a notation.
-pub fn write(tables: &[Layout], notation: Notation) -> String {
-    let table = |table: &Layout| {
+pub fn write(tables: Vec<&Layout>, notation: Notation) -> String {
+    let table = |table: &&Layout| {
         let column = |column: &Column| {
             let name = identifier(&column.name);
             match notation {
@@ -63,6 +49,7 @@ pub fn write(tables: &[Layout], notation: Notation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::database::layout::layout;
 
     #[test]
     fn tables_are_written_as_adapters_read_them() {
@@ -71,18 +58,19 @@ mod tests {
         let script = "CREATE TABLE buyers (id INTEGER PRIMARY KEY, name TEXT, \"order\");
                       CREATE TABLE \"two words\" (a REAL);";
         std::fs::write(&file, script).unwrap();
-        let all = tables(&file, &[]).unwrap();
+        let tables = layout(&file).unwrap();
+        let all = || named(&tables, &[]).unwrap();
         assert_eq!(
-            write(&all, Notation::List),
+            write(all(), Notation::List),
             "buyers(id, name, \"order\"); \"two words\"(a)"
         );
         assert_eq!(
-            write(&all, Notation::Ddl),
+            write(all(), Notation::Ddl),
             "CREATE TABLE buyers (id INTEGER, name TEXT, \"order\"); CREATE TABLE \"two words\" (a REAL)"
         );
-        let one = tables(&file, &["BUYERS".to_owned()]).unwrap();
-        assert_eq!(write(&one, Notation::List), "buyers(id, name, \"order\")");
-        let error = tables(&file, &["sellers".to_owned()])
+        let one = named(&tables, &["BUYERS".to_owned()]).unwrap();
+        assert_eq!(write(one, Notation::List), "buyers(id, name, \"order\")");
+        let error = named(&tables, &["sellers".to_owned()])
             .unwrap_err()
             .to_string();
         assert!(

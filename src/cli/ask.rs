@@ -4,12 +4,11 @@ use super::answering::AnsweringArgs;
 use super::data::databases::in_folder;
 use super::terminal::Terminal;
 use super::{UsageError, lines, note, say};
-use crate::ask::{Answer, Asker, Config, SURE};
+use crate::ask::{Answer, Asker, Config, MOST_SAMPLES, SAMPLES, SURE, TEMPERATURE, sampling};
 use crate::data::asking::Notation;
 use crate::data::prompt::Prompt;
 use crate::eval::session::Rules;
 use crate::eval::table::Table;
-use crate::generation::sampler::SamplerConfig;
 use crate::run::words::plain;
 use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -40,10 +39,10 @@ pub struct Args {
     #[arg(long, value_enum)]
     notation: Option<Notation>,
     /// Answers that are drawn, the first without chance.
-    #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=64))]
+    #[arg(long, value_name = "K", default_value_t = SAMPLES as u64, value_parser = clap::value_parser!(u64).range(1..=MOST_SAMPLES as u64))]
     samples: u64,
     /// Temperature of the drawn ones.
-    #[arg(long, default_value_t = 0.7)]
+    #[arg(long, default_value_t = TEMPERATURE)]
     temperature: f64,
     /// Seed of the drawn ones.
     #[arg(long, default_value_t = 0)]
@@ -75,13 +74,7 @@ pub fn run(args: Args) -> Result<()> {
         return Err(UsageError(message).into());
     }
     let samples = args.samples as usize;
-    let sampler = SamplerConfig {
-        temperature: if samples == 1 { 0.0 } else { args.temperature },
-        seed: args.seed,
-        samples,
-        greedy_first: samples > 1,
-        ..SamplerConfig::default()
-    };
+    let sampler = sampling(samples, args.temperature, args.seed);
     sampler.check().map_err(UsageError::of)?;
     let answering = args.answering.config()?;
     if answering.routing.trust_route_field.is_some() {
@@ -124,19 +117,20 @@ impl Args {
     }
 
     fn print(&self, answer: &Answer) -> Result<()> {
-        let query = answer.sql.as_deref().unwrap_or(&answer.answer);
+        let picked = &answer.picked;
+        let query = picked.sql.as_deref().unwrap_or(&picked.answer);
         if self.json {
             return say(serde_json::to_string(answer)?);
         }
         if self.sql_only {
             say(plain(query))?;
         } else if self.csv {
-            if let Ok(table) = &answer.result {
+            if let Ok(table) = &picked.result {
                 print_csv(table)?;
             }
         } else {
             say(plain(query))?;
-            if let Ok(table) = &answer.result {
+            if let Ok(table) = &picked.result {
                 print_table(table)?;
             }
         }
@@ -146,7 +140,8 @@ impl Args {
 
     /// What one should know of the answer, on stderr.
     fn remarks(&self, answer: &Answer) {
-        match &answer.result {
+        let picked = &answer.picked;
+        match &picked.result {
             Err(error) if !self.sql_only => note(format_args!(
                 "the query fails: {}",
                 plain(&error.to_string())
@@ -158,7 +153,7 @@ impl Args {
             )),
             _ => {}
         }
-        let confidence = answer.confidence.unwrap_or(0.0);
+        let confidence = picked.confidence.unwrap_or(0.0);
         if let Some(route) = &answer.route {
             let name = route.route.as_deref().unwrap_or("the base");
             note(format_args!(
@@ -167,8 +162,8 @@ impl Args {
                 plain(&route.reason)
             ));
         }
-        if !answer.sure {
-            let samples = answer.samples;
+        if !picked.sure {
+            let samples = picked.samples;
             let why = match samples {
                 1 => format!("its tokens have a mean likelihood of {confidence:.2}"),
                 _ => format!(

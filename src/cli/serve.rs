@@ -3,16 +3,18 @@
 use super::UsageError;
 use super::answering::AnsweringArgs;
 use super::interrupt;
+use super::sql_worker;
 use super::terminal::Terminal;
 use crate::run::words;
-use crate::serve::config::Config;
+use crate::serve::config::{Asking, Config};
 use anyhow::Result;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Answer over HTTP: OpenAI's and Ollama's APIs, each adapter a model, `auto` by the router.
 ///
-/// The base, each adapter and, with --route, `auto` are models. A request without a temperature is answered greedily, one without
+/// A page at / asks databases. The base, each adapter and, with --route, `auto` are models. A request without a temperature is answered greedily, one without
 /// max_tokens with as many as --max-tokens says.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -33,6 +35,12 @@ pub struct Args {
     /// Longest body of a request.
     #[arg(long, value_name = "SIZE", value_parser = words::bytes, default_value = "4MB")]
     max_body: usize,
+    /// Largest database that the page at / may be given.
+    #[arg(long, value_name = "SIZE", value_parser = words::bytes, default_value = "100MB")]
+    max_database: usize,
+    /// Processor time that a query on one may use, in milliseconds.
+    #[arg(long, value_name = "N", default_value_t = Config::default().asking.timeout.as_millis() as u64, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    timeout_ms: u64,
     /// Folder whose adapters may be loaded and unloaded while it runs (/v1/load_lora_adapter).
     #[arg(long, value_name = "FOLDER")]
     adapter_root: Option<PathBuf>,
@@ -54,6 +62,11 @@ pub fn run(args: Args) -> Result<()> {
         context: args.context as usize,
         queue: args.queue as usize,
         body: args.max_body,
+        asking: Asking {
+            bytes: args.max_database as u64,
+            worker: sql_worker::command()?.into(),
+            timeout: Duration::from_millis(args.timeout_ms),
+        },
     };
     let answering = args.answering.config()?;
     if answering.routing.trust_route_field.is_some() {

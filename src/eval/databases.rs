@@ -23,6 +23,17 @@ pub struct Databases {
 }
 
 impl Databases {
+    /// Those of a folder, each query in a process of its own that `worker` starts, one a core.
+    pub fn new(db_dir: PathBuf, worker: Vec<PathBuf>, timeout: Duration, rules: Rules) -> Self {
+        Self {
+            db_dir,
+            worker,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            timeout,
+            rules,
+        }
+    }
+
     /// The processes for so many rows.
     pub fn pool(&self, rows: usize) -> Pool {
         let setup = Setup {

@@ -8,6 +8,7 @@ use super::http::Body;
 use super::models::{AUTO, Adapter};
 use super::served::beside;
 use crate::adapters::bank::Member;
+use crate::data::asking::Asking;
 use axum::Json;
 use axum::extract::State as Of;
 use serde_json::{Value, json};
@@ -39,10 +40,10 @@ pub async fn load(Of(state): Of<State>, Body(body): Body) -> Result<String, ApiE
     }
     let (shared, path) = (served.clone(), folder.clone());
     let read = move || {
-        let read = shared.loaded.read(&path);
-        read.map_err(|error| ApiError::field("lora_path", format!("{error:#}")))
+        let read = || anyhow::Ok((shared.loaded.read(&path)?, Asking::read(&path)?));
+        read().map_err(|error| ApiError::field("lora_path", format!("{error:#}")))
     };
-    let (adapter, ngrams) = beside(read).await?;
+    let ((adapter, ngrams), asking) = beside(read).await?;
     let member = Member {
         name: name.clone(),
         adapter,
@@ -54,6 +55,7 @@ pub async fn load(Of(state): Of<State>, Body(body): Body) -> Result<String, ApiE
         name: name.clone(),
         folder,
         weight: 1.0,
+        asking: asking.unwrap_or_default(),
     };
     served.models.add(adapter)?;
     Ok(format!(

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A server.
 #[derive(Debug, Clone)]
@@ -20,6 +21,18 @@ pub struct Config {
     pub queue: usize,
     /// Longest body of a request in bytes.
     pub body: usize,
+    pub asking: Asking,
+}
+
+/// How databases that callers bring are asked.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    /// Largest database in bytes.
+    pub bytes: u64,
+    /// What starts a process that runs queries.
+    pub worker: Vec<PathBuf>,
+    /// Processor time of a query.
+    pub timeout: Duration,
 }
 
 impl Default for Config {
@@ -32,6 +45,11 @@ impl Default for Config {
             context: 4096,
             queue: 256,
             body: 4_000_000,
+            asking: Asking {
+                bytes: 100_000_000,
+                worker: Vec::new(),
+                timeout: Duration::from_secs(5),
+            },
         }
     }
 }

@@ -59,6 +59,18 @@ impl ApiError {
         }
     }
 
+    /// No such database.
+    pub fn no_database(id: &str) -> Self {
+        let message = format!(
+            "there is no database {id:?} here: it was not brought, or has gone since; bring it again"
+        );
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: Some("database_not_found"),
+            ..Self::field("database", message)
+        }
+    }
+
     /// No such path.
     pub fn no_path(path: &str) -> Self {
         Self::new(

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::error::ApiError;
 use super::keys::Keys;
-use super::{State, adapters, facts, ollama, openai};
+use super::{State, adapters, asking, facts, ollama, openai, page};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Bytes;
@@ -12,13 +12,16 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use std::io::Write;
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::NamedTempFile;
+use tokio_stream::StreamExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 /// How long a caller may take for the head of a request, and for its body.
@@ -35,19 +38,49 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         match tokio::time::timeout(PATIENCE, read).await {
             Ok(Ok(bytes)) => Ok(Self(bytes)),
             Ok(Err(error)) => Err(refused(&error)),
-            Err(_) => {
-                let message = "the body did not come in time";
-                Err(ApiError::body(StatusCode::REQUEST_TIMEOUT, message))
-            }
+            Err(_) => Err(late()),
         }
     }
 }
 
+/// Writes the body of a request to a file, of `most` bytes at most. Who sends nothing for a while is let go.
+pub async fn store(
+    request: Request,
+    mut file: NamedTempFile,
+    most: u64,
+) -> Result<NamedTempFile, ApiError> {
+    let mut body = request.into_body().into_data_stream();
+    let mut written = 0;
+    loop {
+        let piece = match tokio::time::timeout(PATIENCE, body.next()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(piece))) => piece,
+            Ok(Some(Err(_))) => return Err(ApiError::request("the body did not come whole")),
+            Err(_) => return Err(late()),
+        };
+        written += piece.len() as u64;
+        if written > most {
+            return Err(large());
+        }
+        let wrote = file.write_all(&piece);
+        wrote.map_err(|error| ApiError::server(format!("the database cannot be kept: {error}")))?;
+    }
+    Ok(file)
+}
+
+fn late() -> ApiError {
+    let message = "the body did not come in time";
+    ApiError::body(StatusCode::REQUEST_TIMEOUT, message)
+}
+
+fn large() -> ApiError {
+    let message = "the body is longer than this server reads";
+    ApiError::body(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
 fn refused(error: &BytesRejection) -> ApiError {
     match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ApiError::body(error.status(), "the body is longer than this server reads")
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => large(),
         _ => {
             let message = "the body did not come whole";
             ApiError::body(StatusCode::BAD_REQUEST, message)
@@ -58,6 +91,8 @@ fn refused(error: &BytesRejection) -> ApiError {
 /// What is served where.
 pub fn router(state: State, config: &Config, keys: Option<Keys>) -> Result<Router> {
     let open = Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::part))
         .route("/health", get(facts::health))
         .route("/version", get(facts::version));
     let mut closed = Router::new()
@@ -72,6 +107,10 @@ pub fn router(state: State, config: &Config, keys: Option<Keys>) -> Result<Route
         .route("/detokenize", post(facts::detokenize))
         .route("/metrics", get(facts::metrics))
         .route("/slots", get(facts::slots))
+        .route("/ask", post(asking::ask))
+        .route("/ask/query", post(asking::query))
+        .route("/ask/databases", post(asking::bring))
+        .route("/ask/databases/{id}", delete(asking::forget))
         .route("/api/chat", post(ollama::chat))
         .route("/api/generate", post(ollama::generate))
         .route("/api/tags", get(ollama::tags))
@@ -111,7 +150,7 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
         HeaderValue::from_str(origin).with_context(|| format!("--cors {origin:?} is no origin"))
     };
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
         // A key is not among "any".
         .allow_headers(AllowHeaders::mirror_request());
     Ok(match origins.iter().any(|origin| origin == "*") {

@@ -3,6 +3,7 @@
 //! One thread owns the adapters and the key cache ([`engine`]); another answers callers ([`http`]) and tells it what they ask.
 
 mod adapters;
+mod asking;
 pub mod config;
 mod engine;
 mod error;
@@ -14,12 +15,15 @@ mod metrics;
 mod models;
 mod ollama;
 mod openai;
+mod page;
 mod reply;
 mod request;
 mod rules;
 mod served;
+mod shelf;
 
 use crate::answering::{self, loaded::Loaded};
+use crate::data::asking::Asking;
 use crate::generation::cache::Cache;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
@@ -31,6 +35,7 @@ use error::ApiError;
 use keys::Keys;
 use models::Models;
 use served::Served;
+use shelf::Shelf;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -148,10 +153,13 @@ fn load(
         return Err(UsageError(message).into());
     }
     let cache = loaded.standing_cache(context)?;
-    let adapters = answering.loras.0.iter().map(|lora| models::Adapter {
-        name: lora.name.clone(),
-        folder: lora.folder.clone(),
-        weight: lora.weight,
+    let adapters = answering.loras.0.iter().map(|lora| {
+        Ok(models::Adapter {
+            name: lora.name.clone(),
+            folder: lora.folder.clone(),
+            weight: lora.weight,
+            asking: Asking::read(&lora.folder)?.unwrap_or_default(),
+        })
     });
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let router = router.map(|router| (router, answering.routing.clone()));
@@ -159,7 +167,7 @@ fn load(
         base,
         since.unwrap_or_default().as_secs(),
         router,
-        adapters.collect(),
+        adapters.collect::<Result<_>>()?,
     );
     let bank = loaded.take_adapters()?;
     let (commands, receiver) = channel();
@@ -172,6 +180,7 @@ fn load(
         adapter_root: config.adapter_root.clone(),
         commands,
         guidance: OnceLock::new(),
+        shelf: Shelf::new(&config.asking)?,
         tickets: Arc::new(()),
     };
     Ok((served, bank, cache, receiver))

@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use crate::answering::routing::{Routing, prompt_text};
+use crate::data::asking::Asking;
 use crate::data::record::Conversation;
 use crate::router::{Decision, Router, Row, settle};
 use serde_json::{Map, Value, json};
@@ -18,6 +19,8 @@ pub struct Adapter {
     pub folder: PathBuf,
     /// 0 is the base, 1 the adapter.
     pub weight: f64,
+    /// How it was asked in training.
+    pub asking: Asking,
 }
 
 /// What is served.
@@ -112,9 +115,6 @@ impl Models {
 
     /// What answers `asked` as the model `name`.
     pub fn choose(&self, name: &str, asked: &Conversation) -> Result<Chosen, ApiError> {
-        if self.is_base(name) {
-            return Ok(Chosen::default());
-        }
         match &self.router {
             Some((router, routing)) if name == AUTO => {
                 let row = Row {
@@ -130,14 +130,46 @@ impl Models {
                 let decision = Some(decision);
                 Ok(Chosen { parts, decision })
             }
-            _ => Ok(Chosen {
-                parts: self.adapter(name)?,
-                decision: None,
-            }),
+            _ => self.named(name),
         }
     }
 
-    fn adapter(&self, name: &str) -> Result<Vec<(String, f64)>, ApiError> {
+    /// What is the model of this name, which is not `auto`.
+    pub fn named(&self, name: &str) -> Result<Chosen, ApiError> {
+        let parts = match self.is_base(name) {
+            true => Vec::new(),
+            false => self.adapter(name)?,
+        };
+        let decision = None;
+        Ok(Chosen { parts, decision })
+    }
+
+    /// The router, where there is one.
+    pub fn routing(&self) -> Option<(&Router, &Routing)> {
+        let (router, routing) = self.router.as_ref()?;
+        Some((router, routing))
+    }
+
+    /// How each adapter was asked in training, by its name.
+    pub fn askings(&self) -> Vec<(String, Asking)> {
+        let adapters = self.adapters();
+        let each = adapters.iter();
+        each.map(|adapter| (adapter.name.clone(), adapter.asking.clone()))
+            .collect()
+    }
+
+    /// What answers who names no model: `auto`, else the first adapter, else the base.
+    pub fn first(&self) -> String {
+        let adapters = self.adapters();
+        let adapter = adapters.first().map(|adapter| adapter.name.clone());
+        match &self.router {
+            Some(_) => AUTO.to_owned(),
+            None => adapter.unwrap_or_else(|| self.base.clone()),
+        }
+    }
+
+    /// An adapter with its weight.
+    pub fn adapter(&self, name: &str) -> Result<Vec<(String, f64)>, ApiError> {
         let adapters = self.adapters();
         match adapters.iter().find(|adapter| adapter.name == name) {
             Some(adapter) => Ok(vec![(adapter.name.clone(), adapter.weight)]),

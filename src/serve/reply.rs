@@ -135,7 +135,7 @@ pub async fn reply(
     shape: Box<dyn Shape>,
     head: Head,
     wanted: Wanted,
-    mut updates: Updates,
+    updates: Updates,
     answers: usize,
 ) -> Result<Response, ApiError> {
     if wanted.streams {
@@ -165,20 +165,7 @@ pub async fn reply(
         *response.body_mut() = Body::from_stream(chunks);
         return Ok(response);
     }
-    let mut all: Vec<Option<Answer>> = (0..answers).map(|_| None).collect();
-    let mut open = answers;
-    while open > 0 {
-        match updates.recv().await {
-            Some((place, Update::Done(answer))) => {
-                all[place] = Some(*answer);
-                open -= 1;
-            }
-            Some((_, Update::Failed(error))) => return Err(error),
-            Some((_, Update::Token(..))) => {}
-            None => return Err(ApiError::server("the engine has ended")),
-        }
-    }
-    let all: Vec<Answer> = all.into_iter().flatten().collect();
+    let all = whole(updates, answers).await?;
     let mut pieces = Vec::new();
     for (index, answer) in all.iter().enumerate() {
         pieces.push(Piece {
@@ -199,8 +186,26 @@ pub async fn reply(
     Ok(response)
 }
 
+/// All answers, when the last is complete.
+pub async fn whole(mut updates: Updates, answers: usize) -> Result<Vec<Answer>, ApiError> {
+    let mut all: Vec<Option<Answer>> = (0..answers).map(|_| None).collect();
+    let mut open = answers;
+    while open > 0 {
+        match updates.recv().await {
+            Some((place, Update::Done(answer))) => {
+                all[place] = Some(*answer);
+                open -= 1;
+            }
+            Some((_, Update::Failed(error))) => return Err(error),
+            Some((_, Update::Token(..))) => {}
+            None => return Err(ApiError::server("the engine has ended")),
+        }
+    }
+    Ok(all.into_iter().flatten().collect())
+}
+
 /// The text of an answer. Errors where there is none, or it left the rules of its request.
-fn said<'a>(answer: &'a Answer, wanted: &Wanted) -> Result<&'a str, ApiError> {
+pub fn said<'a>(answer: &'a Answer, wanted: &Wanted) -> Result<&'a str, ApiError> {
     if let (true, Some(rules)) = (answer.freed, &wanted.rules) {
         let message = format!("{} left no token to go on with", rules.param());
         return Err(ApiError::field(rules.param(), message));

@@ -4,6 +4,7 @@ use super::engine::{Command, Job, Update, View};
 use super::error::ApiError;
 use super::models::{Chosen, Models};
 use super::request::Wanted;
+use super::shelf::Shelf;
 use crate::answering::constraint::guidance::Guidance;
 use crate::answering::loaded::Loaded;
 use crate::data::record::Conversation;
@@ -26,6 +27,8 @@ pub struct Served {
     pub room: usize,
     pub adapter_root: Option<PathBuf>,
     pub commands: Sender<Command>,
+    /// The databases that callers brought.
+    pub shelf: Shelf,
     /// What grammars are compiled by, once there is one.
     pub guidance: OnceLock<Result<Guidance, String>>,
     /// One more is held for each answer that runs or waits.

@@ -145,6 +145,7 @@ fn unchunked(mut text: &str) -> String {
     whole
 }
 
+#[allow(dead_code)] // each test file uses some
 pub const CHAT: &str = "/v1/chat/completions";
 
 pub fn adapter(name: &str) -> String {
@@ -158,6 +159,7 @@ pub fn start(flags: &[&str]) -> Served {
     Served::start(&[&own, flags].concat())
 }
 
+#[allow(dead_code)] // each test file uses some
 pub fn ask(model: &str, text: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 12})
 }
@@ -168,6 +170,7 @@ pub fn with(mut request: Value, more: Value) -> Value {
     request
 }
 
+#[allow(dead_code)] // each test file uses some
 pub fn content(reply: &Reply) -> String {
     assert_eq!(reply.status, 200, "{}", reply.body);
     let value = reply.json();

@@ -38,11 +38,6 @@ impl DatabaseArgs {
 
 /// The databases of a folder, each query in a process of its own, one a core.
 pub fn in_folder(folder: &Path, timeout: Duration, rules: Rules) -> Result<Databases> {
-    Ok(Databases {
-        db_dir: folder.to_owned(),
-        worker: sql_worker::command()?.into(),
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
-        timeout,
-        rules,
-    })
+    let worker = sql_worker::command()?.into();
+    Ok(Databases::new(folder.to_owned(), worker, timeout, rules))
 }

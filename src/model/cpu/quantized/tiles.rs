@@ -5,6 +5,7 @@ use super::{BLOCK, GROUP, ROWS};
 use anyhow::{Result, ensure};
 use half::f16;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Bits of a quant.
@@ -72,7 +73,7 @@ impl Tile<'_> {
 
     /// The weights of the block `b` of the row `at`, four at a time, as they lie.
     #[inline(always)]
-    fn write(&self, b: usize, at: usize, weights: &mut [f32; BLOCK]) {
+    fn write(&self, b: usize, at: usize, weights: &mut [MaybeUninit<f32>; BLOCK]) {
         let size = self.bits.bytes();
         let scale = f16::from_bits(self.scales[b][at]).to_f32();
         let lines = self.quants[b * size..][..size].as_chunks::<LINE>().0;
@@ -81,12 +82,13 @@ impl Tile<'_> {
         match self.bits {
             Bits::Eight => {
                 for (weights, quants) in weights.iter_mut().zip(groups) {
-                    *weights = quants.map(|quant| scale * (f32::from(quant) - 128.0));
+                    *weights =
+                        quants.map(|quant| MaybeUninit::new(scale * (f32::from(quant) - 128.0)));
                 }
             }
             Bits::Four => {
                 let minimum = f16::from_bits(self.minima[b][at]).to_f32();
-                let weight = |quant: u8| scale * f32::from(quant) + minimum;
+                let weight = |quant: u8| MaybeUninit::new(scale * f32::from(quant) + minimum);
                 let (low, high) = weights.split_at_mut(BLOCK / GROUP / 2);
                 for ((low, high), quants) in low.iter_mut().zip(high).zip(groups) {
                     *low = quants.map(|quant| weight(quant & 15));
@@ -234,22 +236,20 @@ impl Tiles {
 
     /// The weights of a row.
     pub fn row(&self, at: usize) -> Vec<f32> {
-        let mut row = vec![0f32; self.width];
         // It has four bytes of each line of its tile.
         fetch(self.tile(at / ROWS).quants);
-        self.write(at, &mut row);
-        row
+        written(self.width, |row| self.write(at, row))
     }
 
     #[inline(always)]
-    fn write(&self, at: usize, row: &mut [f32]) {
+    fn write(&self, at: usize, row: &mut [MaybeUninit<f32>]) {
         let (tile, at) = (self.tile(at / ROWS), at % ROWS);
         let (whole, rest) = row.as_chunks_mut();
         for (b, weights) in whole.iter_mut().enumerate() {
             tile.write(b, at, weights);
         }
         if !rest.is_empty() {
-            let mut last = [0f32; BLOCK];
+            let mut last = [MaybeUninit::new(0f32); BLOCK];
             tile.write(whole.len(), at, &mut last);
             rest.copy_from_slice(&last[..rest.len()]);
         }
@@ -257,21 +257,30 @@ impl Tiles {
 
     /// The weights of some rows, row by row.
     pub fn numbers(&self, of: Range<usize>) -> Vec<f32> {
-        let mut numbers = vec![0f32; of.len() * self.width];
-        let rows = numbers.par_chunks_mut(self.width).enumerate();
-        rows.for_each(|(i, row)| {
-            wide(
-                #[inline(always)]
-                || self.write(of.start + i, row),
-            )
-        });
-        numbers
+        written(of.len() * self.width, |numbers| {
+            let rows = numbers.par_chunks_mut(self.width).enumerate();
+            rows.for_each(|(i, row)| {
+                wide(
+                    #[inline(always)]
+                    || self.write(of.start + i, row),
+                )
+            });
+        })
     }
 
     /// Bytes of all of it.
     pub fn bytes(&self) -> usize {
         self.quants.len() * LINE + (self.scales.len() + self.minima.len()) * ROWS * 2
     }
+}
+
+/// So many numbers, all of which `write` writes: zeros before them would be as many bytes again.
+fn written(length: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut numbers = Vec::with_capacity(length);
+    write(&mut numbers.spare_capacity_mut()[..length]);
+    // SAFETY: they were written.
+    unsafe { numbers.set_len(length) };
+    numbers
 }
 
 trait AsBytes {

@@ -1,0 +1,80 @@
+//! Of several replies to a question the one that most agree with.
+
+use super::source::Source;
+use crate::answering::choice::{Sample, Select, choose};
+use crate::eval::returned::{self, Asked};
+use crate::eval::table::Shown;
+use anyhow::Result;
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
+/// What a model said.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub text: String,
+    /// The mean log-probability of its tokens.
+    pub logprob: Option<f64>,
+}
+
+/// The reply that answers, and what its query returns.
+#[derive(Debug, Clone, Serialize)]
+pub struct Picked {
+    /// The query, if there is one in the reply.
+    pub sql: Option<String>,
+    /// What the model said.
+    pub answer: String,
+    /// The share of replies whose queries return the same; of one reply its likelihood a token.
+    pub confidence: Option<f64>,
+    /// Whether the confidence is enough, and the query runs.
+    pub sure: bool,
+    /// How the reply was chosen.
+    pub by: &'static str,
+    pub samples: usize,
+    #[serde(serialize_with = "shown")]
+    pub result: Shown,
+}
+
+/// A result as JSON has it, an error among the results.
+pub fn shown<S: Serializer>(result: &Shown, serializer: S) -> Result<S::Ok, S::Error> {
+    match result {
+        Ok(table) => table.serialize(serializer),
+        Err(error) => json!({"error": error.to_string()}).serialize(serializer),
+    }
+}
+
+impl Source {
+    /// Runs the queries of all replies, of which there is one at least, and picks one. It is sure whose confidence is at least `sure`.
+    pub fn pick(&self, replies: &[Reply], sure: f64) -> Result<Picked> {
+        let asked = replies.iter().map(|reply| Asked {
+            db: &self.db,
+            reply: &reply.text,
+        });
+        let asked: Vec<Asked> = asked.collect();
+        let ran = returned::returned(&self.databases, &asked, || Ok(()))?;
+        let sample = |(ran, reply): (returned::Ran, &Reply)| Sample {
+            result: ran.map_err(|error| error.to_string()),
+            logprob: reply.logprob,
+        };
+        let samples: Vec<Sample> = ran.into_iter().zip(replies).map(sample).collect();
+        let select = match samples.len() {
+            1 => Select::First,
+            _ => Select::Vote,
+        };
+        let chosen = choose(select, true, &samples);
+        let likely = samples[chosen.sample].logprob.map(f64::exp);
+        let confidence = chosen.share.or(likely);
+        let answer = replies[chosen.sample].text.clone();
+        let found = self.databases.rules.extract.find(&answer);
+        let sql = found.query().map(str::to_owned);
+        let result = self.run(sql.as_deref().unwrap_or(&answer))?;
+        Ok(Picked {
+            sql,
+            confidence,
+            sure: result.is_ok() && confidence.is_some_and(|c| c >= sure),
+            by: chosen.by.name(),
+            samples: samples.len(),
+            result,
+            answer,
+        })
+    }
+}

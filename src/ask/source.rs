@@ -1,0 +1,85 @@
+//! A database that is asked: what a prompt shows of it, and what queries return on it.
+
+use super::schema::{self, named};
+use crate::data::asking::Asking;
+use crate::data::hints::Hints;
+use crate::eval::databases::Databases;
+use crate::eval::returned;
+use crate::eval::table::{Shown, table};
+use crate::sql::database::layout::{Layout, layout};
+use anyhow::{Context, Result, anyhow, ensure};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// A database.
+pub struct Source {
+    file: PathBuf,
+    /// Its name in its folder.
+    pub(super) db: String,
+    /// Where its queries run.
+    pub(super) databases: Databases,
+    tables: Vec<Layout>,
+    /// Its values, read when the first prompt is to name some.
+    hints: OnceLock<Result<Hints, String>>,
+}
+
+impl Source {
+    /// Looks at a SQLite database, or a script that makes one; `databases` are those of its folder. Errors where it is none, or has no tables.
+    pub fn open(file: PathBuf, databases: Databases) -> Result<Self> {
+        let db = file.file_name().context("the path names no file")?;
+        let db = db.to_string_lossy().into_owned();
+        // In a process of its own first, which has limits: a file may be anything.
+        let asked = std::iter::once((db.as_str(), file.display().to_string()));
+        returned::check(&databases, asked)?;
+        let tables = layout(&file)?;
+        ensure!(!tables.is_empty(), "{} has no tables", file.display());
+        Ok(Self {
+            file,
+            db,
+            databases,
+            tables,
+            hints: OnceLock::new(),
+        })
+    }
+
+    /// Where it lies.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Its tables.
+    pub fn tables(&self) -> &[Layout] {
+        &self.tables
+    }
+
+    /// Shows the tables of these names alone from here on; all where there are none. Errors name what is no table of it.
+    pub fn show(&mut self, names: &[String]) -> Result<()> {
+        if !names.is_empty() {
+            let shown = named(&self.tables, names)?;
+            self.tables = shown.into_iter().cloned().collect();
+        }
+        Ok(())
+    }
+
+    /// The prompt of a question as `asking` has it, with the tables of these `names`; all where there are none.
+    pub fn put(&self, asking: &Asking, names: &[String], question: &str) -> Result<String> {
+        let schema = schema::write(named(&self.tables, names)?, asking.notation);
+        let prompt = asking.put(&schema, question)?;
+        match asking.value_hints {
+            0 => Ok(prompt),
+            most => Ok(self.hints()?.put(&prompt, question, most)?.0),
+        }
+    }
+
+    /// The database's values.
+    pub fn hints(&self) -> Result<&Hints> {
+        let read = || Hints::of(&self.file).map_err(|error| format!("{error:#}"));
+        let read = self.hints.get_or_init(read);
+        read.as_ref().map_err(|error| anyhow!("{error}"))
+    }
+
+    /// What a query returns.
+    pub fn run(&self, sql: &str) -> Result<Shown> {
+        table(&self.databases, &self.db, sql)
+    }
+}

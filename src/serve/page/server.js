@@ -1,0 +1,35 @@
+// What the server is asked, and what it says is wrong.
+
+const KEY = "factory-key";
+let key = sessionStorage.getItem(KEY);
+
+export class Refused extends Error {
+  constructor(status, error) {
+    super(error.message);
+    this.status = status;
+    this.code = error.code;
+  }
+}
+
+/** Sends this key from now on, as long as this tab is open. */
+export function unlock(text) {
+  key = text;
+  sessionStorage.setItem(KEY, text);
+}
+
+/** `body` is a file or a text as it is, or an object as JSON. */
+export async function call(method, path, body, signal) {
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const raw = body === undefined || body instanceof Blob;
+  if (!raw) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, { method, headers, signal, body: raw ? body : JSON.stringify(body) });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer.");
+  }
+  const told = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refused(response.status, told.error ?? { message: `The server answers ${response.status}.` });
+  return told;
+}
