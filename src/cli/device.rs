@@ -28,9 +28,9 @@ impl DeviceArg {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Metal => Ok(metal().map_err(|e| unavailable("metal", e))?),
-            Self::Cuda => Ok(Device::new_cuda(0).map_err(|e| unavailable("cuda", e))?),
+            Self::Cuda => Ok(cuda().map_err(|e| unavailable("cuda", e))?),
             Self::Auto => {
-                let found = [("metal", metal()), ("cuda", Device::new_cuda(0))];
+                let found = [("metal", metal()), ("cuda", cuda())];
                 let found = found.into_iter().find_map(|(n, d)| Some((n, d.ok()?)));
                 let (name, device) = found.unwrap_or(("cpu", Device::Cpu));
                 note(format_args!("device: {name} (auto)"));
@@ -147,6 +147,18 @@ fn metal() -> candle_core::Result<Device> {
 #[cfg(not(feature = "metal"))]
 fn metal() -> candle_core::Result<Device> {
     Device::new_metal(0)
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> candle_core::Result<Device> {
+    let device = crate::model::cuda::open()?;
+    note(crate::model::cuda::facts(&device)?);
+    Ok(device)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> candle_core::Result<Device> {
+    Device::new_cuda(0)
 }
 
 /// Limits on a Metal device's memory.

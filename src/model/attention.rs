@@ -3,6 +3,7 @@
 use super::batch::{Batch, Segment};
 use super::cpu;
 use super::cpu::paged::Paged;
+use super::key_sums::KeySums;
 use super::ops::Path;
 use super::portable;
 use candle_core::{D, DType, Device, Result, Tensor};
@@ -163,17 +164,11 @@ impl Gather {
             .reshape((self.segments, h.key, self.keys, h.dim))
     }
 
-    /// Sums gathered key gradients back into a table of `rows` rows, in f32 whatever their type.
-    fn scatter_keys(&self, x: &Tensor, rows: usize, h: &Heads) -> Result<Tensor> {
-        let dtype = x.dtype();
-        let x = x
-            .to_dtype(DType::F32)?
-            .transpose(1, 2)?
+    /// Gathered key gradients `[segments, kv heads, keys, d]` as rows of the padded block.
+    fn key_rows(&self, x: &Tensor, h: &Heads) -> Result<Tensor> {
+        x.transpose(1, 2)?
             .contiguous()?
-            .reshape((self.segments * self.keys, h.kv_width()))?;
-        Tensor::zeros((rows, h.kv_width()), DType::F32, x.device())?
-            .index_add(&self.k_rows, &x, 0)?
-            .to_dtype(dtype)
+            .reshape((self.segments * self.keys, h.kv_width()))
     }
 }
 
@@ -185,7 +180,7 @@ fn pad_to(rows: impl Iterator<Item = usize>, n: usize, pad: usize) -> impl Itera
 pub enum Plan<'a> {
     /// Over the batch's own keys, with the window, if there is one.
     Fused(&'a Batch, Option<usize>),
-    Portable(Gather),
+    Portable(Gather, KeySums),
     /// Over those in a cache.
     Paged(Paged<'a>),
     Gathered(Gathers),
@@ -205,7 +200,9 @@ impl<'a> Plan<'a> {
             (Path::Fused, true) => Self::Paged(Paged::new(batch, window)?),
             (Path::Portable, false) => {
                 let all: Vec<_> = batch.segments.iter().collect();
-                Self::Portable(Gather::new(batch, &all, window, device)?)
+                let gather = Gather::new(batch, &all, window, device)?;
+                let sums = KeySums::new(&all, gather.keys, batch.len(), device)?;
+                Self::Portable(gather, sums)
             }
             (Path::Portable, true) => Self::Gathered(Gathers::new(batch, window, device)?),
         })
@@ -224,7 +221,7 @@ impl<'a> Plan<'a> {
                 let (out, lse) = cpu::attention::forward([q, k, v], batch, *window, h)?;
                 (out, Some(lse))
             }
-            Self::Portable(gather) => {
+            Self::Portable(gather, _) => {
                 let (out, softmax) = gather.forward(q, k, v, h)?;
                 (out, Some(softmax))
             }
@@ -245,12 +242,12 @@ impl<'a> Plan<'a> {
         let Some(p) = &saved.softmax else {
             candle_core::bail!("a pass over a cache has no backward")
         };
-        let g = match self {
+        let (g, sums) = match self {
             Self::Fused(batch, window) => {
                 let saved = [&saved.out, p];
                 return cpu::attention::backward(dout, [q, k, v], saved, (batch, *window), h);
             }
-            Self::Portable(g) => g,
+            Self::Portable(gather, sums) => (gather, sums),
             Self::Paged(_) | Self::Gathered(_) => {
                 candle_core::bail!("a pass over a cache has no backward")
             }
@@ -261,11 +258,14 @@ impl<'a> Plan<'a> {
         let delta = (&dp * p)?.sum_keepdim(D::Minus1)?;
         let ds = ((dp.broadcast_sub(&delta)? * p)? * f64::from(h.scale()))?;
         let (ds, p) = (ds.to_dtype(q.dtype())?, p.to_dtype(q.dtype())?);
-        let rows = k.dim(0)?;
+        let to_keys = |of: Tensor| {
+            let sums = sums.sums(&g.key_rows(&of, h)?)?;
+            sums.to_dtype(k.dtype())
+        };
         Ok([
             g.rows(&portable::matmul(&ds, &keys)?, h)?,
-            g.scatter_keys(&portable::matmul(&ds.t()?, &queries)?, rows, h)?,
-            g.scatter_keys(&portable::matmul(&p.t()?, &dout)?, rows, h)?,
+            to_keys(portable::matmul(&ds.t()?, &queries)?)?,
+            to_keys(portable::matmul(&p.t()?, &dout)?)?,
         ])
     }
 }

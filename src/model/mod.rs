@@ -9,14 +9,18 @@ mod block;
 pub mod config;
 pub mod config_json;
 mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod decoder;
 pub mod gguf;
 mod gguf_check;
 mod gguf_config;
 mod gguf_parts;
 pub mod gguf_write;
+mod grouped;
 pub mod head;
 mod hub;
+mod key_sums;
 pub mod kv;
 pub mod linear;
 pub mod load;

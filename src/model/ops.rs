@@ -4,6 +4,7 @@
 
 use super::cpu;
 pub use super::cpu::{AdamW, best, likelihoods, view};
+use super::grouped;
 use super::portable;
 use candle_core::{D, DType, Device, Result, Tensor};
 use std::ops::Range;
@@ -218,19 +219,26 @@ pub fn adamw(
     parameters: &[[&Tensor; 4]],
     g_scale: f64,
 ) -> Result<Vec<[Tensor; 3]>> {
-    let step = |[p, g, m, v]: &[&Tensor; 4]| {
-        let g = (*g * g_scale)?;
-        let (step, second) = c.corrections();
-        let m = ((*m * c.beta1)? + (&g * (1.0 - c.beta1))?)?;
-        let v = ((*v * c.beta2)? + (g.sqr()? * (1.0 - c.beta2))?)?;
-        let update = ((&m * step)? / ((v.sqrt()? * second)? + c.eps)?)?;
-        let p = ((*p * (1.0 - c.lr * c.weight_decay))? - update)?;
-        Ok([p, m, v])
-    };
-    match path {
-        Path::Fused => cpu::adamw(c, parameters, g_scale),
-        Path::Portable => parameters.iter().map(step).collect(),
+    if let Path::Fused = path {
+        return cpu::adamw(c, parameters, g_scale);
     }
+    let sizes: Vec<usize> = parameters.iter().map(|[p, ..]| p.elem_count()).collect();
+    let mut stepped = Vec::with_capacity(parameters.len());
+    for group in grouped::groups(&sizes) {
+        let group = &parameters[group];
+        let flat = |n: usize| grouped::flat(group.iter().map(|all| all[n]));
+        let (p, g, m, v) = (flat(0)?, (flat(1)? * g_scale)?, flat(2)?, flat(3)?);
+        let (step, second) = c.corrections();
+        let m = ((m * c.beta1)? + (&g * (1.0 - c.beta1))?)?;
+        let v = ((v * c.beta2)? + (g.sqr()? * (1.0 - c.beta2))?)?;
+        let update = ((&m * step)? / ((v.sqrt()? * second)? + c.eps)?)?;
+        let p = ((p * (1.0 - c.lr * c.weight_decay))? - update)?;
+        let apart = |flat: &Tensor| grouped::apart(flat, group.iter().map(|all| all[0]));
+        let (p, m, v) = (apart(&p)?, apart(&m)?, apart(&v)?);
+        let all = p.into_iter().zip(m).zip(v);
+        stepped.extend(all.map(|((p, m), v)| [p, m, v]));
+    }
+    Ok(stepped)
 }
 
 /// √ of the sum of squares of all elements of `tensors`; one readback.
@@ -238,8 +246,14 @@ pub fn norm<'a>(path: Path, tensors: impl Iterator<Item = &'a Tensor>) -> Result
     let squares: f64 = match path {
         Path::Fused => cpu::sum_of_squares(&tensors.collect::<Vec<_>>())?,
         Path::Portable => {
-            let sums: Vec<Tensor> = tensors.map(|t| t.sqr()?.sum_all()).collect::<Result<_>>()?;
-            let sums: Vec<f32> = Tensor::stack(&sums, 0)?.to_vec1()?;
+            let tensors: Vec<&Tensor> = tensors.collect();
+            let sizes: Vec<usize> = tensors.iter().map(|t| t.elem_count()).collect();
+            let groups = grouped::groups(&sizes).into_iter();
+            let flat = |group: Range<usize>| grouped::flat(tensors[group].iter().copied());
+            let sums: Vec<Tensor> = groups
+                .map(|group| grouped::squares(&flat(group)?))
+                .collect::<Result<_>>()?;
+            let sums: Vec<f32> = Tensor::cat(&sums, 0)?.to_vec1()?;
             sums.into_iter().map(f64::from).sum()
         }
     };
