@@ -21,9 +21,11 @@ def main():
     p.add_argument("--out", required=True, type=Path, help="predictions to write")
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--max-tokens", type=int, default=96)
+    p.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    p.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     a = p.parse_args()
     tok = AutoTokenizer.from_pretrained(a.base, padding_side="left")
-    model = load(a.base, a.lora)
+    model = load(a.base, a.lora, getattr(torch, a.dtype)).to(a.device)
     rows = [json.loads(line) for line in a.data.open() if line.strip()]
     tokens, start = 0, time.perf_counter()
     for i in range(0, len(rows), a.batch):
@@ -34,8 +36,8 @@ def main():
                       "rows_per_s": len(rows) / seconds, "peak_gb": peak_gb()}))
 
 
-def load(base, lora):
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+def load(base, lora, dtype=torch.float32):
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
     if lora:
         from peft import PeftModel
 
@@ -45,7 +47,7 @@ def load(base, lora):
 
 def answer(model, tok, rows, max_tokens):
     """Fill in `predicted_sql` for a batch; the number of tokens made, each row's eos left out."""
-    enc = tok([row["prompt"] + "\n" for row in rows], return_tensors="pt", padding=True, add_special_tokens=False)
+    enc = tok([row["prompt"] + "\n" for row in rows], return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
     with torch.no_grad():
         out = model.generate(**enc, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tok.eos_token_id)
     new = out[:, enc["input_ids"].shape[1] :]

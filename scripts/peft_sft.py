@@ -38,6 +38,7 @@ def arguments():
     p.add_argument("--save-start", type=Path, help="also write the untrained adapter and the rows in their order to this folder")
     p.add_argument("--warm", type=int, default=3, help="first steps, left out of the timing")
     p.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    p.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     a = p.parse_args()
     if a.warm >= a.steps:
         p.error("--warm must be less than --steps")
@@ -48,7 +49,7 @@ def main():
     a = arguments()
     torch.manual_seed(a.seed)
     tok = AutoTokenizer.from_pretrained(a.base)
-    model = AutoModelForCausalLM.from_pretrained(a.base, dtype=getattr(torch, a.dtype))
+    model = AutoModelForCausalLM.from_pretrained(a.base, dtype=getattr(torch, a.dtype)).to(a.device)
     config = LoraConfig(r=a.rank, lora_alpha=a.alpha, use_dora=a.dora, use_rslora=a.rslora, target_modules=TARGETS, task_type="CAUSAL_LM")
     model = get_peft_model(model, config)
     texts = [json.loads(line) for line in a.data.open() if line.strip()]
@@ -69,7 +70,8 @@ def main():
         if step == a.warm:
             tokens, start = 0, time.perf_counter()
         batch = next(batches)
-        loss = model(**pad(batch, tok.eos_token_id)).loss
+        inputs = {name: tensor.to(a.device) for name, tensor in pad(batch, tok.eos_token_id).items()}
+        loss = model(**inputs).loss
         loss.backward()
         if a.clip > 0:
             torch.nn.utils.clip_grad_norm_(params, a.clip)
@@ -84,9 +86,9 @@ def main():
     if a.out:
         model.save_pretrained(a.out)
     print(json.dumps({
-        "peer": "peft", "dora": a.dora, "rank": a.rank, "batch": a.batch, "dtype": a.dtype, "seed": a.seed, "steps": a.steps,
+        "peer": "peft", "dora": a.dora, "rank": a.rank, "batch": a.batch, "dtype": a.dtype, "device": a.device, "seed": a.seed, "steps": a.steps,
         "tokens_per_s": tokens / seconds, "rows_per_s": timed * a.batch / seconds, "steps_per_s": timed / seconds,
-        "final_loss": sum(last) / len(last), "peak_gb": peak_gb(),
+        "final_loss": sum(last) / len(last), "losses": losses, "peak_gb": peak_gb(),
     }))
 
 
