@@ -190,7 +190,43 @@ fn answers_are_held_to_schemas_and_grammars() {
     let own = json!({"model": "lora", "prompt": "Who?", "stream": false, "format": schema, "options": {"num_predict": 200}});
     let said = server.post("/api/generate", &own).json();
     serde_json::from_str::<Value>(said["response"].as_str().unwrap()).unwrap();
+    let begins_a_query = |text: &str| {
+        let text = text.trim_start().to_lowercase();
+        ["select", "with", "values", "("]
+            .iter()
+            .any(|word| text.starts_with(word) || word.starts_with(&text))
+    };
+    let drawn = with(ask("lora", "Who?"), json!({"n": 8, "temperature": 1.5}));
+    let free = server.post(CHAT, &drawn).json();
+    let text_of = |choice: &Value| choice["message"]["content"].as_str().unwrap().to_owned();
+    let texts = |reply: &Value| -> Vec<String> {
+        let choices = reply["choices"].as_array().unwrap();
+        choices.iter().map(text_of).collect()
+    };
+    assert!(!texts(&free).iter().all(|text| begins_a_query(text)));
+    let tables = json!({"schema": "CREATE TABLE buyers (id INT, name TEXT)"});
+    for constrain in [json!("sql"), tables] {
+        let held = with(drawn.clone(), json!({"constrain": constrain}));
+        let held = server.post(CHAT, &held).json();
+        assert!(
+            texts(&held).iter().all(|text| begins_a_query(text)),
+            "{held}"
+        );
+    }
+    let own = json!({"model": "lora", "prompt": "Who?", "stream": false, "constrain": "sql"});
+    let said = server.post("/api/generate", &own).json();
+    assert!(begins_a_query(said["response"].as_str().unwrap()), "{said}");
     for (more, param) in [
+        (json!({"constrain": "schema"}), "constrain"),
+        (json!({"constrain": {"schema": "buyers"}}), "constrain"),
+        (
+            json!({"constrain": {"schema": "CREATE TABLE buyers ("}}),
+            "constrain",
+        ),
+        (
+            json!({"constrain": "sql", "grammar": "start: \"a\""}),
+            "constrain",
+        ),
         (json!({"grammar": "start: nothing"}), "grammar"),
         (
             json!({"grammar": "start: \"a\"", "response_format": {"type": "json_object"}}),

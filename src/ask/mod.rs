@@ -11,11 +11,15 @@ pub use source::Source;
 
 use crate::adapters::bank::Mixture;
 use crate::answering::config::Config as Answering;
+use crate::answering::constraint::Kind;
+use crate::answering::constraint::dialect::Dialect;
+use crate::answering::constraint::guidance::Guidance;
 use crate::answering::loaded::Loaded;
 use crate::answering::routing::Routing;
 use crate::data::asking::{Asking, Notation};
 use crate::data::record;
 use crate::eval::databases::Databases;
+use crate::generation::constraint::Grammar;
 use crate::generation::sampler::SamplerConfig;
 use crate::model::place::Place;
 use crate::router::{Decision, Router};
@@ -23,6 +27,7 @@ use crate::run::observer::Observer;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How questions are answered.
 #[derive(Debug, Clone)]
@@ -36,6 +41,8 @@ pub struct Config {
     pub notation: Option<Notation>,
     /// The first is greedy where there are several.
     pub sampler: SamplerConfig,
+    /// What answers are held to.
+    pub constrain: Kind,
     /// An answer is not sure whose confidence is below it.
     pub sure: f64,
 }
@@ -79,6 +86,8 @@ pub struct Asker {
     source: Source,
     /// Of each adapter by its name, or of the base where there is none.
     askings: Vec<(String, Asking)>,
+    /// What holds answers to the database's names.
+    grammar: Option<Arc<dyn Grammar>>,
 }
 
 impl Asker {
@@ -98,7 +107,14 @@ impl Asker {
         }
         let loaded = Loaded::load(answering, place, observer)?;
         let router = loaded.router(answering)?;
+        let dialect = || Dialect::sqlite(&Guidance::new(&loaded.base.tokenizer)?);
+        let grammar = match config.constrain {
+            Kind::Off => None,
+            Kind::Sql => Some(dialect()?.query(None)),
+            Kind::Schema => Some(dialect()?.query(Some(&source.named()?))),
+        };
         Ok(Self {
+            grammar,
             router: router.map(|router| (router, answering.routing.clone())),
             config,
             loaded,
@@ -122,7 +138,10 @@ impl Asker {
         let prompt = prompt.context("a table alone is shown by --table NAME")?;
         let sampler = self.config.sampler.clone();
         let prompts = vec![prompt; sampler.samples];
-        let engine = self.loaded.engine(self.loaded.mixed(mixture), sampler);
+        let mut engine = self.loaded.engine(self.loaded.mixed(mixture), sampler);
+        if self.grammar.is_some() {
+            engine.grammars = vec![self.grammar.clone(); prompts.len()];
+        }
         let all: Vec<usize> = (0..prompts.len()).collect();
         let mut cache = self.loaded.cache(&engine, &prompts, &all, observer)?;
         let (said, _) = engine.generate_over(&mut cache, &prompts)?;

@@ -3,9 +3,11 @@
 use super::schema::{self, named};
 use crate::data::asking::Asking;
 use crate::data::hints::Hints;
+use crate::data::schema::Table;
 use crate::eval::databases::Databases;
 use crate::eval::returned;
 use crate::eval::table::{Shown, table};
+use crate::sql::database;
 use crate::sql::database::layout::{Layout, layout};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::path::{Path, PathBuf};
@@ -59,6 +61,11 @@ impl Source {
             self.tables = shown.into_iter().cloned().collect();
         }
         Ok(())
+    }
+
+    /// What all its tables and views are called, with their columns.
+    pub fn named(&self) -> Result<Vec<Table>> {
+        database::named(&self.file)
     }
 
     /// The prompt of a question as `asking` has it, with the tables of these `names`; all where there are none.

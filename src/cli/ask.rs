@@ -4,6 +4,7 @@ use super::answering::AnsweringArgs;
 use super::data::databases::in_folder;
 use super::terminal::Terminal;
 use super::{UsageError, lines, note, say};
+use crate::answering::constraint::Kind;
 use crate::ask::{Answer, Asker, Config, MOST_SAMPLES, SAMPLES, SURE, TEMPERATURE, sampling};
 use crate::data::asking::Notation;
 use crate::data::prompt::Prompt;
@@ -47,6 +48,9 @@ pub struct Args {
     /// Seed of the drawn ones.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// What answers are held to: nothing, one query, or one with the database's own names, which cannot fail for a name.
+    #[arg(long, value_enum, default_value_t = Kind::Schema)]
+    constrain: Kind,
     /// Say that an answer is not sure where fewer of the drawn ones agree, as a share.
     #[arg(long, value_name = "P", default_value_t = SURE)]
     sure: f64,
@@ -92,6 +96,7 @@ pub fn run(args: Args) -> Result<()> {
         prompt: args.prompt.clone(),
         notation: args.notation,
         sampler,
+        constrain: args.constrain,
         sure: args.sure,
     };
     let place = args.answering.place()?;

@@ -52,10 +52,7 @@ impl Schemas {
             return self.of_database(&folder.clone(), db).map(Some);
         }
         for field in FIELDS.iter().filter_map(text) {
-            let tables = match created(field)? {
-                tables if tables.is_empty() => listed(field).unwrap_or_default(),
-                tables => tables,
-            };
+            let tables = of_field(field)?;
             if !tables.is_empty() {
                 return Ok(Some(Arc::new(tables)));
             }
@@ -73,6 +70,15 @@ impl Schemas {
         self.known.insert(file, tables.clone());
         Ok(tables)
     }
+}
+
+/// The tables of a text that is nothing but a schema: of its `CREATE TABLE` statements, else of lists such as `towns(name, region)`; none
+/// where it is neither.
+pub fn of_field(text: &str) -> Result<Vec<Table>> {
+    Ok(match created(text)? {
+        tables if tables.is_empty() => listed(text).unwrap_or_default(),
+        tables => tables,
+    })
 }
 
 /// The schema that a text has: its `CREATE TABLE` statements, or behind `Schema:` or `Tables:` lists such as `towns(name, region)`.

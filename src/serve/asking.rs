@@ -7,6 +7,7 @@ use super::http::{self, Body};
 use super::models::{AUTO, Chosen};
 use super::reply::{said, whole};
 use super::request::Wanted;
+use super::rules::Rules;
 use super::served::{Served, beside};
 use super::shelf::Brought;
 use crate::ask::{Answer, MOST_SAMPLES, Reply, SAMPLES, SURE, TEMPERATURE, route, sampling, shown};
@@ -83,6 +84,7 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
     let temperature = fields.number("temperature", 0.0, 2.0)?;
     let seed = fields.seed()?;
     let sure = fields.number("sure", 0.0, 1.0)?.unwrap_or(SURE);
+    let constrain = fields.text("constrain")?;
     fields.end()?;
     let sampler = sampling(
         samples.unwrap_or(SAMPLES),
@@ -94,18 +96,23 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
     served.refuse_long("question", question.len())?;
     let model = model.unwrap_or_else(|| served.models.first());
     let (shared, source, put) = (served.clone(), brought.clone(), question.clone());
-    let (prompt, chosen) = {
+    let (prompt, chosen, rules) = {
         // Its prompt may need the database's values.
         let _desk = served.shelf.desks.acquire().await;
         let model = model.clone();
-        beside(move || asked(&shared, &source, &model, &tables, &put)).await?
+        beside(move || {
+            let rules = rules(constrain.as_deref(), &source)?;
+            let (prompt, chosen) = asked(&shared, &source, &model, &tables, &put)?;
+            Ok((prompt, chosen, rules))
+        })
+        .await?
     };
     let prompt = served.prompt("question", &record::user(prompt)).await?;
-    let wanted = Wanted {
+    let mut wanted = Wanted {
         model,
         lora: None,
         sampler,
-        rules: None,
+        rules,
         stop: served.loaded.stop.stop.clone(),
         max_tokens: served.loaded.stop.max_tokens,
         streams: false,
@@ -121,6 +128,8 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
         )
         .await?;
     let replies = whole(updates, answers).await?;
+    // One that left them is an answer like the others: its query runs or fails.
+    wanted.rules = None;
     let reply = |answer| {
         let text = said(answer, &wanted)?.to_owned();
         let logprob = answer.mean_logprob();
@@ -173,6 +182,22 @@ fn asked(
         }
     };
     Ok((put(&asking)?, chosen))
+}
+
+/// What the answers are held to: the names of the database, unless said otherwise.
+fn rules(constrain: Option<&str>, brought: &Brought) -> Result<Option<Rules>, ApiError> {
+    match constrain.unwrap_or("schema") {
+        "off" => Ok(None),
+        "sql" => Ok(Some(Rules::query(None))),
+        "schema" => {
+            let tables = brought.source.named().map_err(fault)?;
+            Ok(Some(Rules::query(Some(tables))))
+        }
+        _ => {
+            let message = "constrain is none of off, sql, schema";
+            Err(ApiError::field("constrain", message))
+        }
+    }
 }
 
 fn database(fields: &mut Fields, served: &Served) -> Result<Arc<Brought>, ApiError> {

@@ -180,6 +180,7 @@ fn load(
         adapter_root: config.adapter_root.clone(),
         commands,
         guidance: OnceLock::new(),
+        dialect: OnceLock::new(),
         shelf: Shelf::new(&config.asking)?,
         tickets: Arc::new(()),
     };

@@ -5,6 +5,7 @@ use super::error::ApiError;
 use super::models::{Chosen, Models};
 use super::request::Wanted;
 use super::shelf::Shelf;
+use crate::answering::constraint::dialect::Dialect;
 use crate::answering::constraint::guidance::Guidance;
 use crate::answering::loaded::Loaded;
 use crate::data::record::Conversation;
@@ -31,6 +32,8 @@ pub struct Served {
     pub shelf: Shelf,
     /// What grammars are compiled by, once there is one.
     pub guidance: OnceLock<Result<Guidance, String>>,
+    /// What queries are held by, once one is.
+    pub dialect: OnceLock<Result<Dialect, String>>,
     /// One more is held for each answer that runs or waits.
     pub tickets: Arc<()>,
 }

@@ -1,5 +1,6 @@
 //! Answers that are held to rules: one SELECT of SQLite, with the names of the row's schema.
 
+pub mod dialect;
 pub mod guidance;
 mod held;
 pub mod names;
@@ -12,13 +13,13 @@ mod words;
 use crate::data::hex;
 use crate::data::jsonl::Line;
 use crate::data::record::Conversation;
-use crate::data::schema::{Schemas, Table, functions};
+use crate::data::schema::{Schemas, Table};
 use crate::generation::constraint::Grammar;
 use crate::model::tokenizer::Tokenizer;
 use crate::run::observer::Observer;
 use anyhow::{Context, Result};
+use dialect::Dialect;
 use guidance::Guidance;
-use names::{Names, Words};
 use regex::{Captures, Regex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -143,22 +144,12 @@ impl Constraints {
         if !self.is_on() {
             return Ok(Vec::new());
         }
-        let rules = Guidance::new(tokenizer)?.lark(&in_any_case(SQLITE)?)?;
-        let all = functions()?;
-        let functions = Arc::new(Words::new(all.iter().map(String::as_str)));
+        let dialect = Dialect::sqlite(&Guidance::new(tokenizer)?)?.counting(self.masks.clone());
         let mut known: BTreeMap<Option<String>, Arc<dyn Grammar>> = BTreeMap::new();
         let grammars = self.schemas.iter().map(|schema| {
             let key = schema.as_ref().map(|tables| format!("{tables:?}"));
-            let grammar = known.entry(key).or_insert_with(|| {
-                let names = schema
-                    .as_ref()
-                    .map(|tables| Arc::new(Names::new(tables, functions.clone())));
-                Arc::new(held::Query {
-                    rules: rules.clone(),
-                    names,
-                    masks: self.masks.clone(),
-                })
-            });
+            let tables = schema.as_ref().map(|tables| &tables[..]);
+            let grammar = known.entry(key).or_insert_with(|| dialect.query(tables));
             Some(grammar.clone())
         });
         Ok(grammars.collect())
