@@ -16,8 +16,19 @@ pub trait Constraint: Send {
     /// All tokens that may come next, token t as bit t % 32 of the word t / 32; `None` where that cannot be said.
     fn allowed(&mut self) -> Option<Vec<u32>>;
 
+    /// Tokens without which none may come next, not all of which may: quicker to tell where few are asked for.
+    fn bounds(&mut self) -> Option<Vec<u32>> {
+        self.allowed()
+    }
+
     /// Goes on behind `token`, which may come next and ends no answer.
     fn accept(&mut self, token: u32);
+}
+
+/// Whether a set of tokens, as [`Constraint::allowed`] has them, has this one.
+pub fn has(tokens: &[u32], token: usize) -> bool {
+    let word = tokens.get(token / 32).copied().unwrap_or(0);
+    word >> (token % 32) & 1 == 1
 }
 
 /// The logits with those of tokens that may not come next taken away; `None` where none is left.
@@ -25,8 +36,7 @@ pub fn masked(logits: &[f32], constraint: &mut dyn Constraint) -> Option<Vec<f32
     let allowed = constraint.allowed()?;
     let mut logits = logits.to_vec();
     for (token, logit) in logits.iter_mut().enumerate() {
-        let word = allowed.get(token / 32).copied().unwrap_or(0);
-        if word >> (token % 32) & 1 == 0 {
+        if !has(&allowed, token) {
             *logit = f32::NEG_INFINITY;
         }
     }

@@ -1,10 +1,12 @@
 //! How the next token is chosen from logits.
 
-use super::constraint::{Constraint, masked};
+use super::constraint::{Constraint, has, masked};
 use crate::model::ops;
 use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// Sampling settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,14 +125,14 @@ impl Sampler {
         if let Some(rules) = constraint
             && !rules.allows(token as u32)
         {
-            let greedy = self.config.temperature < GREEDY;
-            let next = greedy.then(|| next_best(logits, best.index, rules.as_mut()));
-            match next.flatten() {
-                Some(next) => token = next,
-                None => match masked(logits, rules.as_mut()) {
-                    Some(left) => token = self.choose(&left, ops::best(&left)?.index),
-                    None => *constraint = None,
-                },
+            let again = match self.config.temperature < GREEDY {
+                true => next_best(logits, best.index, rules.as_mut()),
+                false => masked(logits, rules.as_mut())
+                    .and_then(|left| Some(self.draw(&left, left[ops::best(&left)?.index]))),
+            };
+            match again {
+                Some(again) => token = again,
+                None => *constraint = None,
             }
         }
         let logprob = |likeliest| logprob(said, token, likeliest);
@@ -184,10 +186,11 @@ impl Sampler {
     }
 }
 
-/// How many of the likeliest tokens are asked for one by one: a mask of all takes as long as a hundred of them.
+/// How many of the likeliest tokens are asked for one by one before those that are out of the question are told together: that takes
+/// as long as a hundred of them.
 const TRIED: usize = 16;
 
-/// The likeliest token behind the `refused` one that may come next, if it is among the first few.
+/// The likeliest token behind the `refused` one that may come next; of equal ones the first.
 fn next_best(logits: &[f32], refused: usize, rules: &mut dyn Constraint) -> Option<usize> {
     let mut left = logits.to_vec();
     left[refused] = f32::NEG_INFINITY;
@@ -201,7 +204,24 @@ fn next_best(logits: &[f32], refused: usize, rules: &mut dyn Constraint) -> Opti
         }
         left[next] = f32::NEG_INFINITY;
     }
-    None
+    let bounds = rules.bounds()?;
+    let rest = left.into_iter().enumerate();
+    let rest = rest.filter(|(token, logit)| *logit > f32::NEG_INFINITY && has(&bounds, *token));
+    let mut rest: BinaryHeap<_> = rest
+        .map(|(token, logit)| (rank(logit), Reverse(token)))
+        .collect();
+    let mut falling = std::iter::from_fn(|| rest.pop());
+    let next = falling.find(|(_, Reverse(token))| rules.allows(*token as u32))?;
+    Some(next.1.0)
+}
+
+/// A whole number that is the larger the larger the number is.
+fn rank(number: f32) -> u32 {
+    let bits = number.to_bits();
+    match number.is_sign_negative() {
+        true => !bits,
+        false => bits | 1 << 31,
+    }
 }
 
 /// Of `token`; `None` where the logits are no numbers.
@@ -396,6 +416,44 @@ mod tests {
         let mut none = even(0);
         assert_eq!(greedy.sample(&[1.0, 2.0, 1.5], &mut none).unwrap().token, 1);
         assert!(none.is_none());
+    }
+
+    /// One token alone, of which the rules tell only that it is among the last.
+    struct One(u32);
+
+    impl Constraint for One {
+        fn allows(&mut self, token: u32) -> bool {
+            token == self.0
+        }
+
+        fn allowed(&mut self) -> Option<Vec<u32>> {
+            unreachable!("greedy answers need no mask")
+        }
+
+        fn bounds(&mut self) -> Option<Vec<u32>> {
+            Some(vec![0, u32::MAX])
+        }
+
+        fn accept(&mut self, _token: u32) {}
+    }
+
+    #[test]
+    fn a_greedy_answer_takes_the_likeliest_that_may_come_however_unlikely() {
+        let mut greedy = sampler(0.0, 1.0, 0);
+        let logits: Vec<f32> = (0..64).map(|i| 30.0 - ((i * 29) % 64) as f32).collect();
+        for one in 32..64 {
+            let mut rules: Option<Box<dyn Constraint>> = Some(Box::new(One(one)));
+            assert_eq!(greedy.sample(&logits, &mut rules).unwrap().token, one);
+            assert!(rules.is_some());
+        }
+        // Where none is left behind all that may be.
+        let mut rules: Option<Box<dyn Constraint>> = Some(Box::new(One(64)));
+        assert_eq!(greedy.sample(&logits, &mut rules).unwrap().token, 0);
+        assert!(rules.is_none());
+        let mut numbers = [-2.5f32, -1.0, -0.0, 0.0, 1e-9, 3.0, f32::MAX];
+        numbers.reverse();
+        numbers.sort_by_key(|number| rank(*number));
+        assert_eq!(numbers, [-2.5, -1.0, -0.0, 0.0, 1e-9, 3.0, f32::MAX]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Grammars held by llguidance: which tokens of a vocabulary go on with a text.
 
+use super::vocabulary::Vocabulary;
 use crate::generation::constraint::{Constraint, Grammar};
 use crate::model::tokenizer::Tokenizer;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -16,7 +17,7 @@ const SLICES: [&str; 2] = [r"[a-zA-Z_][a-zA-Z0-9_]{0,30}", r#"[^'"`\]\x00-\x1f]{
 
 /// A vocabulary, by its bytes.
 pub struct Guidance {
-    env: TokEnv,
+    vocabulary: Arc<Vocabulary>,
     factory: ParserFactory,
 }
 
@@ -40,7 +41,11 @@ impl Guidance {
         let mut factory = ParserFactory::new(&env, InferenceCapabilities::default(), &slices)?;
         factory.quiet();
         factory.limits_mut().verbose_errors = false;
-        Ok(Self { env, factory })
+        let vocabulary = Arc::new(Vocabulary::new(env));
+        Ok(Self {
+            vocabulary,
+            factory,
+        })
     }
 
     /// What a grammar in llguidance's dialect of Lark allows. Errors where it is none, or larger than the library's limits.
@@ -58,7 +63,7 @@ impl Guidance {
         // The first mask is the dearest: rows begin behind it.
         let first = matcher.compute_mask();
         first.map_err(|error| anyhow!("{}", brief(&error.to_string())))?;
-        let vocabulary = self.env.clone();
+        let vocabulary = self.vocabulary.clone();
         Ok(Rules {
             matcher,
             vocabulary,
@@ -75,7 +80,7 @@ fn brief(error: &str) -> &str {
 #[derive(Clone)]
 pub struct Rules {
     matcher: Matcher,
-    vocabulary: TokEnv,
+    vocabulary: Arc<Vocabulary>,
 }
 
 impl Grammar for Rules {
@@ -87,7 +92,7 @@ impl Grammar for Rules {
 /// An error inside the library stays: from there on nothing is allowed, and the answer goes on without it.
 impl Constraint for Rules {
     fn allows(&mut self, token: u32) -> bool {
-        match self.is_end(token) {
+        match self.vocabulary.is_end(token) {
             true => self.matcher.is_accepting().unwrap_or(false),
             false => self.matcher.validate_tokens(&[token]).is_ok_and(|n| n == 1),
         }
@@ -105,21 +110,8 @@ impl Constraint for Rules {
 }
 
 impl Rules {
-    /// Whether a token ends answers.
-    pub fn is_end(&self, token: u32) -> bool {
-        self.vocabulary.tok_trie().eos_tokens().contains(&token)
-    }
-
-    /// The bytes of a token; none of one that is no text.
-    pub fn bytes(&self, token: u32) -> Option<&[u8]> {
-        let vocabulary = self.vocabulary.tok_trie();
-        let known = (token as usize) < vocabulary.vocab_size();
-        let bytes = known.then(|| vocabulary.token(token))?;
-        (bytes.first() != Some(&TokTrie::SPECIAL_TOKEN_MARKER)).then_some(bytes)
-    }
-
     /// The tokens with their bytes.
-    pub fn vocabulary(&self) -> &TokTrie {
-        self.vocabulary.tok_trie()
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
     }
 }

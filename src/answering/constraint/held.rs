@@ -5,7 +5,6 @@ use super::names::Names;
 use super::scan::Scan;
 use crate::generation::constraint::{Constraint, Grammar};
 use anyhow::Result;
-use llguidance::toktrie::{Recognizer, TokTrie};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -42,66 +41,45 @@ impl Held {
 }
 
 impl Constraint for Held {
+    // Names are looked at first: that is the quicker question.
     fn allows(&mut self, token: u32) -> bool {
-        if !self.rules.allows(token) {
-            return false;
+        let vocabulary = self.rules.vocabulary();
+        if vocabulary.is_end(token) {
+            return self.may_end() && self.rules.allows(token);
         }
-        if self.rules.is_end(token) {
-            return self.may_end();
-        }
-        let (Some(scan), Some(bytes)) = (&mut self.scan, self.rules.bytes(token)) else {
-            return true;
+        let named = match (&mut self.scan, vocabulary.bytes(token)) {
+            (Some(scan), Some(bytes)) => scan.may_push(bytes),
+            _ => true,
         };
-        let may = scan.push_all(bytes);
-        if may {
-            scan.pop(bytes.len());
-        }
-        may
+        named && self.rules.allows(token)
     }
 
     fn allowed(&mut self) -> Option<Vec<u32>> {
         self.masks.fetch_add(1, Ordering::Relaxed);
-        let mut allowed = self.rules.allowed()?;
+        let mask = self.rules.allowed()?;
         let may_end = self.may_end();
-        if let Some(scan) = &mut self.scan {
-            let vocabulary = self.rules.vocabulary();
-            let mut named = vocabulary.alloc_token_set();
-            vocabulary.add_bias(scan, &mut named, &[]);
-            if may_end {
-                vocabulary
-                    .eos_tokens()
-                    .iter()
-                    .for_each(|&end| named.allow_token(end));
-            }
-            for (word, named) in allowed.iter_mut().zip(named.as_slice()) {
-                *word &= named;
-            }
+        let Some(scan) = &mut self.scan else {
+            return Some(mask);
+        };
+        let vocabulary = self.rules.vocabulary();
+        let mut kept = vocabulary.kept(&mask, scan);
+        for &end in vocabulary.ends().iter().filter(|_| may_end) {
+            let word = end as usize / 32;
+            kept[word] |= mask[word] & 1 << (end % 32);
         }
-        Some(allowed)
+        Some(kept)
+    }
+
+    fn bounds(&mut self) -> Option<Vec<u32>> {
+        self.masks.fetch_add(1, Ordering::Relaxed);
+        self.rules.allowed()
     }
 
     fn accept(&mut self, token: u32) {
         self.rules.accept(token);
-        if let (Some(scan), Some(bytes)) = (&mut self.scan, self.rules.bytes(token)) {
+        if let (Some(scan), Some(bytes)) = (&mut self.scan, self.rules.vocabulary().bytes(token)) {
             // Only what is allowed is accepted.
             scan.push_all(bytes);
         }
-    }
-}
-
-/// Walks the tokens of a vocabulary, their common beginnings once.
-impl Recognizer for Scan {
-    fn pop_bytes(&mut self, num: usize) {
-        self.pop(num);
-    }
-
-    // What was said before is still looked at.
-    fn collapse(&mut self) {}
-
-    fn trie_finished(&mut self) {}
-
-    fn try_push_byte(&mut self, byte: u8) -> bool {
-        // Special tokens are no text.
-        byte != TokTrie::SPECIAL_TOKEN_MARKER && self.push(byte)
     }
 }

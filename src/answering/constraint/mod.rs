@@ -8,6 +8,7 @@ mod query;
 pub mod scan;
 #[cfg(test)]
 mod tests;
+pub mod vocabulary;
 mod words;
 
 use crate::data::hex;

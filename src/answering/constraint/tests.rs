@@ -2,6 +2,7 @@
 
 use super::names::{Names, Words};
 use super::scan::Scan;
+use super::vocabulary::Bytes;
 use crate::data::schema::{functions, of_text};
 use std::sync::Arc;
 

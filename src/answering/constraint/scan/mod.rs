@@ -10,6 +10,7 @@ mod growth;
 
 use super::names::Names;
 use super::query::{self, Clause, Frame, Paren, Query};
+use super::vocabulary::Bytes;
 use super::words::{Place, in_word};
 use std::sync::Arc;
 
@@ -104,6 +105,40 @@ fn content(token: &[u8]) -> Vec<u8> {
     name
 }
 
+impl Bytes for Scan {
+    fn push(&mut self, byte: u8) -> bool {
+        let Some(mut next) = self.states.last().cloned() else {
+            return false;
+        };
+        self.text.push(byte);
+        let taken = self.step(&mut next, byte).is_some();
+        match taken {
+            true => self.states.push(next),
+            false => {
+                self.text.pop();
+            }
+        }
+        taken
+    }
+
+    fn pop(&mut self, bytes: usize) {
+        let left = self.text.len().saturating_sub(bytes);
+        self.text.truncate(left);
+        self.states.truncate(left + 1);
+    }
+
+    fn passes(&self, bytes: &[u8]) -> bool {
+        let Some(state) = self.states.last().filter(|state| state.any) else {
+            return false;
+        };
+        match state.token {
+            Token::Word => bytes.iter().all(|byte| in_word(*byte)),
+            Token::Quoted(close) => !bytes.contains(&close),
+            Token::None | Token::Number | Token::Closed(_) => false,
+        }
+    }
+}
+
 impl Scan {
     /// Nothing yet.
     pub fn new(names: Arc<Names>) -> Self {
@@ -122,29 +157,6 @@ impl Scan {
         }
     }
 
-    /// Takes the next byte if it may come.
-    pub fn push(&mut self, byte: u8) -> bool {
-        let Some(mut next) = self.states.last().cloned() else {
-            return false;
-        };
-        self.text.push(byte);
-        let taken = self.step(&mut next, byte).is_some();
-        match taken {
-            true => self.states.push(next),
-            false => {
-                self.text.pop();
-            }
-        }
-        taken
-    }
-
-    /// Takes the last bytes back.
-    pub fn pop(&mut self, bytes: usize) {
-        let left = self.text.len().saturating_sub(bytes);
-        self.text.truncate(left);
-        self.states.truncate(left + 1);
-    }
-
     /// Takes a text if all of it may come.
     pub fn push_all(&mut self, bytes: &[u8]) -> bool {
         for (taken, &byte) in bytes.iter().enumerate() {
@@ -156,13 +168,18 @@ impl Scan {
         true
     }
 
-    /// Whether the query may end.
-    pub fn may_end(&mut self) -> bool {
-        let may = self.push(b';');
+    /// Whether all of a text may come.
+    pub fn may_push(&mut self, bytes: &[u8]) -> bool {
+        let may = self.push_all(bytes);
         if may {
-            self.pop(1);
+            self.pop(bytes.len());
         }
         may
+    }
+
+    /// Whether the query may end.
+    pub fn may_end(&mut self) -> bool {
+        self.may_push(b";")
     }
 
     fn step(&self, next: &mut State, byte: u8) -> Option<()> {
@@ -268,7 +285,11 @@ impl Scan {
                 // Before FROM any name may be one that FROM gives to a table.
                 string || query::source(&next.frames, |_| false)
             }
-            Role::New | Role::Behind | Role::Member(..) | Role::Source => false,
+            // What is selected may be called anything.
+            Role::New => {
+                !matches!(next.frames.last(), Some(Frame::Query(query)) if query.clause == Clause::From)
+            }
+            Role::Behind | Role::Member(..) | Role::Source => false,
         };
     }
 
