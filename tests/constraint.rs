@@ -16,6 +16,7 @@ use factory::run::observer::Observer;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rusqlite::Connection;
+use rusqlite::functions::{Context, FunctionFlags};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -83,6 +84,12 @@ fn database(tables: &[Table]) -> Connection {
         }
     }
     let connection = Connection::open_in_memory().unwrap();
+    // SQLite's grammar has the operator, and its shell the function.
+    let flags = FunctionFlags::SQLITE_UTF8;
+    let regexp = |_: &Context| Ok(false);
+    connection
+        .create_scalar_function("regexp", 2, flags, regexp)
+        .unwrap();
     for (name, mut columns) in merged {
         columns.sort();
         columns.dedup();
@@ -148,6 +155,36 @@ fn no_reference_is_refused() {
     let rows = references(&Path::new(env!("CARGO_MANIFEST_DIR")).join("evals"));
     let (count, strange) = all_allowed(&rows, &tokenizer());
     assert!(count > 300 && strange == 0, "{count} {strange}");
+}
+
+#[test]
+fn what_sqlite_takes_is_allowed() {
+    let tokenizer = tokenizer();
+    let connection = database(&of_text(SHOP).unwrap().unwrap());
+    for query in [
+        "SELECT name FROM goods WHERE (id, price) IN (SELECT good_id, pieces FROM sales)",
+        "SELECT name FROM goods WHERE (id,price) IN (VALUES (1, 2), (3, 4)) AND (id, price) > (1, 2.5)",
+        "SELECT name FROM goods WHERE NOT (id, name) = (SELECT good_id, 'x' FROM sales) OR (id, 1) IS (2, 1)",
+        "SELECT name FROM goods WHERE price IS DISTINCT FROM 3 AND id IS NOT DISTINCT FROM price",
+        "SELECT name FROM goods WHERE name IS NOT DISTINCT FROM 'x' AND id IS DISTINCT FROM(1)",
+        "SELECT name FROM goods WHERE name REGEXP '^a' AND NOT name NOT REGEXP 'b'",
+        "SELECT name FROM goods WHERE name MATCH 'a' OR name GLOB 'b*'",
+        "SELECT X'41fF', x'', 0xFf FROM goods WHERE id = 0x10 AND name <> x'00'",
+        "SELECT name FROM main.goods AS g JOIN main.sales ON main.sales.good_id = g.id",
+        "SELECT main.goods.name FROM \"main\".goods WHERE main.goods.price > 1 GROUP BY main.goods.name",
+        "SELECT x.n FROM (SELECT count(*) AS n FROM sales) x",
+        "SELECT name, n + 1 FROM goods JOIN (SELECT good_id AS k, count(*) AS n FROM sales GROUP BY 1) ON k = id",
+        "WITH a(k) AS (SELECT id FROM goods), b AS (SELECT good_id AS k FROM sales) SELECT k FROM a JOIN b USING (k)",
+    ] {
+        let prepared = connection.prepare(query).map(drop);
+        assert!(prepared.is_ok(), "{query}: {prepared:?}");
+        for kind in [Kind::Sql, Kind::Schema] {
+            let grammar = grammars(kind, &[SHOP.to_owned()], &tokenizer).remove(0);
+            let mut rules = grammar.begin().unwrap();
+            let answer = allowed(rules.as_mut(), &tokenizer, query);
+            assert_eq!(answer, Ok(()), "{query}");
+        }
+    }
 }
 
 /// FACTORY_QWEN3_TOKENIZER is a folder; FACTORY_REFERENCES, where it is given, has more rows.

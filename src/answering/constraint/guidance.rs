@@ -12,9 +12,6 @@ use std::sync::Arc;
 /// Longest grammar in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// Runs of text that are looked up once for all grammars: words and what strings hold.
-const SLICES: [&str; 2] = [r"[a-zA-Z_][a-zA-Z0-9_]{0,30}", r#"[^'"`\]\x00-\x1f]{1,40}"#];
-
 /// A vocabulary, by its bytes.
 pub struct Guidance {
     vocabulary: Arc<Vocabulary>,
@@ -37,8 +34,8 @@ impl Guidance {
         let info = TokRxInfo::new(size, tokenizer.eos());
         let trie = TokTrie::from(&info, &words).with_eos_tokens(ends);
         let env: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
-        let slices = SLICES.map(str::to_owned);
-        let mut factory = ParserFactory::new(&env, InferenceCapabilities::default(), &slices)?;
+        // What it would look up beforehand, slices, takes longer than it spares: few masks are made.
+        let mut factory = ParserFactory::new(&env, InferenceCapabilities::default(), &[])?;
         factory.quiet();
         factory.limits_mut().verbose_errors = false;
         let vocabulary = Arc::new(Vocabulary::new(env));

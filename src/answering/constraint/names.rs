@@ -10,13 +10,13 @@ use std::sync::Arc;
 pub struct Words(Vec<(Vec<u8>, bool)>);
 
 impl Words {
-    pub fn new<'a>(words: impl Iterator<Item = &'a str>) -> Self {
-        let word = |word: &str| {
-            let word = word.to_ascii_lowercase().into_bytes();
+    pub fn new(words: impl Iterator<Item = impl AsRef<[u8]>>) -> Self {
+        let words = words.map(|word| {
+            let word = word.as_ref().to_ascii_lowercase();
             let bare = is_bare(&word);
             (word, bare)
-        };
-        let mut words: Vec<_> = words.map(word).collect();
+        });
+        let mut words: Vec<_> = words.collect();
         words.sort();
         words.dedup();
         Self(words)
@@ -39,6 +39,23 @@ impl Words {
     }
 }
 
+/// The name that a token is, in small letters.
+pub fn plain(token: &[u8]) -> Vec<u8> {
+    let Some(quote) = token.first().filter(|byte| b"\"'`[".contains(byte)) else {
+        return token.to_ascii_lowercase();
+    };
+    let close = if *quote == b'[' { b']' } else { *quote };
+    let mut name = Vec::new();
+    let mut rest = token[1..].iter().peekable();
+    while let Some(&byte) = rest.next() {
+        if byte == close && rest.next_if(|next| **next == close).is_none() {
+            break;
+        }
+        name.push(byte.to_ascii_lowercase());
+    }
+    name
+}
+
 /// Whether SQLite takes a name in small letters without quotes.
 fn is_bare(name: &[u8]) -> bool {
     let digit = name.first().is_none_or(u8::is_ascii_digit);
@@ -49,8 +66,6 @@ fn is_bare(name: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct Names {
     pub tables: Words,
-    /// Of all tables.
-    pub columns: Words,
     pub functions: Arc<Words>,
     places: BTreeMap<Vec<u8>, usize>,
     of_table: Vec<Words>,
@@ -70,10 +85,8 @@ impl Names {
                 .entry(name.as_bytes().to_vec())
                 .or_insert_with(|| columns.to_vec());
         }
-        let all = tables.iter().flat_map(|table| &table.columns);
         Self {
             tables: Words::new(tables.iter().map(|table| table.name.as_str())),
-            columns: Words::new(all.map(String::as_str).chain(ROWID)),
             functions,
             places: merged.keys().cloned().zip(0..).collect(),
             of_table: merged

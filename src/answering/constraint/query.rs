@@ -1,6 +1,9 @@
 //! What a query that is not complete has said so far: its tables, the names it brings, and the columns that it asked for before.
 
-use super::names::{Names, Words};
+use super::names::{Names, Words, plain};
+use super::words::in_word;
+use crate::sql::tokens;
+use std::sync::Arc;
 
 /// A bracket or a query that is open.
 #[derive(Debug, Clone)]
@@ -15,8 +18,6 @@ pub enum Paren {
     Expression,
     /// Around what a function is given.
     Call,
-    /// Around the operand of an aggregate, which may be a column of a sub-query that follows.
-    Aggregate,
     /// Around tables that are joined.
     Sources,
     /// Around the columns that two tables have in common.
@@ -51,24 +52,90 @@ pub struct Query {
     pub cases: usize,
     pub sources: Vec<Source>,
     /// Tables of its WITH.
-    pub tables: Vec<Vec<u8>>,
+    pub tables: Vec<Source>,
     /// Names that it gives to what it selects.
     pub columns: Vec<Vec<u8>>,
+    pub output: Output,
     /// Columns that it asked for before its tables were known, with what stood before the dot; an empty column stands for any.
     pub wanted: Vec<(Option<Vec<u8>>, Vec<u8>)>,
+}
+
+/// What a query gives to one around it.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    /// Where what is selected next begins.
+    pub item: usize,
+    /// What its columns may be called.
+    pub names: Vec<Vec<u8>>,
+    /// Whether it gives more than these.
+    pub more: bool,
+    /// Whether that is all: the first SELECT of UNION and the like decides.
+    pub done: bool,
+}
+
+impl Output {
+    /// Adds what a part of SELECT, or of a list of names, gives: what its last word or quoted name says, or its own text.
+    pub fn add(&mut self, part: &[u8]) {
+        let part = part.trim_ascii();
+        self.more |= part.ends_with(b"*");
+        self.names.push(part.to_vec());
+        let word = part.iter().rev().take_while(|byte| in_word(**byte)).count();
+        match word {
+            0 => {
+                let tokens = std::str::from_utf8(part).map(tokens::tokens);
+                let last = tokens.ok().and_then(|tokens| tokens.last().copied());
+                self.names
+                    .extend(last.map(|last| plain(last.text.as_bytes())));
+            }
+            _ => self.names.push(part[part.len() - word..].to_vec()),
+        }
+    }
+
+    pub fn columns(&self) -> Columns {
+        match self.more {
+            true => Columns::Any,
+            false => Columns::Given(Arc::new(Words::new(self.names.iter()))),
+        }
+    }
 }
 
 /// What a query reads from.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub name: Vec<u8>,
-    /// The table's place in the schema; `None` where the columns are not known.
-    pub table: Option<usize>,
+    pub columns: Columns,
+}
+
+/// The columns of a source.
+#[derive(Debug, Clone)]
+pub enum Columns {
+    /// Of the table at that place in the schema.
+    Table(usize),
+    /// Of a query.
+    Given(Arc<Words>),
+    /// Not known.
+    Any,
+}
+
+impl Columns {
+    /// `None` where they are not known.
+    pub fn words<'a>(&'a self, names: &'a Names) -> Option<&'a Words> {
+        match self {
+            Self::Table(place) => Some(names.of(*place)),
+            Self::Given(words) => Some(words),
+            Self::Any => None,
+        }
+    }
+
+    /// Whether they may have what passes `test`.
+    pub fn pass(&self, names: &Names, test: impl Fn(&Words) -> bool) -> bool {
+        self.words(names).is_none_or(test)
+    }
 }
 
 /// What a name before a dot is.
-pub enum Qualifier {
-    Source(Option<usize>),
+pub enum Qualifier<'a> {
+    Source(&'a Columns),
     /// The query with that number asks for it before its tables are known.
     Wanted(usize),
 }
@@ -82,6 +149,7 @@ impl Query {
             sources: Vec::new(),
             tables: Vec::new(),
             columns: Vec::new(),
+            output: Output::default(),
             wanted: Vec::new(),
         }
     }
@@ -93,19 +161,28 @@ impl Query {
         self.wanted.clear();
     }
 
+    /// Tells what columns the last table of its WITH has, unless that is known.
+    pub fn define(&mut self, columns: impl Fn() -> Columns) {
+        if let Some(table) = self.tables.last_mut()
+            && matches!(table.columns, Columns::Any)
+        {
+            table.columns = columns();
+        }
+    }
+
     /// Whether one of its sources has what was asked for.
     fn has(&self, names: &Names, (qualifier, column): &(Option<Vec<u8>>, Vec<u8>)) -> bool {
         self.sources.iter().any(|source| {
             let named = qualifier.as_ref().is_none_or(|name| *name == source.name);
-            let table = |place| column.is_empty() || names.of(place).has(column);
-            named && source.table.is_none_or(table)
+            let has = |words: &Words| column.is_empty() || words.has(column);
+            named && source.columns.pass(names, has)
         })
     }
 
     /// Whether its last source may have that name: it must have the columns that are asked of this name.
     pub fn may_name(&self, names: &Names, alias: &[u8]) -> bool {
-        let table = self.sources.last().and_then(|source| source.table);
-        let Some(columns) = table.map(|place| names.of(place)) else {
+        let source = self.sources.last();
+        let Some(columns) = source.and_then(|source| source.columns.words(names)) else {
             return true;
         };
         let of_alias = |(qualifier, _): &&(Option<Vec<u8>>, Vec<u8>)| {
@@ -141,34 +218,39 @@ fn outward(frames: &[Frame]) -> impl Iterator<Item = (usize, &Query)> {
     queries.take_while(|(_, query)| query.clause != Clause::With)
 }
 
-/// Whether a table of a WITH has that name, or begins so.
-pub fn with_table(frames: &[Frame], test: impl Fn(&[u8]) -> bool) -> bool {
-    frames.iter().any(|frame| match frame {
-        Frame::Query(query) => query.tables.iter().any(|name| test(name)),
-        Frame::Paren(_) => false,
-    })
+/// The tables of WITH that may be read here, the innermost first.
+pub fn with_tables(frames: &[Frame]) -> impl Iterator<Item = &Source> {
+    let queries = frames.iter().rev().filter_map(|frame| match frame {
+        Frame::Query(query) => Some(query),
+        Frame::Paren(_) => None,
+    });
+    queries.flat_map(|query| query.tables.iter().rev())
 }
 
-/// Whether a column that may stand here without a table passes `test`; `any` says whether any name does. Says too which query asks for
-/// it before its tables are known.
+/// What is known of the columns behind a name before FROM, by the tables that have it; `None` of one that FROM has to give.
+pub fn expected<'a>(frames: &'a [Frame], names: &Names, name: &[u8]) -> Option<Columns> {
+    let with = with_tables(frames).find(|table| table.name == name);
+    let with = with.map(|table| table.columns.clone());
+    with.or_else(|| names.place(name).map(Columns::Table))
+}
+
+/// Whether a column that may stand here without a table passes `test`, and which query asks for it before its tables are known: there
+/// any name may stand, since FROM may have a query that gives it.
 pub fn column(
     frames: &[Frame],
     names: &Names,
     own: impl Fn(&[u8]) -> bool,
     test: impl Fn(&Words) -> bool,
 ) -> (bool, Option<usize>) {
-    if matches!(frames.last(), Some(Frame::Paren(Paren::Using))) {
-        return (test(&names.columns), None);
-    }
+    let using = matches!(frames.last(), Some(Frame::Paren(Paren::Using)));
     for (at, query) in outward(frames) {
         if query.clause == Clause::Select {
-            let aggregate = frames[at..]
-                .iter()
-                .any(|frame| matches!(frame, Frame::Paren(Paren::Aggregate)));
-            let free = aggregate || with_table(frames, |_| true);
-            return (free || test(&names.columns), Some(at));
+            return (true, Some(at));
         }
-        let known = |source: &Source| source.table.is_none_or(|place| test(names.of(place)));
+        let known = |source: &Source| source.columns.pass(names, &test);
+        if using {
+            return (query.sources.iter().any(known), None);
+        }
         if query.columns.iter().any(|name| own(name)) || query.sources.iter().any(known) {
             return (true, None);
         }
@@ -177,13 +259,13 @@ pub fn column(
 }
 
 /// What a name before a dot is; `None` of one that nothing has.
-pub fn qualifier(frames: &[Frame], name: &[u8]) -> Option<Qualifier> {
+pub fn qualifier<'a>(frames: &'a [Frame], name: &[u8]) -> Option<Qualifier<'a>> {
     for (at, query) in outward(frames) {
         if query.clause == Clause::Select {
             return Some(Qualifier::Wanted(at));
         }
         if let Some(source) = query.sources.iter().find(|source| source.name == name) {
-            return Some(Qualifier::Source(source.table));
+            return Some(Qualifier::Source(&source.columns));
         }
     }
     None

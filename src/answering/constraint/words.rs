@@ -16,6 +16,9 @@ pub enum Meaning {
     As,
     /// An operand follows.
     Begin,
+    Is,
+    Not,
+    Distinct,
     /// A word follows that is no name.
     Free,
     /// It ends an operand.
@@ -42,8 +45,9 @@ pub fn behind(word: &[u8]) -> Option<Meaning> {
         b"union" | b"intersect" | b"except" => Meaning::Set,
         b"group" | b"order" | b"window" => Meaning::EndsFree,
         b"as" => Meaning::As,
-        b"by" | b"and" | b"or" | b"in" | b"like" | b"glob" | b"between" | b"is" | b"when"
-        | b"then" | b"else" | b"escape" | b"offset" => Meaning::Begin,
+        b"by" | b"and" | b"or" | b"in" | b"like" | b"glob" | b"regexp" | b"match" | b"between"
+        | b"when" | b"then" | b"else" | b"escape" | b"offset" => Meaning::Begin,
+        b"is" => Meaning::Is,
         b"not" | b"left" | b"right" | b"full" | b"inner" | b"cross" | b"outer" | b"natural"
         | b"collate" | b"nulls" => Meaning::Free,
         b"filter" => Meaning::Filter,
@@ -56,9 +60,9 @@ pub fn behind(word: &[u8]) -> Option<Meaning> {
 }
 
 /// Words behind an operand, those of CASE, those behind a table, and those that end FROM.
-const OPERATORS: [&[u8]; 16] = [
+const OPERATORS: [&[u8]; 18] = [
     b"and", b"as", b"between", b"collate", b"escape", b"filter", b"from", b"glob", b"in", b"is",
-    b"isnull", b"like", b"not", b"notnull", b"or", b"over",
+    b"isnull", b"like", b"match", b"not", b"notnull", b"or", b"over", b"regexp",
 ];
 const OF_CASE: [&[u8]; 4] = [b"else", b"end", b"then", b"when"];
 const JOINS: [&[u8]; 9] = [
@@ -100,11 +104,11 @@ pub fn in_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 
-/// Words that name nothing without quotes: SQLite's, as the grammar has them.
+/// Words that name nothing without quotes: SQLite's, and WITH, as the grammar has them.
 const RESERVED: &str = "add all alter and as autoincrement between case check collate commit constraint create default deferrable \
     delete distinct drop else escape except exists foreign from group having in index insert intersect into is isnull join limit not \
     nothing notnull null on or order primary references returning select set table then to transaction union unique update using \
-    values when where";
+    values when where with";
 
 /// Whether a word in small letters names nothing without quotes.
 pub fn is_reserved(word: &[u8]) -> bool {
@@ -139,6 +143,8 @@ pub enum Place {
     Call,
     /// Behind CASE.
     Case,
+    /// Behind IS or IS NOT.
+    Is,
     /// At the beginning of brackets that may hold a query, or of all.
     Query,
     /// At the beginning of FILTER's brackets.
@@ -155,6 +161,7 @@ pub fn operand_begins(text: &[u8], place: Place) -> bool {
         Place::Set => &[b"all", b"select", b"values"],
         Place::Call => &[b"distinct"],
         Place::Case => &[b"when"],
+        Place::Is => &[b"distinct"],
         Place::Query => &[b"select", b"values", b"with"],
         Place::Filter => &[b"where"],
         Place::Window => &[b"order", b"partition"],
@@ -171,7 +178,9 @@ pub fn operand(word: &[u8]) -> Option<Meaning> {
             Meaning::Operand
         }
         b"case" => Meaning::Case,
-        b"cast" | b"exists" | b"not" | b"all" | b"distinct" | b"when" | b"where" => Meaning::Begin,
+        b"not" => Meaning::Not,
+        b"distinct" => Meaning::Distinct,
+        b"cast" | b"exists" | b"all" | b"when" | b"where" => Meaning::Begin,
         _ => return None,
     })
 }
@@ -186,19 +195,11 @@ pub fn query_begins(text: &[u8]) -> bool {
     one_begins(&[b"select", b"values", b"with"], text)
 }
 
-/// Whether a function takes many rows to one.
-pub fn is_aggregate(word: &[u8]) -> bool {
-    [
-        &b"avg"[..],
-        b"count",
-        b"group_concat",
-        b"max",
-        b"min",
-        b"sum",
-        b"total",
-    ]
-    .contains(&word)
-}
+/// The name of the database that a query reads, before the names of its tables.
+pub const MAIN: &[u8] = b"main";
+
+/// What a string of bytes begins with, right before its quote.
+pub const BLOB: &[u8] = b"x";
 
 /// Functions that are tables.
 pub const TABLES: [&[u8]; 2] = [b"json_each", b"json_tree"];

@@ -7,8 +7,8 @@ use tokenizers::Tokenizer;
 
 /// How the names of tokens stand for bytes.
 enum Spelling {
-    /// A character for each byte, those without a picture moved (GPT-2's).
-    ByteLevel(BTreeMap<char, u8>),
+    /// A character for each byte, those without a picture moved (GPT-2's): the bytes by their characters.
+    ByteLevel(Vec<Option<u8>>),
     /// A mark for each space, and `<0xAB>` for a byte that no piece has.
     Pieces,
 }
@@ -33,7 +33,7 @@ impl Spelling {
     fn bytes(&self, name: &str) -> Vec<u8> {
         match self {
             Self::ByteLevel(bytes) => {
-                let known = name.chars().map(|c| bytes.get(&c).copied());
+                let known = name.chars().map(|c| *bytes.get(c as usize)?);
                 // A token with another character is none that the model splits text into.
                 known
                     .collect::<Option<Vec<u8>>>()
@@ -59,14 +59,11 @@ fn has(decoder: &Value, kind: &str) -> bool {
 }
 
 /// The byte of each character: printable ones are their own, the others follow from 256 on.
-fn byte_level() -> BTreeMap<char, u8> {
-    let own = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let mut moved = (256u32..).filter_map(char::from_u32);
-    let of = |byte: u8| match own(byte) {
-        true => Some((char::from(byte), byte)),
-        false => Some((moved.next()?, byte)),
-    };
-    (0..=255).filter_map(of).collect()
+fn byte_level() -> Vec<Option<u8>> {
+    let own = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    let mut bytes: Vec<Option<u8>> = (0..=255).map(|byte| Some(byte).filter(own)).collect();
+    bytes.extend((0..=255).filter(|byte| !own(byte)).map(Some));
+    bytes
 }
 
 #[cfg(test)]
@@ -82,6 +79,6 @@ mod tests {
         assert_eq!(level.bytes("Ń"), [0xad]);
         assert_eq!(Spelling::Pieces.bytes("▁from"), b" from");
         assert_eq!(Spelling::Pieces.bytes("<0x0A>"), b"\n");
-        assert_eq!(byte_level().len(), 256);
+        assert_eq!(byte_level().iter().flatten().count(), 256);
     }
 }

@@ -1,8 +1,9 @@
 //! What a name or a word does when it ends.
 
-use super::super::query::{self, Clause, Frame, Paren, Qualifier, Source};
+use super::super::names::{Words, plain};
+use super::super::query::{self, Clause, Columns, Frame, Paren, Qualifier, Source};
 use super::super::words::{self, Meaning, Place};
-use super::{Last, Role, Scan, State, Token, content};
+use super::{Last, Role, Scan, State, Token};
 use std::sync::Arc;
 
 impl Scan {
@@ -36,13 +37,13 @@ impl Scan {
         };
         let end = self.text.len() - 1;
         let place = (next.start, end);
-        let name = content(&self.text[next.start..end]);
+        let name = plain(&self.text[next.start..end]);
         match next.role {
             Role::Member(from, to) => {
                 if byte == b'.' {
                     return None;
                 }
-                let qualifier = content(&self.text[from..to]);
+                let qualifier = plain(&self.text[from..to]);
                 self.member(next, qualifier, name)?;
                 next.last = Last::Operand;
             }
@@ -53,6 +54,7 @@ impl Scan {
                 next.last = Last::Named;
             }
             Role::Operand => self.finish_operand(next, name, quoted, place, byte)?,
+            Role::Free if next.last == Last::Distinct => next.last = Last::Begin,
             Role::Free | Role::Behind => {
                 let free = matches!(next.frames.last(), Some(Frame::Paren(Paren::Free)));
                 let meaning = words::behind(&name).filter(|_| !quoted && !free);
@@ -81,7 +83,10 @@ impl Scan {
             }
             _ => {
                 if let Some(Frame::Query(query)) = Arc::make_mut(&mut next.frames).last_mut() {
-                    query.tables.push(name);
+                    query.tables.push(Source {
+                        name,
+                        columns: Columns::Any,
+                    });
                 }
                 next.last = Last::Operand;
             }
@@ -99,26 +104,26 @@ impl Scan {
             self.begin_query(next, &name);
             return Some(());
         }
-        let with = query::with_table(&next.frames, |own| own == name);
-        let table = self.names.place(&name);
-        let function = words::TABLES.contains(&&name[..]) && !self.names.tables.has(&name);
-        if byte == b'.' || !with && (table.is_none() || function && quoted) {
+        if byte == b'.' && name == words::MAIN && next.last != Last::Main {
+            next.last = Last::Main;
+            return Some(());
+        }
+        let columns = query::expected(&next.frames, &self.names, &name)?;
+        let with = query::with_tables(&next.frames).any(|table| table.name == name);
+        let own = with || self.names.tables.has(&name);
+        let function = words::TABLES.contains(&&name[..]) && !own;
+        if byte == b'.' || function && quoted {
             return None;
         }
         let at = query::innermost(&next.frames)?;
         if let Frame::Query(query) = &mut Arc::make_mut(&mut next.frames)[at] {
-            query.sources.push(Source {
-                name,
-                table: table.filter(|_| !with),
-            });
+            query.sources.push(Source { name, columns });
             query.at_source = false;
         }
-        next.last = match function && !with {
-            true => Last::Callable {
-                must: true,
-                aggregate: false,
-            },
-            false => Last::Operand,
+        next.last = if function {
+            Last::Function
+        } else {
+            Last::Operand
         };
         Some(())
     }
@@ -132,8 +137,17 @@ impl Scan {
         byte: u8,
     ) -> Option<()> {
         if byte == b'.' {
-            query::qualifier(&next.frames, &name)?;
-            next.last = Last::Dot(from, to);
+            let known = query::qualifier(&next.frames, &name);
+            let source = matches!(known, Some(Qualifier::Source(_)));
+            next.last = match known {
+                _ if name == words::MAIN && !source => Last::Main,
+                Some(_) => Last::Dot(from, to),
+                None => return None,
+            };
+            return Some(());
+        }
+        if !quoted && name == words::BLOB && byte == b'\'' {
+            next.last = Last::Begin;
             return Some(());
         }
         let quote = self.text[from];
@@ -141,9 +155,7 @@ impl Scan {
             next.last = Last::Operand;
             return Some(());
         }
-        let begins =
-            words::begins_query(&name) && (name != b"with" || self.place(next) == Place::Query);
-        if !quoted && begins {
+        if !quoted && words::begins_query(&name) {
             self.begin_query(next, &name);
             return Some(());
         }
@@ -160,35 +172,33 @@ impl Scan {
             return self.mean(next, meaning);
         }
         let own = |other: &[u8]| other == name;
-        let (column, wanted) =
-            query::column(&next.frames, &self.names, own, |words| words.has(&name));
+        let (column, _) = query::column(&next.frames, &self.names, own, |words| words.has(&name));
         let function = !quoted && self.names.functions.has(&name);
         if !function && (byte == b'(' || !column) {
             return None;
         }
-        let aggregate = words::is_aggregate(&name);
         next.last = match (column, function) {
-            (_, true) if byte == b'(' => Last::Callable {
-                must: true,
-                aggregate,
-            },
-            (false, _) => Last::Callable {
-                must: true,
-                aggregate,
-            },
-            (true, true) => Last::Callable {
-                must: false,
-                aggregate,
-            },
-            (true, false) => Last::Operand,
+            (_, true) if byte == b'(' => Last::Function,
+            (false, _) => Last::Function,
+            (true, true) => Last::Either(from, to),
+            (true, false) => {
+                self.want(next, name);
+                Last::Operand
+            }
         };
-        // What may be a function is not asked of the tables.
-        if let (Some(at), Last::Operand) = (wanted, next.last)
+        Some(())
+    }
+
+    /// Asks for a column without a table where the tables are not known yet.
+    pub(super) fn want(&self, next: &mut State, column: Vec<u8>) {
+        let own = |other: &[u8]| other == column;
+        let has = |words: &Words| words.has(&column);
+        let (_, wanted) = query::column(&next.frames, &self.names, own, has);
+        if let Some(at) = wanted
             && let Frame::Query(query) = &mut Arc::make_mut(&mut next.frames)[at]
         {
-            query.wanted.push((None, name));
+            query.wanted.push((None, column));
         }
-        Some(())
     }
 
     /// Gives a new name to the last table, or to what is selected.
@@ -210,6 +220,7 @@ impl Scan {
     }
 
     pub(super) fn mean(&self, next: &mut State, meaning: Meaning) -> Option<()> {
+        let start = next.start;
         let frames = Arc::make_mut(&mut next.frames);
         let top = frames.last().and_then(|frame| match frame {
             Frame::Paren(paren) => Some(*paren),
@@ -227,13 +238,14 @@ impl Scan {
                 let at = query::innermost(frames)?;
                 if let Frame::Query(query) = &mut frames[at] {
                     let source = meaning == Meaning::Source;
+                    self.end_items(query, start);
                     query.at_source = source;
                     query.clause = if source { Clause::From } else { Clause::On };
                 }
                 Last::Begin
             }
             Meaning::Ends | Meaning::EndsFree => {
-                if !self.ended(frames) {
+                if !self.ended(frames, start) {
                     return None;
                 }
                 match meaning {
@@ -257,12 +269,16 @@ impl Scan {
                 Last::Operand
             }
             Meaning::Set => {
-                if !self.ended(frames) {
+                if !self.ended(frames, start) {
                     return None;
                 }
                 Last::Set
             }
             Meaning::As => Last::As,
+            Meaning::Is => Last::Is,
+            Meaning::Not if next.last == Last::Is => Last::Is,
+            Meaning::Distinct if next.last == Last::Is => Last::Distinct,
+            Meaning::Not | Meaning::Distinct => Last::Begin,
             Meaning::Begin => Last::Begin,
             Meaning::Free => Last::Free,
             Meaning::Operand => Last::Operand,

@@ -1,9 +1,9 @@
 //! Whether what a query ends in may still become a name or a word that may stand there.
 
-use super::super::names::Words;
+use super::super::names::{Words, plain};
 use super::super::query::{self, Clause, Frame, Qualifier};
 use super::super::words::{self, Meaning};
-use super::{Last, Role, Scan, State, Token, content};
+use super::{Last, Role, Scan, State, Token};
 
 impl Scan {
     /// Whether the token may still become one that may stand there.
@@ -14,7 +14,7 @@ impl Scan {
             Token::Word => true,
             Token::Quoted(_) | Token::Closed(_) => false,
         };
-        let name = content(&self.text[state.start..]);
+        let name = plain(&self.text[state.start..]);
         let begins = |name: &[u8]| self.begins(state, name, word);
         match state.token {
             Token::Closed(close) => {
@@ -36,29 +36,27 @@ impl Scan {
             Role::New => self.may_name(frames, text),
             Role::Behind => !word || self.may_follow(state, text),
             Role::Member(from, to) => {
-                let qualifier = content(&self.text[from..to]);
+                let qualifier = plain(&self.text[from..to]);
                 match query::qualifier(frames, &qualifier) {
-                    Some(Qualifier::Source(None)) => true,
-                    Some(Qualifier::Source(Some(table))) => has(names.of(table)),
-                    // A table of WITH may be meant.
-                    Some(Qualifier::Wanted(_)) if query::with_table(frames, |_| true) => true,
-                    Some(Qualifier::Wanted(_)) => match names.place(&qualifier) {
-                        Some(table) => has(names.of(table)),
-                        None => has(&names.columns),
-                    },
+                    Some(Qualifier::Source(columns)) => columns.pass(names, has),
+                    Some(Qualifier::Wanted(_)) => self.may_give(frames, &qualifier, has),
                     None => false,
                 }
             }
             Role::Source => {
                 has(&names.tables)
-                    || query::with_table(frames, |name| name.starts_with(text))
+                    || query::with_tables(frames).any(|table| table.name.starts_with(text))
                     || word && words::TABLES.iter().any(|name| name.starts_with(text))
                     || word && open && words::query_begins(text)
+                    || state.last != Last::Main && words::MAIN.starts_with(text)
             }
             Role::Operand => {
                 let starts = |name: &[u8]| name.starts_with(text);
                 query::column(frames, names, starts, has).0
                     || query::source(frames, starts)
+                    || words::MAIN.starts_with(text)
+                    || state.last == Last::Main && has(&names.tables)
+                    || word && words::BLOB == text
                     || word
                         && (has(&names.functions) || words::operand_begins(text, self.place(state)))
             }
@@ -70,10 +68,13 @@ impl Scan {
         let names = &self.names;
         match state.role {
             Role::Source => {
-                names.tables.has(name) || query::with_table(&state.frames, |own| own == name)
+                let with = |table: &query::Source| table.name == name;
+                names.tables.has(name)
+                    || query::with_tables(&state.frames).any(with)
+                    || name == words::MAIN
             }
             Role::Member(from, to) => {
-                let qualifier = content(&self.text[from..to]);
+                let qualifier = plain(&self.text[from..to]);
                 self.column_of(&state.frames, &qualifier, name)
             }
             Role::Operand => {
@@ -84,6 +85,7 @@ impl Scan {
                     |words| words.has(name),
                 )
                 .0 || query::source(&state.frames, |own| own == name)
+                    || name == words::MAIN
             }
             _ => true,
         }
@@ -131,15 +133,18 @@ impl Scan {
 
     pub(super) fn column_of(&self, frames: &[Frame], qualifier: &[u8], column: &[u8]) -> bool {
         match query::qualifier(frames, qualifier) {
-            Some(Qualifier::Source(table)) => {
-                table.is_none_or(|table| self.names.of(table).has(column))
+            Some(Qualifier::Source(columns)) => {
+                columns.pass(&self.names, |words| words.has(column))
             }
-            Some(Qualifier::Wanted(_)) if query::with_table(frames, |_| true) => true,
-            Some(Qualifier::Wanted(_)) => match self.names.place(qualifier) {
-                Some(table) => self.names.of(table).has(column),
-                None => self.names.columns.has(column),
-            },
+            Some(Qualifier::Wanted(_)) => {
+                self.may_give(frames, qualifier, |words| words.has(column))
+            }
             None => false,
         }
+    }
+    /// Whether what has that name, which FROM is still to tell, may have a column that passes `test`.
+    fn may_give(&self, frames: &[Frame], name: &[u8], test: impl Fn(&Words) -> bool) -> bool {
+        let columns = query::expected(frames, &self.names, name);
+        columns.is_none_or(|columns| columns.pass(&self.names, test))
     }
 }

@@ -8,7 +8,7 @@ mod brackets;
 mod finish;
 mod growth;
 
-use super::names::Names;
+use super::names::{Names, plain};
 use super::query::{self, Clause, Frame, Paren, Query};
 use super::vocabulary::Bytes;
 use super::words::{Place, in_word};
@@ -69,11 +69,10 @@ enum Last {
     Operand,
     /// A new name.
     Named,
-    /// A name that brackets must follow, or may.
-    Callable {
-        must: bool,
-        aggregate: bool,
-    },
+    /// A name that brackets must follow: a function's.
+    Function,
+    /// A name that brackets may follow: a function's, or else a column's, which begins and ends there.
+    Either(usize, usize),
     /// A name that a dot follows.
     Dot(usize, usize),
     As,
@@ -86,23 +85,12 @@ enum Last {
     Set,
     Sign,
     Case,
-}
-
-/// The name that a token is, in small letters.
-fn content(token: &[u8]) -> Vec<u8> {
-    let Some(quote) = token.first().filter(|byte| b"\"'`[".contains(byte)) else {
-        return token.to_ascii_lowercase();
-    };
-    let close = if *quote == b'[' { b']' } else { *quote };
-    let mut name = Vec::new();
-    let mut rest = token[1..].iter().peekable();
-    while let Some(&byte) = rest.next() {
-        if byte == close && rest.next_if(|next| **next == close).is_none() {
-            break;
-        }
-        name.push(byte.to_ascii_lowercase());
-    }
-    name
+    /// IS, or IS NOT.
+    Is,
+    /// IS DISTINCT.
+    Distinct,
+    /// The name of the database, and a dot behind it.
+    Main,
 }
 
 impl Bytes for Scan {
@@ -203,15 +191,20 @@ impl Scan {
     fn begin(&self, next: &mut State, byte: u8) -> Option<()> {
         next.token = Token::None;
         let space = byte.is_ascii_whitespace();
-        if let (Last::Callable { must: true, .. }, false, false) = (next.last, space, byte == b'(')
-        {
-            return None;
+        match next.last {
+            _ if space || byte == b'(' => {}
+            Last::Function => return None,
+            Last::Either(from, to) => {
+                self.want(next, plain(&self.text[from..to]));
+                next.last = Last::Operand;
+            }
+            _ => {}
         }
         next.start = self.text.len() - 1;
         let operand = self.is_due(next.last);
         match byte {
             _ if space => {}
-            b'.' if matches!(next.last, Last::Dot(..)) => {}
+            b'.' if matches!(next.last, Last::Dot(..) | Last::Main) => {}
             b'0'..=b'9' | b'.' => {
                 next.token = Token::Number;
                 next.last = Last::Operand;
@@ -224,14 +217,14 @@ impl Scan {
             b',' => self.comma(next),
             b';' => {
                 let frames = Arc::make_mut(&mut next.frames);
-                if frames.len() > 1 || !self.ended(frames) {
+                if frames.len() > 1 || !self.ended(frames, self.text.len() - 1) {
                     return None;
                 }
                 next.last = Last::Free;
             }
             b'*' => {
                 if let Last::Dot(from, to) = next.last {
-                    let name = content(&self.text[from..to]);
+                    let name = plain(&self.text[from..to]);
                     self.member(next, name, Vec::new())?;
                 }
                 let star = operand || matches!(next.last, Last::Dot(..));
@@ -251,8 +244,8 @@ impl Scan {
 
     /// Whether an operand is due.
     fn is_due(&self, last: Last) -> bool {
-        use Last::{Begin, Case, Open, Select, Set, Sign};
-        matches!(last, Begin | Open | Select | Set | Sign | Case)
+        use Last::{Begin, Case, Is, Open, Select, Set, Sign};
+        matches!(last, Begin | Open | Select | Set | Sign | Case | Is)
     }
 
     /// Which words may stand where an operand is due.
@@ -266,7 +259,8 @@ impl Scan {
             (Last::Select, _) => Place::Select,
             (Last::Set, _) => Place::Set,
             (Last::Case, _) => Place::Case,
-            (Last::Open, Some(Paren::Call | Paren::Aggregate)) => Place::Call,
+            (Last::Is, _) => Place::Is,
+            (Last::Open, Some(Paren::Call)) => Place::Call,
             (Last::Open, Some(Paren::Filter)) => Place::Filter,
             (Last::Open, Some(Paren::Window)) => Place::Window,
             (Last::Open, Some(Paren::Using)) => Place::Sign,
@@ -285,20 +279,28 @@ impl Scan {
                 // Before FROM any name may be one that FROM gives to a table.
                 string || query::source(&next.frames, |_| false)
             }
-            // What is selected may be called anything.
-            Role::New => {
-                !matches!(next.frames.last(), Some(Frame::Query(query)) if query.clause == Clause::From)
-            }
+            // What is selected may be called anything, and so may a table of which nothing was asked by name.
+            Role::New => match next.frames.last() {
+                Some(Frame::Query(query)) => {
+                    let free = |(of, _): &(Option<Vec<u8>>, _)| of.is_none();
+                    query.clause != Clause::From || query.wanted.iter().all(free)
+                }
+                _ => true,
+            },
             Role::Behind | Role::Member(..) | Role::Source => false,
         };
     }
 
-    /// Whether the innermost query may end here.
-    fn ended(&self, frames: &mut [Frame]) -> bool {
+    /// Whether the innermost query may end at `end`.
+    fn ended(&self, frames: &mut [Frame], end: usize) -> bool {
         let at = query::innermost(frames);
-        match at.map(|at| &frames[at]) {
+        match at.map(|at| &mut frames[at]) {
             Some(Frame::Query(query)) if query.clause == Clause::Rest => true,
-            _ => query::settle(frames, &self.names),
+            Some(Frame::Query(query)) => {
+                self.end_items(query, end);
+                query::settle(frames, &self.names)
+            }
+            _ => true,
         }
     }
 
@@ -312,9 +314,9 @@ impl Scan {
         }
         match state.last {
             Last::As => Role::New,
-            Last::Free | Last::Using | Last::Over | Last::Filter => Role::Free,
+            Last::Free | Last::Using | Last::Over | Last::Filter | Last::Distinct => Role::Free,
             _ if self.at_source(state) => Role::Source,
-            Last::Operand | Last::Named | Last::Callable { .. } => Role::Behind,
+            Last::Operand | Last::Named | Last::Function | Last::Either(..) => Role::Behind,
             _ => Role::Operand,
         }
     }
