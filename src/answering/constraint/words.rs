@@ -104,8 +104,8 @@ pub fn in_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 
-/// Words that name nothing without quotes: SQLite's, and WITH, as the grammar has them.
-const RESERVED: &str = "add all alter and as autoincrement between case check collate commit constraint create default deferrable \
+/// Words that name nothing without quotes: SQLite's, as the grammar has them.
+const RESERVED: &str = "add all alter and as autoincrement between case cast check collate commit constraint create default deferrable \
     delete distinct drop else escape except exists foreign from group having in index insert intersect into is isnull join limit not \
     nothing notnull null on or order primary references returning select set table then to transaction union unique update using \
     values when where with";

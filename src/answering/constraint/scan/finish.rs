@@ -136,11 +136,18 @@ impl Scan {
         (from, to): (usize, usize),
         byte: u8,
     ) -> Option<()> {
+        if next.last == Last::Main && byte != b'.' {
+            // Something else may be called so.
+            self.member(next, words::MAIN.to_vec(), name)?;
+            next.last = Last::Operand;
+            return Some(());
+        }
         if byte == b'.' {
             let known = query::qualifier(&next.frames, &name);
             let source = matches!(known, Some(Qualifier::Source(_)));
+            let again = next.last == Last::Main;
             next.last = match known {
-                _ if name == words::MAIN && !source => Last::Main,
+                _ if name == words::MAIN && !source && !again => Last::Main,
                 Some(_) => Last::Dot(from, to),
                 None => return None,
             };

@@ -50,12 +50,12 @@ impl Scan {
                     || word && open && words::query_begins(text)
                     || state.last != Last::Main && words::MAIN.starts_with(text)
             }
+            Role::Operand if state.last == Last::Main => has(&names.tables),
             Role::Operand => {
                 let starts = |name: &[u8]| name.starts_with(text);
                 query::column(frames, names, starts, has).0
                     || query::source(frames, starts)
                     || words::MAIN.starts_with(text)
-                    || state.last == Last::Main && has(&names.tables)
                     || word && words::BLOB == text
                     || word
                         && (has(&names.functions) || words::operand_begins(text, self.place(state)))
@@ -77,6 +77,7 @@ impl Scan {
                 let qualifier = plain(&self.text[from..to]);
                 self.column_of(&state.frames, &qualifier, name)
             }
+            Role::Operand if state.last == Last::Main => names.tables.has(name),
             Role::Operand => {
                 query::column(
                     &state.frames,

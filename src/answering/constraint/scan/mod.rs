@@ -275,7 +275,8 @@ impl Scan {
         next.any = match next.role {
             Role::Free | Role::With => true,
             Role::Operand => {
-                let string = matches!(token, Token::Quoted(b'"' | b'\''));
+                let string =
+                    matches!(token, Token::Quoted(b'"' | b'\'')) && next.last != Last::Main;
                 // Before FROM any name may be one that FROM gives to a table.
                 string || query::source(&next.frames, |_| false)
             }
