@@ -6,7 +6,7 @@ use common::{ok, text, tiny};
 use std::fs;
 use std::path::Path;
 
-/// Rows of this project where `ladder-b1.toml` looks for those of another repository.
+/// Rows of this project where `ladder-b1.toml` and `answers-b1.toml` look for those of another repository, and for what a script makes of them.
 fn look_alike(folder: &Path) {
     let mixed = fs::read_to_string("evals/sql-mixed/mixed.jsonl").unwrap();
     let routed = mixed
@@ -14,7 +14,24 @@ fn look_alike(folder: &Path) {
         .replace("\"source\": \"sql-created\"", "\"route\": \"public\"");
     assert_ne!(routed, mixed);
     let read = |path: &str| fs::read_to_string(path).unwrap();
+    let only = |route: &str| -> String {
+        let route = format!("\"route\": \"{route}\"");
+        let lines = routed.lines().filter(|line| line.contains(&route));
+        lines.map(|line| format!("{line}\n")).collect()
+    };
     let files = [
+        ("sql-routed-mixed-v1/synthetic50.jsonl", only("synthetic")),
+        (
+            "made/train.jsonl",
+            read("evals/sql-mixed/created-train.jsonl"),
+        ),
+        ("made/heldout.jsonl", only("public")),
+        ("made/public64.jsonl", only("public")),
+        (
+            "made/synthetic-asked.jsonl",
+            read("evals/sql-expanded/train.jsonl"),
+        ),
+        ("made/schemas/one.sql", "create table t(a);".to_owned()),
         (
             "sql-poc-expanded/train.jsonl",
             read("evals/sql-expanded/train.jsonl"),
@@ -27,7 +44,7 @@ fn look_alike(folder: &Path) {
             "sql-public-bmc2-train-v4-joinweighted/train.jsonl",
             read("evals/sql-mixed/created-train.jsonl"),
         ),
-        ("sql-routed-mixed-v1/mixed114.jsonl", routed),
+        ("sql-routed-mixed-v1/mixed114.jsonl", routed.clone()),
     ];
     for (path, content) in files {
         let path = folder.join(path);
@@ -60,6 +77,10 @@ fn every_recipe_has_a_plan() {
         let mut words = vec!["run", &recipe, "--dry-run", "--runs", &runs, "--set", &base];
         if recipe.contains("b1") {
             words.extend(["--set", &b1]);
+        }
+        let made = format!("made={}", text(&dir.path().join("made")));
+        if recipe.contains("answers-b1") {
+            words.extend(["--set", &made]);
         }
         if recipe.contains("own-database") {
             words.extend(["--set", &db]);

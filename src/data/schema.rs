@@ -99,6 +99,11 @@ pub fn of_text(text: &str) -> Result<Option<Vec<Table>>> {
     Ok(Some(tables))
 }
 
+/// The last token of a text of SQL.
+pub fn last_token(text: &str) -> Option<&str> {
+    iterate(text).last().map(|token| token.text)
+}
+
 /// The tables of all `CREATE TABLE` statements of a text.
 fn created(text: &str) -> Result<Vec<Table>> {
     let found = CREATE.iter().flat_map(|create| create.find_iter(text));

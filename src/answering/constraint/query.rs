@@ -2,7 +2,7 @@
 
 use super::names::{Names, Words, plain};
 use super::words::in_word;
-use crate::sql::tokens;
+use crate::data::schema::last_token;
 use std::sync::Arc;
 
 /// A bracket or a query that is open.
@@ -82,10 +82,8 @@ impl Output {
         let word = part.iter().rev().take_while(|byte| in_word(**byte)).count();
         match word {
             0 => {
-                let tokens = std::str::from_utf8(part).map(tokens::tokens);
-                let last = tokens.ok().and_then(|tokens| tokens.last().copied());
-                self.names
-                    .extend(last.map(|last| plain(last.text.as_bytes())));
+                let last = std::str::from_utf8(part).ok().and_then(last_token);
+                self.names.extend(last.map(|last| plain(last.as_bytes())));
             }
             _ => self.names.push(part[part.len() - word..].to_vec()),
         }
