@@ -133,6 +133,16 @@ fn files_and_scripts_are_databases_and_anything_else_is_refused() {
         assert!(message.contains(part), "{part}: {message}");
         assert!(!message.contains("factory-databases"), "{message}");
     }
+    // A setting that would be for the whole process is left alone.
+    brought(
+        &server,
+        b"CREATE TABLE t(a); PRAGMA hard_heap_limit = 200000;",
+    );
+    let large = format!(
+        "CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(2000000)); --{}",
+        "x".repeat(9_000)
+    );
+    brought(&server, large.as_bytes());
     // It still answers.
     assert_eq!(server.post("/ask/query", &sql).status, 200);
 }

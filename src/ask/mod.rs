@@ -111,7 +111,7 @@ impl Asker {
         let grammar = match config.constrain {
             Kind::Off => None,
             Kind::Sql => Some(dialect()?.query(None)),
-            Kind::Schema => Some(dialect()?.query(Some(&source.named()?))),
+            Kind::Schema => Some(dialect()?.query(Some(source.named()))),
         };
         Ok(Self {
             grammar,

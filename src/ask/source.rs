@@ -5,10 +5,9 @@ use crate::data::asking::Asking;
 use crate::data::hints::Hints;
 use crate::data::schema::Table;
 use crate::eval::databases::Databases;
-use crate::eval::returned;
+use crate::eval::described::{Described, described};
 use crate::eval::table::{Shown, table};
-use crate::sql::database;
-use crate::sql::database::layout::{Layout, layout};
+use crate::sql::database::layout::Layout;
 use anyhow::{Context, Result, anyhow, ensure};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -21,6 +20,8 @@ pub struct Source {
     /// Where its queries run.
     pub(super) databases: Databases,
     tables: Vec<Layout>,
+    /// What queries may name.
+    all: Vec<Table>,
     /// Its values, read when the first prompt is to name some.
     hints: OnceLock<Result<Hints, String>>,
 }
@@ -30,16 +31,15 @@ impl Source {
     pub fn open(file: PathBuf, databases: Databases) -> Result<Self> {
         let db = file.file_name().context("the path names no file")?;
         let db = db.to_string_lossy().into_owned();
-        // In a process of its own first, which has limits: a file may be anything.
-        let asked = std::iter::once((db.as_str(), file.display().to_string()));
-        returned::check(&databases, asked)?;
-        let tables = layout(&file)?;
+        let described = described(&databases, &db);
+        let Described { tables, named } = described.with_context(|| file.display().to_string())?;
         ensure!(!tables.is_empty(), "{} has no tables", file.display());
         Ok(Self {
             file,
             db,
             databases,
             tables,
+            all: named,
             hints: OnceLock::new(),
         })
     }
@@ -64,8 +64,8 @@ impl Source {
     }
 
     /// What all its tables and views are called, with their columns.
-    pub fn named(&self) -> Result<Vec<Table>> {
-        database::named(&self.file)
+    pub fn named(&self) -> &[Table] {
+        &self.all
     }
 
     /// The prompt of a question as `asking` has it, with the tables of these `names`; all where there are none.

@@ -6,6 +6,7 @@ pub mod choices;
 pub mod clean;
 pub mod correct;
 pub mod databases;
+pub mod described;
 pub mod example;
 pub mod gates;
 pub mod golds;

@@ -2,6 +2,7 @@
 //! that ends; [`super::pool`] starts another.
 
 use super::audit::{Finding, audit};
+use super::described::{self, Described};
 use super::example::Example;
 use super::modes::{self, Mode, Texts};
 use super::returned::{Ran, run};
@@ -43,6 +44,8 @@ pub enum Task {
     Run,
     /// The same, for people.
     Show,
+    /// What tables its database has.
+    Describe,
 }
 
 /// One row.
@@ -93,6 +96,7 @@ impl Job {
             Task::Audit => Reply::Audit(vec![Finding::fails(&error)]),
             Task::Run => Reply::Ran(Err(error)),
             Task::Show => Reply::Shown(Err(error)),
+            Task::Describe => Reply::Described(Err(error)),
         }
     }
 
@@ -116,6 +120,7 @@ pub enum Reply {
     Audit(Vec<Finding>),
     Ran(Ran),
     Shown(Shown),
+    Described(Result<Described, SqlError>),
 }
 
 /// One line of a worker's output.
@@ -213,6 +218,7 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
         }
         Task::Run => Reply::Ran(run(&texts, &mut session)),
         Task::Show => Reply::Shown(table::run(texts.db, predicted, &mut session)),
+        Task::Describe => Reply::Described(described::run(texts.db, &mut session)),
     }
 }
 

@@ -28,9 +28,10 @@ pub async fn bring(Of(state): Of<State>, request: Request) -> Result<Json<Value>
     let file = shelf().file();
     let file = file.map_err(|error| ApiError::server(format!("{error:#}")))?;
     let file = http::store(request, file, shelf().bytes).await?;
-    let _desk = shelf().desks.acquire().await;
+    let desk = shelf().desk().await?;
     let shared = served.clone();
     let brought = beside(move || {
+        let _desk = desk;
         let taken = shared.shelf.take(file);
         taken
             .map_err(|error| ApiError::request(format!("this database cannot be asked: {error:#}")))
@@ -58,8 +59,11 @@ pub async fn query(Of(state): Of<State>, Body(body): Body) -> Result<Json<Ran>, 
     let brought = database(&mut fields, &served)?;
     let sql = needed(&mut fields, "sql")?;
     fields.end()?;
-    let _desk = served.shelf.desks.acquire().await;
-    let run = move || brought.source.run(&sql).map_err(fault);
+    let desk = served.shelf.desk().await?;
+    let run = move || {
+        let _desk = desk;
+        brought.source.run(&sql).map_err(fault)
+    };
     Ok(Json(Ran {
         result: beside(run).await?,
     }))
@@ -98,9 +102,10 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
     let (shared, source, put) = (served.clone(), brought.clone(), question.clone());
     let (prompt, chosen, rules) = {
         // Its prompt may need the database's values.
-        let _desk = served.shelf.desks.acquire().await;
+        let desk = served.shelf.desk().await?;
         let model = model.clone();
         beside(move || {
+            let _desk = desk;
             let rules = rules(constrain.as_deref(), &source)?;
             let (prompt, chosen) = asked(&shared, &source, &model, &tables, &put)?;
             Ok((prompt, chosen, rules))
@@ -136,8 +141,11 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
         Ok(Reply { text, logprob })
     };
     let replies: Vec<Reply> = replies.iter().map(reply).collect::<Result<_, ApiError>>()?;
-    let _desk = served.shelf.desks.acquire().await;
-    let pick = move || brought.source.pick(&replies, sure).map_err(fault);
+    let desk = served.shelf.desk().await?;
+    let pick = move || {
+        let _desk = desk;
+        brought.source.pick(&replies, sure).map_err(fault)
+    };
     Ok(Json(Answer {
         question,
         picked: beside(pick).await?,
@@ -190,7 +198,7 @@ fn rules(constrain: Option<&str>, brought: &Brought) -> Result<Option<Rules>, Ap
         "off" => Ok(None),
         "sql" => Ok(Some(Rules::query(None))),
         "schema" => {
-            let tables = brought.source.named().map_err(fault)?;
+            let tables = brought.source.named().to_vec();
             Ok(Some(Rules::query(Some(tables))))
         }
         _ => {

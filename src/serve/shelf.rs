@@ -11,13 +11,20 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::{Builder, NamedTempFile, TempDir, TempPath};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Databases that are kept.
 const KEPT: usize = 16;
+/// Requests that run queries or wait for their turn.
+const MOST_TURNS: usize = 64;
 
 /// What a SQLite database begins with (https://www.sqlite.org/fileformat.html, section 1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// A place to run queries.
+pub struct Desk {
+    _held: [OwnedSemaphorePermit; 2],
+}
 
 /// A database that somebody brought.
 pub struct Brought {
@@ -35,8 +42,10 @@ pub struct Shelf {
     pub bytes: u64,
     /// The last used is the last.
     kept: Mutex<VecDeque<Arc<Brought>>>,
-    /// Held by who runs queries: processes of their own do, so there are only so many at once.
-    pub desks: Semaphore,
+    /// Queries run in processes of their own, so there are only so many at once.
+    desks: Arc<Semaphore>,
+    /// Who has a desk or waits for one.
+    turns: Arc<Semaphore>,
 }
 
 impl Shelf {
@@ -47,11 +56,24 @@ impl Shelf {
         let place = folder.path().canonicalize()?;
         let databases = Databases::new(place, worker, timeout, Rules::default());
         Ok(Self {
-            desks: Semaphore::new(databases.workers),
+            desks: Arc::new(Semaphore::new(databases.workers)),
+            turns: Arc::new(Semaphore::new(MOST_TURNS)),
             folder,
             databases,
             bytes: asking.bytes,
             kept: Mutex::default(),
+        })
+    }
+
+    /// Waits for a place to run queries, which is held until that is dropped: by the work itself, which goes on where its caller has gone.
+    /// Errors where too many wait.
+    pub async fn desk(&self) -> Result<Desk, ApiError> {
+        let turn = self.turns.clone().try_acquire_owned();
+        let turn = turn.map_err(|_| ApiError::busy(MOST_TURNS))?;
+        let desk = self.desks.clone().acquire_owned().await;
+        let desk = desk.map_err(|_| ApiError::ending())?;
+        Ok(Desk {
+            _held: [turn, desk],
         })
     }
 

@@ -54,12 +54,12 @@ export function close() {
 
 /** Does `work` with its id; once more where the server has let it go meanwhile. */
 export async function withId(work) {
+  const [own, bytes] = [open, content];
   try {
-    return await work(open.id);
+    return await work(own.id);
   } catch (error) {
-    if (!(error instanceof Refused) || error.code !== "database_not_found") throw error;
-    const { id } = await call("POST", "/ask/databases", content);
-    open.id = id;
-    return work(id);
+    if (!(error instanceof Refused) || error.code !== "database_not_found" || open !== own) throw error;
+    own.id = (await call("POST", "/ask/databases", bytes)).id;
+    return work(own.id);
   }
 }

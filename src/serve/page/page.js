@@ -139,6 +139,7 @@ $("file").addEventListener("change", () => {
   $("file").value = "";
 });
 $("close").addEventListener("click", () => {
+  running?.abort();
   database.close();
   $("answer").hidden = true;
   show(null);

@@ -1,7 +1,12 @@
 // What the server is asked, and what it says is wrong.
 
 const KEY = "factory-key";
-let key = sessionStorage.getItem(KEY);
+let key = null;
+try {
+  key = sessionStorage.getItem(KEY);
+} catch {
+  // A browser that keeps nothing asks for the key again.
+}
 
 export class Refused extends Error {
   constructor(status, error) {
@@ -14,7 +19,11 @@ export class Refused extends Error {
 /** Sends this key from now on, as long as this tab is open. */
 export function unlock(text) {
   key = text;
-  sessionStorage.setItem(KEY, text);
+  try {
+    sessionStorage.setItem(KEY, text);
+  } catch {
+    // It holds as long as the page is open.
+  }
 }
 
 /** `body` is a file or a text as it is, or an object as JSON. */

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// A declared table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     pub name: String,
     pub columns: Vec<Column>,
@@ -15,7 +16,7 @@ pub struct Layout {
 }
 
 /// A declared column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
     /// As it was written; may be empty.
@@ -25,7 +26,7 @@ pub struct Column {
 }
 
 /// A foreign key of one column, by the places of its columns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     pub column: usize,
     /// Place of the table that it refers to.

@@ -42,6 +42,7 @@ mod parser;
 mod tests;
 mod tree;
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Tables and foreign keys of a database, named as there; names are compared without case.
@@ -55,7 +56,7 @@ pub struct Schema {
 }
 
 /// A table and its columns.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     pub name: String,
     pub columns: Vec<String>,

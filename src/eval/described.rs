@@ -1,0 +1,46 @@
+//! What tables a database has, read in a process of its own: a file may be anything, and reading its schema can take as long as any query.
+
+use super::databases::Databases;
+use super::session::Session;
+use super::worker::{Job, Reply, Task};
+use crate::sql::database::layout::{Layout, layout};
+use crate::sql::database::named;
+use crate::sql::execute::SqlError;
+use crate::sql::spider::Table;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// A database's tables.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Described {
+    /// Ordinary ones, as they were declared.
+    pub tables: Vec<Layout>,
+    /// All that queries may name, views among them.
+    pub named: Vec<Table>,
+}
+
+/// Reads the row's own database.
+pub(super) fn run(db: &str, session: &mut Session) -> Result<Described, SqlError> {
+    let files = session.locate(db)?;
+    let read = || {
+        anyhow::Ok(Described {
+            tables: layout(&files[0])?,
+            named: named(&files[0])?,
+        })
+    };
+    read().map_err(|error| SqlError::Database(format!("{error:#}")))
+}
+
+/// The tables of the database called `db`. Errors where it cannot be read.
+pub fn described(databases: &Databases, db: &str) -> Result<Described> {
+    let job = Job::asked(Task::Describe, db, "");
+    let mut found = None;
+    databases.pool(1).run(vec![(0, job)], |_, reply, _| {
+        let Reply::Described(described) = reply else {
+            bail!("a scoring process answered something else");
+        };
+        found = Some(described);
+        Ok(())
+    })?;
+    Ok(found.context("a scoring process left a database out")??)
+}
