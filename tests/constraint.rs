@@ -2,6 +2,7 @@
 
 mod common;
 
+use candle_core::{DType, Device};
 use common::{base, fails, ok, text, tiny};
 use factory::answering::constraint::{Config, Kind};
 use factory::data::record::{self, Columns};
@@ -11,6 +12,7 @@ use factory::generation::engine::Engine;
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::Finish;
 use factory::generation::stop::StopConfig;
+use factory::model::load::Base;
 use factory::model::tokenizer::Tokenizer;
 use factory::run::observer::Observer;
 use rand::rngs::StdRng;
@@ -187,18 +189,33 @@ fn what_sqlite_takes_is_allowed() {
     }
 }
 
-/// FACTORY_QWEN3_TOKENIZER is a folder; FACTORY_REFERENCES, where it is given, has more rows.
+/// FACTORY_QWEN3_TOKENIZER is a folder.
 #[test]
-#[ignore = "needs a real tokenizer"]
-fn no_reference_is_refused_by_a_real_vocabulary() {
+#[ignore = "needs Qwen3's tokenizer; scripts/test.sh runs it"]
+fn no_reference_is_refused_by_qwen3_s_vocabulary() {
     let folder = std::env::var("FACTORY_QWEN3_TOKENIZER").expect("FACTORY_QWEN3_TOKENIZER");
     let file = Path::new(&folder).join("tokenizer.json");
-    let tokenizer = Tokenizer::from_file(&file, vec![151645]).unwrap();
+    refuses_none(&Tokenizer::from_file(&file, vec![151645]).unwrap());
+}
+
+#[test]
+#[ignore = "needs the 98 MB base that scripts/fetch_base.sh fetches; scripts/test.sh runs it"]
+fn no_reference_is_refused_by_the_base_s_vocabulary() {
+    refuses_none(&real_base().tokenizer);
+}
+
+fn real_base() -> Base {
+    let path = std::env::var("FACTORY_BASE").expect("FACTORY_BASE names the SmolLM2 GGUF file");
+    Base::load(&path, DType::F32, &Device::Cpu).unwrap()
+}
+
+/// FACTORY_REFERENCES, where it is given, has more rows.
+fn refuses_none(tokenizer: &Tokenizer) {
     let mut rows = references(&Path::new(env!("CARGO_MANIFEST_DIR")).join("evals"));
     if let Ok(more) = std::env::var("FACTORY_REFERENCES") {
         rows.extend(references(Path::new(&more)));
     }
-    let (count, strange) = all_allowed(&rows, &tokenizer);
+    let (count, strange) = all_allowed(&rows, tokenizer);
     println!("{count} references, {strange} that their own schema refuses");
     assert!(strange * 10 < count);
 }
@@ -328,6 +345,71 @@ fn a_models_answers_are_queries_and_those_that_were_stay() {
     }
     assert_eq!(held, answers(1.0, Some(Kind::Schema)));
     assert_ne!(held, answers(1.0, None));
+}
+
+/// What the base goes on with after examples of questions and queries.
+#[test]
+#[ignore = "needs the 98 MB base that scripts/fetch_base.sh fetches; scripts/test.sh runs it"]
+fn greedy_answers_that_are_queries_of_the_schema_stay() {
+    let model = real_base();
+    let prompts = [
+        "The price of each good.",
+        "The names of goods dearer than 3.",
+        "The names of goods, the dearest first.",
+        "How many sales are there?",
+        "The largest number of pieces.",
+        "The ids of goods called nut.",
+        "All days of sales with more than 2 pieces.",
+        "The names of goods.",
+        "The prices of goods.",
+        "The pieces of sales.",
+        "The pieces of sales of good 9.",
+        "The average price.",
+    ]
+    .map(|question| {
+        format!(
+            "{SHOP};\nQ: The ids of goods.\nSQL: SELECT id FROM goods\nQ: How many goods are there?\nSQL: SELECT COUNT(*) FROM goods\n\
+             Q: The pieces of sales of good 4.\nSQL: SELECT pieces FROM sales WHERE good_id = 4\nQ: {question}\nSQL:"
+        )
+    });
+    let tokens = prompts
+        .each_ref()
+        .map(|prompt| model.tokenizer.encode(prompt).unwrap());
+    let held = grammars(Kind::Schema, &prompts, &model.tokenizer);
+    let answers = |grammars| {
+        let engine = Engine {
+            decoder: &model.decoder,
+            tokenizer: &model.tokenizer,
+            adapters: None,
+            sampler: SamplerConfig::default(),
+            stop: StopConfig {
+                max_tokens: 40,
+                stop: vec!["\n".to_owned()],
+            },
+            batch: 8,
+            memory: usize::MAX,
+            speculation: None,
+            grammars,
+        };
+        engine.generate(&tokens).unwrap()
+    };
+    let connection = database(&of_text(SHOP).unwrap().unwrap());
+    let free = answers(Vec::new());
+    let held = answers(held.into_iter().map(Some).collect());
+    let mut queries = 0;
+    for (free, held) in free.into_iter().zip(held) {
+        let text = free.text.clone().unwrap();
+        println!("{text}");
+        if free.finish != Finish::Length && connection.prepare(&text).is_ok() {
+            // How near others were depends on the rows beside it.
+            assert_eq!(
+                (free.text, free.tokens, free.finish),
+                (held.text, held.tokens, held.finish)
+            );
+            queries += 1;
+        }
+    }
+    assert!(queries > 3, "{queries}");
 }
 
 /// Rows that ask of a shop, the second without a schema.
