@@ -226,7 +226,7 @@ pub fn with_tables(frames: &[Frame]) -> impl Iterator<Item = &Source> {
 }
 
 /// What is known of the columns behind a name before FROM, by the tables that have it; `None` of one that FROM has to give.
-pub fn expected<'a>(frames: &'a [Frame], names: &Names, name: &[u8]) -> Option<Columns> {
+pub fn expected(frames: &[Frame], names: &Names, name: &[u8]) -> Option<Columns> {
     let with = with_tables(frames).find(|table| table.name == name);
     let with = with.map(|table| table.columns.clone());
     with.or_else(|| names.place(name).map(Columns::Table))

@@ -71,6 +71,7 @@ fn queries_of_the_schema_are_allowed() {
         "SELECT who FROM (SELECT g.name AS who, makers.`home town` FROM goods g, makers) y WHERE y.[home town] = 'x'",
         "WITH busy(who, n) AS (SELECT good_id, count(*) FROM sales GROUP BY 1) SELECT who FROM busy WHERE busy.n > 1",
         "WITH a AS (SELECT good_id AS k FROM sales), b AS (SELECT id AS k FROM goods) SELECT k FROM a JOIN b USING (k)",
+        "SELECT x.\"a \"\"b\", x.[c d] FROM (SELECT 1 AS \"a \"\"b\", name AS 'c d' FROM goods) x",
         "SELECT count FROM (SELECT count (*) AS count FROM goods)",
         "SELECT (SELECT n FROM (SELECT count(*) AS n FROM sales WHERE good_id = g.id)) FROM goods g",
         "SELECT name FROM goods WHERE (id, price) IN (SELECT good_id, pieces FROM sales)",
