@@ -33,7 +33,7 @@ function serve(lora, ...flags) {
     let told = "";
     child.stderr.on("data", (bytes) => {
       told += bytes;
-      const found = / at (http:\S+)/.exec(told);
+      const found = / at (http:\S+)\n/.exec(told);
       if (found) resolve({ child, address: found[1] });
     });
     child.on("exit", () => reject(new Error(told)));
