@@ -11,7 +11,7 @@ if [ -z "$binary" ]; then
 fi
 browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 if ! browser >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium; } >/dev/null
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes chromium; } >/dev/null
 fi
 browser >/dev/null || { echo "page_check: needs chromium" >&2; exit 2; }
 page=target/page
