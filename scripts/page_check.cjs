@@ -25,10 +25,14 @@ function parrot() {
   return out;
 }
 
-/** A server and its address. */
+const children = [];
+process.on("exit", () => children.forEach((child) => child.kill()));
+
+/** A server and its address; it ends with this program at the latest. */
 function serve(lora, ...flags) {
   const command = ["serve", "--port", "0", "--device", "cpu", "--base", base, "--lora", lora, "--max-tokens", "40", ...flags];
   const child = spawn(binary, command, { stdio: ["ignore", "ignore", "pipe"] });
+  children.push(child);
   return new Promise((resolve, reject) => {
     let told = "";
     child.stderr.on("data", (bytes) => {
