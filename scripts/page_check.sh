@@ -4,11 +4,8 @@
 #   scripts/page_check.sh [BINARY] [FOLDER]        FOLDER keeps pictures of the page
 set -euo pipefail
 cd "$(dirname "$0")/.."
-binary=${1:-}
-if [ -z "$binary" ]; then
-    cargo build --quiet
-    binary=target/debug/factory
-fi
+[ -n "${1:-}" ] || cargo build --quiet
+binary=${1:-target/debug/factory}
 browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 if ! browser >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes chromium; } >/dev/null

@@ -3,11 +3,8 @@
 #   scripts/serve_clients.sh [BINARY]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-binary=${1:-}
-if [ -z "$binary" ]; then
-    cargo build --quiet
-    binary=target/debug/factory
-fi
+[ -n "${1:-}" ] || cargo build --quiet
+binary=${1:-target/debug/factory}
 clients=target/clients
 if [ ! -e "$clients/done" ]; then
     rm -rf "$clients"

@@ -5,7 +5,7 @@ mod common;
 mod parrot;
 
 use common::{factory, fails, golden, ok, tiny};
-use parrot::parrot;
+use parrot::{answered, parrot};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -55,15 +55,7 @@ fn a_question_is_put_as_in_training_and_its_rows_are_shown() {
         assert!(table.contains(part), "{table}");
     }
     let answer: Value = serde_json::from_str(&with(&[question, "--json"])).unwrap();
-    assert_eq!(
-        answer["result"],
-        json!({"columns": ["id", "name"], "rows": [[1, "Ada"], [2, null]], "total": 2})
-    );
-    assert_eq!(
-        (&answer["confidence"], &answer["sure"], &answer["samples"]),
-        (&json!(1.0), &json!(true), &json!(8))
-    );
-    assert_eq!(answer["adapters"], json!([["parrot", 1.0]]));
+    answered(&answer);
 
     // Without a question, one a line.
     let mut child = Command::new(env!("CARGO_BIN_EXE_factory"))

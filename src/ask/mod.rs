@@ -99,8 +99,8 @@ impl Asker {
         databases: Databases,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let mut source = Source::open(config.db.clone(), databases)?;
-        source.show(&config.tables)?;
+        let source = Source::open(config.db.clone(), databases)?;
+        schema::named(source.tables(), &config.tables)?;
         let askings = askings(&config, answering, observer)?;
         if askings.iter().any(|(_, asking)| asking.value_hints > 0) {
             source.hints()?;
@@ -133,7 +133,7 @@ impl Asker {
             .iter()
             .map(|(member, weight)| (self.loaded.bank.members()[*member].name.clone(), *weight));
         let adapters = adapters.collect();
-        let prompt = self.source.put(asking, &[], question)?;
+        let prompt = self.source.put(asking, &self.config.tables, question)?;
         let prompt = self.loaded.prompt(&record::user(prompt));
         let prompt = prompt.context("a table alone is shown by --table NAME")?;
         let sampler = self.config.sampler.clone();
@@ -168,8 +168,13 @@ impl Asker {
         let Some((router, routing)) = &self.router else {
             return Ok((&self.askings[0].1, whole, None));
         };
-        let router = (router, routing);
-        let (member, decision) = route(router, &self.source, &[], &self.askings, question)?;
+        let (member, decision) = route(
+            (router, routing),
+            &self.source,
+            &self.config.tables,
+            &self.askings,
+            question,
+        )?;
         let mixture = match member {
             Some(member) => Mixture(vec![whole.0[member]]),
             None => Mixture::default(),

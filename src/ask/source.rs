@@ -9,7 +9,7 @@ use crate::eval::described::{Described, described};
 use crate::eval::table::{Shown, table};
 use crate::sql::database::layout::Layout;
 use anyhow::{Context, Result, anyhow, ensure};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// A database.
@@ -44,23 +44,9 @@ impl Source {
         })
     }
 
-    /// Where it lies.
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
     /// Its tables.
     pub fn tables(&self) -> &[Layout] {
         &self.tables
-    }
-
-    /// Shows the tables of these names alone from here on; all where there are none. Errors name what is no table of it.
-    pub fn show(&mut self, names: &[String]) -> Result<()> {
-        if !names.is_empty() {
-            let shown = named(&self.tables, names)?;
-            self.tables = shown.into_iter().cloned().collect();
-        }
-        Ok(())
     }
 
     /// What all its tables and views are called, with their columns.

@@ -4,8 +4,9 @@ use super::modes;
 use super::pool::Pool;
 use super::session::{Options, Rules};
 use super::shown::most_bytes;
-use super::worker::Setup;
+use super::worker::{Job, Reply, Setup};
 use crate::sql::database::Now;
+use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,16 @@ impl Databases {
             timeout,
             rules,
         }
+    }
+
+    /// The reply to one job.
+    pub fn reply(&self, job: Job) -> Result<Reply> {
+        let mut found = None;
+        self.pool(1).run(vec![(0, job)], |_, reply, _| {
+            found = Some(reply);
+            Ok(())
+        })?;
+        found.context("a scoring process left a job out")
     }
 
     /// The processes for so many rows.

@@ -7,7 +7,7 @@ use crate::sql::database::layout::{Layout, layout};
 use crate::sql::database::named;
 use crate::sql::execute::SqlError;
 use crate::sql::spider::Table;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 /// A database's tables.
@@ -33,14 +33,8 @@ pub(super) fn run(db: &str, session: &mut Session) -> Result<Described, SqlError
 
 /// The tables of the database called `db`. Errors where it cannot be read.
 pub fn described(databases: &Databases, db: &str) -> Result<Described> {
-    let job = Job::asked(Task::Describe, db, "");
-    let mut found = None;
-    databases.pool(1).run(vec![(0, job)], |_, reply, _| {
-        let Reply::Described(described) = reply else {
-            bail!("a scoring process answered something else");
-        };
-        found = Some(described);
-        Ok(())
-    })?;
-    Ok(found.context("a scoring process left a database out")??)
+    match databases.reply(Job::asked(Task::Describe, db, ""))? {
+        Reply::Described(described) => Ok(described?),
+        _ => bail!("a scoring process answered something else"),
+    }
 }

@@ -6,7 +6,7 @@ use super::worker::{Job, Reply, Task};
 use crate::data::hex;
 use crate::sql::execute::SqlError;
 use crate::sql::value;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -63,14 +63,8 @@ fn cell(value: &value::Value) -> Value {
 
 /// What a query returns on the database called `db`.
 pub fn table(databases: &Databases, db: &str, query: &str) -> Result<Shown> {
-    let job = Job::asked(Task::Show, db, query);
-    let mut found = None;
-    databases.pool(1).run(vec![(0, job)], |_, reply, _| {
-        let Reply::Shown(shown) = reply else {
-            bail!("a scoring process answered something else");
-        };
-        found = Some(shown);
-        Ok(())
-    })?;
-    found.context("a scoring process left a query out")
+    match databases.reply(Job::asked(Task::Show, db, query))? {
+        Reply::Shown(shown) => Ok(shown),
+        _ => bail!("a scoring process answered something else"),
+    }
 }

@@ -88,7 +88,7 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
     let temperature = fields.number("temperature", 0.0, 2.0)?;
     let seed = fields.seed()?;
     let sure = fields.number("sure", 0.0, 1.0)?.unwrap_or(SURE);
-    let constrain = fields.text("constrain")?;
+    let rules = rules(&mut fields, &brought)?;
     fields.end()?;
     let sampler = sampling(
         samples.unwrap_or(SAMPLES),
@@ -100,15 +100,13 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
     served.refuse_long("question", question.len())?;
     let model = model.unwrap_or_else(|| served.models.first());
     let (shared, source, put) = (served.clone(), brought.clone(), question.clone());
-    let (prompt, chosen, rules) = {
+    let (prompt, chosen) = {
         // Its prompt may need the database's values.
         let desk = served.shelf.desk().await?;
         let model = model.clone();
         beside(move || {
             let _desk = desk;
-            let rules = rules(constrain.as_deref(), &source)?;
-            let (prompt, chosen) = asked(&shared, &source, &model, &tables, &put)?;
-            Ok((prompt, chosen, rules))
+            asked(&shared, &source, &model, &tables, &put)
         })
         .await?
     };
@@ -193,8 +191,9 @@ fn asked(
 }
 
 /// What the answers are held to: the names of the database, unless said otherwise.
-fn rules(constrain: Option<&str>, brought: &Brought) -> Result<Option<Rules>, ApiError> {
-    match constrain.unwrap_or("schema") {
+fn rules(fields: &mut Fields, brought: &Brought) -> Result<Option<Rules>, ApiError> {
+    let constrain = fields.text("constrain")?;
+    match constrain.as_deref().unwrap_or("schema") {
         "off" => Ok(None),
         "sql" => Ok(Some(Rules::query(None))),
         "schema" => {

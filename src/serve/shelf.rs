@@ -115,23 +115,25 @@ impl Shelf {
     /// One of them by its id.
     pub fn get(&self, id: &str) -> Result<Arc<Brought>, ApiError> {
         let mut kept = self.lock();
-        let place = kept.iter().position(|brought| brought.id == id);
-        let brought = place.and_then(|place| kept.remove(place));
-        let brought = brought.ok_or_else(|| ApiError::no_database(id))?;
+        let brought = out(&mut kept, id)?;
         kept.push_back(brought.clone());
         Ok(brought)
     }
 
     /// Lets one go. Errors where it is not there.
     pub fn remove(&self, id: &str) -> Result<(), ApiError> {
-        self.get(id)?;
-        self.lock().retain(|brought| brought.id != id);
-        Ok(())
+        out(&mut self.lock(), id).map(drop)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Brought>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn out(kept: &mut VecDeque<Arc<Brought>>, id: &str) -> Result<Arc<Brought>, ApiError> {
+    let place = kept.iter().position(|brought| brought.id == id);
+    let brought = place.and_then(|place| kept.remove(place));
+    brought.ok_or_else(|| ApiError::no_database(id))
 }
 
 fn begins(file: &Path, with: &[u8]) -> Result<bool> {

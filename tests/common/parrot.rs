@@ -1,7 +1,7 @@
 //! An adapter that knows one sentence.
 
 use super::common::{ok, tiny};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -29,4 +29,17 @@ pub fn parrot(dir: &Path, text: &str) -> String {
     ];
     ok(&[&own[..], &flags].concat());
     out.to_str().unwrap().to_owned()
+}
+
+/// That an answer is the parrot's "select id, name from buyers;" on two buyers, the second without a name.
+pub fn answered(answer: &Value) {
+    assert_eq!(
+        answer["result"],
+        json!({"columns": ["id", "name"], "rows": [[1, "Ada"], [2, null]], "total": 2})
+    );
+    assert_eq!(
+        (&answer["confidence"], &answer["sure"], &answer["samples"]),
+        (&json!(1.0), &json!(true), &json!(8))
+    );
+    assert_eq!(answer["adapters"], json!([["parrot", 1.0]]));
 }
