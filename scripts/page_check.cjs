@@ -111,15 +111,19 @@ async function use(page, faults, options) {
   await page.click("#schema summary");
   assert.ok((await text("tables")).includes("<img src=x onerror=alert(1)>"), "names are texts");
   await keep("schema");
-  // The model is shown the other alone.
-  await page.locator("#tables input").nth(1).uncheck();
+  // The model is shown the other alone; nothing is no choice.
+  for (const nth of [0, 1]) await page.locator("#tables input").nth(nth).uncheck();
+  await page.fill("#question", "Who?");
+  await page.click("#send");
+  await status("Tick one table at least.");
+  await page.locator("#tables input").nth(0).check();
   await page.click("#schema summary");
   await page.focus("#question");
   await page.keyboard.press("Control+a");
   await page.keyboard.type("Who is number 3?");
   await page.keyboard.press("Enter");
   await page.waitForSelector("#result:not([hidden])");
-  await status("");
+  await status("Sure. 60 rows.");
   assert.equal(await page.inputValue("#sql"), QUERY);
   assert.equal((await page.locator("#painted").innerText()).trim(), QUERY);
   assert.deepEqual(await page.locator("#painted .keyword").allInnerTexts(), ["select", "from"]);
@@ -159,6 +163,10 @@ async function use(page, faults, options) {
   await page.click("#run");
   await page.waitForSelector("#result:not([hidden])");
   assert.equal(await text("shown"), "no rows");
+  // An integer that no number of JavaScript holds.
+  await page.fill("#sql", "select 9007199254740993 as n");
+  await page.click("#run");
+  await page.waitForSelector("td:text-is('9007199254740993')");
 
   // What takes long is stopped by Esc.
   await page.fill("#sql", "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n");
@@ -172,8 +180,11 @@ async function use(page, faults, options) {
   await status("");
   assert.equal(await page.locator("#entries button").count(), 1);
   await page.focus("#question");
+  await page.keyboard.type("half a quest");
   await page.keyboard.press("ArrowUp");
   assert.equal(await page.inputValue("#question"), "Who is number 3?");
+  await page.keyboard.press("ArrowDown");
+  assert.equal(await page.inputValue("#question"), "half a quest");
 
   // Pasted tables; a file that is dropped takes their place.
   await page.click("#paste");

@@ -93,7 +93,7 @@ fn an_answer_that_is_no_query_is_not_sure() {
         "Who is number 3?",
     ]);
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{errors}");
+    assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(
         errors.contains("the query fails") && errors.contains("not sure"),
         "{errors}"

@@ -10,6 +10,7 @@ use factory::answering::rows::Row;
 use factory::eval::databases::Databases;
 use factory::eval::returned::{Asked, NO_QUERY, returned};
 use factory::eval::session::Rules;
+use factory::eval::stop::Stop;
 use factory::generation::sequence::Finish;
 use factory::run::observer::Observer;
 use scoring::{ENDLESS, STUCK, read_rows};
@@ -49,6 +50,7 @@ fn databases(folder: &Path) -> Databases {
         workers: 2,
         timeout: Duration::from_millis(300),
         rules: Rules::default(),
+        stop: Stop::default(),
     }
 }
 

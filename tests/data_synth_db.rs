@@ -559,7 +559,7 @@ fn what_cannot_be_read_is_one_line_and_leaves_nothing() {
     none.execute_batch("create view v as select 1").unwrap();
     for (name, expected) in [
         ("empty.db", "the file is empty"),
-        ("cipher.db", "it is not SQLite, or it is encrypted"),
+        ("cipher.db", "not a SQLite database, or an encrypted one"),
         ("cut.db", "the file is truncated"),
         ("broken.db", "malformed"),
         ("bare.db", "no table has a row"),

@@ -125,6 +125,12 @@ fn files_and_scripts_are_databases_and_anything_else_is_refused() {
         assert!(message.contains(part), "{part}: {message}");
         assert!(!message.contains("factory-databases"), "{message}");
     }
+    // What was in WAL mode came without what lies beside it.
+    let wal = rusqlite::Connection::open(&file).unwrap();
+    wal.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    drop(wal);
+    let note = bring(&server, &fs::read(&file).unwrap()).json()["note"].to_string();
+    assert!(note.contains("-wal"), "{note}");
     // A setting that would be for the whole process is left alone.
     brought(
         &server,
@@ -137,6 +143,25 @@ fn files_and_scripts_are_databases_and_anything_else_is_refused() {
     brought(&server, large.as_bytes());
     // It still answers.
     assert_eq!(server.post("/ask/query", &sql).status, 200);
+}
+
+#[test]
+fn who_hangs_up_leaves_no_query_behind() {
+    let server = start(&["--timeout-ms", "3000000"]);
+    let id = brought(&server, SHOP.as_bytes());
+    let endless =
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
+    let body = json!({"database": id, "sql": endless}).to_string();
+    // All places are taken, and more wait.
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let calls: Vec<_> = (0..2 * cores)
+        .map(|_| server.send("POST /ask/query", body.as_bytes()))
+        .collect();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    drop(calls);
+    let sql = json!({"database": id, "sql": "select count(*) from buyers"});
+    let found = server.post("/ask/query", &sql).json();
+    assert_eq!(found["result"]["rows"], json!([[2]]));
 }
 
 #[test]

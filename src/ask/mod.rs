@@ -19,6 +19,7 @@ use crate::answering::routing::Routing;
 use crate::data::asking::{Asking, Notation};
 use crate::data::record;
 use crate::eval::databases::Databases;
+use crate::eval::stop::Stop;
 use crate::generation::constraint::Grammar;
 use crate::generation::sampler::SamplerConfig;
 use crate::model::place::Place;
@@ -99,7 +100,7 @@ impl Asker {
         databases: Databases,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let source = Source::open(config.db.clone(), databases)?;
+        let source = Source::open(config.db.clone(), databases, &Stop::default())?;
         schema::named(source.tables(), &config.tables)?;
         let askings = askings(&config, answering, observer)?;
         if askings.iter().any(|(_, asking)| asking.value_hints > 0) {
@@ -156,7 +157,9 @@ impl Asker {
         let replies = replies.context("no answer: the model's logits are no numbers")?;
         Ok(Answer {
             question: question.to_owned(),
-            picked: self.source.pick(&replies, self.config.sure)?,
+            picked: self
+                .source
+                .pick(&replies, self.config.sure, &Stop::default())?,
             adapters,
             route,
         })

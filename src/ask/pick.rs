@@ -3,6 +3,7 @@
 use super::source::Source;
 use crate::answering::choice::{Sample, Select, choose};
 use crate::eval::returned::{self, Asked};
+use crate::eval::stop::Stop;
 use crate::eval::table::Shown;
 use anyhow::Result;
 use serde::{Serialize, Serializer};
@@ -25,7 +26,7 @@ pub struct Picked {
     pub answer: String,
     /// The share of replies whose queries return the same; of one reply its likelihood a token.
     pub confidence: Option<f64>,
-    /// Whether the confidence is enough, and the query runs.
+    /// Whether the confidence is enough, and the query returns rows.
     pub sure: bool,
     /// How the reply was chosen.
     pub by: &'static str,
@@ -43,14 +44,15 @@ pub fn shown<S: Serializer>(result: &Shown, serializer: S) -> Result<S::Ok, S::E
 }
 
 impl Source {
-    /// Runs the queries of all replies, of which there is one at least, and picks one. It is sure whose confidence is at least `sure`.
-    pub fn pick(&self, replies: &[Reply], sure: f64) -> Result<Picked> {
+    /// Runs the queries of all replies, of which there is one at least, and picks one. It is sure whose confidence is at least `sure` and which
+    /// returns rows: wrong names for values are often agreed on, and return nothing. An error where `stop` ended it.
+    pub fn pick(&self, replies: &[Reply], sure: f64, stop: &Stop) -> Result<Picked> {
         let asked = replies.iter().map(|reply| Asked {
             db: &self.db,
             reply: &reply.text,
         });
         let asked: Vec<Asked> = asked.collect();
-        let ran = returned::returned(&self.databases, &asked, || Ok(()))?;
+        let ran = returned::returned(&self.databases.until(stop), &asked, || Ok(()))?;
         let sample = |(ran, reply): (returned::Ran, &Reply)| Sample {
             result: ran.map_err(|error| error.to_string()),
             logprob: reply.logprob,
@@ -66,11 +68,12 @@ impl Source {
         let answer = replies[chosen.sample].text.clone();
         let found = self.databases.rules.extract.find(&answer);
         let sql = found.query().map(str::to_owned);
-        let result = self.run(sql.as_deref().unwrap_or(&answer))?;
+        let result = self.run(sql.as_deref().unwrap_or(&answer), stop)?;
+        let rows = result.as_ref().is_ok_and(|table| table.total > 0);
         Ok(Picked {
             sql,
             confidence,
-            sure: result.is_ok() && confidence.is_some_and(|c| c >= sure),
+            sure: rows && confidence.is_some_and(|c| c >= sure),
             by: chosen.by.name(),
             samples: samples.len(),
             result,

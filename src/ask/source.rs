@@ -6,6 +6,7 @@ use crate::data::hints::Hints;
 use crate::data::schema::Table;
 use crate::eval::databases::Databases;
 use crate::eval::described::{Described, described};
+use crate::eval::stop::Stop;
 use crate::eval::table::{Shown, table};
 use crate::sql::database::layout::Layout;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -27,11 +28,12 @@ pub struct Source {
 }
 
 impl Source {
-    /// Looks at a SQLite database, or a script that makes one; `databases` are those of its folder. Errors where it is none, or has no tables.
-    pub fn open(file: PathBuf, databases: Databases) -> Result<Self> {
+    /// Looks at a SQLite database, or a script that makes one; `databases` are those of its folder. Errors where it is none, has no tables, or
+    /// `stop` ended it.
+    pub fn open(file: PathBuf, databases: Databases, stop: &Stop) -> Result<Self> {
         let db = file.file_name().context("the path names no file")?;
         let db = db.to_string_lossy().into_owned();
-        let described = described(&databases, &db);
+        let described = described(&databases.until(stop), &db);
         let Described { tables, named } = described.with_context(|| file.display().to_string())?;
         ensure!(!tables.is_empty(), "{} has no tables", file.display());
         Ok(Self {
@@ -71,8 +73,8 @@ impl Source {
         read.as_ref().map_err(|error| anyhow!("{error}"))
     }
 
-    /// What a query returns.
-    pub fn run(&self, sql: &str) -> Result<Shown> {
-        table(&self.databases, &self.db, sql)
+    /// What a query returns; an error where `stop` ended it.
+    pub fn run(&self, sql: &str, stop: &Stop) -> Result<Shown> {
+        table(&self.databases.until(stop), &self.db, sql)
     }
 }

@@ -1,7 +1,7 @@
 //! How many findings of each kind are no fault: `duplicates`, `near=5`.
 
 use super::finding::Kind;
-use crate::data::nearest::nearest;
+use crate::run::nearest::nearest;
 use anyhow::{Result, anyhow, ensure};
 use std::collections::BTreeMap;
 

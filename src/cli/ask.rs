@@ -11,7 +11,7 @@ use crate::data::prompt::Prompt;
 use crate::eval::session::Rules;
 use crate::eval::table::Table;
 use crate::run::words::plain;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,11 @@ pub fn run(args: Args) -> Result<()> {
     let terminal = Terminal::default();
     let asker = Asker::load(config, &answering, &place, databases, &terminal)?;
     match &args.question {
-        Some(question) => args.print(&asker.ask(question, &terminal)?),
+        Some(question) => {
+            let answer = asker.ask(question, &terminal)?;
+            args.print(&answer)?;
+            ran(&answer)
+        }
         None => args.stay(&asker),
     }
 }
@@ -116,7 +120,15 @@ impl Args {
             "Ask in plain words; Ctrl-D ends.",
             |question| match question.trim().is_empty() {
                 true => Ok(()),
-                false => self.print(&asker.ask(question, &terminal)?),
+                false => {
+                    let answer = asker.ask(question, &terminal)?;
+                    self.print(&answer)?;
+                    // The next question may fare better.
+                    if let Err(error) = ran(&answer) {
+                        note(error);
+                    }
+                    Ok(())
+                }
             },
         )
     }
@@ -146,17 +158,10 @@ impl Args {
     /// What one should know of the answer, on stderr.
     fn remarks(&self, answer: &Answer) {
         let picked = &answer.picked;
-        match &picked.result {
-            Err(error) if !self.sql_only => note(format_args!(
-                "the query fails: {}",
-                plain(&error.to_string())
-            )),
-            Ok(table) if table.rows.len() < table.total && !self.sql_only => note(format_args!(
-                "{} of {} rows shown",
-                table.rows.len(),
-                table.total
-            )),
-            _ => {}
+        let cut = |table: &&Table| table.rows.len() < table.total && !self.sql_only;
+        if let Some(table) = picked.result.as_ref().ok().filter(cut) {
+            let (rows, total) = (table.rows.len(), table.total);
+            note(format_args!("{rows} of {total} rows shown"));
         }
         let confidence = picked.confidence.unwrap_or(0.0);
         if let Some(route) = &answer.route {
@@ -176,8 +181,18 @@ impl Args {
                     confidence * samples as f64
                 ),
             };
-            note(format_args!("not sure: {why}"));
+            let none = picked.result.as_ref().is_ok_and(|table| table.total == 0);
+            let none = if none { ", and it returns no rows" } else { "" };
+            note(format_args!("not sure: {why}{none}"));
         }
+    }
+}
+
+/// An error where the query of the answer does not run.
+fn ran(answer: &Answer) -> Result<()> {
+    match &answer.picked.result {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("the query fails: {}", plain(&error.to_string())),
     }
 }
 

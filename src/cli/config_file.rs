@@ -2,8 +2,8 @@
 //! before the ones given, so that one parser knows names, types and conflicts. `--resume OUT` reads those of the run.
 
 use super::{Cli, UsageError};
-use crate::data::nearest::nearest;
 use crate::run::files::partial;
+use crate::run::nearest::nearest;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser};

@@ -8,7 +8,6 @@ pub mod convert;
 pub mod curriculum;
 pub mod hints;
 pub mod jsonl;
-pub mod nearest;
 pub mod overlap;
 pub mod private;
 pub mod prompt;

@@ -4,6 +4,7 @@ use super::modes;
 use super::pool::Pool;
 use super::session::{Options, Rules};
 use super::shown::most_bytes;
+use super::stop::Stop;
 use super::worker::{Job, Reply, Setup};
 use crate::sql::database::Now;
 use anyhow::{Context, Result};
@@ -21,6 +22,8 @@ pub struct Databases {
     /// Processor time of a query.
     pub timeout: Duration,
     pub rules: Rules,
+    /// Ends the processes at work.
+    pub stop: Stop,
 }
 
 impl Databases {
@@ -32,6 +35,15 @@ impl Databases {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             timeout,
             rules,
+            stop: Stop::default(),
+        }
+    }
+
+    /// The same, at work until `stop` says otherwise.
+    pub fn until(&self, stop: &Stop) -> Self {
+        Self {
+            stop: stop.clone(),
+            ..self.clone()
         }
     }
 
@@ -58,6 +70,6 @@ impl Databases {
                 shown: most_bytes(rows),
             },
         };
-        Pool::new(&self.worker, &setup, self.workers.min(rows))
+        Pool::new(&self.worker, &setup, self.workers.min(rows)).until(&self.stop)
     }
 }

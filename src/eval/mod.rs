@@ -1,6 +1,7 @@
 //! Scores predictions: one scorer for evaluation, reinforcement-learning reward and preference labels.
 
 pub mod audit;
+pub mod built;
 pub mod calibration;
 pub mod choices;
 pub mod clean;
@@ -28,6 +29,7 @@ pub mod shown;
 pub mod slices;
 pub mod spread;
 pub mod stats;
+pub mod stop;
 pub mod subset;
 pub mod summary;
 pub mod sweep;

@@ -7,19 +7,22 @@
 use super::modes::{self, Mode};
 use super::process::Process;
 use super::session::{Query, Side};
+use super::stop::Stop;
 use super::watch::{LATE, LATE_QUERY};
 use super::worker::{Job, Message, Reply, Setup};
 use crate::sql::execute::SqlError;
 use anyhow::{Result, bail};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Jobs that a worker has been told: the one that it does and the next.
 const AHEAD: usize = 2;
+/// How often a worker that waits for a process looks whether anybody still waits for the answer.
+const LOOK: Duration = Duration::from_millis(50);
 /// Answers that wait to be taken: a slow disk must not let them pile up.
 const WAITING: usize = 64;
 
@@ -32,6 +35,7 @@ impl Pool {
     /// `command` starts a worker (see [`super::worker::serve`]); none is started before there is work for it.
     pub fn new(command: &[PathBuf], setup: &Setup, workers: usize) -> Self {
         let worker = || Worker {
+            stop: Stop::default(),
             command: command.to_vec(),
             setup: setup.clone(),
             modes: modes::chosen(&setup.modes),
@@ -40,6 +44,14 @@ impl Pool {
         Self {
             workers: (0..workers.max(1)).map(|_| worker()).collect(),
         }
+    }
+
+    /// The same, whose processes are killed when `stop` says so; the run is an error then.
+    pub fn until(mut self, stop: &Stop) -> Self {
+        for worker in &mut self.workers {
+            worker.stop = stop.clone();
+        }
+        self
     }
 
     /// Does every job and hands each answer to `done` with the job's place, in the order in which they end. A job goes to the
@@ -97,6 +109,7 @@ struct Worker {
     command: Vec<PathBuf>,
     setup: Setup,
     modes: Vec<&'static dyn Mode>,
+    stop: Stop,
     process: Option<Process>,
 }
 
@@ -202,14 +215,18 @@ impl Worker {
         };
         let mut running = None;
         loop {
-            match process.messages.recv() {
+            match process.messages.recv_timeout(LOOK) {
                 Ok(Message::Done(reply)) => {
                     self.process = Some(process);
                     return Ok(End::Done(reply));
                 }
                 Ok(Message::Running(query)) => running = Some(query),
                 Ok(Message::Ready) => {}
-                Err(mpsc::RecvError) => {
+                Err(RecvTimeoutError::Timeout) if self.stop.stops() => {
+                    bail!("stopped: nobody waits for the result any more")
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
                     return Ok(match process.end()?.code() {
                         Some(LATE_QUERY) if running.is_some() => End::Late(running),
                         Some(LATE) => End::Late(None),

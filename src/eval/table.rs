@@ -33,11 +33,12 @@ pub(super) fn run(db: &str, query: &str, session: &mut Session) -> Shown {
     let files = session.locate(db)?;
     let outcome = session.predicted(&files[0], query);
     let rows = outcome.as_ref().as_ref().map_err(SqlError::clone)?;
-    let mut shown = Vec::new();
+    let mut shown: Vec<Vec<Value>> = Vec::new();
     let mut bytes = 0;
     for row in rows.iter().take(ROWS) {
         bytes += row.iter().map(value::Value::bytes).sum::<usize>();
-        if bytes > BYTES {
+        // One row is shown, however long it is.
+        if bytes > BYTES && !shown.is_empty() {
             break;
         }
         shown.push(row.iter().map(cell).collect());

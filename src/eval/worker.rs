@@ -2,6 +2,7 @@
 //! that ends; [`super::pool`] starts another.
 
 use super::audit::{Finding, audit};
+use super::built::{self, Built};
 use super::described::{self, Described};
 use super::example::Example;
 use super::modes::{self, Mode, Texts};
@@ -46,6 +47,8 @@ pub enum Task {
     Show,
     /// What tables its database has.
     Describe,
+    /// Its database as a file, for a script.
+    Build,
 }
 
 /// One row.
@@ -97,6 +100,7 @@ impl Job {
             Task::Run => Reply::Ran(Err(error)),
             Task::Show => Reply::Shown(Err(error)),
             Task::Describe => Reply::Described(Err(error)),
+            Task::Build => Reply::Built(Err(error)),
         }
     }
 
@@ -121,6 +125,7 @@ pub enum Reply {
     Ran(Ran),
     Shown(Shown),
     Described(Result<Described, SqlError>),
+    Built(Built),
 }
 
 /// One line of a worker's output.
@@ -219,6 +224,7 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
         Task::Run => Reply::Ran(run(&texts, &mut session)),
         Task::Show => Reply::Shown(table::run(texts.db, predicted, &mut session)),
         Task::Describe => Reply::Described(described::run(texts.db, &mut session)),
+        Task::Build => Reply::Built(built::run(texts.db, predicted, &mut session)),
     }
 }
 

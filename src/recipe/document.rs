@@ -1,6 +1,6 @@
 //! TOML whose values know their lines, and what is wrong with a file, line by line.
 
-use crate::data::nearest;
+use crate::run::nearest;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,9 @@
 pub mod files;
 pub mod folder;
 pub mod journal;
+pub mod nearest;
 pub mod observer;
+pub mod settings;
 mod tensorboard;
 pub mod training_run;
 pub mod usage;

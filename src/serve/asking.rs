@@ -13,6 +13,7 @@ use super::shelf::Brought;
 use crate::ask::{Answer, MOST_SAMPLES, Reply, SAMPLES, SURE, TEMPERATURE, route, sampling, shown};
 use crate::data::asking::Asking;
 use crate::data::record;
+use crate::eval::stop::Stop;
 use crate::eval::table::Shown;
 use anyhow::Result;
 use axum::Json;
@@ -30,9 +31,11 @@ pub async fn bring(Of(state): Of<State>, request: Request) -> Result<Json<Value>
     let file = http::store(request, file, shelf().bytes).await?;
     let desk = shelf().desk().await?;
     let shared = served.clone();
+    let stop = Stop::default();
+    let _waits = stop.when_dropped();
     let brought = beside(move || {
         let _desk = desk;
-        let taken = shared.shelf.take(file);
+        let taken = shared.shelf.take(file, &stop);
         taken
             .map_err(|error| ApiError::request(format!("this database cannot be asked: {error:#}")))
     });
@@ -43,7 +46,9 @@ pub async fn bring(Of(state): Of<State>, request: Request) -> Result<Json<Value>
         json!({"name": table.name, "columns": columns.collect::<Vec<_>>()})
     });
     let tables: Vec<Value> = tables.collect();
-    Ok(Json(json!({"id": brought.id, "tables": tables})))
+    Ok(Json(
+        json!({"id": brought.id, "tables": tables, "note": brought.note}),
+    ))
 }
 
 /// `DELETE /ask/databases/ID`
@@ -60,9 +65,13 @@ pub async fn query(Of(state): Of<State>, Body(body): Body) -> Result<Json<Ran>, 
     let sql = needed(&mut fields, "sql")?;
     fields.end()?;
     let desk = served.shelf.desk().await?;
+    let stop = Stop::default();
+    let _waits = stop.when_dropped();
     let run = move || {
         let _desk = desk;
-        brought.source.run(&sql).map_err(fault)
+        let ran = brought.source.run(&sql, &stop);
+        ran.map(|shown| brought.own(shown))
+            .map_err(|error| fault(&brought, error))
     };
     Ok(Json(Ran {
         result: beside(run).await?,
@@ -140,9 +149,14 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
     };
     let replies: Vec<Reply> = replies.iter().map(reply).collect::<Result<_, ApiError>>()?;
     let desk = served.shelf.desk().await?;
+    let stop = Stop::default();
+    let _waits = stop.when_dropped();
     let pick = move || {
         let _desk = desk;
-        brought.source.pick(&replies, sure).map_err(fault)
+        let picked = brought.source.pick(&replies, sure, &stop);
+        let mut picked = picked.map_err(|error| fault(&brought, error))?;
+        picked.result = brought.own(picked.result);
+        Ok(picked)
     };
     Ok(Json(Answer {
         question,
@@ -220,6 +234,6 @@ fn needed(fields: &mut Fields, name: &str) -> Result<String, ApiError> {
     }
 }
 
-fn fault(error: anyhow::Error) -> ApiError {
-    ApiError::server(format!("{error:#}"))
+fn fault(brought: &Brought, error: anyhow::Error) -> ApiError {
+    ApiError::server(brought.hidden(&format!("{error:#}")))
 }

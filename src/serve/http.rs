@@ -19,13 +19,15 @@ use hyper_util::service::TowerToHyperService;
 use std::io::Write;
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use tokio_stream::StreamExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 /// How long a caller may take for the head of a request, and for its body.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a database may take to come, however it drips.
+const UPLOAD: Duration = Duration::from_secs(600);
 
 /// The body of a request.
 pub struct Body(pub Bytes);
@@ -43,7 +45,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// Writes the body of a request to a file, of `most` bytes at most. Who sends nothing for a while is let go.
+/// Writes the body of a request to a file, of `most` bytes at most. Who sends nothing for a while, or little for long, is let go.
 pub async fn store(
     request: Request,
     mut file: NamedTempFile,
@@ -51,8 +53,10 @@ pub async fn store(
 ) -> Result<NamedTempFile, ApiError> {
     let mut body = request.into_body().into_data_stream();
     let mut written = 0;
+    let end = Instant::now() + UPLOAD;
     loop {
-        let piece = match tokio::time::timeout(PATIENCE, body.next()).await {
+        let patience = PATIENCE.min(end.saturating_duration_since(Instant::now()));
+        let piece = match tokio::time::timeout(patience, body.next()).await {
             Ok(None) => break,
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(_))) => return Err(ApiError::request("the body did not come whole")),

@@ -3,11 +3,16 @@
 use super::config::Asking;
 use super::error::ApiError;
 use crate::ask::Source;
+use crate::eval::built::build;
 use crate::eval::databases::Databases;
 use crate::eval::session::Rules;
+use crate::eval::stop::Stop;
+use crate::eval::table::Shown;
+use crate::sql::execute::SqlError;
 use anyhow::{Context, Result, anyhow};
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{self, File, TryLockError};
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::{Builder, NamedTempFile, TempDir, TempPath};
@@ -18,8 +23,15 @@ const KEPT: usize = 16;
 /// Requests that run queries or wait for their turn.
 const MOST_TURNS: usize = 64;
 
-/// What a SQLite database begins with (https://www.sqlite.org/fileformat.html, section 1.3).
+/// What the folder of a server is called.
+const FOLDER: &str = "factory-databases";
+/// The file in it that the server holds locked, by which those of killed ones are known.
+const LOCK: &str = "lock";
+
+/// What a SQLite database begins with, and what says in byte 18 that it was kept in WAL mode
+/// (https://www.sqlite.org/fileformat.html, section 1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
+const WAL: u8 = 2;
 
 /// A place to run queries.
 pub struct Desk {
@@ -30,13 +42,36 @@ pub struct Desk {
 pub struct Brought {
     pub id: String,
     pub source: Source,
+    /// What its caller should know of it.
+    pub note: Option<&'static str>,
     /// Gone with the last who uses it.
-    _file: TempPath,
+    file: TempPath,
+}
+
+impl Brought {
+    /// A text without where the database lies, which is the server's own business.
+    pub fn hidden(&self, text: &str) -> String {
+        hidden(text, &self.file)
+    }
+
+    /// A result, its error without that.
+    pub fn own(&self, shown: Shown) -> Shown {
+        shown.map_err(|error| match error {
+            SqlError::Database(text) => SqlError::Database(self.hidden(&text)),
+            error => error,
+        })
+    }
+}
+
+fn hidden(text: &str, file: &Path) -> String {
+    text.replace(&*file.to_string_lossy(), "it")
 }
 
 /// All of them.
 pub struct Shelf {
     folder: TempDir,
+    /// Held locked as long as the folder is in use.
+    _lock: File,
     databases: Databases,
     /// Largest database in bytes.
     pub bytes: u64,
@@ -51,7 +86,13 @@ pub struct Shelf {
 impl Shelf {
     /// An empty one.
     pub fn new(asking: &Asking) -> Result<Self> {
-        let folder = Builder::new().prefix("factory-databases").tempdir()?;
+        sweep(&std::env::temp_dir());
+        let folder = Builder::new().prefix(FOLDER).tempdir()?;
+        // It is there under its name when it is locked, not before.
+        let new = folder.path().join("new");
+        let lock = File::create(&new)?;
+        lock.lock()?;
+        fs::rename(new, folder.path().join(LOCK))?;
         let (worker, timeout) = (asking.worker.clone(), asking.timeout);
         let place = folder.path().canonicalize()?;
         let databases = Databases::new(place, worker, timeout, Rules::default());
@@ -59,6 +100,7 @@ impl Shelf {
             desks: Arc::new(Semaphore::new(databases.workers)),
             turns: Arc::new(Semaphore::new(MOST_TURNS)),
             folder,
+            _lock: lock,
             databases,
             bytes: asking.bytes,
             kept: Mutex::default(),
@@ -83,26 +125,30 @@ impl Shelf {
         file.context("no file can be made for a database")
     }
 
-    /// Takes a database that has come. Errors, for its caller, where it is none.
-    pub fn take(&self, file: NamedTempFile) -> Result<Arc<Brought>> {
+    /// Takes a database that has come; a script is built once and for all. Errors, for its caller, where it is none, or `stop` ended it.
+    pub fn take(&self, file: NamedTempFile, stop: &Stop) -> Result<Arc<Brought>> {
         let id = format!("{:032x}", rand::random::<u128>());
-        let ending = match begins(file.path(), MAGIC)? {
-            true => "sqlite",
-            false => "sql",
-        };
-        let place = self.databases.db_dir.join(format!("{id}.{ending}"));
-        file.persist(&place)?;
-        let file = TempPath::try_from_path(&place)?;
-        let opened = Source::open(place.clone(), self.databases.clone());
-        // Where it lies is the server's own business.
-        let source = opened.map_err(|error| {
-            let message = format!("{error:#}");
-            anyhow!(message.replace(&*place.to_string_lossy(), "it"))
-        })?;
+        let head = head(file.path())?;
+        let place = self.databases.db_dir.join(format!("{id}.sqlite"));
+        let gone = TempPath::try_from_path(&place)?;
+        if head.starts_with(MAGIC) {
+            file.persist(&place)?;
+        } else {
+            let name = format!("{id}.sql");
+            let script = self.databases.db_dir.join(&name);
+            file.persist(&script)?;
+            let script = TempPath::try_from_path(script)?;
+            let built = build(&self.databases.until(stop), &name, &place);
+            built.map_err(|error| anyhow!(hidden(&format!("{error:#}"), &script)))?;
+        }
+        let opened = Source::open(place.clone(), self.databases.clone(), stop);
+        let source = opened.map_err(|error| anyhow!(hidden(&format!("{error:#}"), &place)))?;
+        let wal = head.starts_with(MAGIC) && head.get(18) == Some(&WAL);
         let brought = Arc::new(Brought {
             id,
             source,
-            _file: file,
+            note: wal.then_some("This database is in WAL mode. What its writer keeps in the -wal file beside it is not here."),
+            file: gone,
         });
         let mut kept = self.lock();
         kept.push_back(brought.clone());
@@ -136,11 +182,49 @@ fn out(kept: &mut VecDeque<Arc<Brought>>, id: &str) -> Result<Arc<Brought>, ApiE
     brought.ok_or_else(|| ApiError::no_database(id))
 }
 
-fn begins(file: &Path, with: &[u8]) -> Result<bool> {
-    use std::io::Read;
+/// The first bytes of a file.
+fn head(file: &Path) -> Result<Vec<u8>> {
     let mut head = Vec::new();
-    File::open(file)?
-        .take(with.len() as u64)
-        .read_to_end(&mut head)?;
-    Ok(head == with)
+    File::open(file)?.take(20).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Removes the folders of servers that were killed, whose locks nobody holds. What cannot be removed stays.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let left = entry.file_name().to_string_lossy().starts_with(FOLDER)
+            && File::open(path.join(LOCK))
+                .is_ok_and(|lock| !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+        if left {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_killed_servers_left_goes_and_what_others_use_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = |name: &str| {
+            let own = folder.path().join(format!("{FOLDER}{name}"));
+            fs::create_dir(&own).unwrap();
+            File::create(own.join(LOCK)).unwrap()
+        };
+        let (used, left) = (server("used"), server("left"));
+        used.lock().unwrap();
+        drop(left);
+        fs::create_dir(folder.path().join(format!("{FOLDER}new"))).unwrap();
+        sweep(folder.path());
+        let names = fs::read_dir(folder.path()).unwrap();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<_> = names
+            .map(|entry| name(entry).into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["new", "used"].map(|name| format!("{FOLDER}{name}")));
+    }
 }

@@ -1,12 +1,12 @@
 //! The specification of a generated set: one file for the set, one for each domain's query templates.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+
+use crate::run::settings::read;
 
 /// The whole set.
 #[derive(Debug, Deserialize)]
@@ -132,26 +132,6 @@ pub fn load(path: &Path) -> Result<Spec> {
     }
     check_sums(&spec).with_context(|| path.display().to_string())?;
     Ok(spec)
-}
-
-/// Parses a TOML file; an error is one line that starts with the file and the line in it.
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    parse(path, &text)
-}
-
-/// [`read`] of a text that is `path`'s.
-pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
-    toml::from_str(text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].lines().count().max(1));
-        anyhow!(
-            "{}:{line}: {}",
-            path.display(),
-            error.message().replace('\n', "; ")
-        )
-    })
 }
 
 fn check_spec(spec: &Spec) -> Result<()> {

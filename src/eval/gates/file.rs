@@ -1,13 +1,13 @@
 //! A gates file: [[gate]] tables, which `factory sweep` and `factory gate` both read.
 
-use crate::data::nearest::nearest;
 use crate::eval::judge::{GateSpec, Role, metric, mode_of, numbers};
 use crate::eval::modes;
 use crate::run::files::folder_of;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use crate::run::nearest::nearest;
+use crate::run::settings;
+use anyhow::{Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One gate as its file has it. Paths are relative to the file.
@@ -91,14 +91,8 @@ pub fn scorings(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// The [[gate]] tables, at least one.
 fn tables(path: &Path) -> Result<Vec<toml::Table>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let wrong = |what: &dyn std::fmt::Display| anyhow!("{}: {what}", path.display());
-    let mut file: toml::Table = toml::from_str(&text).map_err(|e| {
-        let before = e.span().map_or(0, |span| span.start);
-        let line = text[..before].matches('\n').count() + 1;
-        anyhow!("{}:{line}: {}", path.display(), e.message())
-    })?;
+    let mut file: toml::Table = settings::read(path)?;
     let gates = file.remove("gate");
     if let Some(key) = file.keys().next() {
         return Err(wrong(&format!(
@@ -185,7 +179,7 @@ mod tests {
     fn specs(text: &str) -> Result<Vec<GateSpec>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("gates.toml");
-        fs::write(&path, text)?;
+        std::fs::write(&path, text)?;
         each(&path, |table, first| table.spec(first))
     }
 

@@ -10,14 +10,15 @@ let open = null;
 export const id = () => open?.id ?? null;
 export const name = () => open?.name ?? "";
 
-/** The tables that are ticked; none is all. */
+/** The tables that are ticked; an empty list is all of them. Null where none is. */
 export function tables() {
   const boxes = [...$("tables").querySelectorAll("input")];
   const ticked = boxes.filter((box) => box.checked).map((box) => box.value);
+  if (!ticked.length) return null;
   return ticked.length === boxes.length ? [] : ticked;
 }
 
-/** Takes `blob`, called `name`, in place of what there was. */
+/** Takes `blob`, called `name`, in place of what there was, and gives what one should know of it. */
 export async function bring(blob, name) {
   const brought = await call("POST", "/ask/databases", blob);
   close();
@@ -29,6 +30,7 @@ export async function bring(blob, name) {
   $("tables").replaceChildren(...open.tables.map(entry));
   $("drop").hidden = true;
   $("open").hidden = false;
+  return open.note ?? "";
 }
 
 function entry(table) {

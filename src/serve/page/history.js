@@ -5,13 +5,15 @@ const KEPT = 50;
 const $ = (id) => document.getElementById(id);
 let entries = [];
 let at = -1;
+let draft = "";
 
+/** Takes what this browser keeps, which another tab may have changed. */
 function read() {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return Array.isArray(kept) ? kept.filter((entry) => typeof entry?.question === "string") : [];
+    if (Array.isArray(kept)) entries = kept.filter((entry) => typeof entry?.question === "string");
   } catch {
-    return [];
+    // A browser that keeps nothing has what was asked since the page is open.
   }
 }
 
@@ -25,6 +27,7 @@ function keep() {
 
 /** Keeps a question with its answer; the newest comes first. */
 export function add(question, sql, database) {
+  read();
   const same = (entry) => entry.question === question && entry.database === database;
   entries = [{ question, sql, database }, ...entries.filter((entry) => !same(entry))].slice(0, KEPT);
   at = -1;
@@ -53,8 +56,13 @@ function draw() {
 /** Shows what is kept; `choose` is called with the entry that somebody chooses. */
 export function begin(choose) {
   chosen = choose;
-  entries = read();
+  read();
   draw();
+  addEventListener("storage", () => {
+    read();
+    at = -1;
+    draw();
+  });
   $("forget").addEventListener("click", () => {
     entries = [];
     keep();
@@ -64,8 +72,9 @@ export function begin(choose) {
     const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
     const to = at + step;
     if (!step || to < -1 || to >= entries.length) return;
+    if (at < 0) draft = $("question").value;
     at = to;
-    $("question").value = entries[at]?.question ?? "";
+    $("question").value = entries[at]?.question ?? draft;
     event.preventDefault();
   });
 }

@@ -14,15 +14,15 @@ function say(text, kind = "") {
   $("status").className = kind;
 }
 
-/** Does one thing at a time; Esc ends it. */
+/** Does one thing at a time, and says what it gives; Esc ends it. */
 async function busy(words, work) {
   running?.abort();
   const own = (running = new AbortController());
   say(words, "busy");
   $("send").disabled = $("run").disabled = true;
   try {
-    await work(own.signal);
-    if (running === own) say("");
+    const done = await work(own.signal);
+    if (running === own) say(done ?? "");
   } catch (error) {
     if (running !== own) return;
     if (error.name === "AbortError") return say("Stopped.");
@@ -41,15 +41,16 @@ function write(sql) {
   paint($("painted"), sql);
 }
 
-/** Rows, or why there are none. */
+/** Rows, or why there are none; in words too, for whoever does not see them. */
 function outcome(result) {
   const { error } = result;
   $("error").hidden = !error;
   $("error").textContent = error ? `The query fails: ${error}` : "";
   show(error ? null : result);
+  return error ? "The query fails." : result.total === 1 ? "1 row." : `${result.total.toLocaleString()} rows.`;
 }
 
-function trust({ confidence, sure, samples, by, adapters, route }) {
+function trust({ confidence, sure, samples, by, adapters, route, result }) {
   $("trust").hidden = false;
   $("badge").textContent = sure ? "Sure" : "Not sure";
   $("badge").className = sure ? "" : "unsure";
@@ -59,20 +60,23 @@ function trust({ confidence, sure, samples, by, adapters, route }) {
     by === "none_runs" ? "none of the answers runs"
       : samples > 1 ? `${share} of ${samples} answers agree`
         : `its tokens are ${Math.round((confidence ?? 0) * 100)}% likely`;
+  if (result.total === 0) $("confidence").textContent += ", and it returns no rows";
   const who = adapters.map(([name, weight]) => (weight === 1 ? name : `${name} × ${weight}`)).join(", ") || "the base model";
   $("route").textContent = `Answered by ${who}${route ? `: ${route.reason}` : ""}.`;
 }
 
 function ask(question) {
   if (!database.id()) return say("Bring a database first.", "fault");
+  const tables = database.tables();
+  if (!tables) return say("Tick one table at least.", "fault");
   return busy("Asking", async (signal) => {
-    const rest = { question, model: $("model").value, tables: database.tables() };
+    const rest = { question, model: $("model").value, tables };
     const answer = await database.withId((id) => call("POST", "/ask", { database: id, ...rest }, signal));
     $("answer").hidden = false;
     write(answer.sql ?? answer.answer);
     trust(answer);
-    outcome(answer.result);
     history.add(question, $("sql").value, database.name());
+    return `${$("badge").textContent}. ${outcome(answer.result)}`;
   });
 }
 
@@ -80,16 +84,17 @@ function run() {
   if (!database.id()) return say("Bring a database first.", "fault");
   return busy("Running", async (signal) => {
     const { result } = await database.withId((id) => call("POST", "/ask/query", { database: id, sql: $("sql").value }, signal));
-    outcome(result);
+    return outcome(result);
   });
 }
 
 const bring = (blob, name) =>
   busy("Reading the database", async () => {
-    await database.bring(blob, name);
+    const note = await database.bring(blob, name);
     $("answer").hidden = true;
     show(null);
     $("question").focus();
+    return note;
   });
 
 async function begin() {

@@ -18,7 +18,7 @@ function draw() {
   // A column of numbers stands at the right, its name too.
   const amounts = table.columns.map((_, place) => {
     const values = table.rows.map((row) => row[place]).filter((value) => value !== null);
-    return values.length > 0 && values.every((value) => typeof value === "number");
+    return values.length > 0 && values.every((value) => ["number", "bigint"].includes(typeof value));
   });
   for (const [place, name] of table.columns.entries()) {
     const cell = document.createElement("th");
@@ -91,7 +91,8 @@ $("previous").addEventListener("click", () => turn(-1));
 $("next").addEventListener("click", () => turn(1));
 $("csv").addEventListener("click", save);
 document.querySelector("#result .table").addEventListener("keydown", (event) => {
-  const by = { PageDown: 1, ArrowRight: 1, PageUp: -1, ArrowLeft: -1 }[event.key];
+  // Arrows scroll what is wide.
+  const by = { PageDown: 1, PageUp: -1 }[event.key];
   if (by && !event.ctrlKey && !event.metaKey) {
     turn(by);
     event.preventDefault();

@@ -26,6 +26,10 @@ export function unlock(text) {
   }
 }
 
+/** An integer that no number holds exactly, as it was written, where the browser tells. */
+const exact = (_, value, context) =>
+  typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "") ? BigInt(context.source) : value;
+
 /** `body` is a file or a text as it is, or an object as JSON. */
 export async function call(method, path, body, signal) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
@@ -38,7 +42,7 @@ export async function call(method, path, body, signal) {
     if (error.name === "AbortError") throw error;
     throw new Error("The server does not answer.");
   }
-  const told = await response.json().catch(() => ({}));
+  const told = await response.text().then((text) => JSON.parse(text, exact)).catch(() => ({}));
   if (!response.ok) throw new Refused(response.status, told.error ?? { message: `The server answers ${response.status}.` });
   return told;
 }

@@ -94,8 +94,13 @@ fn open_file(file: &Path) -> Result<Connection> {
     )?;
     limit_heap(&connection)?;
     // SQLite reads nothing when it opens; this finds a file that is no database.
-    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-    Ok(connection)
+    let first = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    match first {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(error).context("not a SQLite database, or an encrypted one")
+        }
+        first => Ok(first.map(|()| connection)?),
+    }
 }
 
 /// The first bytes of a file.
@@ -209,6 +214,15 @@ fn build(schema: &Path) -> Result<Connection> {
         bail!("it begins a transaction that it never commits");
     }
     Ok(connection)
+}
+
+/// Keeps the database of a script as a file that is not there yet.
+pub fn build_into(script: &Path, file: &Path) -> Result<()> {
+    let connection = build(script)?;
+    // It counts as an attached database.
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
+    connection.execute("VACUUM INTO ?1", [uri(file, "")])?;
+    Ok(())
 }
 
 /// Runs a script that may take so much processor time, and leaves the connection that limit.

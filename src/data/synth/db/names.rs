@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::super::spec::parse;
+use crate::run::settings::parse;
+
 use super::model::{Compare, Db};
 
 const HEADER: &str = "\

@@ -125,13 +125,7 @@ fn name_of(path: &Path) -> Result<String> {
 }
 
 fn read(path: &Path) -> Result<Vec<Layout>> {
-    let mut layouts = layout(path).map_err(|error| {
-        let message = format!("{error:#}");
-        match message.contains("file is not a database") {
-            true => anyhow!("{message}: it is not SQLite, or it is encrypted"),
-            false => error,
-        }
-    })?;
+    let mut layouts = layout(path)?;
     layouts.retain(|layout| !layout.columns.is_empty());
     ensure!(
         !layouts.is_empty(),
