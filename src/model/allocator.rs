@@ -17,3 +17,18 @@ pub fn keep_freed_memory() {
 /// Other allocators keep what is freed, or have no such setting.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn keep_freed_memory() {}
+
+/// glibc gives each thread that allocates beside another a heap of its own, up to eight a core, and what is free in one is no use to
+/// another: a server, whose requests are read on dozens of threads, grew from 0.7 to 1.1 GB in five minutes. Two are enough for the engine
+/// and the rest.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn share_heaps() {
+    // Sound as above.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+/// Other allocators share what is free, or have no such setting.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn share_heaps() {}

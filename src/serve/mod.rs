@@ -25,6 +25,7 @@ mod shelf;
 use crate::answering::{self, loaded::Loaded};
 use crate::data::asking::Asking;
 use crate::generation::cache::Cache;
+use crate::model::allocator;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
@@ -60,6 +61,7 @@ pub fn run(
     place: &Place,
     observer: &dyn Observer,
 ) -> Result<()> {
+    allocator::share_heaps();
     let keys = config.api_keys.as_deref().map(Keys::read).transpose()?;
     let state = State::default();
     if let Some(root) = &config.adapter_root
