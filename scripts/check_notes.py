@@ -8,6 +8,7 @@ scripts/check_notes.sh installs what it needs."""
 import contextlib
 import glob
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -123,7 +124,8 @@ def check(dialect, opened):
             try:
                 fault = None if count(sql) else "it gives no rows"
             except Exception as error:
-                fault = " ".join(str(error).split())
+                # sqlglot underlines the place for a terminal.
+                fault = " ".join(re.sub(r"\x1b\[\d+m", "", str(error)).split())
             if fault:
                 failures += 1
                 print(f"src/db/notes/{dialect}.md, {facet}: {fault}", file=sys.stderr)

@@ -48,8 +48,14 @@ fn every_dialect_has_the_facets_in_order() {
         for (title, body) in parts {
             let facts = body.lines().filter(|line| line.starts_with("- ")).count();
             let blocks = body.lines().filter(|line| *line == "```sql").count();
-            assert!((1..=4).contains(&facts), "{dialect}, {title}: {facts} facts");
-            assert!((1..=2).contains(&blocks), "{dialect}, {title}: {blocks} blocks of SQL");
+            assert!(
+                (1..=4).contains(&facts),
+                "{dialect}, {title}: {facts} facts"
+            );
+            assert!(
+                (1..=2).contains(&blocks),
+                "{dialect}, {title}: {blocks} blocks of SQL"
+            );
         }
     }
 }
@@ -59,7 +65,10 @@ fn every_snippet_is_one_statement_that_reads() {
     for dialect in DIALECTS {
         for (facet, sql) in snippets(dialect) {
             let first = sql.split_whitespace().next().unwrap_or_default();
-            assert!(["SELECT", "WITH"].contains(&first), "{dialect}, {facet}: {sql}");
+            assert!(
+                ["SELECT", "WITH"].contains(&first),
+                "{dialect}, {facet}: {sql}"
+            );
             assert!(!sql.contains(';'), "{dialect}, {facet}: {sql}");
         }
     }
@@ -67,36 +76,40 @@ fn every_snippet_is_one_statement_that_reads() {
 
 #[test]
 fn no_syntax_leaks_into_the_notes_of_another_dialect() {
+    let mut faults = Vec::new();
     let mut alone = Vec::new();
     for (kind, markers) in markers() {
+        let texts = DIALECTS.map(|dialect| match kind.as_str() {
+            "notes" => (dialect, notes::notes(dialect)),
+            "snippets" => (
+                dialect,
+                snippets(dialect).into_iter().map(|(_, sql)| sql).collect(),
+            ),
+            _ => panic!("markers.toml: [{kind}]"),
+        });
         for (marker, owners) in markers {
-            for owner in &owners {
-                assert!(DIALECTS.contains(&owner.as_str()), "{marker}: no dialect {owner}");
+            let found = texts.iter().filter(|(_, text)| holds(text, &marker));
+            let (own, leaks): (Vec<&str>, Vec<&str>) = found
+                .map(|(dialect, _)| *dialect)
+                .partition(|dialect| owners.iter().any(|owner| owner == dialect));
+            if !leaks.is_empty() {
+                faults.push(format!("{marker} of {owners:?} in the {kind} of {leaks:?}"));
             }
-            let texts = DIALECTS.map(|dialect| match kind.as_str() {
-                "notes" => notes::notes(dialect),
-                "snippets" => snippets(dialect).into_iter().map(|(_, sql)| sql).collect(),
-                _ => panic!("markers.toml: [{kind}]"),
-            });
-            let found: Vec<&str> = DIALECTS
-                .into_iter()
-                .zip(&texts)
-                .filter_map(|(dialect, text)| holds(text, &marker).then_some(dialect))
-                .collect();
-            let leaks: Vec<&&str> = found
-                .iter()
-                .filter(|dialect| !owners.iter().any(|owner| owner == *dialect))
-                .collect();
-            assert!(leaks.is_empty(), "{marker} of {owners:?} stands in the {kind} of {leaks:?}");
-            assert!(!found.is_empty(), "{marker} stands in no notes: take it off the list");
+            if own.is_empty() {
+                faults.push(format!("{marker} in the {kind} of none of {owners:?}"));
+            }
+            let unknown = owners.iter().filter(|o| !DIALECTS.contains(&o.as_str()));
+            faults.extend(unknown.map(|owner| format!("{marker}: no dialect {owner}")));
             if let [owner] = owners.as_slice() {
                 alone.push(owner.clone());
             }
         }
     }
-    for dialect in DIALECTS {
-        assert!(alone.iter().any(|owner| owner == dialect), "nothing marks {dialect} alone");
-    }
+    let unmarked = DIALECTS
+        .iter()
+        .filter(|d| !alone.iter().any(|owner| owner == **d));
+    faults.extend(unmarked.map(|dialect| format!("no marker is of {dialect} alone")));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
@@ -120,7 +133,9 @@ fn what_the_notes_of_sqlite_say_runs() {
             .unwrap_or_else(|error| panic!("sqlite, {facet}: {error}"));
         assert!(statement.readonly(), "sqlite, {facet}: it writes");
         let mut rows = statement.query([]).unwrap();
-        let first = rows.next().unwrap_or_else(|error| panic!("sqlite, {facet}: {error}"));
+        let first = rows
+            .next()
+            .unwrap_or_else(|error| panic!("sqlite, {facet}: {error}"));
         assert!(first.is_some(), "sqlite, {facet}: no rows");
     }
 }

@@ -72,10 +72,11 @@ pub fn markers() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
 pub fn holds(text: &str, marker: &str) -> bool {
     let (text, marker) = (text.to_lowercase(), marker.to_lowercase());
     let of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let (first, last) = (marker.chars().next(), marker.chars().next_back());
     text.match_indices(&marker).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + marker.len()..].chars().next();
-        !(of_word(before) && of_word(marker.chars().next()))
-            && !(of_word(marker.chars().next_back()) && of_word(after))
+        let inside = (of_word(before) && of_word(first)) || (of_word(last) && of_word(after));
+        !inside
     })
 }
