@@ -7,10 +7,11 @@ use crate::db::duckdb::session::Session;
 use crate::db::duckdb::{Connection, statement};
 use crate::db::error::Error;
 use crate::db::schema::ForeignKey;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{env, fs, io};
+use std::time::Duration;
+use std::{env, fs, io, thread};
 
 fn error(file: &Path) -> String {
     match Connection::open(library(), file, MEMORY) {
@@ -83,7 +84,7 @@ fn a_file_of_another_version_names_both() {
     assert_eq!(fs::read(&file).unwrap(), bytes);
 }
 
-/// The variable that tells the other process which file to hold.
+/// The variable that tells the other process which file to hold. It says that it does by making another, with `held` at its end.
 const HELD: &str = "FACTORY_TEST_HELD";
 
 #[test]
@@ -92,25 +93,16 @@ fn a_locked_file_says_who_holds_it() {
     let (_folder, file) = made(&["CREATE TABLE t(a INTEGER)"]);
     let (_, module) = module_path!().split_once("::").unwrap();
     let mut holder = Command::new(env::current_exe().unwrap())
-        .args([
-            &format!("{module}::holds_a_file"),
-            "--exact",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args([&format!("{module}::holds_a_file"), "--exact", "--ignored"])
         .env(HELD, &file)
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    // Kept to the end, because the other process goes on to write to it.
-    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
-    assert!(
-        lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains("held"))
-    );
+    while !file.with_extension("held").exists() {
+        assert_eq!(holder.try_wait().unwrap(), None);
+        thread::sleep(Duration::from_millis(5));
+    }
     let error = error(&file);
     let number = holder.id().to_string();
     assert!(
@@ -125,11 +117,11 @@ fn a_locked_file_says_who_holds_it() {
 #[test]
 #[ignore = "is a process of the test before it"]
 fn holds_a_file() {
-    let Some(file) = env::var_os(HELD) else {
+    let Some(file) = env::var_os(HELD).map(PathBuf::from) else {
         return;
     };
-    let _held = Session::open(library(), file.as_ref(), &[]).unwrap();
-    println!("held");
+    let _held = Session::open(library(), &file, &[]).unwrap();
+    fs::write(file.with_extension("held"), "").unwrap();
     io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
