@@ -26,6 +26,8 @@ pub mod generation;
 pub mod adapters;
 pub mod data;
 
+pub mod db;
+
 pub mod model;
 pub mod router;
 pub mod run;

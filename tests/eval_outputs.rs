@@ -492,11 +492,7 @@ fn databases_that_cannot_be_read_are_named() {
         message()
     );
     fs::write(fixture.path("shop.db"), "no database").unwrap();
-    assert!(
-        message().contains("file is not a database"),
-        "{}",
-        message()
-    );
+    assert!(message().contains("not a SQLite database"), "{}", message());
     fs::write(fixture.path("shop.db"), &whole).unwrap();
     let writer = rusqlite::Connection::open(fixture.path("shop.db")).unwrap();
     writer.execute_batch("BEGIN EXCLUSIVE").unwrap();

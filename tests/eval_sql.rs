@@ -206,7 +206,7 @@ fn bad_inputs_are_one_error_that_names_the_place() {
             "preds.jsonl:2: row s: gold_sql gave no rows: database: database name \"../shop.db\" must be a relative path",
         ),
         (with("db", json!("absent.db")), "absent.db not found"),
-        (with("db", json!("preds.jsonl")), "file is not a database"),
+        (with("db", json!("preds.jsonl")), "not a SQLite database"),
     ] {
         let fixture = Fixture::new(&preds);
         let out = fixture.path("rows.jsonl");

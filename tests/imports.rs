@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     (
         "ask",
         &[
@@ -14,6 +14,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "eval",
             "adapters",
             "data",
+            "db",
             "model",
             "sql",
             "run",
@@ -51,7 +52,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "run",
         ],
     ),
-    ("recipe", &["eval", "run", "data", "sql"]),
+    ("recipe", &["eval", "run", "data", "db", "sql"]),
     (
         "session",
         &[
@@ -77,10 +78,11 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "run",
         ],
     ),
-    ("eval", &["sql", "data", "run"]),
+    ("eval", &["db", "sql", "data", "run"]),
     ("training", &["adapters", "model", "data", "run"]),
     ("generation", &["adapters", "model"]),
-    ("data", &["sql", "model::tokenizer"]),
+    ("data", &["db", "sql", "run", "model::tokenizer"]),
+    ("db", &["sql", "run"]),
     ("adapters", &["model"]),
     ("model", &[]),
     ("router", &[]),

@@ -92,6 +92,7 @@ impl Talk {
 
     /// Writes what was said as a row that can be trained on.
     pub fn save(&self, path: &Path) -> Result<()> {
+        ensure!(!self.turns.is_empty(), "nothing was said yet");
         let turn = |turn: &Turn| json!({"role": turn.role.name(), "content": turn.content});
         let turns: Vec<_> = self.turns.iter().map(turn).collect();
         write_atomic(path, format!("{}\n", json!({"messages": turns})).as_bytes())

@@ -146,14 +146,7 @@ impl Asker {
         let all: Vec<usize> = (0..prompts.len()).collect();
         let mut cache = self.loaded.cache(&engine, &prompts, &all, observer)?;
         let (said, _) = engine.generate_over(&mut cache, &prompts)?;
-        let replies = said.into_iter().map(|said| {
-            let logprob = said.mean_logprob();
-            Some(Reply {
-                text: said.text?,
-                logprob,
-            })
-        });
-        let replies: Option<Vec<Reply>> = replies.collect();
+        let replies: Option<Vec<Reply>> = said.iter().map(Reply::of).collect();
         let replies = replies.context("no answer: the model's logits are no numbers")?;
         Ok(Answer {
             question: question.to_owned(),

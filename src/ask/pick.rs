@@ -5,6 +5,8 @@ use crate::answering::choice::{Sample, Select, choose};
 use crate::eval::returned::{self, Asked};
 use crate::eval::stop::Stop;
 use crate::eval::table::Shown;
+use crate::generation::sequence::{Answer, Finish};
+use crate::sql::error::SqlError;
 use anyhow::Result;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -15,7 +17,23 @@ pub struct Reply {
     pub text: String,
     /// The mean log-probability of its tokens.
     pub logprob: Option<f64>,
+    /// Whether it was cut at the longest answer: a part of a query may run, and says nothing.
+    pub cut: bool,
 }
+
+impl Reply {
+    /// What the model said; none where it said nothing.
+    pub fn of(answer: &Answer) -> Option<Self> {
+        Some(Self {
+            text: answer.text.clone()?,
+            logprob: answer.mean_logprob(),
+            cut: answer.finish == Finish::Length,
+        })
+    }
+}
+
+/// Why an answer that was cut is not run.
+const CUT: &str = "the answer was cut off at the longest there may be";
 
 /// The reply that answers, and what its query returns.
 #[derive(Debug, Clone, Serialize)]
@@ -54,7 +72,10 @@ impl Source {
         let asked: Vec<Asked> = asked.collect();
         let ran = returned::returned(&self.databases.until(stop), &asked, || Ok(()))?;
         let sample = |(ran, reply): (returned::Ran, &Reply)| Sample {
-            result: ran.map_err(|error| error.to_string()),
+            result: match reply.cut {
+                true => Err(CUT.to_owned()),
+                false => ran.map_err(|error| error.to_string()),
+            },
             logprob: reply.logprob,
         };
         let samples: Vec<Sample> = ran.into_iter().zip(replies).map(sample).collect();
@@ -68,7 +89,10 @@ impl Source {
         let answer = replies[chosen.sample].text.clone();
         let found = self.databases.rules.extract.find(&answer);
         let sql = found.query().map(str::to_owned);
-        let result = self.run(sql.as_deref().unwrap_or(&answer), stop)?;
+        let result = match replies[chosen.sample].cut {
+            true => Err(SqlError::Refused(CUT.to_owned())),
+            false => self.run(sql.as_deref().unwrap_or(&answer), stop)?,
+        };
         let rows = result.as_ref().is_ok_and(|table| table.total > 0);
         Ok(Picked {
             sql,

@@ -1,8 +1,8 @@
 //! A database's tables as a prompt has them.
 
 use crate::data::asking::Notation;
+use crate::db::sqlite::layout::{Column, Layout};
 use crate::run::usage::UsageError;
-use crate::sql::database::layout::{Column, Layout};
 use crate::sql::identifier::identifier;
 use anyhow::Result;
 
@@ -49,7 +49,7 @@ pub fn write(tables: Vec<&Layout>, notation: Notation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::database::layout::layout;
+    use crate::db::sqlite::layout::layout;
 
     #[test]
     fn tables_are_written_as_adapters_read_them() {

@@ -11,9 +11,10 @@ use crate::data::prompt::Prompt;
 use crate::eval::session::Rules;
 use crate::eval::table::Table;
 use crate::run::words::plain;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -116,6 +117,7 @@ impl Args {
     /// Asks for questions until there are no more.
     fn stay(&self, asker: &Asker) -> Result<()> {
         let terminal = Terminal::default();
+        let mut failed = 0;
         lines::each(
             "Ask in plain words; Ctrl-D ends.",
             |question| match question.trim().is_empty() {
@@ -126,11 +128,18 @@ impl Args {
                     // The next question may fare better.
                     if let Err(error) = ran(&answer) {
                         note(error);
+                        failed += 1;
                     }
                     Ok(())
                 }
             },
-        )
+        )?;
+        // A person has seen it.
+        ensure!(
+            failed == 0 || std::io::stdin().is_terminal(),
+            "the queries of {failed} answers fail"
+        );
+        Ok(())
     }
 
     fn print(&self, answer: &Answer) -> Result<()> {
@@ -140,7 +149,9 @@ impl Args {
             return say(serde_json::to_string(answer)?);
         }
         if self.sql_only {
-            say(plain(query))?;
+            if let Some(query) = &picked.sql {
+                say(plain(query))?;
+            }
         } else if self.csv {
             if let Ok(table) = &picked.result {
                 print_csv(table)?;

@@ -8,6 +8,7 @@ use super::{UsageError, note};
 use crate::answering::loaded::Loaded;
 use crate::answering::talk::Talk;
 use crate::generation::sampler::SamplerConfig;
+use crate::run::words::plain;
 use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::path::Path;
@@ -98,7 +99,10 @@ fn take(talk: &mut Talk, line: &str) -> Result<()> {
                 .collect::<Result<_>>()?;
             talk.weigh(&weights)?;
         }
-        ("save", file) if !file.is_empty() => talk.save(Path::new(file))?,
+        ("save", file) if !file.is_empty() => {
+            talk.save(Path::new(file))?;
+            note(format_args!("saved: {}", plain(file)));
+        }
         _ => bail!("/{command} {} is no command: /help names them", rest.trim()),
     }
     Ok(())

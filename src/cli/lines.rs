@@ -4,7 +4,7 @@ use super::note;
 use anyhow::Result;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 
 /// Hands each line of standard input to `take` until there are no more. In a terminal a prompt stays, with history, and an error is said; else it
 /// ends all.
@@ -25,6 +25,9 @@ pub fn each(greeting: &str, mut take: impl FnMut(&str) -> Result<()>) -> Result<
                 if let Err(error) = take(&line) {
                     note(format_args!("error: {error:#}"));
                 }
+            }
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                note("error: the line is no UTF-8");
             }
             Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(()),
             Err(error) => return Err(error.into()),

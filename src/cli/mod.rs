@@ -8,6 +8,7 @@ mod choice;
 mod completions;
 mod config_file;
 mod data;
+mod db;
 mod device;
 mod doctor;
 mod eval_choices;
@@ -23,6 +24,7 @@ mod man;
 mod model;
 mod package;
 mod parent;
+mod private;
 mod progress;
 mod report;
 mod route;
@@ -69,6 +71,7 @@ enum Command {
     Report(report::Args),
     /// Make data sets.
     Data(data::Args),
+    Db(db::Args),
     Runs(runs::Args),
     Package(package::Args),
     Adapter(adapter::Args),
@@ -78,6 +81,8 @@ enum Command {
     Man(man::Args),
     #[command(name = sql_worker::NAME, hide = true)]
     SqlWorker,
+    #[command(name = db::worker::NAME, hide = true)]
+    DbWorker,
 }
 
 impl Cli {
@@ -90,7 +95,7 @@ impl Cli {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         // It has little memory for the stacks of a thread pool, and no use for one.
-        if matches!(self.command, Command::SqlWorker) {
+        if matches!(self.command, Command::SqlWorker | Command::DbWorker) {
             return self.command.run();
         }
         parent::watch();
@@ -113,6 +118,8 @@ impl Command {
         match self {
             Command::Sft(args) => sft::run(*args),
             Command::Generate(args) => generate::run(args),
+            Command::Db(args) => db::run(args),
+            Command::DbWorker => db::worker::run(),
             Command::EvalSql(args) => eval_sql::run(args),
             Command::EvalCompare(args) => eval_compare::run(args),
             Command::EvalChoices(args) => eval_choices::run(args),

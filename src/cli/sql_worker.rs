@@ -1,8 +1,9 @@
 //! `factory sql-worker`: a scoring process, which `eval-sql` and `sweep` start and kill. Not for people.
 
+use super::private;
 use crate::eval::worker::serve;
 use anyhow::Result;
-use std::io::{BufReader, stdin, stdout};
+use std::io::{BufReader, stdin};
 use std::path::{Path, PathBuf};
 
 /// The command's name.
@@ -24,11 +25,17 @@ pub fn program() -> Result<PathBuf> {
     }
 }
 
-/// Answers jobs from stdin until it ends.
-pub fn run() -> Result<()> {
-    // Elsewhere the kernel does not enforce it, and SQLite's own limit and the caps on results remain.
+/// Limits the memory of this process.
+pub fn limit_memory() -> Result<()> {
+    // Elsewhere the kernel does not enforce it, and the engines' own limits and the caps on results remain.
     if cfg!(target_os = "linux") {
         rlimit::setrlimit(rlimit::Resource::AS, MAX_MEMORY, MAX_MEMORY)?;
     }
-    serve(BufReader::new(stdin()), stdout())
+    Ok(())
+}
+
+/// Answers jobs from stdin until it ends.
+pub fn run() -> Result<()> {
+    limit_memory()?;
+    serve(BufReader::new(stdin()), private::output()?)
 }

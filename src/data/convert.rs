@@ -6,6 +6,7 @@ mod shred;
 mod table;
 
 pub use layout::Layout;
+pub use shred::parquet;
 pub use table::to_bytes;
 
 use super::jsonl::{self, Line};

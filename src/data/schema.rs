@@ -1,7 +1,7 @@
 //! The tables and columns that a row's query may use: of its database, or as its text has them.
 
 use super::jsonl::Line;
-use crate::sql::database;
+use crate::db::sqlite;
 use crate::sql::tokens::{Kind, Token, iterate};
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::LazyLock;
 
-pub use crate::sql::database::functions;
+pub use crate::db::sqlite::functions;
 pub use crate::sql::spider::Table;
 
 /// Fields that may hold a row's schema.
@@ -61,12 +61,12 @@ impl Schemas {
     }
 
     fn of_database(&mut self, folder: &Path, db: &str) -> Result<Arc<Vec<Table>>> {
-        let file = database::locate(folder, db, false)?.into_iter().next();
+        let file = sqlite::locate(folder, db, false)?.into_iter().next();
         let file = file.context("a database that was found")?;
         if let Some(known) = self.known.get(&file) {
             return Ok(known.clone());
         }
-        let tables = Arc::new(database::named(&file)?);
+        let tables = Arc::new(sqlite::named(&file)?);
         self.known.insert(file, tables.clone());
         Ok(tables)
     }

@@ -1,7 +1,20 @@
-//! Databases people have, each behind the same confined door: values, bounds and errors of every engine, one folder an engine.
+//! Databases that people have, each behind the same confined door: connections by name, values, bounds and errors of every engine, one
+//! folder an engine.
 
 pub mod answer;
 pub mod cell;
+pub mod connections;
+pub mod door;
 pub mod duckdb;
+pub mod engine;
 pub mod error;
+pub mod notes;
+pub mod process;
+pub mod processor;
+pub mod registry;
 pub mod schema;
+pub mod shown;
+pub mod sqlite;
+pub mod watch;
+pub mod worker;
+mod written;

@@ -3,7 +3,7 @@
 use super::modes::{Mode, Texts};
 use super::session::Session;
 use crate::sql::determined::{self, Open};
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use serde::{Deserialize, Serialize};
 
 /// One oddity.

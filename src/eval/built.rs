@@ -3,8 +3,8 @@
 use super::databases::Databases;
 use super::session::Session;
 use super::worker::{Job, Reply, Task};
-use crate::sql::database::build_into;
-use crate::sql::execute::SqlError;
+use crate::db::sqlite::build_into;
+use crate::sql::error::SqlError;
 use anyhow::{Result, bail};
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use super::session::{Options, Rules};
 use super::shown::most_bytes;
 use super::stop::Stop;
 use super::worker::{Job, Reply, Setup};
-use crate::sql::database::Now;
+use crate::db::sqlite::Now;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::time::Duration;

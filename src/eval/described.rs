@@ -3,9 +3,9 @@
 use super::databases::Databases;
 use super::session::Session;
 use super::worker::{Job, Reply, Task};
-use crate::sql::database::layout::{Layout, layout};
-use crate::sql::database::named;
-use crate::sql::execute::SqlError;
+use crate::db::sqlite::layout::{Layout, layout};
+use crate::db::sqlite::named;
+use crate::sql::error::SqlError;
 use crate::sql::spider::Table;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use super::audit::Finding;
 use super::example::Example;
 use super::pool::Pool;
 use super::worker::{Job, Reply, Task};
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use anyhow::Result;
 use std::collections::BTreeMap;
 

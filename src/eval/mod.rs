@@ -17,7 +17,6 @@ pub mod modes;
 pub mod paired;
 pub mod pool;
 pub mod prefs;
-pub mod process;
 pub mod repair;
 pub mod returned;
 pub mod review;
@@ -37,5 +36,4 @@ pub mod table;
 pub mod targeted;
 #[cfg(test)]
 mod testing;
-pub mod watch;
 pub mod worker;

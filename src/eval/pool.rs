@@ -1,16 +1,16 @@
 //! Scoring processes, one a core: a stuck, crashed or killed process is replaced, and no other row is touched.
 //!
-//! There is no clock here. A process ends itself when a query is late ([`super::watch`]) and its exit code says so; one that
+//! There is no clock here. A process ends itself when a query is late ([`crate::db::watch`]) and its exit code says so; one that
 //! ends in any other way may have been killed from outside, and its job is tried once more before anything is blamed. So it
 //! makes no difference when this process, a scoring process or the machine stops for a while.
 
 use super::modes::{self, Mode};
-use super::process::Process;
 use super::session::{Query, Side};
 use super::stop::Stop;
-use super::watch::{LATE, LATE_QUERY};
 use super::worker::{Job, Message, Reply, Setup};
-use crate::sql::execute::SqlError;
+use crate::db::process::Process;
+use crate::db::watch::{LATE, LATE_QUERY};
+use crate::sql::error::SqlError;
 use anyhow::{Result, bail};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// Jobs that a worker has been told: the one that it does and the next.
 const AHEAD: usize = 2;
+/// How often a process is started that somebody kills before it is ready.
+const STARTS: usize = 3;
 /// How often a worker that waits for a process looks whether anybody still waits for the answer.
 const LOOK: Duration = Duration::from_millis(50);
 /// Answers that wait to be taken: a slow disk must not let them pile up.
@@ -110,7 +112,23 @@ struct Worker {
     setup: Setup,
     modes: Vec<&'static dyn Mode>,
     stop: Stop,
-    process: Option<Process>,
+    process: Option<Process<Message>>,
+}
+
+/// Starts a process, which is ready then.
+fn start(command: &[PathBuf], setup: &Setup) -> Result<Process<Message>> {
+    for _ in 0..STARTS {
+        let process = Process::start(command)?;
+        process.tell(setup)?;
+        if let Ok(Message::Ready) = process.messages.recv() {
+            return Ok(process);
+        }
+    }
+    let program = command.first().map(|program| program.display().to_string());
+    bail!(
+        "{} does not start as a scoring process",
+        program.unwrap_or_default()
+    )
 }
 
 /// How waiting for an answer ended.
@@ -203,7 +221,7 @@ impl Worker {
     fn tell(&mut self, job: &Job) -> Result<()> {
         let process = match &mut self.process {
             Some(process) => process,
-            none => none.insert(Process::start(&self.command, &self.setup)?),
+            none => none.insert(start(&self.command, &self.setup)?),
         };
         process.tell(job)
     }

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::worker::{Job, Reply, Task};
 use crate::data::hex;
 use crate::sql::compare::text_digest;
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use super::pool::Pool;
 use super::stats::{Share, share};
 use super::worker::Reply;
 use crate::data::jsonl::Faults;
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
 use serde_json::Value;

@@ -6,7 +6,7 @@ use super::modes::{Execution, Mode, Texts};
 use super::session::Session;
 use super::shown::Shown;
 use crate::data::jsonl;
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use crate::sql::extract::Extraction;
 use crate::sql::taxonomy::classify;
 use crate::sql::value::Row;

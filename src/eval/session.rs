@@ -1,9 +1,10 @@
 //! What a mode may ask while it scores one row: databases, results, schemas. Each mode has a deadline of its own.
 
-use crate::sql::database::Now;
-use crate::sql::execute::{Sandbox, SqlError};
+use crate::db::processor;
+use crate::db::sqlite::Now;
+use crate::db::sqlite::execute::Sandbox;
+use crate::sql::error::SqlError;
 use crate::sql::extract::Extraction;
-use crate::sql::processor;
 use crate::sql::spider::Schema;
 use crate::sql::value::{Row, Value};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use super::modes::Mode;
 use super::sampled::Passes;
 use super::score::{NO_ANSWER, ScoredRow};
 use super::{clean, slices, stats};
-use crate::sql::database::Now;
+use crate::db::sqlite::Now;
 use crate::sql::extract::Extraction;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use super::databases::Databases;
 use super::session::Session;
 use super::worker::{Job, Reply, Task};
 use crate::data::hex;
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use crate::sql::value;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use super::score::ScoredRow;
 use super::session::{Desk, Options, Rules};
 use super::shown::most_bytes;
 use super::worker::{Job, Reply, Task, answer};
-use crate::sql::database::Now;
+use crate::db::sqlite::Now;
 use crate::sql::extract::Extraction;
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 /// The present second, as RFC 3339 writes it.
 pub fn now() -> String {
-    crate::sql::database::Now::current().to_string()
+    crate::db::sqlite::Now::current().to_string()
 }
 
 /// How long ago a time was.

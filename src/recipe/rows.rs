@@ -2,11 +2,11 @@
 
 use super::done::Done;
 use super::evidence::GateEvidence;
+use crate::db::sqlite::Now;
 use crate::eval::example::{self, Answers, Example};
 use crate::eval::modes::{self, Mode};
 use crate::eval::score::{self, ScoredRow};
 use crate::eval::subset::{self, Only};
-use crate::sql::database::Now;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

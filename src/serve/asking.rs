@@ -26,15 +26,16 @@ use std::sync::Arc;
 pub async fn bring(Of(state): Of<State>, request: Request) -> Result<Json<Value>, ApiError> {
     let served = state.served()?;
     let shelf = || &served.shelf;
+    let upload = shelf().upload()?;
     let file = shelf().file();
     let file = file.map_err(|error| ApiError::server(format!("{error:#}")))?;
     let file = http::store(request, file, shelf().bytes).await?;
-    let desk = shelf().desk().await?;
+    let reading = shelf().reading().await?;
     let shared = served.clone();
     let stop = Stop::default();
     let _waits = stop.when_dropped();
     let brought = beside(move || {
-        let _desk = desk;
+        let _held = (upload, reading);
         let taken = shared.shelf.take(file, &stop);
         taken
             .map_err(|error| ApiError::request(format!("this database cannot be asked: {error:#}")))
@@ -105,7 +106,12 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
         seed,
     );
     let checked = sampler.check();
-    checked.map_err(|error| ApiError::field("temperature", error.to_string()))?;
+    checked.map_err(|_| {
+        ApiError::field(
+            "temperature",
+            "temperature 0 gives one answer: ask for samples 1, or a temperature above 0",
+        )
+    })?;
     served.refuse_long("question", question.len())?;
     let model = model.unwrap_or_else(|| served.models.first());
     let (shared, source, put) = (served.clone(), brought.clone(), question.clone());
@@ -143,9 +149,8 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
     // One that left them is an answer like the others: its query runs or fails.
     wanted.rules = None;
     let reply = |answer| {
-        let text = said(answer, &wanted)?.to_owned();
-        let logprob = answer.mean_logprob();
-        Ok(Reply { text, logprob })
+        said(answer, &wanted)?;
+        Reply::of(answer).ok_or_else(|| ApiError::server("no answer"))
     };
     let replies: Vec<Reply> = replies.iter().map(reply).collect::<Result<_, ApiError>>()?;
     let desk = served.shelf.desk().await?;

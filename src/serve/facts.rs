@@ -59,6 +59,13 @@ pub async fn detokenize(Of(state): Of<State>, Body(body): Body) -> Result<Json<V
     let tokens = fields.value("tokens").ok_or_else(fault)?;
     let tokens: Vec<u32> = serde_json::from_value(tokens).map_err(|_| fault())?;
     fields.end()?;
+    let known = served.loaded.base.tokenizer.len();
+    if let Some(token) = tokens.iter().find(|token| **token as usize >= known) {
+        return Err(ApiError::field(
+            "tokens",
+            format!("there is no token {token}"),
+        ));
+    }
     let content = served.loaded.base.tokenizer.show(&tokens);
     let content = content.map_err(|error| ApiError::field("tokens", format!("{error:#}")))?;
     Ok(Json(json!({"content": content})))

@@ -4,7 +4,8 @@ use super::config::Config;
 use super::error::ApiError;
 use super::keys::Keys;
 use super::{State, adapters, asking, facts, ollama, openai, page};
-use anyhow::{Context, Result};
+use crate::run::usage::UsageError;
+use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use tokio_stream::StreamExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
+use url::Url;
 
 /// How long a caller may take for the head of a request, and for its body.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -150,8 +152,12 @@ pub fn router(state: State, config: &Config, keys: Option<Keys>) -> Result<Route
 
 /// Pages of the origins that were named may call.
 fn cors(origins: &[String]) -> Result<CorsLayer> {
-    let origin = |origin: &String| {
-        HeaderValue::from_str(origin).with_context(|| format!("--cors {origin:?} is no origin"))
+    let origin = |origin: &String| -> Result<HeaderValue> {
+        let whole =
+            Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+        let value = HeaderValue::from_str(origin).ok().filter(|_| whole);
+        let wrong = || format!("--cors {origin:?} is no origin, such as https://example.com");
+        Ok(value.ok_or_else(|| UsageError(wrong()))?)
     };
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::DELETE])

@@ -42,9 +42,9 @@ pub struct Served {
 pub type Updates = UnboundedReceiver<(usize, Update)>;
 
 impl Served {
-    /// Whether an answer runs or waits.
+    /// Whether an answer or a query runs or waits.
     pub fn is_busy(&self) -> bool {
-        Arc::strong_count(&self.tickets) > 1
+        Arc::strong_count(&self.tickets) > 1 || self.shelf.is_busy()
     }
 
     /// The tokens before the answer to a chat.

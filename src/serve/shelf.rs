@@ -8,7 +8,6 @@ use crate::eval::databases::Databases;
 use crate::eval::session::Rules;
 use crate::eval::stop::Stop;
 use crate::eval::table::Shown;
-use crate::sql::execute::SqlError;
 use anyhow::{Context, Result, anyhow};
 use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
@@ -23,6 +22,9 @@ const KEPT: usize = 16;
 /// Requests that run queries or wait for their turn.
 const MOST_TURNS: usize = 64;
 
+/// Databases that come at once.
+const UPLOADS: usize = 8;
+
 /// What the folder of a server is called.
 const FOLDER: &str = "factory-databases";
 /// The file in it that the server holds locked, by which those of killed ones are known.
@@ -32,6 +34,8 @@ const LOCK: &str = "lock";
 /// (https://www.sqlite.org/fileformat.html, section 1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const WAL: u8 = 2;
+const IN_WAL: &str =
+    "This database is in WAL mode. What its writer keeps in the -wal file beside it is not here.";
 
 /// A place to run queries.
 pub struct Desk {
@@ -56,15 +60,13 @@ impl Brought {
 
     /// A result, its error without that.
     pub fn own(&self, shown: Shown) -> Shown {
-        shown.map_err(|error| match error {
-            SqlError::Database(text) => SqlError::Database(self.hidden(&text)),
-            error => error,
-        })
+        shown.map_err(|error| error.of_database(|text| self.hidden(text)))
     }
 }
 
 fn hidden(text: &str, file: &Path) -> String {
-    text.replace(&*file.to_string_lossy(), "it")
+    let file = file.to_string_lossy();
+    text.replace(&format!("{file}: "), "").replace(&*file, "it")
 }
 
 /// All of them.
@@ -81,13 +83,21 @@ pub struct Shelf {
     desks: Arc<Semaphore>,
     /// Who has a desk or waits for one.
     turns: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
+    /// A script may take a minute: one at a time, beside the desks.
+    reading: Arc<Semaphore>,
 }
 
 impl Shelf {
     /// An empty one.
     pub fn new(asking: &Asking) -> Result<Self> {
         sweep(&std::env::temp_dir());
-        let folder = Builder::new().prefix(FOLDER).tempdir()?;
+        let mut builder = Builder::new();
+        builder.prefix(FOLDER);
+        // What people bring is nobody else's.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let folder = builder.tempdir()?;
         // It is there under its name when it is locked, not before.
         let new = folder.path().join("new");
         let lock = File::create(&new)?;
@@ -99,6 +109,8 @@ impl Shelf {
         Ok(Self {
             desks: Arc::new(Semaphore::new(databases.workers)),
             turns: Arc::new(Semaphore::new(MOST_TURNS)),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            reading: Arc::new(Semaphore::new(1)),
             folder,
             _lock: lock,
             databases,
@@ -117,6 +129,23 @@ impl Shelf {
         Ok(Desk {
             _held: [turn, desk],
         })
+    }
+
+    /// A place to bring a database. Errors where too many come.
+    pub fn upload(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = self.uploads.clone().try_acquire_owned();
+        place.map_err(|_| ApiError::busy(UPLOADS))
+    }
+
+    /// Waits until no other database that has come is read.
+    pub async fn reading(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = self.reading.clone().acquire_owned().await;
+        place.map_err(|_| ApiError::ending())
+    }
+
+    /// Whether a query runs or waits.
+    pub fn is_busy(&self) -> bool {
+        self.turns.available_permits() < MOST_TURNS
     }
 
     /// An empty file for a database that is about to come.
@@ -141,13 +170,20 @@ impl Shelf {
             let built = build(&self.databases.until(stop), &name, &place);
             built.map_err(|error| anyhow!(hidden(&format!("{error:#}"), &script)))?;
         }
-        let opened = Source::open(place.clone(), self.databases.clone(), stop);
-        let source = opened.map_err(|error| anyhow!(hidden(&format!("{error:#}"), &place)))?;
         let wal = head.starts_with(MAGIC) && head.get(18) == Some(&WAL);
+        let opened = Source::open(place.clone(), self.databases.clone(), stop);
+        let source = opened.map_err(|error| {
+            let note = if wal {
+                format!(". {IN_WAL}")
+            } else {
+                String::new()
+            };
+            anyhow!(hidden(&format!("{error:#}{note}"), &place))
+        })?;
         let brought = Arc::new(Brought {
             id,
             source,
-            note: wal.then_some("This database is in WAL mode. What its writer keeps in the -wal file beside it is not here."),
+            note: wal.then_some(IN_WAL),
             file: gone,
         });
         let mut kept = self.lock();
@@ -162,6 +198,10 @@ impl Shelf {
     pub fn get(&self, id: &str) -> Result<Arc<Brought>, ApiError> {
         let mut kept = self.lock();
         let brought = out(&mut kept, id)?;
+        // Who cleans the folder of temporary files takes it away.
+        if !brought.file.exists() {
+            return Err(ApiError::no_database(id));
+        }
         kept.push_back(brought.clone());
         Ok(brought)
     }

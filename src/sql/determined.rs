@@ -2,7 +2,7 @@
 
 use super::bare;
 use super::compare::same_text;
-use super::execute::SqlError;
+use super::error::SqlError;
 use super::ties::with_tie_break;
 use super::tokens::{Kind, iterate};
 use super::value::Row;

@@ -1,6 +1,6 @@
 //! Names why a prediction failed.
 
-use super::execute::SqlError;
+use super::error::SqlError;
 use super::normalize::collapse;
 
 /// The kind of failure of a row that did not match. The first rule that applies names it.

@@ -1,7 +1,9 @@
 //! Whether ties decide what a LIMIT leaves.
 
-use super::database::TIE_BREAK;
 use super::tokens::tokens;
+
+/// The name of a function that decides ties, which who runs the query adds: it counts the rows it sees, up or down.
+pub const TIE_BREAK: &str = "factory_tie_break";
 
 /// Window functions that number or pick rows: equals of their order are told apart.
 const ROWWISE: [&str; 7] = [

@@ -1,6 +1,7 @@
 //! `factory doctor`: does this machine compute what it should? The first thing to run on a new one,
 //! and what a bug report holds.
 
+mod engines;
 mod model;
 mod operations;
 mod side;
@@ -41,6 +42,7 @@ pub fn run(args: Args) -> Result<()> {
         std::env::consts::ARCH,
         candle_core::utils::get_num_threads()
     ))?;
+    engines::run()?;
     let name = place::name(&device);
     say(format_args!(
         "{name}: {:.0} GFLOP/s f32 product (512x1024x1024)",

@@ -3,13 +3,13 @@
 use crate::cli::UsageError;
 use crate::cli::rules::RulesArgs;
 use crate::data::shard::Shard;
+use crate::db::sqlite::Now;
 use crate::eval::example::{Answers, CONFIDENCE, SAMPLES};
 use crate::eval::modes;
 use crate::eval::session::Options;
 use crate::eval::shown::most_bytes;
 use crate::eval::worker::Setup;
 use crate::run::files;
-use crate::sql::database::Now;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use std::fs::File;

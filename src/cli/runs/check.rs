@@ -2,11 +2,11 @@
 
 use super::Runs;
 use crate::cli::{Cli, Command, UsageError, plain, say, sql_worker};
+use crate::db::sqlite::Now;
 use crate::eval::worker::Setup;
 use crate::recipe::done::Done;
 use crate::recipe::publish::{self, Check};
 use crate::recipe::validate;
-use crate::sql::database::Now;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use std::path::{Path, PathBuf};

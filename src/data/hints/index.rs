@@ -179,7 +179,7 @@ impl Values {
     /// Reads the text values of a confined database.
     pub fn read(connection: &Connection, file: &Path) -> Result<Self> {
         let mut values = Self::default();
-        for table in crate::sql::database::schema(file)?.tables {
+        for table in crate::db::sqlite::schema(file)?.tables {
             for column in table.columns {
                 let (name, own) = (quoted(&table.name), quoted(&column));
                 values

@@ -7,7 +7,7 @@ mod index;
 pub mod place;
 
 use super::jsonl::Line;
-use crate::sql::database::{self, locate};
+use crate::db::sqlite::{self, locate};
 use anyhow::{Context, Result, bail};
 use index::Values;
 use serde_json::Value;
@@ -36,7 +36,7 @@ impl Hints {
     /// # Errors
     /// When it cannot be read.
     pub fn of(file: &Path) -> Result<Self> {
-        let (connection, _) = database::open(file, false)?;
+        let (connection, _) = sqlite::open(file, false)?;
         Ok(Self(Values::read(&connection, file)?))
     }
 

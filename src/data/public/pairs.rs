@@ -10,8 +10,8 @@ use crate::data::synth::corrupt::{
     Corruption, NO_SELECT, PROSE_WRAPPED, WRONG_SCHEMA, corruptions, malformed,
 };
 use crate::data::synth::database::Database;
+use crate::db::sqlite::scratch::Scratch;
 use crate::sql::normalize::plain;
-use crate::sql::scratch::Scratch;
 use crate::sql::shape::is_keyword;
 use crate::sql::tokens::{Kind, tokens};
 use anyhow::Result;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::sql::database::{BUILD_TIME, open, read_schema, run_script, schema};
+use crate::db::sqlite::{BUILD_TIME, open, read_schema, run_script, schema};
 use crate::sql::spider::{Schema, Table};
 use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;

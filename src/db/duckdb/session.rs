@@ -22,6 +22,11 @@ struct Open {
 }
 
 impl<'l> Session<'l> {
+    /// What it was opened by.
+    pub fn library(&self) -> &'l Library {
+        self.library
+    }
+
     /// Opens a file with these settings, set one after another. An error is DuckDB's message.
     pub fn open(
         library: &'l Library,

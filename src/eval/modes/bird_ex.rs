@@ -4,7 +4,7 @@
 use super::{Metric, Mode, Texts, Verdict, execute, execution_fault};
 use crate::eval::session::Session;
 use crate::sql::compare::same_set;
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 
 pub(super) struct BirdEx;
 

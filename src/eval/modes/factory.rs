@@ -3,7 +3,7 @@
 use super::{Execution, Metric, Mode, Texts, Verdict, execute, execution_fault, refusal};
 use crate::eval::session::{Outcome, Session};
 use crate::sql::compare::same_text;
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use crate::sql::normalize::plain;
 
 pub(super) struct Factory;

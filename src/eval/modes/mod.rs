@@ -7,7 +7,7 @@ mod spider_em;
 mod spider_ts;
 
 use super::session::{Outcome, Session};
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 
 /// One way to score a row.
 pub trait Mode: Sync {

@@ -3,7 +3,7 @@
 
 use super::{Metric, Mode, Texts, Verdict};
 use crate::eval::session::Session;
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use crate::sql::spider::exact_set_match;
 
 pub(super) struct SpiderEm;

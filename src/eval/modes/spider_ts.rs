@@ -7,7 +7,7 @@
 use super::{Execution, Metric, Mode, Texts, Verdict};
 use crate::eval::session::{Outcome, Session};
 use crate::sql::compare::same_under_permutation;
-use crate::sql::execute::SqlError;
+use crate::sql::error::SqlError;
 use crate::sql::normalize::test_suite;
 
 pub(super) struct SpiderTs;

@@ -1,5 +1,6 @@
 //! Every gate of a run on its rows, scored again.
 
+use crate::db::sqlite::Now;
 use crate::eval::judge::{Verdict, judge, metric};
 use crate::eval::score::ScoredRow;
 use crate::eval::worker::Setup;
@@ -8,7 +9,6 @@ use crate::recipe::evidence::{Evidence, GateEvidence};
 use crate::recipe::records::{self, Choice, Evaluation, Slice};
 use crate::recipe::validate::Records;
 use crate::recipe::{rescore, rows};
-use crate::sql::database::Now;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

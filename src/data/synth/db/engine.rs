@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::db::sqlite::execute::Sandbox;
 use crate::sql::compare::same_text;
 use crate::sql::determined::left_open;
-use crate::sql::execute::{Sandbox, SqlError};
+use crate::sql::error::SqlError;
 use crate::sql::value::{Row, Value};
 
 use super::draft::Draft;

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use crate::sql::database::layout::Layout;
-use crate::sql::database::open;
+use crate::db::sqlite::layout::Layout;
+use crate::db::sqlite::open;
 
 use super::model::{Link, identifier};
 

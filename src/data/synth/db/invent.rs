@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::sql::database::layout::{Column, Layout};
+use crate::db::sqlite::layout::{Column, Layout};
 
 use super::dice::Dice;
 use super::lexicon::{GROUPS, PEOPLE, PLACES, STATES};

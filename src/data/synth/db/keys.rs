@@ -1,6 +1,6 @@
 //! Keys between tables: those that are declared, and those that names and values suggest.
 
-use crate::sql::database::layout::Layout;
+use crate::db::sqlite::layout::Layout;
 
 use super::lexicon::{GROUPS, MAKERS, PEOPLE, PLACES};
 use super::model::{Column, Link, Role, Table};

@@ -9,7 +9,7 @@ use crate::sql::value::{Row, Value};
 use super::lexicon::{COMPARISONS, GROUPS, HAPPENED, PEOPLE, PRIVATE, VERBS, YES_NO};
 use super::model::{Column, Compare, Role, Table, identifier, said};
 use super::words::{plural, singular, words};
-use crate::sql::database::layout::Layout;
+use crate::db::sqlite::layout::Layout;
 
 /// Rows of a table that are looked at.
 pub const SAMPLE: usize = 2_000;

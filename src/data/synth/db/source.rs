@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::sql::database::layout::{Layout, layout};
+use crate::db::sqlite::layout::{Layout, layout};
 use crate::sql::value::Value;
 
 use super::engine::Engine;

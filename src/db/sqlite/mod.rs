@@ -2,18 +2,21 @@
 
 mod clock;
 mod empty;
+pub mod engine;
+pub mod execute;
 mod functions;
 pub mod layout;
 mod locate;
 mod schema;
+pub mod scratch;
 
 pub use clock::{Now, pin};
 pub use empty::empty;
-pub use functions::{Draws, TIE_BREAK};
+pub use functions::Draws;
 pub use locate::locate;
 pub use schema::{functions, named, read_schema, schema};
 
-use crate::sql::processor;
+use crate::db::processor;
 use anyhow::{Context, Result, anyhow, bail};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -97,7 +100,7 @@ fn open_file(file: &Path) -> Result<Connection> {
     let first = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
     match first {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(error).context("not a SQLite database, or an encrypted one")
+            bail!("not a SQLite database, or an encrypted one")
         }
         first => Ok(first.map(|()| connection)?),
     }
@@ -196,7 +199,8 @@ fn build(schema: &Path) -> Result<Connection> {
     if fs::metadata(schema)?.len() > MAX_SCHEMA {
         bail!("larger than {MAX_SCHEMA} bytes: make a .db file of it");
     }
-    let sql = fs::read_to_string(schema)?;
+    let sql = String::from_utf8(fs::read(schema)?);
+    let sql = sql.map_err(|_| anyhow!("neither a SQLite database nor a script in UTF-8"))?;
     let connection = Connection::open_in_memory()?;
     limit_heap(&connection)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
@@ -337,7 +341,7 @@ mod tests {
             "no database, but long enough\n".repeat(99),
         )
         .unwrap();
-        assert!(message("text.db").contains("file is not a database"));
+        assert!(message("text.db").contains("not a SQLite database"));
         fs::write(folder.path().join("bad.sql"), "CREATE TABLE t(a); .quit").unwrap();
         assert!(message("bad.sql").contains("bad.sql"));
         fs::write(folder.path().join("open.sql"), "BEGIN; CREATE TABLE t(a)").unwrap();

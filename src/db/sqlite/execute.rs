@@ -1,11 +1,11 @@
 //! Runs untrusted queries against confined databases, each within a deadline and bounds on its result.
 
-use super::database::{self, Draws};
-use super::processor;
-use super::spider::Schema;
-use super::value::{Row, Value};
-use rusqlite::{Connection, ErrorCode};
-use serde::{Deserialize, Serialize};
+use super::Draws;
+use crate::db::processor;
+use crate::sql::error::SqlError;
+use crate::sql::spider::Schema;
+use crate::sql::value::{Row, Value};
+use rusqlite::{Connection, ErrorCode, Statement};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -23,26 +23,6 @@ const MAX_OPEN: usize = 32;
 const MAX_BUILT: usize = 8;
 /// Virtual machine steps between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 1_000;
-
-/// Why a query gave no rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum SqlError {
-    /// It outlived its deadline, in milliseconds of processor time.
-    #[error("timed out after {0} ms")]
-    Timeout(u64),
-    /// It wanted something other than reading, or was not one statement.
-    #[error("refused: {0}")]
-    Refused(String),
-    /// It was too large, too deep, or returned too much.
-    #[error("resource limit: {0}")]
-    ResourceLimit(String),
-    /// SQLite's own message.
-    #[error("{0}")]
-    Sql(String),
-    /// The database could not be opened: nothing that the query did.
-    #[error("database: {0}")]
-    Database(String),
-}
 
 /// The databases of one folder, opened once each. It runs in this process: one SQLite operation cannot be stopped from
 /// inside (`instr` on a megabyte outlives a deadline by seconds), so whoever must go on puts it in a process of its own.
@@ -66,12 +46,12 @@ impl Sandbox {
         }
     }
 
-    /// The files of a database, the first its own; see [`database::locate`].
+    /// The files of a database, the first its own; see [`super::locate`].
     pub fn locate(&mut self, db: &str) -> Result<Vec<PathBuf>, SqlError> {
         if let Some(files) = self.located.get(db) {
             return Ok(files.clone());
         }
-        let files = database::locate(&self.folder, db, self.follow_links).map_err(of_database)?;
+        let files = super::locate(&self.folder, db, self.follow_links).map_err(of_database)?;
         self.located.insert(db.to_owned(), files.clone());
         Ok(files)
     }
@@ -95,10 +75,10 @@ impl Sandbox {
             if self.open.len() >= MAX_OPEN || (built(file) && held >= MAX_BUILT) {
                 self.open.clear();
             }
-            let mut opened = database::open(file, reversed);
+            let mut opened = super::open(file, reversed);
             if !self.open.is_empty() && opened.as_ref().is_err_and(needs_memory) {
                 self.open.clear();
-                opened = database::open(file, reversed);
+                opened = super::open(file, reversed);
             }
             let connection = opened.map_err(of_database)?;
             self.open.insert(key.clone(), connection);
@@ -111,7 +91,7 @@ impl Sandbox {
         if let Some(schema) = self.schemas.get(file) {
             return Ok(schema.clone());
         }
-        let schema = Rc::new(database::schema(file).map_err(of_database)?);
+        let schema = Rc::new(super::schema(file).map_err(of_database)?);
         self.schemas.insert(file.to_owned(), schema.clone());
         Ok(schema)
     }
@@ -192,21 +172,32 @@ pub(super) fn run_before(
     rows_of(connection, sql, timeout)
 }
 
-fn rows_of(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<Row>, SqlError> {
+/// One query, prepared on a confined connection.
+pub(super) fn query_of<'c>(
+    connection: &'c Connection,
+    sql: &str,
+    timeout: Duration,
+) -> Result<Statement<'c>, SqlError> {
     let refused = |reason: &str| Err(SqlError::Refused(reason.to_owned()));
     if sql.contains('\0') {
         return refused("the SQL holds a NUL character");
     }
-    let failure = |error| failure(error, timeout);
-    let mut statement = connection.prepare(sql).map_err(failure)?;
-    let columns = statement.column_count();
-    if columns == 0 {
+    let statement = connection.prepare(sql);
+    let statement = statement.map_err(|error| failure(error, timeout))?;
+    if statement.column_count() == 0 {
         return refused("no query");
     }
     // The authorizer lets EXPLAIN pass.
     if statement.is_explain() != 0 {
         return refused("EXPLAIN");
     }
+    Ok(statement)
+}
+
+fn rows_of(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<Row>, SqlError> {
+    let failure = |error| failure(error, timeout);
+    let mut statement = query_of(connection, sql, timeout)?;
+    let columns = statement.column_count();
     let mut cursor = statement.query([]).map_err(failure)?;
     let mut rows = Vec::new();
     let mut bytes = 0;
@@ -228,7 +219,7 @@ fn rows_of(connection: &Connection, sql: &str, timeout: Duration) -> Result<Vec<
 }
 
 /// Sorts SQLite's errors by what caused them.
-fn failure(error: rusqlite::Error, timeout: Duration) -> SqlError {
+pub(super) fn failure(error: rusqlite::Error, timeout: Duration) -> SqlError {
     use rusqlite::Error;
     let message = match &error {
         // The default text repeats the whole query.

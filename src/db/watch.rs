@@ -3,7 +3,7 @@
 //! The clock is the process's own processor time, looked at by one of its threads. Stopped, both stand still, as they do while
 //! the machine sleeps; so whoever started the process needs no clock of its own.
 
-use crate::sql::processor;
+use crate::db::processor;
 use std::process::exit;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;

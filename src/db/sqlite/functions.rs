@@ -1,20 +1,19 @@
 //! Functions of every database: chance that is the same each time, so that a query's rows are too, and one that decides ties.
 
+use crate::sql::ties::TIE_BREAK;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Error, Result, ffi};
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The name of the function that decides ties: it counts the rows it sees, up, or down where tables are walked backwards.
-pub const TIE_BREAK: &str = "factory_tie_break";
 /// Largest blob, as large as any value may be.
 const MAX_BLOB: i64 = 1_000_000;
 
 /// Calls since a query began; zero makes every query draw the same values again.
 pub type Draws = Arc<AtomicU64>;
 
-/// Replaces `random` and `randomblob` and adds [`TIE_BREAK`].
+/// Replaces `random` and `randomblob` and adds [`TIE_BREAK`], which counts down where tables are walked backwards.
 pub fn add(connection: &Connection, reversed: bool) -> Result<Draws> {
     let draws = Draws::default();
     // Views may call them too.

@@ -1,41 +1,27 @@
-//! One scoring process: started, told jobs, listened to, killed.
+//! One worker process: started, told jobs as JSON lines, listened to, killed.
 
-use super::worker::{Job, Message, Setup};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-/// How often a process is started that somebody kills before it is ready.
-const STARTS: usize = 3;
-
-/// A running worker; killed when dropped.
-pub struct Process {
+/// A running worker that says `M`; killed when dropped.
+pub struct Process<M> {
     child: Child,
     input: Sender<Vec<u8>>,
-    pub messages: Receiver<Message>,
+    pub messages: Receiver<M>,
 }
 
-impl Process {
-    /// Starts `command` and waits until it is ready.
-    pub fn start(command: &[PathBuf], setup: &Setup) -> Result<Self> {
+impl<M: DeserializeOwned + Send + 'static> Process<M> {
+    /// Starts `command`.
+    pub fn start(command: &[PathBuf]) -> Result<Self> {
         let Some((program, arguments)) = command.split_first() else {
-            bail!("no command for scoring processes");
+            bail!("no command for worker processes");
         };
-        for _ in 0..STARTS {
-            let process = Self::spawn(program, arguments)?;
-            process.send(setup)?;
-            if let Ok(Message::Ready) = process.messages.recv() {
-                return Ok(process);
-            }
-        }
-        bail!("{} does not start as a scoring process", program.display())
-    }
-
-    fn spawn(program: &Path, arguments: &[PathBuf]) -> Result<Self> {
         let mut command = Command::new(program);
         // A Ctrl-C is for the program that told the jobs: it decides when this process goes.
         #[cfg(unix)]
@@ -80,27 +66,23 @@ impl Process {
         })
     }
 
+    /// Tells it something. That it is gone is found by listening.
+    pub fn tell(&self, content: &impl Serialize) -> Result<()> {
+        let mut line = serde_json::to_vec(content)?;
+        line.push(b'\n');
+        let _ = self.input.send(line);
+        Ok(())
+    }
+
     /// How a process ended that says nothing any more.
     pub fn end(mut self) -> Result<ExitStatus> {
         // Should it go on without saying anything, it ends now; where it ended, this changes nothing.
         let _ = self.child.kill();
         Ok(self.child.wait()?)
     }
-
-    /// Tells a job. That the process is gone is found by listening.
-    pub fn tell(&self, job: &Job) -> Result<()> {
-        self.send(job)
-    }
-
-    fn send(&self, content: &impl Serialize) -> Result<()> {
-        let mut line = serde_json::to_vec(content)?;
-        line.push(b'\n');
-        let _ = self.input.send(line);
-        Ok(())
-    }
 }
 
-impl Drop for Process {
+impl<M> Drop for Process<M> {
     fn drop(&mut self) {
         // It may be gone already.
         let _ = self.child.kill();

@@ -1,7 +1,7 @@
 //! Whether a query runs over the tables of a script, neither of them trusted.
 
-use super::database;
-use super::execute::{SqlError, run_before};
+use super::execute::run_before;
+use crate::sql::error::SqlError;
 use rusqlite::Connection;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct Scratch(Connection);
 impl Scratch {
     /// Builds the tables; the script may do nothing else.
     pub fn build(script: &str) -> Result<Self, SqlError> {
-        let built = database::empty(script);
+        let built = super::empty(script);
         built
             .map(Self)
             .map_err(|error| SqlError::Database(format!("{error:#}")))

@@ -2,7 +2,7 @@
 
 use crate::sql::spider::{Schema, Table};
 use anyhow::{Context, Result};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use std::path::Path;
 
 /// Reads the schema of a database file, or of one built from a `.sql` file.
@@ -56,13 +56,18 @@ pub fn named(file: &Path) -> Result<Vec<Table>> {
         // Generated columns are hidden, but not as those of virtual tables are.
         let columns = "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1";
         let mut columns = connection.prepare(columns)?;
-        let of = |name: String| -> Result<Table> {
-            let columns = columns
-                .query_map([&name], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
-            Ok(Table { name, columns })
-        };
-        names.into_iter().map(of).collect()
+        let mut tables = Vec::new();
+        for name in names {
+            let found = columns.query_map([&name], |row| row.get(0));
+            match found.and_then(|found| found.collect()) {
+                Ok(columns) => tables.push(Table { name, columns }),
+                // A view of what is no longer there: no query can read from it.
+                Err(rusqlite::Error::SqliteFailure(error, _))
+                    if error.code == ErrorCode::Unknown => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(tables)
     };
     read().with_context(|| format!("cannot read the schema of {}", file.display()))
 }

@@ -1,7 +1,7 @@
 //! A database in memory of what anybody may have written: its tables, and no rows.
 
 use super::{BUILD_TIME, REFUSED_FUNCTIONS, confine, functions, limit_heap};
-use crate::sql::processor;
+use crate::db::processor;
 use anyhow::Result;
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};

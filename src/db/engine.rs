@@ -1,0 +1,43 @@
+//! What every engine does, each behind its own confinement.
+
+use super::answer::{Answer, Bounds, Column};
+use super::connections::{Connection, Place};
+use super::duckdb;
+use super::error::Error;
+use super::registry::Driver;
+use super::schema::Table;
+use super::sqlite::engine::Sqlite;
+
+/// An open database. It looks at no clock: whoever calls it kills its process at the deadline.
+pub trait Engine {
+    /// What the engine is, with its version.
+    fn version(&self) -> Result<String, Error>;
+
+    /// Its tables and views, in the order of their making where the engine tells.
+    fn schema(&self) -> Result<Vec<Table>, Error>;
+
+    /// The columns that a query would give. It is not run.
+    fn prepare(&self, sql: &str) -> Result<Vec<Column>, Error>;
+
+    /// The rows of one query, as far as `bounds` allow.
+    fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error>;
+
+    /// How the engine would run a query, in its own words.
+    fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error>;
+}
+
+/// Opens the database of a connection, with so many bytes of memory where the engine counts them.
+pub fn open(connection: &Connection, memory: u64) -> Result<Box<dyn Engine>, Error> {
+    match (connection.driver, &connection.place) {
+        (Driver::Sqlite, Place::File(file)) => Ok(Box::new(Sqlite::open(file)?)),
+        (Driver::Duckdb, Place::File(file)) => {
+            let library = duckdb::Library::find()?;
+            let opened = duckdb::Connection::open(library, file, memory)?;
+            Ok(Box::new(opened))
+        }
+        (driver, _) => Err(Error::Database(format!(
+            "no connector for {} in this build",
+            driver.id()
+        ))),
+    }
+}
