@@ -11,7 +11,7 @@ use super::curriculum::bucket;
 use super::jsonl;
 use super::prompt::Prompt;
 use super::set::{Set, hashes, tally};
-use crate::db::sqlite::execute::Sandbox;
+use crate::db::sandbox::Sandbox;
 use crate::sql::error::SqlError;
 use anyhow::{Result, ensure};
 use files::Files;

@@ -1,7 +1,9 @@
 //! The tables and columns that a row's query may use: of its database, or as its text has them.
 
 use super::jsonl::Line;
-use crate::db::sqlite;
+use crate::db::locate::{is_duckdb, locate};
+use crate::db::sandbox::Sandbox;
+use crate::db::{self, sqlite};
 use crate::sql::tokens::{Kind, Token, iterate};
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
@@ -61,12 +63,19 @@ impl Schemas {
     }
 
     fn of_database(&mut self, folder: &Path, db: &str) -> Result<Arc<Vec<Table>>> {
-        let file = sqlite::locate(folder, db, false)?.into_iter().next();
+        let file = locate(folder, db, false)?.into_iter().next();
         let file = file.context("a database that was found")?;
         if let Some(known) = self.known.get(&file) {
             return Ok(known.clone());
         }
-        let tables = Arc::new(sqlite::named(&file)?);
+        let tables = match is_duckdb(&file) {
+            true => {
+                let tables = Sandbox::new(folder, false).tables(&file);
+                tables?.iter().map(db::schema::named).collect()
+            }
+            false => sqlite::named(&file)?,
+        };
+        let tables = Arc::new(tables);
         self.known.insert(file, tables.clone());
         Ok(tables)
     }

@@ -3,6 +3,8 @@
 use super::databases::Databases;
 use super::session::Session;
 use super::worker::{Job, Reply, Task};
+use crate::db::locate::is_duckdb;
+use crate::db::schema::{self, layouts};
 use crate::db::sqlite::layout::{Layout, layout};
 use crate::db::sqlite::named;
 use crate::sql::error::SqlError;
@@ -22,6 +24,13 @@ pub struct Described {
 /// Reads the row's own database.
 pub(super) fn run(db: &str, session: &mut Session) -> Result<Described, SqlError> {
     let files = session.locate(db)?;
+    if is_duckdb(&files[0]) {
+        let tables = session.tables(&files[0])?;
+        return Ok(Described {
+            tables: layouts(&tables),
+            named: tables.iter().map(schema::named).collect(),
+        });
+    }
     let read = || {
         anyhow::Ok(Described {
             tables: layout(&files[0])?,

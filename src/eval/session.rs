@@ -1,8 +1,9 @@
 //! What a mode may ask while it scores one row: databases, results, schemas. Each mode has a deadline of its own.
 
 use crate::db::processor;
+use crate::db::sandbox::Sandbox;
+use crate::db::schema::Table;
 use crate::db::sqlite::Now;
-use crate::db::sqlite::execute::Sandbox;
 use crate::sql::error::SqlError;
 use crate::sql::extract::Extraction;
 use crate::sql::spider::Schema;
@@ -180,6 +181,12 @@ impl Session<'_> {
     pub fn schema(&mut self, file: &Path) -> Result<Rc<Schema>, SqlError> {
         (self.desk.notify)(Event::Opening);
         self.desk.sandbox.schema(file)
+    }
+
+    /// The tables and views of a database, as its engine tells them.
+    pub fn tables(&mut self, file: &Path) -> Result<Vec<Table>, SqlError> {
+        (self.desk.notify)(Event::Opening);
+        self.desk.sandbox.tables(file)
     }
 
     /// The names of the columns of a query that ran.

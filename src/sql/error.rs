@@ -23,6 +23,11 @@ pub enum SqlError {
 }
 
 impl SqlError {
+    /// Memory ended.
+    pub fn out_of_memory() -> Self {
+        Self::ResourceLimit("out of memory".to_owned())
+    }
+
     /// The same; what it says of a database is put otherwise.
     pub fn of_database(self, otherwise: impl FnOnce(&str) -> String) -> Self {
         match self {

@@ -7,8 +7,9 @@ mod index;
 pub mod place;
 
 use super::jsonl::Line;
-use crate::db::sqlite::{self, locate};
-use anyhow::{Context, Result, bail};
+use crate::db::locate::{is_duckdb, locate};
+use crate::db::sqlite;
+use anyhow::{Context, Result, bail, ensure};
 use index::Values;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,6 +37,11 @@ impl Hints {
     /// # Errors
     /// When it cannot be read.
     pub fn of(file: &Path) -> Result<Self> {
+        ensure!(
+            !is_duckdb(file),
+            "{}: value hints are read from SQLite databases alone",
+            file.display()
+        );
         let (connection, _) = sqlite::open(file, false)?;
         Ok(Self(Values::read(&connection, file)?))
     }

@@ -7,7 +7,6 @@ use crate::db::cell::Cell;
 use crate::db::engine::Engine;
 use crate::db::error::Error;
 use crate::db::schema::{ForeignKey, Table};
-use crate::sql::error::SqlError;
 use anyhow::Context;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Statement};
@@ -124,18 +123,6 @@ fn of_database(error: anyhow::Error) -> Error {
 
 fn of_query(error: rusqlite::Error) -> Error {
     failure(error, Duration::ZERO).into()
-}
-
-impl From<SqlError> for Error {
-    fn from(error: SqlError) -> Self {
-        match error {
-            SqlError::Refused(why) => Self::Refused(why),
-            SqlError::Sql(message) => Self::Sql(message),
-            SqlError::ResourceLimit(what) => Self::Limit(what),
-            SqlError::Database(what) => Self::Database(what),
-            timeout @ SqlError::Timeout(_) => Self::Limit(timeout.to_string()),
-        }
-    }
 }
 
 /// All tables and views in the order of their making.

@@ -6,14 +6,12 @@ pub mod engine;
 pub mod execute;
 mod functions;
 pub mod layout;
-mod locate;
 mod schema;
 pub mod scratch;
 
 pub use clock::{Now, pin};
 pub use empty::empty;
 pub use functions::Draws;
-pub use locate::locate;
 pub use schema::{functions, named, read_schema, schema};
 
 use crate::db::processor;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::db::sqlite::execute::Sandbox;
+use crate::db::sandbox::Sandbox;
 use crate::sql::compare::same_text;
 use crate::sql::determined::left_open;
 use crate::sql::error::SqlError;

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// What database files end in, and what one is built from.
-const EXTENSIONS: [&str; 3] = ["sqlite", "db", "sqlite3"];
+const EXTENSIONS: [&str; 5] = ["sqlite", "db", "sqlite3", "duckdb", "ddb"];
+/// Those of them that are DuckDB's.
+const DUCKDB: [&str; 2] = ["duckdb", "ddb"];
 const SCRIPT: &str = "sql";
 
 /// The files of database `name` in `folder`; the first is the database itself, others are of its test suite.
@@ -52,6 +54,12 @@ pub fn locate(folder: &Path, name: &str, follow_links: bool) -> Result<Vec<PathB
             script.display()
         ),
     }
+}
+
+/// Whether a file is DuckDB's by its name.
+pub fn is_duckdb(file: &Path) -> bool {
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| DUCKDB.contains(&ending))
 }
 
 fn with(path: &Path, ending: &str) -> PathBuf {
