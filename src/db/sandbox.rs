@@ -142,22 +142,22 @@ impl Sandbox {
         sql: &str,
         timeout: Duration,
     ) -> Result<Vec<Row>, SqlError> {
+        // An error of the connection, which is good for nothing more then, or what the query gave.
         let ran = match self.opened(file, reversed)? {
             Open::Sqlite(connection, draws) => {
                 draws.store(0, Relaxed);
                 // The SQLite binding panics where memory ends between a value and its text.
                 let run = || execute::run_before(connection, sql, timeout);
-                catch_unwind(AssertUnwindSafe(run)).ok()
+                catch_unwind(AssertUnwindSafe(run)).map_err(|_| SqlError::out_of_memory())
             }
             Open::Duckdb(connection) => match rows(connection, sql) {
-                // What is open is good for nothing more.
-                Err(Error::Database(_)) => None,
-                ran => Some(ran.map_err(SqlError::from)),
+                Err(error @ Error::Database(_)) => Err(error.into()),
+                ran => Ok(ran.map_err(SqlError::from)),
             },
         };
-        ran.unwrap_or_else(|| {
+        ran.unwrap_or_else(|broken| {
             self.open.remove(&key(file, reversed));
-            Err(SqlError::out_of_memory())
+            Err(broken)
         })
     }
 
@@ -228,6 +228,7 @@ fn of_database(error: anyhow::Error) -> SqlError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::value::Value;
     use std::fs;
     use std::path::Path;
     use std::time::Instant;

@@ -27,7 +27,7 @@ pub fn run_before(
 }
 
 /// One query, prepared on a confined connection.
-pub(super) fn query_of<'c>(
+pub fn query_of<'c>(
     connection: &'c Connection,
     sql: &str,
     timeout: Duration,
