@@ -1,0 +1,178 @@
+//! One connection to a server, in a transaction that only reads and that is never committed.
+
+use super::message;
+use super::server::Server;
+use crate::db::error::Error;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{FromSql, ToSql, Type};
+use tokio_postgres::{Client, Error as Failure, NoTls, Row};
+
+/// What a server that does not stop in time by itself is given before it is left.
+const GRACE: Duration = Duration::from_millis(250);
+/// The longest that a query waits for what others have locked.
+const LOCK: Duration = Duration::from_secs(5);
+
+/// How values are written, so that their texts are the same whatever the role's own settings; and that a string is what
+/// [`super::words`] takes for one. A cursor is planned like a query of which all rows are read.
+const SETTINGS: &str = "
+    SET LOCAL client_min_messages = error;
+    SET LOCAL standard_conforming_strings = on;
+    SET LOCAL DateStyle = 'ISO';
+    SET LOCAL IntervalStyle = 'postgres';
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL extra_float_digits = 3;
+    SET LOCAL bytea_output = 'hex';
+    SET LOCAL cursor_tuple_fraction = 1;
+    SELECT pg_catalog.setseed(0.5);";
+
+/// What bounds a query on the server, each where it may be set: its memory, its temporary files, and how soon it stops when
+/// nobody is there any more to take its rows.
+const BOUNDS: &str = "
+    SELECT pg_catalog.set_config('work_mem', '64MB', true)
+    WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) > 67108864;
+    SELECT pg_catalog.set_config('temp_file_limit', '4GB', true) FROM pg_catalog.pg_roles
+    WHERE rolname = current_user AND rolsuper AND pg_catalog.current_setting('temp_file_limit') = '-1';
+    SELECT pg_catalog.set_config('client_connection_check_interval', '1s', true)
+    WHERE pg_catalog.version() LIKE '%linux%' AND pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL;";
+
+/// What stands for `$1` and so on.
+pub type Value<'v> = (&'v (dyn ToSql + Sync), Type);
+
+/// An open transaction. It is of the runtime that opened it.
+pub struct Session<'s> {
+    pub client: Client,
+    server: &'s Server,
+    /// What speaks with the server, and how that ended.
+    wire: JoinHandle<Result<(), Failure>>,
+    deadline: Instant,
+}
+
+impl<'s> Session<'s> {
+    /// Connects, and begins.
+    pub async fn open(server: &'s Server) -> Result<Self, Error> {
+        let deadline = Instant::now() + server.timeouts.call;
+        let connecting = timeout(server.timeouts.to_connect(), server.config.connect(NoTls));
+        let (client, connection) = connecting
+            .await
+            .map_err(|_| server.silent())?
+            .map_err(|error| server.unreachable(&error))?;
+        let session = Self {
+            client,
+            server,
+            wire: tokio::spawn(connection),
+            deadline,
+        };
+        session.begin().await?;
+        Ok(session)
+    }
+
+    async fn begin(&self) -> Result<(), Error> {
+        let (left, lock) = (self.left()?, milliseconds(LOCK));
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+             SET LOCAL statement_timeout = {left};
+             SET LOCAL idle_in_transaction_session_timeout = {left};
+             SET LOCAL lock_timeout = {lock};{SETTINGS}{BOUNDS}"
+        );
+        let begun = self.within(self.client.batch_execute(&begin)).await?;
+        begun.map_err(|error| match error.as_db_error() {
+            Some(told) => self.server.error(&message::text(told)),
+            None => self.error(&error),
+        })
+    }
+
+    /// Waits for the server, but not longer than it may take.
+    pub async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let most = self.deadline + GRACE;
+        timeout_at(most, work).await.map_err(|_| self.exceeded())
+    }
+
+    /// The milliseconds that are left, for the server.
+    pub fn left(&self) -> Result<u128, Error> {
+        match self.deadline.checked_duration_since(Instant::now()) {
+            Some(left) => Ok(milliseconds(left)),
+            None => Err(self.exceeded()),
+        }
+    }
+
+    /// Runs a query of this program's own.
+    pub async fn catalog(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
+        let asked = self.within(self.client.query_typed(sql, values)).await?;
+        asked.map_err(|error| self.error(&error))
+    }
+
+    /// A value of a row that [`Self::catalog`] gave.
+    pub fn value<'r, T: FromSql<'r>>(&self, row: &'r Row, place: usize) -> Result<T, Error> {
+        row.try_get(place)
+            .map_err(|error| self.server.error(&message::cause(&error)))
+    }
+
+    /// Makes room for another query of this program's own.
+    pub async fn close_cursor(&self) -> Result<(), Error> {
+        let closed = self.client.batch_execute("CLOSE factory");
+        let closed = self.within(closed).await?;
+        closed.map_err(|error| self.error(&error))
+    }
+
+    /// Ends it, and everything that it held.
+    pub async fn close(self) {
+        let Self {
+            client,
+            wire,
+            deadline,
+            ..
+        } = self;
+        let most = deadline.min(Instant::now()) + GRACE;
+        // Whoever is not heard of any more has nothing to be told: the server then sees the connection end.
+        let _ = timeout_at(most, async {
+            let _ = client.batch_execute("ROLLBACK").await;
+            drop(client);
+            let _ = wire.await;
+        })
+        .await;
+    }
+
+    /// What an error of a statement means.
+    pub fn error(&self, error: &Failure) -> Error {
+        let Some(told) = error.as_db_error() else {
+            return self
+                .server
+                .error(&match error.is_closed() || message::io(error).is_some() {
+                    true => "the server ended the connection in the middle: try again".to_owned(),
+                    false => message::cause(error),
+                });
+        };
+        let text = message::text(told);
+        // Class and kind; the text is in the server's language.
+        match (told.code(), told.code().code().get(..2).unwrap_or_default()) {
+            (&SqlState::QUERY_CANCELED, _) if self.is_late() => self.exceeded(),
+            (&SqlState::LOCK_NOT_AVAILABLE, _) => Error::Limit(format!(
+                "another session holds a lock on what is asked for: try again; {text}"
+            )),
+            (&SqlState::READ_ONLY_SQL_TRANSACTION, _) => {
+                Error::Refused(format!("it does more than read: {text}"))
+            }
+            (_, "53" | "54") => Error::Limit(text),
+            (&SqlState::QUERY_CANCELED, _) | (_, "08" | "57" | "58") => self.server.error(&text),
+            _ => Error::Sql(text),
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        // The server was told whole milliseconds, and counts from when it heard of them.
+        Instant::now() + Duration::from_millis(20) >= self.deadline
+    }
+
+    fn exceeded(&self) -> Error {
+        let limit = message::duration(self.server.timeouts.call);
+        Error::Limit(format!("exceeded {limit}"))
+    }
+}
+
+/// As the server counts time; none of its limits is none.
+fn milliseconds(time: Duration) -> u128 {
+    time.as_millis().clamp(1, i32::MAX as u128)
+}
