@@ -34,7 +34,7 @@ impl Connection {
         })
     }
 
-    /// The columns that a query would give. It is planned, not run.
+    /// The columns that a query would give. It is not run.
     pub fn prepare(&self, sql: &str) -> Result<Vec<Column>, Error> {
         self.with(async |session| Ok(statement::prepare(session, sql).await?.columns))
     }

@@ -55,13 +55,13 @@ async fn prepared<'a>(
     }
     let cursor = format!("DECLARE factory NO SCROLL CURSOR FOR {query}");
     let cursor = session.within(session.client.prepare(&cursor)).await?;
-    let cursor = cursor.map_err(|error| match error.as_db_error() {
-        // It is a statement, as was just found, but none that a cursor may be of.
-        Some(told) => {
+    // It is a statement, as was just found: if this is wrong with it, none that a cursor may be of.
+    let cursor = cursor.map_err(|error| match (session.error(&error), error.as_db_error()) {
+        (Error::Sql(_), Some(told)) => {
             let reason = message::line(told.message());
             Error::Refused(format!("it does more than read: {reason}"))
         }
-        None => session.error(&error),
+        (other, _) => other,
     })?;
     let (columns, forms) = columns::of(session, &statement).await?;
     Ok(Prepared {
