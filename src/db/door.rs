@@ -91,6 +91,7 @@ impl Door {
             task,
             bounds,
             memory: MEMORY,
+            time: timeout,
         };
         let broken = |error: anyhow::Error| Error::Database(format!("{error:#}"));
         let process: Process<Message> = Process::start(&self.worker).map_err(broken)?;

@@ -4,11 +4,13 @@ use super::answer::{Answer, Bounds, Column};
 use super::connections::{Connection, Place};
 use super::duckdb;
 use super::error::Error;
+use super::postgres;
 use super::registry::Driver;
 use super::schema::Table;
 use super::sqlite::engine::Sqlite;
+use std::time::Duration;
 
-/// An open database. It looks at no clock: whoever calls it kills its process at the deadline.
+/// An open database. Whoever calls it kills its process at the deadline, whatever the engine does.
 pub trait Engine {
     /// What the engine is, with its version.
     fn version(&self) -> Result<String, Error>;
@@ -26,13 +28,29 @@ pub trait Engine {
     fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error>;
 }
 
-/// Opens the database of a connection, with so many bytes of memory where the engine counts them.
-pub fn open(connection: &Connection, memory: u64) -> Result<Box<dyn Engine>, Error> {
+/// The longest that connecting to a server may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Opens the database of a connection, with so many bytes of memory where the engine counts them, and so much time where a server
+/// has to be told.
+pub fn open(
+    connection: &Connection,
+    memory: u64,
+    time: Duration,
+) -> Result<Box<dyn Engine>, Error> {
     match (connection.driver, &connection.place) {
         (Driver::Sqlite, Place::File(file)) => Ok(Box::new(Sqlite::open(file)?)),
         (Driver::Duckdb, Place::File(file)) => {
             let library = duckdb::Library::find()?;
             let opened = duckdb::Connection::open(library, file, memory)?;
+            Ok(Box::new(opened))
+        }
+        (Driver::Postgres, Place::Server(address)) => {
+            let timeouts = postgres::Timeouts {
+                connect: CONNECT,
+                call: time,
+            };
+            let opened = postgres::Connection::new(address.secret(), timeouts)?;
             Ok(Box::new(opened))
         }
         (driver, _) => Err(Error::Database(format!(

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod error;
 pub mod locate;
 pub mod notes;
+pub mod postgres;
 pub mod process;
 pub mod processor;
 pub mod registry;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::process::exit;
 use std::thread;
+use std::time::Duration;
 
 /// What is wanted of a database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct Call {
     pub bounds: Bounds,
     /// Memory in bytes for what an engine counts.
     pub memory: u64,
+    /// Time for the whole call.
+    pub time: Duration,
 }
 
 /// What a call gave.
@@ -60,7 +63,7 @@ pub fn serve(mut input: impl BufRead + Send + 'static, mut output: impl Write) -
 }
 
 fn answer(call: &Call) -> Message {
-    let engine = engine::open(&call.connection, call.memory)?;
+    let engine = engine::open(&call.connection, call.memory, call.time)?;
     let bounds = call.bounds;
     Ok(match &call.task {
         Task::Version => Told::Version(engine.version()?),
