@@ -66,7 +66,8 @@ fn turns_are_answered_behind_those_before_them() {
         "first\nsecond\n{save}\n/lora x={lora}\nthird\n/weights 0.0\n/weights\n/system Be brief.\nfirst\n"
     );
     let (code, said, errors) = with_input(&own, &input);
-    assert_eq!((code, errors.trim()), (0, "x 0"));
+    let saved = format!("saved: {}", file.display());
+    assert_eq!((code, errors.trim()), (0, &*format!("{saved}\nx 0")));
     let row: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let turns = row["messages"].as_array().unwrap();
     let of = |at: usize| {

@@ -24,7 +24,7 @@ const PAIRS: [(&str, &str, bool); 12] = [
     (
         "select name from buyers order by id",
         "select name from buyers order by id desc",
-        false,
+        true,
     ),
     ("select count(*) from sales", "select 3", true),
     ("select count(*) from sales", "select 3.0", true),

@@ -6,19 +6,17 @@ use anyhow::Result;
 
 /// Says which engines there are, from where, in which version. One that is missing is no failure.
 pub fn run() -> Result<()> {
+    let duckdb = match Library::find() {
+        Ok(library) => format!(
+            "DuckDB {} ({})",
+            library.version(),
+            library.path().display()
+        ),
+        Err(error) => format!("no DuckDB ({error})"),
+    };
     say(format_args!(
-        "databases: SQLite {} (built in)",
-        rusqlite::version()
-    ))?;
-    match Library::find() {
-        Ok(library) => say(format_args!(
-            "databases: DuckDB {} ({})",
-            plain(library.version()),
-            plain(&library.path().display().to_string())
-        )),
-        Err(error) => say(format_args!(
-            "databases: no DuckDB: {}",
-            plain(&error.to_string())
-        )),
-    }
+        "databases: SQLite {} and PostgreSQL's protocol (built in), {}",
+        rusqlite::version(),
+        plain(&duckdb)
+    ))
 }
