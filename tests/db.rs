@@ -147,6 +147,12 @@ fn a_url_in_the_environment_is_a_connection_whose_password_is_shown_to_nobody() 
         ],
     );
     assert_eq!(said(&count), "n\n2\n");
+    let url = "postgresql://reader:hunter2@127.0.0.1:9/shop";
+    let test = fails(&with("sqlite:///shop.sqlite", &["test", url]), 1);
+    assert!(
+        test.contains("127.0.0.1:9") && !test.contains("hunter2"),
+        "{test}"
+    );
     let list = said(&with(
         "postgresql+psycopg2://reader:hunter2@db.example:5433/shop",
         &["list"],

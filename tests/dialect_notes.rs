@@ -1,8 +1,12 @@
 //! The dialect notes: their form, that no dialect's syntax stands in another's notes, and that what SQLite's say runs.
 
+#[path = "common/duckdb_writer.rs"]
+mod duckdb_writer;
 #[path = "common/notes.rs"]
 mod notes;
 
+use factory::db::answer::Bounds;
+use factory::db::duckdb;
 use notes::{DIALECTS, fixture, holds, markers, place, snippets};
 use rusqlite::Connection;
 use std::fs;
@@ -137,5 +141,24 @@ fn what_the_notes_of_sqlite_say_runs() {
             .next()
             .unwrap_or_else(|error| panic!("sqlite, {facet}: {error}"));
         assert!(first.is_some(), "sqlite, {facet}: no rows");
+    }
+}
+
+#[test]
+#[ignore = "needs FACTORY_DUCKDB_LIB, which scripts/fetch_duckdb.sh fetches"]
+fn every_snippet_of_duckdb_runs_confined() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.duckdb");
+    duckdb_writer::write(&file, &fixture("duckdb"));
+    let library = duckdb::Library::find().unwrap();
+    let connection = duckdb::Connection::open(library, &file, 256 << 20).unwrap();
+    let bounds = Bounds {
+        rows: 1_000,
+        bytes: 1 << 20,
+    };
+    for (facet, sql) in snippets("duckdb") {
+        let answer = connection.run(&sql, bounds);
+        let answer = answer.unwrap_or_else(|error| panic!("{facet}: {error}: {sql}"));
+        assert!(!answer.rows.is_empty(), "{facet}: no rows: {sql}");
     }
 }

@@ -15,7 +15,7 @@ INSERT INTO buyers VALUES (1, 'Ada'), (2, NULL), (3, 'Cy');
 INSERT INTO sales VALUES (1, 1, 19.50, '2024-02-29'), (2, 1, 0.05, '2024-03-01'), (3, 3, 7, '2024-03-01');";
 
 /// Reference, prediction, and whether they return the same.
-const PAIRS: [(&str, &str, bool); 12] = [
+const PAIRS: [(&str, &str, bool); 11] = [
     (
         "select name from buyers",
         "select name from buyers order by id desc",
@@ -27,7 +27,6 @@ const PAIRS: [(&str, &str, bool); 12] = [
         true,
     ),
     ("select count(*) from sales", "select 3", true),
-    ("select count(*) from sales", "select 3.0", true),
     ("select sum(amount) from sales", "select 26.55", true),
     (
         "select buyer, sum(amount) from sales group by 1",

@@ -137,7 +137,12 @@ impl Connections {
             return Ok(one.clone());
         }
         if name.contains("://") {
-            return at(name, name, Path::new("")).map_err(UsageError::of);
+            let mut one = at(name, name, Path::new("")).map_err(UsageError::of)?;
+            // Its name is told; its password is not.
+            if let Place::Server(address) = &one.place {
+                one.name = address.to_string();
+            }
+            return Ok(one);
         }
         if let Some(driver) = of_file_name(Path::new(name)) {
             return Ok(Connection {

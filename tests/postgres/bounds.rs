@@ -159,7 +159,8 @@ fn time_is_bounded() {
             "{sql}"
         );
         assert!(
-            begun.elapsed() >= second && begun.elapsed() < 20 * second,
+            // The server counts whole milliseconds, from a moment of its own.
+            begun.elapsed() >= second * 9 / 10 && begun.elapsed() < 20 * second,
             "{sql}: {:?}",
             begun.elapsed()
         );

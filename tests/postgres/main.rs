@@ -4,6 +4,7 @@ mod attacks;
 mod bounds;
 mod faults;
 mod interrupted;
+mod notes;
 mod schema;
 mod types;
 
