@@ -2,9 +2,9 @@
 
 mod attacks;
 mod bounds;
+mod dialect;
 mod faults;
 mod interrupted;
-mod notes;
 mod schema;
 mod types;
 
