@@ -1,10 +1,10 @@
 //! What answers depend on, by the names of the flags that decide it: rows of another run are not to be mixed in.
 
 use crate::adapters::identity;
-use crate::data::hex;
 use crate::data::jsonl::{self, Line};
 use crate::generation::engine::Engine;
 use crate::generation::sampler;
+use crate::run::words::hex;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};

@@ -146,7 +146,10 @@ impl Asker {
         let all: Vec<usize> = (0..prompts.len()).collect();
         let mut cache = self.loaded.cache(&engine, &prompts, &all, observer)?;
         let (said, _) = engine.generate_over(&mut cache, &prompts)?;
-        let replies: Option<Vec<Reply>> = said.iter().map(Reply::of).collect();
+        let replies: Option<Vec<Reply>> = said
+            .iter()
+            .map(|answer| Some(Reply::new(answer.text.as_deref()?, answer)))
+            .collect();
         let replies = replies.context("no answer: the model's logits are no numbers")?;
         Ok(Answer {
             question: question.to_owned(),

@@ -22,13 +22,13 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// What the model said; none where it said nothing.
-    pub fn of(answer: &Answer) -> Option<Self> {
-        Some(Self {
-            text: answer.text.clone()?,
+    /// The `text` of an answer.
+    pub fn new(text: &str, answer: &Answer) -> Self {
+        Self {
+            text: text.to_owned(),
             logprob: answer.mean_logprob(),
             cut: answer.finish == Finish::Length,
-        })
+        }
     }
 }
 
@@ -65,20 +65,22 @@ impl Source {
     /// Runs the queries of all replies, of which there is one at least, and picks one. It is sure whose confidence is at least `sure` and which
     /// returns rows: wrong names for values are often agreed on, and return nothing. An error where `stop` ended it.
     pub fn pick(&self, replies: &[Reply], sure: f64, stop: &Stop) -> Result<Picked> {
-        let asked = replies.iter().map(|reply| Asked {
+        let whole = replies.iter().filter(|reply| !reply.cut);
+        let asked = whole.map(|reply| Asked {
             db: &self.db,
             reply: &reply.text,
         });
         let asked: Vec<Asked> = asked.collect();
         let ran = returned::returned(&self.databases.until(stop), &asked, || Ok(()))?;
-        let sample = |(ran, reply): (returned::Ran, &Reply)| Sample {
-            result: match reply.cut {
-                true => Err(CUT.to_owned()),
-                false => ran.map_err(|error| error.to_string()),
+        let mut ran = ran.into_iter();
+        let sample = |reply: &Reply| Sample {
+            result: match (!reply.cut).then(|| ran.next()).flatten() {
+                Some(ran) => ran.map_err(|error| error.to_string()),
+                None => Err(CUT.to_owned()),
             },
             logprob: reply.logprob,
         };
-        let samples: Vec<Sample> = ran.into_iter().zip(replies).map(sample).collect();
+        let samples: Vec<Sample> = replies.iter().map(sample).collect();
         let select = match samples.len() {
             1 => Select::First,
             _ => Select::Vote,

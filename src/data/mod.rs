@@ -19,8 +19,3 @@ pub mod set;
 pub mod shard;
 pub mod synth;
 pub mod template;
-
-/// Bytes, such as a digest, in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -1,5 +1,6 @@
 //! What a builder makes: the files of a set, and what their manifests have in common.
 
+use crate::run::words::hex;
 use anyhow::Result;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -33,7 +34,7 @@ impl Set {
 
 /// The SHA-256 of a content, in hexadecimal.
 pub fn sha256(content: &[u8]) -> String {
-    super::hex(&Sha256::digest(content))
+    hex(&Sha256::digest(content))
 }
 
 /// The same of several files, by their names.

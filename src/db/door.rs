@@ -1,11 +1,12 @@
 //! The one door to every database: a call goes to a process of its own, which is killed when its time is up.
 
-use super::answer::{Answer, Bounds, Column};
+use super::answer::{Answer, Bounds};
 use super::connections::Connection;
-use super::error::Error;
 use super::process::Process;
 use super::schema::Table;
 use super::worker::{Call, Message, Task, Told};
+use crate::run::words::duration;
+use crate::sql::error::SqlError;
 use std::path::PathBuf;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub struct Door {
 
 impl Door {
     /// What the engine is, with its version, once it has opened the database.
-    pub fn version(&self, connection: &Connection) -> Result<String, Error> {
+    pub fn version(&self, connection: &Connection) -> Result<String, SqlError> {
         match self.call(connection, Task::Version)? {
             Told::Version(version) => Ok(version),
             other => Err(astray(&other)),
@@ -52,32 +53,24 @@ impl Door {
     }
 
     /// The tables of a database.
-    pub fn schema(&self, connection: &Connection) -> Result<Vec<Table>, Error> {
+    pub fn schema(&self, connection: &Connection) -> Result<Vec<Table>, SqlError> {
         match self.call(connection, Task::Schema)? {
             Told::Schema(tables) => Ok(tables),
             other => Err(astray(&other)),
         }
     }
 
-    /// The columns that a query would give. It is not run.
-    pub fn prepare(&self, connection: &Connection, sql: &str) -> Result<Vec<Column>, Error> {
-        match self.call(connection, Task::Prepare(sql.to_owned()))? {
-            Told::Columns(columns) => Ok(columns),
-            other => Err(astray(&other)),
-        }
-    }
-
     /// The rows of one query.
-    pub fn run(&self, connection: &Connection, sql: &str) -> Result<Answer, Error> {
+    pub fn run(&self, connection: &Connection, sql: &str) -> Result<Answer, SqlError> {
         self.rows(connection, Task::Run(sql.to_owned()))
     }
 
     /// How the engine would run a query.
-    pub fn explain(&self, connection: &Connection, sql: &str) -> Result<Answer, Error> {
+    pub fn explain(&self, connection: &Connection, sql: &str) -> Result<Answer, SqlError> {
         self.rows(connection, Task::Explain(sql.to_owned()))
     }
 
-    fn rows(&self, connection: &Connection, task: Task) -> Result<Answer, Error> {
+    fn rows(&self, connection: &Connection, task: Task) -> Result<Answer, SqlError> {
         match self.call(connection, task)? {
             Told::Answer(answer) => Ok(answer),
             other => Err(astray(&other)),
@@ -93,33 +86,28 @@ impl Door {
             memory: MEMORY,
             time: timeout,
         };
-        let broken = |error: anyhow::Error| Error::Database(format!("{error:#}"));
+        let broken = |error: anyhow::Error| SqlError::Database(format!("{error:#}"));
         let process: Process<Message> = Process::start(&self.worker).map_err(broken)?;
         process.tell(&call).map_err(broken)?;
         match process.messages.recv_timeout(timeout + GRACE) {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout) => {
-                Err(Error::Limit(format!("exceeded {}", seconds(timeout))))
+                Err(SqlError::ResourceLimit(format!("exceeded {}", duration(timeout))))
             }
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Limit(
+            Err(RecvTimeoutError::Disconnected) => Err(SqlError::ResourceLimit(
                 "its process ended: it needs more memory than a query may have, or the engine failed".to_owned(),
             )),
         }
     }
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_millis() as f64 / 1e3)
-}
-
-fn astray(told: &Told) -> Error {
+fn astray(told: &Told) -> SqlError {
     let what = match told {
         Told::Version(_) => "a version",
         Told::Schema(_) => "a schema",
-        Told::Columns(_) => "columns",
         Told::Answer(_) => "rows",
     };
-    Error::Database(format!(
+    SqlError::Database(format!(
         "a worker process answered {what} to another question"
     ))
 }

@@ -3,29 +3,29 @@
 use super::answer::{Answer, Bounds, Column};
 use super::connections::{Connection, Place};
 use super::duckdb;
-use super::error::Error;
 use super::postgres;
 use super::registry::Driver;
 use super::schema::Table;
 use super::sqlite::engine::Sqlite;
+use crate::sql::error::SqlError;
 use std::time::Duration;
 
 /// An open database. Whoever calls it kills its process at the deadline, whatever the engine does.
 pub trait Engine {
     /// What the engine is, with its version.
-    fn version(&self) -> Result<String, Error>;
+    fn version(&self) -> Result<String, SqlError>;
 
     /// Its tables and views, in the order of their making where the engine tells.
-    fn schema(&self) -> Result<Vec<Table>, Error>;
+    fn schema(&self) -> Result<Vec<Table>, SqlError>;
 
     /// The columns that a query would give. It is not run.
-    fn prepare(&self, sql: &str) -> Result<Vec<Column>, Error>;
+    fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError>;
 
     /// The rows of one query, as far as `bounds` allow.
-    fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error>;
+    fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError>;
 
     /// How the engine would run a query, in its own words.
-    fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error>;
+    fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError>;
 }
 
 /// The longest that connecting to a server may take.
@@ -37,7 +37,7 @@ pub fn open(
     connection: &Connection,
     memory: u64,
     time: Duration,
-) -> Result<Box<dyn Engine>, Error> {
+) -> Result<Box<dyn Engine>, SqlError> {
     match (connection.driver, &connection.place) {
         (Driver::Sqlite, Place::File(file)) => Ok(Box::new(Sqlite::open(file)?)),
         (Driver::Duckdb, Place::File(file)) => {
@@ -53,7 +53,7 @@ pub fn open(
             let opened = postgres::Connection::new(address.secret(), timeouts)?;
             Ok(Box::new(opened))
         }
-        (driver, _) => Err(Error::Database(format!(
+        (driver, _) => Err(SqlError::Database(format!(
             "no connector for {} in this build",
             driver.id()
         ))),

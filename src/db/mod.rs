@@ -1,19 +1,20 @@
-//! Databases that people have, each behind the same confined door: connections by name, values, bounds and errors of every engine, one
+//! Databases that people have, each behind the same confined door: connections by name, values and bounds of every engine, one
 //! folder an engine.
 
 pub mod answer;
+mod catalog;
 pub mod cell;
 pub mod connections;
 pub mod door;
 pub mod duckdb;
 pub mod engine;
-pub mod error;
 pub mod locate;
 pub mod notes;
 pub mod postgres;
 pub mod process;
 pub mod processor;
 pub mod registry;
+mod room;
 pub mod sandbox;
 pub mod schema;
 pub mod shown;

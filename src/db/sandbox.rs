@@ -4,7 +4,6 @@
 use super::answer::Bounds;
 use super::duckdb::{self, Library};
 use super::engine::Engine;
-use super::error::Error;
 use super::locate;
 use super::schema::{Table, spider};
 use super::sqlite::engine::Sqlite;
@@ -151,8 +150,8 @@ impl Sandbox {
                 catch_unwind(AssertUnwindSafe(run)).map_err(|_| SqlError::out_of_memory())
             }
             Open::Duckdb(connection) => match rows(connection, sql) {
-                Err(error @ Error::Database(_)) => Err(error.into()),
-                ran => Ok(ran.map_err(SqlError::from)),
+                Err(broken @ SqlError::Database(_)) => Err(broken),
+                ran => Ok(ran),
             },
         };
         ran.unwrap_or_else(|broken| {
@@ -200,7 +199,7 @@ fn key(file: &Path, reversed: bool) -> (PathBuf, bool) {
     (file.to_owned(), reversed && !locate::is_duckdb(file))
 }
 
-fn rows(connection: &duckdb::Connection, sql: &str) -> Result<Vec<Row>, Error> {
+fn rows(connection: &duckdb::Connection, sql: &str) -> Result<Vec<Row>, SqlError> {
     let bounds = Bounds {
         rows: MAX_ROWS,
         bytes: MAX_BYTES,
@@ -208,7 +207,7 @@ fn rows(connection: &duckdb::Connection, sql: &str) -> Result<Vec<Row>, Error> {
     let answer = connection.run(sql, bounds)?;
     if answer.cut.is_some() {
         let most = format!("more than {MAX_ROWS} rows or {MAX_BYTES} bytes");
-        return Err(Error::Limit(most));
+        return Err(SqlError::ResourceLimit(most));
     }
     let row = |row: Vec<_>| row.into_iter().map(value).collect();
     Ok(answer.rows.into_iter().map(row).collect())

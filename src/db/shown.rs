@@ -2,8 +2,8 @@
 
 use super::answer::{Answer, Column};
 use super::cell::Cell;
+use crate::run::words::hex;
 use serde_json::{Map, Value, json};
-use std::fmt::Write;
 
 impl Cell {
     /// The value as a text; `None` is NULL. Lists and structs are their JSON, a blob is SQL's literal of it.
@@ -42,13 +42,9 @@ impl Cell {
     }
 }
 
-fn literal(bytes: &[u8]) -> String {
-    let mut text = String::from("x'");
-    for byte in bytes {
-        // Writing to a text does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text + "'"
+/// SQL's literal of a blob.
+pub fn literal(bytes: &[u8]) -> String {
+    format!("x'{}'", hex(bytes))
 }
 
 impl Answer {

@@ -1,8 +1,6 @@
 //! Values of every engine as the scorer compares them: what SQLite has five kinds of.
 
 use super::cell::Cell;
-use super::error::Error;
-use crate::sql::error::SqlError;
 use crate::sql::value::Value;
 
 /// Most significant digits that a double holds, whatever they are.
@@ -39,29 +37,6 @@ fn decimal(digits: &str) -> Value {
     match significant.bytes().filter(u8::is_ascii_digit).count() <= DIGITS {
         true => short.parse().map_or_else(|_| text(), Value::Real),
         false => text(),
-    }
-}
-
-impl From<SqlError> for Error {
-    fn from(error: SqlError) -> Self {
-        match error {
-            SqlError::Refused(why) => Self::Refused(why),
-            SqlError::Sql(message) => Self::Sql(message),
-            SqlError::ResourceLimit(what) => Self::Limit(what),
-            SqlError::Database(what) => Self::Database(what),
-            timeout @ SqlError::Timeout(_) => Self::Limit(timeout.to_string()),
-        }
-    }
-}
-
-impl From<Error> for SqlError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused(why) => Self::Refused(why),
-            Error::Sql(message) => Self::Sql(message),
-            Error::Limit(what) => Self::ResourceLimit(what),
-            Error::Database(what) => Self::Database(what),
-        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The process in which a stranger's query runs: one call, one process. Whatever the query does to it, somebody else ends it.
 
-use super::answer::{Answer, Bounds, Column};
+use super::answer::{Answer, Bounds};
 use super::connections::Connection;
 use super::engine;
-use super::error::Error;
 use super::schema::Table;
+use crate::sql::error::SqlError;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
@@ -18,7 +18,6 @@ use std::time::Duration;
 pub enum Task {
     Version,
     Schema,
-    Prepare(String),
     Run(String),
     Explain(String),
 }
@@ -41,12 +40,11 @@ pub struct Call {
 pub enum Told {
     Version(String),
     Schema(Vec<Table>),
-    Columns(Vec<Column>),
     Answer(Answer),
 }
 
 /// What a worker says.
-pub type Message = std::result::Result<Told, Error>;
+pub type Message = std::result::Result<Told, SqlError>;
 
 /// Answers one call. Whoever made it being gone ends the process at once, whatever it is doing.
 pub fn serve(mut input: impl BufRead + Send + 'static, mut output: impl Write) -> Result<()> {
@@ -68,7 +66,6 @@ fn answer(call: &Call) -> Message {
     Ok(match &call.task {
         Task::Version => Told::Version(engine.version()?),
         Task::Schema => Told::Schema(engine.schema()?),
-        Task::Prepare(sql) => Told::Columns(engine.prepare(sql)?),
         Task::Run(sql) => Told::Answer(engine.run(sql, bounds)?),
         Task::Explain(sql) => Told::Answer(engine.explain(sql, bounds)?),
     })

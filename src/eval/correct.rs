@@ -6,10 +6,10 @@ mod made;
 mod replay;
 
 use super::databases::Databases;
-use crate::data::hex;
 use crate::data::jsonl::{self, Faults};
 use crate::data::overlap::prompt_of;
 use crate::data::record::{self, Columns};
+use crate::run::words::hex;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use sha2::{Digest, Sha256};

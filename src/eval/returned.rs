@@ -4,7 +4,7 @@ use super::databases::Databases;
 use super::modes::{Texts, refusal};
 use super::session::Session;
 use super::worker::{Job, Reply, Task};
-use crate::data::hex;
+use crate::run::words::hex;
 use crate::sql::compare::text_digest;
 use crate::sql::error::SqlError;
 use anyhow::{Context, Result, bail};

@@ -165,7 +165,7 @@ fn selection(
 
 fn candidate(source: &str, sql: &str) -> Candidate {
     let normalized_sql = collapse(choices::one_line(sql).as_str());
-    let hash = crate::data::hex(&Sha256::digest(format!("{source}\n{normalized_sql}")));
+    let hash = crate::run::words::hex(&Sha256::digest(format!("{source}\n{normalized_sql}")));
     Candidate {
         id: format!("{source}:{}", &hash[..10]),
         source: source.to_owned(),

@@ -3,7 +3,7 @@
 use super::databases::Databases;
 use super::session::Session;
 use super::worker::{Job, Reply, Task};
-use crate::data::hex;
+use crate::db::shown::literal;
 use crate::sql::error::SqlError;
 use crate::sql::value;
 use anyhow::{Result, bail};
@@ -58,7 +58,7 @@ fn cell(value: &value::Value) -> Value {
         value::Value::Real(real) if real.is_finite() => json!(real),
         value::Value::Real(real) => json!(real.to_string()),
         value::Value::Text(bytes) => String::from_utf8_lossy(bytes).into(),
-        value::Value::Blob(bytes) => format!("x'{}'", hex(bytes)).into(),
+        value::Value::Blob(bytes) => literal(bytes).into(),
     }
 }
 

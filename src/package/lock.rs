@@ -1,10 +1,10 @@
 //! `package.lock.json`: what a package is, so that it can be checked later.
 
 use super::request::Weights;
-use crate::data::hex;
 use crate::model::load;
 use crate::recipe::hashes::Hashes;
 use crate::recipe::records;
+use crate::run::words::hex;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -1,7 +1,7 @@
 //! Hashes of what stages read. Those of large files are remembered, by what the system says of the file.
 
-use crate::data::hex;
 use crate::run::files::{folder_of, json, write_atomic};
+use crate::run::words::hex;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, Word};
 use super::hashes::{Hashed, Hashes};
 use super::vars::Part;
-use crate::data::hex;
+use crate::run::words::hex;
 use anyhow::Result;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

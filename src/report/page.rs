@@ -1,7 +1,7 @@
 //! Templates to pages. Every text from a file of the run is escaped where it is put in, whatever template puts it there.
 
 use super::say::visible;
-use crate::data::hex;
+use crate::run::words::hex;
 use anyhow::{Context, Result};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;

@@ -1,4 +1,6 @@
-//! Words for people: an error as one line, text out of files, sizes.
+//! Words for people: an error as one line, text out of files, sizes, times.
+
+use std::time::Duration;
 
 /// Most characters printed of an error: a hostile file must not fill the screen with its names.
 const MOST: usize = 3000;
@@ -31,6 +33,16 @@ pub fn plain(text: &str) -> String {
         printed.push('…');
     }
     printed
+}
+
+/// Bytes, such as a digest, in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A time in seconds, such as `30 s`.
+pub fn duration(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
 }
 
 /// Bytes for people, as GB or MB of 1000.
@@ -87,6 +99,12 @@ mod tests {
         ] {
             assert!(bytes(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_in_seconds() {
+        assert_eq!(duration(Duration::from_secs(30)), "30 s");
+        assert_eq!(duration(Duration::from_millis(250)), "0.25 s");
     }
 
     #[test]

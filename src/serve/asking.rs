@@ -8,7 +8,7 @@ use super::models::{AUTO, Chosen};
 use super::reply::{said, whole};
 use super::request::Wanted;
 use super::rules::Rules;
-use super::served::{Served, beside};
+use super::served::{Served, beside, while_waited_for};
 use super::shelf::Brought;
 use crate::ask::{Answer, MOST_SAMPLES, Reply, SAMPLES, SURE, TEMPERATURE, route, sampling, shown};
 use crate::data::asking::Asking;
@@ -32,11 +32,9 @@ pub async fn bring(Of(state): Of<State>, request: Request) -> Result<Json<Value>
     let file = http::store(request, file, shelf().bytes).await?;
     let reading = shelf().reading().await?;
     let shared = served.clone();
-    let stop = Stop::default();
-    let _waits = stop.when_dropped();
-    let brought = beside(move || {
+    let brought = while_waited_for(move |stop| {
         let _held = (upload, reading);
-        let taken = shared.shelf.take(file, &stop);
+        let taken = shared.shelf.take(file, stop);
         taken
             .map_err(|error| ApiError::request(format!("this database cannot be asked: {error:#}")))
     });
@@ -66,16 +64,14 @@ pub async fn query(Of(state): Of<State>, Body(body): Body) -> Result<Json<Ran>, 
     let sql = needed(&mut fields, "sql")?;
     fields.end()?;
     let desk = served.shelf.desk().await?;
-    let stop = Stop::default();
-    let _waits = stop.when_dropped();
-    let run = move || {
+    let run = move |stop: &Stop| {
         let _desk = desk;
-        let ran = brought.source.run(&sql, &stop);
+        let ran = brought.source.run(&sql, stop);
         ran.map(|shown| brought.own(shown))
             .map_err(|error| fault(&brought, error))
     };
     Ok(Json(Ran {
-        result: beside(run).await?,
+        result: while_waited_for(run).await?,
     }))
 }
 
@@ -148,24 +144,19 @@ pub async fn ask(Of(state): Of<State>, Body(body): Body) -> Result<Json<Answer>,
     let replies = whole(updates, answers).await?;
     // One that left them is an answer like the others: its query runs or fails.
     wanted.rules = None;
-    let reply = |answer| {
-        said(answer, &wanted)?;
-        Reply::of(answer).ok_or_else(|| ApiError::server("no answer"))
-    };
+    let reply = |answer| Ok(Reply::new(said(answer, &wanted)?, answer));
     let replies: Vec<Reply> = replies.iter().map(reply).collect::<Result<_, ApiError>>()?;
     let desk = served.shelf.desk().await?;
-    let stop = Stop::default();
-    let _waits = stop.when_dropped();
-    let pick = move || {
+    let pick = move |stop: &Stop| {
         let _desk = desk;
-        let picked = brought.source.pick(&replies, sure, &stop);
+        let picked = brought.source.pick(&replies, sure, stop);
         let mut picked = picked.map_err(|error| fault(&brought, error))?;
         picked.result = brought.own(picked.result);
         Ok(picked)
     };
     Ok(Json(Answer {
         question,
-        picked: beside(pick).await?,
+        picked: while_waited_for(pick).await?,
         adapters: chosen.parts,
         route: chosen.decision,
     }))

@@ -9,6 +9,7 @@ use crate::answering::constraint::dialect::Dialect;
 use crate::answering::constraint::guidance::Guidance;
 use crate::answering::loaded::Loaded;
 use crate::data::record::Conversation;
+use crate::eval::stop::Stop;
 use crate::generation::sampler::Sampler;
 use crate::generation::stop::Stops;
 use std::path::PathBuf;
@@ -155,6 +156,16 @@ pub async fn beside<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ApiError::server(error.to_string()))?
+}
+
+/// The same for work of other processes, which `work` ends when it is told that its caller has hung up.
+pub async fn while_waited_for<T: Send + 'static>(
+    work: impl FnOnce(&Stop) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let stop = Stop::default();
+    // Dropped with the caller's future.
+    let _waits = stop.when_dropped();
+    beside(move || work(&stop)).await
 }
 
 /// Bytes that hardly a token has.

@@ -3,7 +3,7 @@
 use super::pg_server::Server;
 use super::{BOUNDS, open, rows, started};
 use factory::db::cell::Cell;
-use factory::db::error::Error;
+use factory::sql::error::SqlError;
 use std::process::Child;
 
 const SHOP: &str = r#"
@@ -66,9 +66,9 @@ fn whatever_is_not_one_reading_query_is_refused() {
             ] {
                 let absent = |message: &str| message.contains("(42883");
                 match result {
-                    Err(Error::Refused(reason)) => assert!(!reason.contains('\n'), "{reason}"),
+                    Err(SqlError::Refused(reason)) => assert!(!reason.contains('\n'), "{reason}"),
                     // A function that this version or installation has not.
-                    Err(Error::Sql(message)) if absent(&message) => {}
+                    Err(SqlError::Sql(message)) if absent(&message) => {}
                     other => panic!("{user}: {sql}: {other:?}"),
                 }
             }
@@ -77,7 +77,7 @@ fn whatever_is_not_one_reading_query_is_refused() {
         for sql in STOPPED {
             let result = connection.run(sql, BOUNDS);
             assert!(
-                matches!(result, Err(Error::Refused(_) | Error::Sql(_))),
+                matches!(result, Err(SqlError::Refused(_) | SqlError::Sql(_))),
                 "{user}: {sql}: {result:?}"
             );
         }
@@ -336,7 +336,7 @@ fn a_function_that_is_refused_is_named() {
         ),
     ] {
         let result = connection.run(sql, BOUNDS);
-        assert_eq!(result, Err(Error::Refused(told.to_owned())));
+        assert_eq!(result, Err(SqlError::Refused(told.to_owned())));
     }
 }
 
@@ -382,7 +382,7 @@ fn queries_that_read_are_run() {
     ] {
         if sql.contains("v TABLESAMPLE") {
             assert!(
-                matches!(connection.run(sql, BOUNDS), Err(Error::Sql(_))),
+                matches!(connection.run(sql, BOUNDS), Err(SqlError::Sql(_))),
                 "{sql}"
             );
         } else {

@@ -3,8 +3,8 @@
 use super::{BOUNDS, open, open_for, process, rows, started};
 use factory::db::answer::{Bounds, Cut};
 use factory::db::cell::Cell;
-use factory::db::error::Error;
 use factory::db::postgres::{Connection, Timeouts};
+use factory::sql::error::SqlError;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -155,7 +155,7 @@ fn time_is_bounded() {
         );
         assert_eq!(
             result,
-            Err(Error::Limit("exceeded 1 s".to_owned())),
+            Err(SqlError::ResourceLimit("exceeded 1 s".to_owned())),
             "{sql}"
         );
         assert!(
@@ -205,7 +205,7 @@ fn temporary_files_and_memory_are_bounded() {
     ] {
         let result = connection.run(sql, BOUNDS);
         assert!(
-            matches!(result, Err(Error::Limit(_) | Error::Sql(_))),
+            matches!(result, Err(SqlError::ResourceLimit(_) | SqlError::Sql(_))),
             "{sql}: {result:?}"
         );
     }
@@ -213,7 +213,10 @@ fn temporary_files_and_memory_are_bounded() {
         "SELECT i, md5(i::text) AS h FROM generate_series(1, 5000000) i ORDER BY h",
         BOUNDS,
     );
-    assert!(matches!(files, Err(Error::Limit(_))), "{files:?}");
+    assert!(
+        matches!(files, Err(SqlError::ResourceLimit(_))),
+        "{files:?}"
+    );
 }
 
 /// On a stack as the main thread of a process has it.
@@ -278,7 +281,7 @@ fn long_and_deep_texts_give_an_answer_or_an_error() {
                 assert!(
                     text.len() < 2_000
                         && !text.contains('\n')
-                        && !matches!(error, Error::Database(_)),
+                        && !matches!(error, SqlError::Database(_)),
                     "{start}: {text}"
                 );
             }

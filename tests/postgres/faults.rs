@@ -1,8 +1,8 @@
 //! Servers that cannot be reached, and mistakes in queries.
 
 use super::{BOUNDS, TIMEOUTS, open, started, started_with};
-use factory::db::error::Error;
 use factory::db::postgres::{Connection, Timeouts};
+use factory::sql::error::SqlError;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 fn fault(url: &str, timeouts: Timeouts) -> String {
     match Connection::new(url, timeouts).and_then(|connection| connection.version()) {
-        Err(Error::Database(told)) => {
+        Err(SqlError::Database(told)) => {
             assert!(!told.contains("s3cret") && !told.contains('\n'), "{told}");
             told
         }
@@ -139,7 +139,7 @@ fn the_servers_message_stands_alone() {
     server.psql("CREATE TABLE t(a int); CREATE ROLE reader LOGIN; CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1 / $1; END'");
     let connection = open(&server, "postgres");
     let message = |sql: &str| match connection.run(sql, BOUNDS) {
-        Err(Error::Sql(message)) => message,
+        Err(SqlError::Sql(message)) => message,
         other => panic!("{sql}: {other:?}"),
     };
     for (sql, expected) in [

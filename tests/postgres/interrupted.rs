@@ -2,8 +2,8 @@
 
 use super::{BOUNDS, open, open_for, process, rows, started};
 use factory::db::cell::Cell;
-use factory::db::error::Error;
 use factory::db::postgres::Connection;
+use factory::sql::error::SqlError;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -29,11 +29,11 @@ fn a_thousand_runs_leave_no_connection() {
             ),
             1 => assert!(matches!(
                 connection.run("SELECT nope FROM t", BOUNDS),
-                Err(Error::Sql(_))
+                Err(SqlError::Sql(_))
             )),
             2 => assert!(matches!(
                 connection.run("DROP TABLE t", BOUNDS),
-                Err(Error::Refused(_))
+                Err(SqlError::Refused(_))
             )),
             _ => assert_eq!(connection.prepare("SELECT a FROM t").unwrap().len(), 1),
         }
@@ -86,7 +86,7 @@ fn a_server_that_dies_in_the_middle_is_told_and_found_again() {
             super::until("it runs", || server.psql(RUNNING) == "1");
             end();
             match run.join().unwrap() {
-                Err(Error::Database(told)) => told,
+                Err(SqlError::Database(told)) => told,
                 other => panic!("{other:?}"),
             }
         })
@@ -145,7 +145,10 @@ fn a_server_that_stops_answering_is_left_at_the_deadline() {
         signal(libc::SIGSTOP);
         let result = run.join().unwrap();
         signal(libc::SIGCONT);
-        assert_eq!(result, Err(Error::Limit("exceeded 5 s".to_owned())));
+        assert_eq!(
+            result,
+            Err(SqlError::ResourceLimit("exceeded 5 s".to_owned()))
+        );
         assert!(begun.elapsed() < 6 * limit, "{:?}", begun.elapsed());
     });
     super::until("no session is left", || server.sessions() == "0");

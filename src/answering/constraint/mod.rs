@@ -11,13 +11,13 @@ mod tests;
 pub mod vocabulary;
 mod words;
 
-use crate::data::hex;
 use crate::data::jsonl::Line;
 use crate::data::record::Conversation;
 use crate::data::schema::{Schemas, Table};
 use crate::generation::constraint::Grammar;
 use crate::model::tokenizer::Tokenizer;
 use crate::run::observer::Observer;
+use crate::run::words::hex;
 use anyhow::{Context, Result};
 use dialect::Dialect;
 use guidance::Guidance;

@@ -170,7 +170,7 @@ fn parquet_is_read_as_pyarrow_writes_it() {
         assert_eq!(rows, expected, "{name}");
         assert_eq!(
             sha256.unwrap(),
-            crate::data::hex(&<sha2::Sha256 as sha2::Digest>::digest(
+            crate::run::words::hex(&<sha2::Sha256 as sha2::Digest>::digest(
                 std::fs::read(golden(name)).unwrap()
             ))
         );

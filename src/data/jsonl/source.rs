@@ -1,6 +1,6 @@
 //! A file that is read from its beginning to its end, hashed as it passes.
 
-use crate::data::hex;
+use crate::run::words::hex;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::cell::Cell;

@@ -7,7 +7,7 @@ use super::session::Session;
 use super::statement::{self, Extracted, Kind, Prepared};
 use crate::db::answer::{Answer, Bounds, Column};
 use crate::db::cell::Cell;
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Read;
@@ -49,18 +49,18 @@ pub struct Connection<'l> {
 impl<'l> Connection<'l> {
     /// Opens a file for reading, with so many bytes of memory for what DuckDB keeps count of. It, and a log of changes beside
     /// it, stay as they are.
-    pub fn open(library: &'l Library, file: &Path, memory: u64) -> Result<Self, Error> {
+    pub fn open(library: &'l Library, file: &Path, memory: u64) -> Result<Self, SqlError> {
         let shown = file.display();
         let this = format!("this is DuckDB {}", library.version());
-        let failed = |error: &dyn Display| Error::Database(format!("{shown}: {error} ({this})"));
+        let failed = |error: &dyn Display| SqlError::Database(format!("{shown}: {error} ({this})"));
         let full = full_path(file)?;
         let memory = format!("{memory}B");
         let mut settings = SETTINGS.to_vec();
         settings.push(("memory_limit", &memory));
         let session =
             Session::open(library, &full, &settings).map_err(|error| match writer(&full) {
-                None => Error::Database(format!("{shown}: no DuckDB database")),
-                Some(writer) => Error::Database(format!(
+                None => SqlError::Database(format!("{shown}: no DuckDB database")),
+                Some(writer) => SqlError::Database(format!(
                     "{shown}: {error} (written by DuckDB {writer}; {this})"
                 )),
             })?;
@@ -80,19 +80,19 @@ impl<'l> Connection<'l> {
     }
 
     /// The columns that a query would give. It is planned, not run.
-    pub fn prepare(&self, sql: &str) -> Result<Vec<Column>, Error> {
+    pub fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {
         Ok(self.prepared(sql)?.columns())
     }
 
     /// The rows of one query, or its plan for `EXPLAIN`.
-    pub fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error> {
+    pub fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
         let query = self.prepared(sql)?;
         self.chance.run(bounds)?;
         query.run(bounds)
     }
 
     /// Prepares a stranger's text if it is one query, or the plan of one.
-    fn prepared(&self, sql: &str) -> Result<Prepared<'_>, Error> {
+    fn prepared(&self, sql: &str) -> Result<Prepared<'_>, SqlError> {
         let asked = gate::asked(sql);
         // The query first, also of a plan: `EXPLAIN ANALYZE` runs what it explains.
         let query = self.single(asked.query)?;
@@ -118,7 +118,7 @@ impl<'l> Connection<'l> {
     }
 
     /// Prepares a text that is one statement and begins like a query.
-    fn single(&self, sql: &str) -> Result<Prepared<'_>, Error> {
+    fn single(&self, sql: &str) -> Result<Prepared<'_>, SqlError> {
         let statements = Extracted::new(&self.session, sql)?;
         if let Some(word) = gate::stranger(sql) {
             return refused(match word.as_str() {
@@ -143,23 +143,23 @@ impl<'l> Connection<'l> {
     }
 
     /// The plan of a query, in JSON.
-    fn plan(&self, query: &str) -> Result<String, Error> {
+    fn plan(&self, query: &str) -> Result<String, SqlError> {
         let answer = statement::run(&self.session, &format!("EXPLAIN (FORMAT json) {query}"))?;
         let mut cells = answer.rows.into_iter().flatten();
         match cells.nth(1) {
             Some(Cell::Text(plan)) => Ok(plan),
-            _ => Err(Error::Database("a query without a plan".to_owned())),
+            _ => Err(SqlError::Database("a query without a plan".to_owned())),
         }
     }
 }
 
-fn refused<T>(reason: String) -> Result<T, Error> {
-    Err(Error::Refused(reason))
+fn refused<T>(reason: String) -> Result<T, SqlError> {
+    Err(SqlError::Refused(reason))
 }
 
 /// A path from the root, which DuckDB never takes for something on a network.
-fn full_path(file: &Path) -> Result<PathBuf, Error> {
-    let error = |error: &dyn Display| Error::Database(format!("{}: {error}", file.display()));
+fn full_path(file: &Path) -> Result<PathBuf, SqlError> {
+    let error = |error: &dyn Display| SqlError::Database(format!("{}: {error}", file.display()));
     let full = fs::canonicalize(file).map_err(|cause| error(&cause))?;
     match full.is_file() {
         true => Ok(full),

@@ -2,7 +2,7 @@
 
 use super::api::Api;
 use super::owned::borrowed;
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 use std::env;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsString;
@@ -35,16 +35,16 @@ pub struct Library {
 impl Library {
     /// Looks for the library and opens the first one that is there; the next call has the same answer. An error says where it
     /// looked and how to get one.
-    pub fn find() -> Result<&'static Self, Error> {
-        static FOUND: OnceLock<Result<Library, Error>> = OnceLock::new();
+    pub fn find() -> Result<&'static Self, SqlError> {
+        static FOUND: OnceLock<Result<Library, SqlError>> = OnceLock::new();
         let found = FOUND.get_or_init(|| Self::open(&first(&Places::of_process())?));
-        found.as_ref().map_err(Error::clone)
+        found.as_ref().map_err(SqlError::clone)
     }
 
     /// Opens one file, which must be DuckDB's library: its code runs from here on.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub fn open(path: &Path) -> Result<Self, SqlError> {
         let failed = |error: libloading::Error| {
-            Error::Database(format!(
+            SqlError::Database(format!(
                 "{} is no DuckDB library that can be used here ({error})",
                 path.display()
             ))
@@ -104,12 +104,12 @@ impl Places {
 }
 
 /// The first library that is there.
-fn first(places: &Places) -> Result<PathBuf, Error> {
+fn first(places: &Places) -> Result<PathBuf, SqlError> {
     if let Some(named) = &places.named {
         let file = PathBuf::from(named);
         return match file.is_file() {
             true => Ok(file),
-            false => Err(Error::Database(format!(
+            false => Err(SqlError::Database(format!(
                 "{VARIABLE} names {}, which is no file; scripts/fetch_duckdb.sh fetches a library and prints its path",
                 file.display()
             ))),
@@ -123,7 +123,7 @@ fn first(places: &Places) -> Result<PathBuf, Error> {
         .find(|file| file.is_file());
     found.ok_or_else(|| {
         let looked: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
-        Error::Database(format!(
+        SqlError::Database(format!(
             "no {name} in {}: scripts/fetch_duckdb.sh ~/{OWN} fetches one, and {VARIABLE} may name one elsewhere",
             looked.join(", ")
         ))

@@ -1,6 +1,6 @@
 //! DuckDB's messages: on one line, bounded, and sorted by what caused them.
 
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 
 /// Most characters of a message that are kept: one may repeat a value of a table.
 const MOST: usize = 600;
@@ -18,20 +18,20 @@ const ENDS: [&str; 5] = [
 ];
 
 /// What a message about a query says of it.
-pub fn error(message: &str) -> Error {
+pub fn error(message: &str) -> SqlError {
     let line = line(message);
     let has = |text: &str| message.contains(text);
     if has("attached in read-only mode") {
         // The whole names the statement that was tried, such as the plan of the query.
-        Error::Refused("it writes, and the database is open for reading".to_owned())
+        SqlError::Refused("it writes, and the database is open for reading".to_owned())
     } else if message.starts_with("Permission Error") {
-        Error::Refused(line)
+        SqlError::Refused(line)
     } else if message.starts_with("Out of Memory Error") || LIMITS.iter().any(|limit| has(limit)) {
-        Error::Limit(line)
+        SqlError::ResourceLimit(line)
     } else if message.starts_with("INTERNAL Error") || message.starts_with("FATAL Error") {
-        Error::Database(line)
+        SqlError::Database(line)
     } else {
-        Error::Sql(line)
+        SqlError::Sql(line)
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
         let message = "Binder Error: Referenced column \"c\" not found in FROM clause!\nCandidate bindings: \"a\"\n\nLINE 1: SELECT c\n               ^";
         assert_eq!(
             error(message),
-            Error::Sql(
+            SqlError::Sql(
                 "Binder Error: Referenced column \"c\" not found in FROM clause! Candidate bindings: \"a\""
                     .to_owned()
             )

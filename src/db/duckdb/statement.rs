@@ -5,14 +5,15 @@ use super::message;
 use super::owned::{Owned, borrowed, taken};
 use super::session::Session;
 use super::types::Type;
-use super::values::{Room, Unread, View};
+use super::values::View;
 use crate::db::answer::{Answer, Bounds, Column, Cut};
 use crate::db::cell::Cell;
-use crate::db::error::Error;
+use crate::db::room::{Room, Unread};
+use crate::sql::error::SqlError;
 use std::ffi::CString;
 
 /// Runs one statement of this program's own, and reads all of its rows.
-pub fn run(session: &Session, sql: &str) -> Result<Answer, Error> {
+pub fn run(session: &Session, sql: &str) -> Result<Answer, SqlError> {
     let all = Bounds {
         rows: usize::MAX,
         bytes: usize::MAX,
@@ -38,10 +39,10 @@ pub struct Extracted<'l> {
 
 impl<'l> Extracted<'l> {
     /// Parses. An error is the text's.
-    pub fn new(session: &Session<'l>, sql: &str) -> Result<Self, Error> {
+    pub fn new(session: &Session<'l>, sql: &str) -> Result<Self, SqlError> {
         let api = session.api();
         let text = CString::new(sql)
-            .map_err(|_| Error::Refused("the SQL holds a NUL character".to_owned()))?;
+            .map_err(|_| SqlError::Refused("the SQL holds a NUL character".to_owned()))?;
         // SAFETY: the session lives, the text ends with a zero, and what is made is destroyed by the function for it.
         let (statements, count) = unsafe {
             Owned::made(api.destroy_extracted, |place| {
@@ -61,7 +62,7 @@ impl<'l> Extracted<'l> {
     }
 
     /// Binds and plans the first statement. An error is the statement's.
-    pub fn prepare(self) -> Result<Prepared<'l>, Error> {
+    pub fn prepare(self) -> Result<Prepared<'l>, SqlError> {
         let (api, session) = (self.session.api(), self.session);
         // SAFETY: session and statements live, and what is made is destroyed by the function for it, even where it failed.
         let (statement, state) = unsafe {
@@ -123,7 +124,7 @@ impl Prepared<'_> {
     }
 
     /// Runs it, and reads rows until there are no more, or more than the bounds.
-    pub fn run(&self, bounds: Bounds) -> Result<Answer, Error> {
+    pub fn run(&self, bounds: Bounds) -> Result<Answer, SqlError> {
         let api = self.session.api();
         let mut result = Rows {
             api,
@@ -146,7 +147,7 @@ struct Rows<'l> {
 }
 
 impl Rows<'_> {
-    fn answer(mut self, bounds: Bounds) -> Result<Answer, Error> {
+    fn answer(mut self, bounds: Bounds) -> Result<Answer, SqlError> {
         let (columns, types): (Vec<_>, Vec<_>) = self.columns()?.into_iter().unzip();
         let mut answer = Answer {
             columns,
@@ -178,8 +179,8 @@ impl Rows<'_> {
                         answer.cut = Some(Cut::Bytes);
                         return Ok(answer);
                     }
-                    Err(Unread::Damaged) => {
-                        return Err(Error::Database("a value is damaged".to_owned()));
+                    Err(Unread::Strange) => {
+                        return Err(SqlError::Database("a value is damaged".to_owned()));
                     }
                 }
             }
@@ -187,7 +188,7 @@ impl Rows<'_> {
         Ok(answer)
     }
 
-    fn columns(&mut self) -> Result<Vec<(Column, Type)>, Error> {
+    fn columns(&mut self) -> Result<Vec<(Column, Type)>, SqlError> {
         let api = self.api;
         // SAFETY: the result lives.
         let count = unsafe { (api.column_count)(&mut self.result) };
@@ -199,7 +200,7 @@ impl Rows<'_> {
                 unsafe { Type::new(api, (api.column_logical_type)(&mut self.result, place)) };
             if let Some(unread) = kind.unread() {
                 let name = message::line(&name);
-                return Err(Error::Refused(format!(
+                return Err(SqlError::Refused(format!(
                     "column {name:?} is {unread}, whose values are not read: CAST it to VARCHAR"
                 )));
             }
@@ -210,7 +211,7 @@ impl Rows<'_> {
     }
 
     /// The next chunk that has rows, and how many.
-    fn chunk(&mut self) -> Result<Option<(Owned<RawChunk>, usize)>, Error> {
+    fn chunk(&mut self) -> Result<Option<(Owned<RawChunk>, usize)>, SqlError> {
         let api = self.api;
         loop {
             // SAFETY: the result lives, and a chunk is destroyed by the function for it.
@@ -232,7 +233,7 @@ impl Rows<'_> {
         }
     }
 
-    fn error(&mut self) -> Error {
+    fn error(&mut self) -> SqlError {
         // SAFETY: the result was filled in by a call that failed; its error is its own.
         message::error(&unsafe { borrowed((self.api.result_error)(&mut self.result)) })
     }

@@ -4,29 +4,8 @@ use super::api::{Api, RawVector};
 use super::moments::{self, MICROS};
 use super::types::{Plain, Type};
 use crate::db::cell::{Cell, Kind};
+use crate::db::room::{Room, Unread};
 use std::slice;
-
-/// Why a value was not read.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Unread {
-    /// It takes more memory than is left.
-    Full,
-    /// It is not where it should be.
-    Damaged,
-}
-
-/// How much memory values may still take.
-pub struct Room {
-    pub left: usize,
-}
-
-impl Room {
-    /// Takes so many bytes, before they are taken from the machine.
-    pub fn take(&mut self, bytes: usize) -> Result<(), Unread> {
-        self.left = self.left.checked_sub(bytes).ok_or(Unread::Full)?;
-        Ok(())
-    }
-}
 
 /// Where the values of one column of a chunk lie, or of a part of a column. It looks into the chunk.
 pub struct View<'t> {
@@ -95,7 +74,7 @@ impl<'t> View<'t> {
     pub fn cell(&self, row: usize, room: &mut Room) -> Result<Cell, Unread> {
         room.take(size_of::<Cell>())?;
         if row >= self.rows {
-            return Err(Unread::Damaged);
+            return Err(Unread::Strange);
         }
         if self.is_null(row) {
             return Ok(Cell::Null);
@@ -112,7 +91,7 @@ impl<'t> View<'t> {
                     2 => self.at::<u16>(row).into(),
                     _ => self.at::<u32>(row),
                 };
-                let value = values.get(place as usize).ok_or(Unread::Damaged)?;
+                let value = values.get(place as usize).ok_or(Unread::Strange)?;
                 room.take(value.len())?;
                 Ok(Cell::Text(value.clone()))
             }
@@ -132,11 +111,11 @@ impl<'t> View<'t> {
             }
             Type::Union(members) => {
                 let tag: usize = self.children[0].at::<u8>(row).into();
-                let (name, _) = members.get(tag).ok_or(Unread::Damaged)?;
+                let (name, _) = members.get(tag).ok_or(Unread::Strange)?;
                 let field = field(name, &self.children[tag + 1], row, room)?;
                 Ok(Cell::Struct(vec![field]))
             }
-            Type::Named(..) | Type::Unread(_) => Err(Unread::Damaged),
+            Type::Named(..) | Type::Unread(_) => Err(Unread::Strange),
         }
     }
 
@@ -247,7 +226,7 @@ impl<'t> View<'t> {
     }
 
     fn list(&self, offset: usize, length: usize, room: &mut Room) -> Result<Cell, Unread> {
-        let end = offset.checked_add(length).ok_or(Unread::Damaged)?;
+        let end = offset.checked_add(length).ok_or(Unread::Strange)?;
         let cells = (offset..end).map(|row| self.children[0].cell(row, room));
         cells.collect::<Result<_, _>>().map(Cell::List)
     }
@@ -299,9 +278,9 @@ fn copied(bytes: &[u8], room: &mut Room) -> Result<Vec<u8>, Unread> {
 
 /// Zeros and ones: the first byte counts the bits of the second that are not used.
 fn bits(bytes: &[u8], room: &mut Room) -> Result<String, Unread> {
-    let (unused, bytes) = bytes.split_first().ok_or(Unread::Damaged)?;
+    let (unused, bytes) = bytes.split_first().ok_or(Unread::Strange)?;
     let count = (8 * bytes.len()).checked_sub((*unused).into());
-    let count = count.ok_or(Unread::Damaged)?;
+    let count = count.ok_or(Unread::Strange)?;
     room.take(count)?;
     let bit = |place: usize| match bytes[place / 8] >> (7 - place % 8) & 1 {
         0 => '0',

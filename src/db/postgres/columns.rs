@@ -4,7 +4,7 @@ use super::message;
 use super::session::{Session, Value};
 use super::values::Form;
 use crate::db::answer::Column;
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 use std::collections::BTreeMap;
 use tokio_postgres::Statement;
 use tokio_postgres::types::{Kind, Type};
@@ -13,7 +13,7 @@ use tokio_postgres::types::{Kind, Type};
 pub async fn of(
     session: &Session<'_>,
     statement: &Statement,
-) -> Result<(Vec<Column>, Vec<Form>), Error> {
+) -> Result<(Vec<Column>, Vec<Form>), SqlError> {
     const DECLARED: &str = "
         SELECT pg_catalog.format_type(c.type, c.modifier)
         FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::int4[])) WITH ORDINALITY AS c(type, modifier, place)
@@ -36,7 +36,7 @@ pub async fn of(
         let (name, declared) = (column.name().to_owned(), session.value(declared, 0)?);
         let Some(form) = Form::new(column.type_(), &delimiters) else {
             let name = message::line(&name);
-            return Err(Error::Refused(format!(
+            return Err(SqlError::Refused(format!(
                 "column {name:?} is {declared}, of types in types too deep to be read: cast it to text"
             )));
         };
@@ -50,7 +50,7 @@ pub async fn of(
 async fn delimiters(
     session: &Session<'_>,
     statement: &Statement,
-) -> Result<BTreeMap<u32, u8>, Error> {
+) -> Result<BTreeMap<u32, u8>, SqlError> {
     const DELIMITERS: &str = "
         SELECT t.oid, t.typdelim FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1::oid[]) AND t.typdelim <> ','";
     let mut elements = Vec::new();

@@ -5,7 +5,7 @@ use super::server::{Server, Timeouts};
 use super::session::Session;
 use super::statement;
 use crate::db::answer::{Answer, Bounds, Column};
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 use tokio::runtime::Builder;
 
 /// A database of a server. Each call connects anew, so that nothing is left of one when the next begins; it waits for the answer, so
@@ -17,13 +17,13 @@ pub struct Connection {
 impl Connection {
     /// Reads a URL, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, its password in it, or the folder of a server's socket as
     /// `?host=`. Nobody is connected to yet.
-    pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, Error> {
+    pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, SqlError> {
         let server = Server::new(url, timeouts)?;
         Ok(Self { server })
     }
 
     /// The server's version, such as `15.18 (Debian 15.18-0+deb12u1)`.
-    pub fn version(&self) -> Result<String, Error> {
+    pub fn version(&self) -> Result<String, SqlError> {
         self.with(async |session| {
             const VERSION: &str = "SELECT pg_catalog.current_setting('server_version')";
             let rows = session.catalog(VERSION, &[]).await?;
@@ -35,7 +35,7 @@ impl Connection {
     }
 
     /// The columns that a query would give. It is not run.
-    pub fn prepare(&self, sql: &str) -> Result<Vec<Column>, Error> {
+    pub fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {
         self.with(async |session| Ok(statement::prepare(session, sql).await?.columns))
     }
 
@@ -43,7 +43,7 @@ impl Connection {
     ///
     /// Rows beyond the bounds are not kept, but a row arrives whole before it is measured: what a server may put into one, a
     /// gigabyte, has to fit into the memory of the process.
-    pub fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error> {
+    pub fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
         self.with(async |session| {
             let prepared = statement::prepare(session, sql).await?;
             statement::run(session, prepared, bounds).await
@@ -53,8 +53,8 @@ impl Connection {
     /// Connects, works, and ends the connection, whatever came of the work.
     pub(super) fn with<T>(
         &self,
-        work: impl AsyncFnOnce(&Session<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        work: impl AsyncFnOnce(&Session<'_>) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| self.server.error(&message::line(&error.to_string())))?;

@@ -3,27 +3,27 @@
 use super::Connection;
 use crate::db::answer::{Answer, Bounds, Column};
 use crate::db::engine::Engine;
-use crate::db::error::Error;
 use crate::db::schema::Table;
+use crate::sql::error::SqlError;
 
 impl Engine for Connection {
-    fn version(&self) -> Result<String, Error> {
+    fn version(&self) -> Result<String, SqlError> {
         Ok(format!("PostgreSQL {}", self.version()?))
     }
 
-    fn schema(&self) -> Result<Vec<Table>, Error> {
+    fn schema(&self) -> Result<Vec<Table>, SqlError> {
         self.schema()
     }
 
-    fn prepare(&self, sql: &str) -> Result<Vec<Column>, Error> {
+    fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {
         self.prepare(sql)
     }
 
-    fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error> {
+    fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
         self.run(sql, bounds)
     }
 
-    fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error> {
+    fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
         self.run(&format!("EXPLAIN {sql}"), bounds)
     }
 }

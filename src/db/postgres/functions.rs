@@ -8,7 +8,7 @@
 use super::gate::Call;
 use super::message;
 use super::session::{Session, Value};
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 use std::collections::BTreeSet;
 use tokio_postgres::types::Type;
 
@@ -80,7 +80,7 @@ const STRANGER: &str = "
     LIMIT 1";
 
 /// Refuses a query that may call a function which does more than read.
-pub async fn check(session: &Session<'_>, calls: &BTreeSet<Call>) -> Result<(), Error> {
+pub async fn check(session: &Session<'_>, calls: &BTreeSet<Call>) -> Result<(), SqlError> {
     if calls.is_empty() {
         return Ok(());
     }
@@ -104,7 +104,7 @@ pub async fn check(session: &Session<'_>, calls: &BTreeSet<Call>) -> Result<(), 
         true => ": it is VOLATILE; if it only reads, its owner can declare it STABLE",
         false => "",
     };
-    Err(Error::Refused(format!(
+    Err(SqlError::Refused(format!(
         "{} is no function that only reads{advice}",
         message::line(&name)
     )))

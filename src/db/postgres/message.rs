@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::io;
-use std::time::Duration;
 use tokio_postgres::error::{DbError, ErrorPosition};
 
 /// Most characters of a message that are kept: one may repeat a value of a table.
@@ -34,11 +33,6 @@ pub fn io(error: &tokio_postgres::Error) -> Option<io::ErrorKind> {
     Some(cause.kind())
 }
 
-/// A time in seconds, such as `30 s`.
-pub fn duration(time: Duration) -> String {
-    format!("{} s", time.as_secs_f64())
-}
-
 /// A text on one line.
 pub fn line(message: &str) -> String {
     let words: Vec<_> = message.split_whitespace().collect();
@@ -59,11 +53,5 @@ mod tests {
         let long = line(&"ü".repeat(10_000));
         assert_eq!(long.chars().count(), MOST + 1);
         assert!(long.ends_with('…'));
-    }
-
-    #[test]
-    fn times_are_in_seconds() {
-        assert_eq!(duration(Duration::from_secs(30)), "30 s");
-        assert_eq!(duration(Duration::from_millis(250)), "0.25 s");
     }
 }

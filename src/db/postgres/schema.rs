@@ -3,17 +3,10 @@
 use super::connection::Connection;
 use super::session::Session;
 use super::statement;
-use crate::db::answer::{Bounds, Column};
+use crate::db::catalog::{MOST, assemble, rows};
 use crate::db::cell::Cell;
-use crate::db::error::Error;
-use crate::db::schema::{ForeignKey, Table};
-use std::collections::BTreeMap;
-
-/// Of what the catalog says; a hundred thousand tables take less.
-const MOST: Bounds = Bounds {
-    rows: usize::MAX,
-    bytes: 256 << 20,
-};
+use crate::db::schema::Table;
+use crate::sql::error::SqlError;
 
 /// Tables of all kinds, views of both, but no parts of other tables.
 const READABLE: &str = "
@@ -56,89 +49,26 @@ const KEYS: &str = "
     WHERE k.contype = 'p' OR k.contype = 'f' AND named.names IS NOT NULL
     ORDER BY r.oid, k.conname";
 
-/// A schema's and a table's name.
-type Place = (String, String);
-
 impl Connection {
     /// Its tables and views that the role may read, in all schemas but the system's, by the names of their schemas and their own.
-    pub fn schema(&self) -> Result<Vec<Table>, Error> {
+    pub fn schema(&self) -> Result<Vec<Table>, SqlError> {
         self.with(read)
     }
 }
 
-async fn read(session: &Session<'_>) -> Result<Vec<Table>, Error> {
-    let mut tables = BTreeMap::new();
-    for [schema, name, view, rows] in catalog(session, TABLES).await? {
-        let table = Table {
-            schema: text(schema),
-            name: text(name),
-            view: view == Cell::Boolean(true),
-            rows: match rows {
-                Cell::Integer(rows) => u64::try_from(rows).ok(),
-                _ => None,
-            },
-            columns: Vec::new(),
-            primary_key: Vec::new(),
-            foreign_keys: Vec::new(),
-        };
-        tables.insert((table.schema.clone(), table.name.clone()), table);
-    }
-    for [schema, table, name, declared] in catalog(session, COLUMNS).await? {
-        if let Some(table) = at(&mut tables, schema, table) {
-            table.columns.push(Column {
-                name: text(name),
-                declared: text(declared),
-            });
-        }
-    }
-    for [schema, table, columns, other, referenced] in catalog(session, KEYS).await? {
-        if let Some(table) = at(&mut tables, schema, table) {
-            match other {
-                Cell::Text(other) => table.foreign_keys.push(ForeignKey {
-                    columns: texts(columns),
-                    table: other,
-                    referenced: texts(referenced),
-                }),
-                _ => table.primary_key = texts(columns),
-            }
-        }
-    }
-    Ok(tables.into_values().collect())
+async fn read(session: &Session<'_>) -> Result<Vec<Table>, SqlError> {
+    let tables = catalog(session, TABLES).await?;
+    let columns = catalog(session, COLUMNS).await?;
+    Ok(assemble(tables, columns, catalog(session, KEYS).await?))
 }
 
 async fn catalog<const N: usize>(
     session: &Session<'_>,
     sql: &str,
-) -> Result<Vec<[Cell; N]>, Error> {
+) -> Result<Vec<[Cell; N]>, SqlError> {
     let sql = format!("{READABLE} {sql}");
     let prepared = statement::own(session, &sql).await?;
     let answer = statement::run(session, prepared, MOST).await?;
     session.close_cursor().await?;
-    if answer.cut.is_some() {
-        return Err(Error::Limit(format!(
-            "the catalog takes more than {} bytes",
-            MOST.bytes
-        )));
-    }
-    let other = |_| Error::Database("the catalog has other columns".to_owned());
-    let rows = answer.rows.into_iter();
-    rows.map(|row| row.try_into().map_err(other)).collect()
-}
-
-fn at(tables: &mut BTreeMap<Place, Table>, schema: Cell, table: Cell) -> Option<&mut Table> {
-    tables.get_mut(&(text(schema), text(table)))
-}
-
-fn text(cell: Cell) -> String {
-    match cell {
-        Cell::Text(text) => text,
-        _ => String::new(),
-    }
-}
-
-fn texts(cell: Cell) -> Vec<String> {
-    match cell {
-        Cell::List(cells) => cells.into_iter().map(text).collect(),
-        _ => Vec::new(),
-    }
+    rows(answer)
 }

@@ -1,7 +1,8 @@
 //! Where a server is, and why it cannot be reached. No error shows the URL, which has a password in it.
 
 use super::message;
-use crate::db::error::Error;
+use crate::run::words::duration;
+use crate::sql::error::SqlError;
 use std::io::ErrorKind;
 use std::time::Duration;
 use tokio_postgres::Config;
@@ -34,9 +35,10 @@ pub struct Server {
 
 impl Server {
     /// Reads a URL, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
-    pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, Error> {
-        let wrong =
-            |reason: &str| Error::Database(format!("the URL of a PostgreSQL database: {reason}"));
+    pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, SqlError> {
+        let wrong = |reason: &str| {
+            SqlError::Database(format!("the URL of a PostgreSQL database: {reason}"))
+        };
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(wrong("it begins with postgres:// or postgresql://"));
         }
@@ -72,20 +74,20 @@ impl Server {
     }
 
     /// An error about this server.
-    pub fn error(&self, reason: &str) -> Error {
-        Error::Database(format!("{}: {reason}", self.place))
+    pub fn error(&self, reason: &str) -> SqlError {
+        SqlError::Database(format!("{}: {reason}", self.place))
     }
 
     /// That it took too long to connect.
-    pub fn silent(&self) -> Error {
-        let limit = message::duration(self.timeouts.to_connect());
+    pub fn silent(&self) -> SqlError {
+        let limit = duration(self.timeouts.to_connect());
         self.error(&format!(
             "no answer within {limit}: is the server up, and do host and port lead to it?"
         ))
     }
 
     /// Why no connection came to be.
-    pub fn unreachable(&self, error: &tokio_postgres::Error) -> Error {
+    pub fn unreachable(&self, error: &tokio_postgres::Error) -> SqlError {
         if let Some(told) = error.as_db_error() {
             let advice = match *told.code() {
                 SqlState::INVALID_PASSWORD => "check user and password in the URL",
@@ -155,7 +157,7 @@ fn place(config: &Config) -> String {
 mod tests {
     use super::*;
 
-    fn server(url: &str) -> Result<Server, Error> {
+    fn server(url: &str) -> Result<Server, SqlError> {
         let second = Duration::from_secs(1);
         Server::new(
             url,

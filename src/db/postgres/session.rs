@@ -2,7 +2,8 @@
 
 use super::message;
 use super::server::Server;
-use crate::db::error::Error;
+use crate::run::words::duration;
+use crate::sql::error::SqlError;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -52,7 +53,7 @@ pub struct Session<'s> {
 
 impl<'s> Session<'s> {
     /// Connects, and begins.
-    pub async fn open(server: &'s Server) -> Result<Self, Error> {
+    pub async fn open(server: &'s Server) -> Result<Self, SqlError> {
         let deadline = Instant::now() + server.timeouts.call;
         let connecting = timeout(server.timeouts.to_connect(), server.config.connect(NoTls));
         let (client, connection) = connecting
@@ -69,7 +70,7 @@ impl<'s> Session<'s> {
         Ok(session)
     }
 
-    async fn begin(&self) -> Result<(), Error> {
+    async fn begin(&self) -> Result<(), SqlError> {
         let (left, lock) = (self.left()?, milliseconds(LOCK));
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -85,13 +86,13 @@ impl<'s> Session<'s> {
     }
 
     /// Waits for the server, but not longer than it may take.
-    pub async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+    pub async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, SqlError> {
         let most = self.deadline + GRACE;
         timeout_at(most, work).await.map_err(|_| self.exceeded())
     }
 
     /// The milliseconds that are left, for the server.
-    pub fn left(&self) -> Result<u128, Error> {
+    pub fn left(&self) -> Result<u128, SqlError> {
         match self.deadline.checked_duration_since(Instant::now()) {
             Some(left) => Ok(milliseconds(left)),
             None => Err(self.exceeded()),
@@ -99,19 +100,19 @@ impl<'s> Session<'s> {
     }
 
     /// Runs a query of this program's own.
-    pub async fn catalog(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
+    pub async fn catalog(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, SqlError> {
         let asked = self.within(self.client.query_typed(sql, values)).await?;
         asked.map_err(|error| self.error(&error))
     }
 
     /// A value of a row that [`Self::catalog`] gave.
-    pub fn value<'r, T: FromSql<'r>>(&self, row: &'r Row, place: usize) -> Result<T, Error> {
+    pub fn value<'r, T: FromSql<'r>>(&self, row: &'r Row, place: usize) -> Result<T, SqlError> {
         row.try_get(place)
             .map_err(|error| self.server.error(&message::cause(&error)))
     }
 
     /// Makes room for another query of this program's own.
-    pub async fn close_cursor(&self) -> Result<(), Error> {
+    pub async fn close_cursor(&self) -> Result<(), SqlError> {
         let closed = self.client.batch_execute("CLOSE factory");
         let closed = self.within(closed).await?;
         closed.map_err(|error| self.error(&error))
@@ -136,7 +137,7 @@ impl<'s> Session<'s> {
     }
 
     /// What an error of a statement means.
-    pub fn error(&self, error: &Failure) -> Error {
+    pub fn error(&self, error: &Failure) -> SqlError {
         let Some(told) = error.as_db_error() else {
             return self
                 .server
@@ -149,15 +150,15 @@ impl<'s> Session<'s> {
         // Class and kind; the text is in the server's language.
         match (told.code(), told.code().code().get(..2).unwrap_or_default()) {
             (&SqlState::QUERY_CANCELED, _) if self.is_late() => self.exceeded(),
-            (&SqlState::LOCK_NOT_AVAILABLE, _) => Error::Limit(format!(
+            (&SqlState::LOCK_NOT_AVAILABLE, _) => SqlError::ResourceLimit(format!(
                 "another session holds a lock on what is asked for: try again; {text}"
             )),
             (&SqlState::READ_ONLY_SQL_TRANSACTION, _) => {
-                Error::Refused(format!("it does more than read: {text}"))
+                SqlError::Refused(format!("it does more than read: {text}"))
             }
-            (_, "53" | "54") => Error::Limit(text),
+            (_, "53" | "54") => SqlError::ResourceLimit(text),
             (&SqlState::QUERY_CANCELED, _) | (_, "08" | "57" | "58") => self.server.error(&text),
-            _ => Error::Sql(text),
+            _ => SqlError::Sql(text),
         }
     }
 
@@ -166,9 +167,9 @@ impl<'s> Session<'s> {
         Instant::now() + Duration::from_millis(20) >= self.deadline
     }
 
-    fn exceeded(&self) -> Error {
-        let limit = message::duration(self.server.timeouts.call);
-        Error::Limit(format!("exceeded {limit}"))
+    fn exceeded(&self) -> SqlError {
+        let limit = duration(self.server.timeouts.call);
+        SqlError::ResourceLimit(format!("exceeded {limit}"))
     }
 }
 

@@ -8,9 +8,10 @@ use super::functions;
 use super::gate;
 use super::message;
 use super::session::Session;
-use super::values::{Form, Room, Unread};
+use super::values::Form;
 use crate::db::answer::{Answer, Bounds, Column, Cut};
-use crate::db::error::Error;
+use crate::db::room::{Room, Unread};
+use crate::sql::error::SqlError;
 use std::pin::pin;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow, Statement};
 use tokio_stream::StreamExt;
@@ -29,14 +30,14 @@ pub struct Prepared<'a> {
 }
 
 /// Finds out whether a stranger's text is one query that only reads, and what it would give.
-pub async fn prepare<'a>(session: &Session<'_>, sql: &'a str) -> Result<Prepared<'a>, Error> {
-    let asked = gate::asked(sql).map_err(Error::Refused)?;
+pub async fn prepare<'a>(session: &Session<'_>, sql: &'a str) -> Result<Prepared<'a>, SqlError> {
+    let asked = gate::asked(sql).map_err(SqlError::Refused)?;
     functions::check(session, &asked.calls).await?;
     prepared(session, sql, asked.query, asked.plan()).await
 }
 
 /// Prepares a query of this program's own.
-pub async fn own<'a>(session: &Session<'_>, sql: &'a str) -> Result<Prepared<'a>, Error> {
+pub async fn own<'a>(session: &Session<'_>, sql: &'a str) -> Result<Prepared<'a>, SqlError> {
     prepared(session, sql, sql, None).await
 }
 
@@ -45,21 +46,21 @@ async fn prepared<'a>(
     sql: &str,
     query: &str,
     plan: Option<&'a str>,
-) -> Result<Prepared<'a>, Error> {
+) -> Result<Prepared<'a>, SqlError> {
     // The whole text, for the places in messages. The server takes one statement here.
     let statement = session.within(session.client.prepare(sql)).await?;
     let statement = statement.map_err(|error| session.error(&error))?;
     if !statement.params().is_empty() {
         let reason = "the query has parameters, which nothing fills in";
-        return Err(Error::Refused(reason.to_owned()));
+        return Err(SqlError::Refused(reason.to_owned()));
     }
     let cursor = format!("DECLARE factory NO SCROLL CURSOR FOR {query}");
     let cursor = session.within(session.client.prepare(&cursor)).await?;
     // It is a statement, as was just found: if this is wrong with it, none that a cursor may be of.
     let cursor = cursor.map_err(|error| match (session.error(&error), error.as_db_error()) {
-        (Error::Sql(_), Some(told)) => {
+        (SqlError::Sql(_), Some(told)) => {
             let reason = message::line(told.message());
-            Error::Refused(format!("it does more than read: {reason}"))
+            SqlError::Refused(format!("it does more than read: {reason}"))
         }
         (other, _) => other,
     })?;
@@ -77,7 +78,7 @@ pub async fn run(
     session: &Session<'_>,
     prepared: Prepared<'_>,
     bounds: Bounds,
-) -> Result<Answer, Error> {
+) -> Result<Answer, SqlError> {
     let mut rows = Rows {
         forms: prepared.forms,
         room: Room { left: bounds.bytes },
@@ -120,7 +121,7 @@ impl Rows {
     }
 
     /// Takes the rows that statements give, as they come; of what there is no more room for nothing is kept.
-    async fn read(&mut self, session: &Session<'_>, statements: &str) -> Result<(), Error> {
+    async fn read(&mut self, session: &Session<'_>, statements: &str) -> Result<(), SqlError> {
         let failed = |error| session.error(&error);
         let asked = session.client.simple_query_raw(statements);
         let mut messages = pin!(session.within(asked).await?.map_err(failed)?);
@@ -136,7 +137,7 @@ impl Rows {
         Ok(())
     }
 
-    fn take(&mut self, row: &SimpleQueryRow) -> Result<(), Error> {
+    fn take(&mut self, row: &SimpleQueryRow) -> Result<(), SqlError> {
         if self.room_for() == 0 {
             self.answer.cut = Some(Cut::Rows);
             return Ok(());
@@ -162,9 +163,9 @@ impl Rows {
     }
 }
 
-fn strange(column: &Column) -> Error {
+fn strange(column: &Column) -> SqlError {
     let (name, declared) = (message::line(&column.name), &column.declared);
-    Error::Sql(format!(
+    SqlError::Sql(format!(
         "column {name:?} ({declared}) holds a value that is not understood: cast it to text"
     ))
 }

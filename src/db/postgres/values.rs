@@ -2,6 +2,7 @@
 
 use super::literal::{self, Part};
 use crate::db::cell::{Cell, Kind};
+use crate::db::room::{Room, Unread};
 use std::collections::BTreeMap;
 use tokio_postgres::types::{Kind as Shape, Type};
 
@@ -26,28 +27,6 @@ pub enum Form {
         delimiter: u8,
     },
     Struct(Vec<(String, Form)>),
-}
-
-/// Why a value was not read.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Unread {
-    /// It takes more memory than is left.
-    Full,
-    /// Its text is not what the server writes of its type.
-    Strange,
-}
-
-/// How much memory values may still take.
-pub struct Room {
-    pub left: usize,
-}
-
-impl Room {
-    /// Takes so many bytes, before they are taken from the machine.
-    pub fn take(&mut self, bytes: usize) -> Result<(), Unread> {
-        self.left = self.left.checked_sub(bytes).ok_or(Unread::Full)?;
-        Ok(())
-    }
 }
 
 impl Form {

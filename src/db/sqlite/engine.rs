@@ -2,11 +2,12 @@
 
 use super::Draws;
 use super::execute::{failure, query_of};
+use super::schema::is_dangling;
 use crate::db::answer::{Answer, Bounds, Column, Cut};
 use crate::db::cell::Cell;
 use crate::db::engine::Engine;
-use crate::db::error::Error;
 use crate::db::schema::{ForeignKey, Table};
+use crate::sql::error::SqlError;
 use anyhow::Context;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Statement};
@@ -24,7 +25,7 @@ pub struct Sqlite {
 
 impl Sqlite {
     /// Opens a file for reading. Nothing beside it is made.
-    pub fn open(file: &Path) -> Result<Self, Error> {
+    pub fn open(file: &Path) -> Result<Self, SqlError> {
         let (connection, draws) = super::open(file, false).map_err(of_database)?;
         Ok(Self {
             file: file.to_owned(),
@@ -33,7 +34,7 @@ impl Sqlite {
         })
     }
 
-    fn take(&self, mut statement: Statement, bounds: Bounds) -> Result<Answer, Error> {
+    fn take(&self, mut statement: Statement, bounds: Bounds) -> Result<Answer, SqlError> {
         self.draws.store(0, Relaxed);
         let mut answer = Answer {
             columns: columns(&statement),
@@ -65,28 +66,28 @@ impl Sqlite {
 }
 
 impl Engine for Sqlite {
-    fn version(&self) -> Result<String, Error> {
+    fn version(&self) -> Result<String, SqlError> {
         Ok(format!("SQLite {}", rusqlite::version()))
     }
 
-    fn schema(&self) -> Result<Vec<Table>, Error> {
+    fn schema(&self) -> Result<Vec<Table>, SqlError> {
         let read = || read(&super::open_whole(&self.file)?);
         let place = || format!("cannot read the schema of {}", self.file.display());
         read().with_context(place).map_err(of_database)
     }
 
-    fn prepare(&self, sql: &str) -> Result<Vec<Column>, Error> {
+    fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {
         Ok(columns(&query_of(&self.connection, sql, Duration::ZERO)?))
     }
 
-    fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error> {
+    fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
         let statement = query_of(&self.connection, sql, Duration::ZERO)?;
         // The SQLite binding panics where memory ends between a value and its text.
         let taken = catch_unwind(AssertUnwindSafe(|| self.take(statement, bounds)));
-        taken.unwrap_or_else(|_| Err(Error::Limit("out of memory".to_owned())))
+        taken.unwrap_or_else(|_| Err(SqlError::out_of_memory()))
     }
 
-    fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, Error> {
+    fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
         // Refused here if it is no query.
         self.prepare(sql)?;
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
@@ -117,12 +118,12 @@ fn cell(value: ValueRef) -> Cell {
     }
 }
 
-fn of_database(error: anyhow::Error) -> Error {
-    Error::Database(format!("{error:#}"))
+fn of_database(error: anyhow::Error) -> SqlError {
+    SqlError::Database(format!("{error:#}"))
 }
 
-fn of_query(error: rusqlite::Error) -> Error {
-    failure(error, Duration::ZERO).into()
+fn of_query(error: rusqlite::Error) -> SqlError {
+    failure(error, Duration::ZERO)
 }
 
 /// All tables and views in the order of their making.
@@ -149,11 +150,15 @@ fn read(connection: &Connection) -> anyhow::Result<Vec<Table>> {
             foreign_keys: Vec::new(),
             name,
         };
+        let found = columns.query_map([&table.name], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        });
+        let found: Vec<(String, String, u32)> = match found.and_then(|found| found.collect()) {
+            Err(error) if is_dangling(&error) => continue,
+            found => found?,
+        };
         let mut primary: Vec<(u32, String)> = Vec::new();
-        let mut found = columns.query([&table.name])?;
-        while let Some(row) = found.next()? {
-            let (name, declared, place): (String, String, u32) =
-                (row.get(0)?, row.get(1)?, row.get(2)?);
+        for (name, declared, place) in found {
             if place > 0 {
                 primary.push((place, name.clone()));
             }

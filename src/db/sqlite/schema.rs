@@ -61,15 +61,18 @@ pub fn named(file: &Path) -> Result<Vec<Table>> {
             let found = columns.query_map([&name], |row| row.get(0));
             match found.and_then(|found| found.collect()) {
                 Ok(columns) => tables.push(Table { name, columns }),
-                // A view of what is no longer there: no query can read from it.
-                Err(rusqlite::Error::SqliteFailure(error, _))
-                    if error.code == ErrorCode::Unknown => {}
+                Err(error) if is_dangling(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(tables)
     };
     read().with_context(|| format!("cannot read the schema of {}", file.display()))
+}
+
+/// Whether a view cannot be looked at because what it reads is no longer there. No query can read from it.
+pub(super) fn is_dangling(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 /// The functions that queries have, by their names.
@@ -86,6 +89,22 @@ pub fn functions() -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::engine::Engine;
+    use crate::db::sqlite::engine::Sqlite;
+
+    #[test]
+    fn a_view_of_what_is_gone_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.sql");
+        let script = "CREATE TABLE t(a); CREATE VIEW v AS SELECT a FROM t; CREATE VIEW w AS SELECT m.b FROM m;";
+        std::fs::write(&file, script).unwrap();
+        let names = named(&file).unwrap();
+        let names: Vec<&str> = names.iter().map(|table| table.name.as_str()).collect();
+        assert_eq!(names, ["t", "v"]);
+        let tables = Sqlite::open(&file).unwrap().schema().unwrap();
+        let tables: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        assert_eq!(tables, names);
+    }
 
     #[test]
     fn tables_columns_and_keys() {

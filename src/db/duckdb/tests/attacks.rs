@@ -2,7 +2,7 @@
 
 use super::{BOUNDS, made, open, rows, write};
 use crate::db::cell::Cell;
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 use std::fs;
 
 const SHOP: [&str; 4] = [
@@ -29,12 +29,12 @@ fn whatever_is_not_one_reading_query_is_refused() {
             .replace("{file}", file.to_str().unwrap());
         let result = connection.run(&sql, BOUNDS);
         assert!(
-            matches!(result, Err(Error::Refused(_))),
+            matches!(result, Err(SqlError::Refused(_))),
             "{sql}: {result:?}"
         );
         let prepared = connection.prepare(&sql);
         assert!(
-            matches!(prepared, Err(Error::Refused(_))),
+            matches!(prepared, Err(SqlError::Refused(_))),
             "{sql}: {prepared:?}"
         );
         assert_eq!(
@@ -240,7 +240,7 @@ fn functions_that_change_settings_are_seen_through_whatever_hides_them() {
         ] {
             let result = connection.run(sql, BOUNDS);
             assert!(
-                matches!(result, Err(Error::Refused(_))),
+                matches!(result, Err(SqlError::Refused(_))),
                 "{sql}: {result:?}"
             );
             assert_eq!(
@@ -293,7 +293,7 @@ fn duckdbs_message_stands_alone() {
     let (_folder, file) = made(&SHOP);
     let connection = open(&file);
     let message = |sql: &str| match connection.run(sql, BOUNDS) {
-        Err(Error::Sql(message)) => message,
+        Err(SqlError::Sql(message)) => message,
         other => panic!("{sql}: {other:?}"),
     };
     for (sql, expected) in [

@@ -4,7 +4,7 @@ use super::{BOUNDS, MEMORY, library, made, open, rows};
 use crate::db::answer::{Bounds, Cut};
 use crate::db::cell::Cell;
 use crate::db::duckdb::Connection;
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 use std::fs;
 use std::thread;
 
@@ -67,7 +67,10 @@ fn memory_that_duckdb_counts_is_bounded_and_nothing_is_put_aside() {
         "SELECT count(*) FROM (SELECT DISTINCT hash(i), i FROM range(50000000) r(i))",
     ] {
         let result = connection.run(sql, BOUNDS);
-        assert!(matches!(result, Err(Error::Limit(_))), "{sql}: {result:?}");
+        assert!(
+            matches!(result, Err(SqlError::ResourceLimit(_))),
+            "{sql}: {result:?}"
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(
             rows(&connection, "SELECT count(*) FROM t"),
@@ -124,7 +127,7 @@ fn long_and_deep_texts_give_an_answer_or_an_error() {
             if let Err(error) = result {
                 let text = error.to_string();
                 assert!(
-                    text.len() < 2_000 && !matches!(error, Error::Database(_)),
+                    text.len() < 2_000 && !matches!(error, SqlError::Database(_)),
                     "{}: {text}",
                     &sql[..40]
                 );

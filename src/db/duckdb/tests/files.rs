@@ -5,8 +5,8 @@ use crate::db::answer::Column;
 use crate::db::cell::Cell;
 use crate::db::duckdb::session::Session;
 use crate::db::duckdb::{Connection, statement};
-use crate::db::error::Error;
 use crate::db::schema::ForeignKey;
+use crate::sql::error::SqlError;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ use std::{env, fs, io, thread};
 
 fn error(file: &Path) -> String {
     match Connection::open(library(), file, MEMORY) {
-        Err(Error::Database(error)) => error,
+        Err(SqlError::Database(error)) => error,
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("{} is open", file.display()),
     }

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::{Connection, Library, statement};
 use crate::db::answer::{Answer, Bounds};
 use crate::db::cell::Cell;
-use crate::db::error::Error;
+use crate::sql::error::SqlError;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -44,6 +44,6 @@ fn open(file: &Path) -> Connection<'static> {
 }
 
 fn rows(connection: &Connection, sql: &str) -> Vec<Vec<Cell>> {
-    let answer: Result<Answer, Error> = connection.run(sql, BOUNDS);
+    let answer: Result<Answer, SqlError> = connection.run(sql, BOUNDS);
     answer.unwrap_or_else(|error| panic!("{sql}: {error}")).rows
 }
