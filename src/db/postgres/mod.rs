@@ -9,6 +9,7 @@
 
 mod columns;
 mod connection;
+mod declared;
 mod engine;
 mod functions;
 mod gate;

@@ -56,13 +56,13 @@ impl Connection {
     }
 }
 
-async fn read(session: &Session<'_>) -> Result<Vec<Table>, SqlError> {
+pub(super) async fn read(session: &Session<'_>) -> Result<Vec<Table>, SqlError> {
     let tables = catalog(session, TABLES).await?;
     let columns = catalog(session, COLUMNS).await?;
     Ok(assemble(tables, columns, catalog(session, KEYS).await?))
 }
 
-async fn catalog<const N: usize>(
+pub(super) async fn catalog<const N: usize>(
     session: &Session<'_>,
     sql: &str,
 ) -> Result<Vec<[Cell; N]>, SqlError> {
