@@ -144,7 +144,11 @@ impl Model {
 
     /// A database that was looked at.
     pub fn subject(&self, source: Source) -> Result<Subject> {
-        if self.askings.iter().any(|(_, asking)| asking.value_hints > 0) {
+        if self
+            .askings
+            .iter()
+            .any(|(_, asking)| asking.value_hints > 0)
+        {
             source.hints()?;
         }
         let dialect = || Dialect::sqlite(&Guidance::new(&self.loaded.base.tokenizer)?);

@@ -56,7 +56,17 @@ impl Default for Declaration {
 pub(super) fn declare(tables: Vec<Table>, facts: Vec<[Cell; 8]>) -> Vec<Declared> {
     let mut of_columns: BTreeMap<[String; 3], Declaration> = BTreeMap::new();
     let mut of_tables: BTreeMap<[String; 2], Option<String>> = BTreeMap::new();
-    for [schema, table, column, nullable, default, generated, identity, comment] in facts {
+    for [
+        schema,
+        table,
+        column,
+        nullable,
+        default,
+        generated,
+        identity,
+        comment,
+    ] in facts
+    {
         let (schema, table) = (text(schema).unwrap_or_default(), text(table));
         let (table, comment) = (table.unwrap_or_default(), text(comment));
         let Some(column) = text(column) else {

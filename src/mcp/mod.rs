@@ -6,6 +6,7 @@ mod alchemy;
 pub mod client;
 mod desk;
 mod log;
+mod refused;
 mod server;
 mod specialist;
 mod tool;

@@ -41,7 +41,10 @@ impl Tool {
             schema: schema_for_input::<A>().unwrap_or_default(),
             run: Box::new(move |call, arguments| {
                 let arguments = serde_json::from_value(Value::Object(arguments));
-                run(call, arguments.with_context(|| format!("arguments of {name}"))?)
+                run(
+                    call,
+                    arguments.with_context(|| format!("arguments of {name}"))?,
+                )
             }),
         }
     }

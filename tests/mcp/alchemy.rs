@@ -6,12 +6,16 @@ use serde_json::{Value, json};
 #[test]
 fn texts_are_those_of_mcp_alchemy() {
     let dir = shop();
-    let say = |tool: &str, arguments: Value| text(dir.path(), &["--db", "shop.sqlite"], tool, arguments);
+    let say =
+        |tool: &str, arguments: Value| text(dir.path(), &["--db", "shop.sqlite"], tool, arguments);
     assert_eq!(say("all_table_names", json!({})), "buyers, sales");
     assert_eq!(say("filter_table_names", json!({"q": "uy"})), "buyers");
     assert_eq!(say("filter_table_names", json!({"q": "x"})), "");
     assert_eq!(
-        say("schema_definitions", json!({"table_names": ["buyers", "sales"]})),
+        say(
+            "schema_definitions",
+            json!({"table_names": ["buyers", "sales"]})
+        ),
         "buyers:
     id: primary key, INTEGER, nullable, primary_key=1
     name: TEXT, default='nobody'
@@ -25,7 +29,8 @@ sales:
     Relationships:
       buyer -> buyers.id"
     );
-    let query = "SELECT id, name, home, 0.1 + 0.2 AS real FROM buyers WHERE name = :name OR id > :id";
+    let query =
+        "SELECT id, name, home, 0.1 + 0.2 AS real FROM buyers WHERE name = :name OR id > :id";
     let arguments = json!({"query": query, "params": {"name": "Ada", "id": 1}});
     assert_eq!(
         say("execute_query", arguments),
@@ -39,7 +44,12 @@ sales:
 fn errors_begin_as_there() {
     let dir = shop();
     let flags = ["--db", "shop.sqlite"];
-    let wrong = error(dir.path(), &flags, "execute_query", json!({"query": "SELECT x FROM nothing"}));
+    let wrong = error(
+        dir.path(),
+        &flags,
+        "execute_query",
+        json!({"query": "SELECT x FROM nothing"}),
+    );
     assert_eq!(wrong, "Error: no such table: nothing");
     let arguments = json!({"query": "DELETE FROM buyers"});
     assert!(error(dir.path(), &flags, "execute_query", arguments).starts_with("Error: refused"));

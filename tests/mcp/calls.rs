@@ -39,7 +39,10 @@ fn worker(of: u32) -> u32 {
         if let [one] = children(of)[..] {
             return one;
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "no process works");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "no process works"
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -50,7 +53,12 @@ fn output_is_the_protocol_alone_and_each_call_has_two_lines_of_log() {
     let mut session = Session::start(dir.path(), &[]);
     // What is no message is no reason to end.
     session.send("no JSON");
-    let queries = ["SELECT 1", "SELECT nothing", "SELECT 2; SELECT 3", "SELECT printf('%s', name) FROM buyers"];
+    let queries = [
+        "SELECT 1",
+        "SELECT nothing",
+        "SELECT 2; SELECT 3",
+        "SELECT printf('%s', name) FROM buyers",
+    ];
     let asked: Vec<u64> = (0..20)
         .map(|at| session.call("sql_execution", execution(queries[at % queries.len()])))
         .collect();
@@ -58,7 +66,10 @@ fn output_is_the_protocol_alone_and_each_call_has_two_lines_of_log() {
     let mut answers = BTreeMap::new();
     for _ in &asked {
         let answer = session.next();
-        answers.insert(answer["id"].as_u64().unwrap(), answer["result"]["isError"].clone());
+        answers.insert(
+            answer["id"].as_u64().unwrap(),
+            answer["result"]["isError"].clone(),
+        );
     }
     for (at, id) in asked.iter().enumerate() {
         assert_eq!(answers[id], matches!(at % 4, 1 | 2), "{}", queries[at % 4]);
@@ -67,13 +78,20 @@ fn output_is_the_protocol_alone_and_each_call_has_two_lines_of_log() {
     assert_eq!(log.len(), 40, "{log:?}");
     for id in 1..=20 {
         let of = |event: &str| {
-            let of = log.iter().filter(|line| line["call"] == id && line["event"] == event);
+            let of = log
+                .iter()
+                .filter(|line| line["call"] == id && line["event"] == event);
             let of: Vec<&Value> = of.collect();
             assert_eq!(of.len(), 1, "{event} {id}");
             of[0].clone()
         };
         let (call, done) = (of("call"), of("done"));
-        assert!(call["params"].as_str().unwrap().contains("\"sql\":\"SELECT"));
+        assert!(
+            call["params"]
+                .as_str()
+                .unwrap()
+                .contains("\"sql\":\"SELECT")
+        );
         assert!(done["ms"].is_u64());
         let failed = done["outcome"] == "error";
         assert_eq!(failed, done["error"].is_string());
@@ -109,13 +127,20 @@ fn a_cancelled_call_ends_its_process_and_no_other() {
     session.send(&cancel.to_string());
     let begun = Instant::now();
     while children(session.id()).contains(&first) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the query of a cancelled call goes on");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the query of a cancelled call goes on"
+        );
         thread::sleep(Duration::from_millis(5));
     }
     let next = session.call("sql_execution", execution("SELECT 1"));
     assert_eq!(session.answer(next)["result"]["isError"], false);
     let log = session.end();
-    let outcomes: Vec<&Value> = log.iter().filter(|line| line["event"] == "done").map(|line| &line["outcome"]).collect();
+    let outcomes: Vec<&Value> = log
+        .iter()
+        .filter(|line| line["event"] == "done")
+        .map(|line| &line["outcome"])
+        .collect();
     assert_eq!(outcomes, ["cancelled", "ok"]);
 }
 

@@ -89,5 +89,9 @@ fn another_address_than_the_loopback_is_refused() {
     let db = dir.path().join("shop.sqlite");
     let db = db.to_str().unwrap();
     let serve = ["mcp", "serve", "--db", db, "--http", "0", "--host"];
-    fails(&[&serve[..], &["0.0.0.0"]].concat(), 2, &["--host 0.0.0.0", "this machine"]);
+    fails(
+        &[&serve[..], &["0.0.0.0"]].concat(),
+        2,
+        &["--host 0.0.0.0", "this machine"],
+    );
 }

@@ -46,7 +46,14 @@ fn call(folder: &Path, flags: &[&str], tool: &str, arguments: &Value, json: bool
     let program = env!("CARGO_BIN_EXE_factory");
     let mut command = Command::new(program);
     command
-        .args(["mcp", "call", "--tool", tool, "--args", &arguments.to_string()])
+        .args([
+            "mcp",
+            "call",
+            "--tool",
+            tool,
+            "--args",
+            &arguments.to_string(),
+        ])
         .args(json.then_some("--json"))
         .args(["--", program, "mcp", "serve"])
         .args(flags)
@@ -80,7 +87,11 @@ fn object(folder: &Path, flags: &[&str], tool: &str, arguments: Value) -> Value 
 /// The message of a tool that fails.
 fn error(folder: &Path, flags: &[&str], tool: &str, arguments: Value) -> String {
     let output = call(folder, flags, tool, &arguments, true);
-    assert_eq!(output.status.code(), Some(1), "{tool} {arguments}: {output:?}");
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{tool} {arguments}: {output:?}"
+    );
     let whole: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(whole["isError"], true);
     let text = whole["content"][0]["text"].as_str().unwrap().to_owned();

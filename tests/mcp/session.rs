@@ -80,7 +80,9 @@ impl Session {
     pub fn request(&mut self, method: &str, params: Value) -> u64 {
         self.next += 1;
         let id = self.next;
-        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string());
+        self.send(
+            &json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string(),
+        );
         id
     }
 
@@ -91,8 +93,12 @@ impl Session {
 
     /// The next message, which must be an answer.
     pub fn next(&mut self) -> Value {
-        let line = self.lines.recv_timeout(PATIENCE).expect("the server says nothing");
-        let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        let line = self
+            .lines
+            .recv_timeout(PATIENCE)
+            .expect("the server says nothing");
+        let message: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
         assert_eq!(message["jsonrpc"], "2.0", "{line}");
         message
     }
@@ -113,7 +119,8 @@ impl Session {
             thread::sleep(Duration::from_millis(10));
         }
         let log = self.log.take().unwrap().join().unwrap();
-        let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        let line =
+            |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
         log.lines().map(line).collect()
     }
 }

@@ -25,14 +25,29 @@ fn a_question_is_answered_by_the_model_and_its_rows_come_with_it() {
     assert_eq!(told["sql"], "select id, name from buyers;", "{answer}");
     assert_eq!(told["headers"], json!(["id", "name"]));
     assert_eq!(told["rows"], json!([[1, "Ada"], [2, "Grace"]]));
-    assert_eq!((&told["confidence"], &told["unsure"]), (&json!(1.0), &json!(false)));
-    assert_eq!((&told["route"], &told["error"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&told["confidence"], &told["unsure"]),
+        (&json!(1.0), &json!(false))
+    );
+    assert_eq!(
+        (&told["route"], &told["error"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_eq!(told["adapters"], json!([["parrot", 1.0]]));
 
     for (arguments, part) in [
-        (json!({"connectionId": "shop", "question": " "}), "the question is empty"),
-        (json!({"connectionId": "wiki", "question": "Who?"}), "not a SQL warehouse connection"),
-        (json!({"connectionId": "warehouse", "question": "Who?"}), "databases in files alone"),
+        (
+            json!({"connectionId": "shop", "question": " "}),
+            "the question is empty",
+        ),
+        (
+            json!({"connectionId": "wiki", "question": "Who?"}),
+            "not a SQL warehouse connection",
+        ),
+        (
+            json!({"connectionId": "warehouse", "question": "Who?"}),
+            "databases in files alone",
+        ),
         (json!({"connectionId": "lake", "question": "Who?"}), "lake"),
     ] {
         let asked = session.call("ask_database", arguments);

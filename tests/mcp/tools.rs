@@ -35,7 +35,10 @@ fn tools_are_listed_that_only_read() {
         String::from_utf8(output.stdout).unwrap()
     };
     let lines = list(false);
-    let names: Vec<&str> = lines.lines().map(|l| l.split(':').next().unwrap()).collect();
+    let names: Vec<&str> = lines
+        .lines()
+        .map(|l| l.split(':').next().unwrap())
+        .collect();
     assert_eq!(names, SERVED);
     let tools: Vec<Value> = serde_json::from_str(&list(true)).unwrap();
     for tool in tools {
@@ -103,10 +106,18 @@ fn a_database_is_looked_at_and_asked() {
         found["matches"],
         json!([{"entity": "buyers", "column": "home", "value": "London"}])
     );
-    assert_eq!((&found["truncated"], &found["failed"]), (&json!(false), &json!([])));
+    assert_eq!(
+        (&found["truncated"], &found["failed"]),
+        (&json!(false), &json!([]))
+    );
 
     let found = object("discover_data", json!({"query": "which buyer paid"}));
-    let names: Vec<&Value> = found["entities"].as_array().unwrap().iter().map(|e| &e["name"]).collect();
+    let names: Vec<&Value> = found["entities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["name"])
+        .collect();
     assert_eq!(names, ["buyers", "sales", "totals"]);
     // The DuckDB file is not there.
     assert_eq!(found["failed"][0]["connectionId"], "lake");
@@ -117,14 +128,32 @@ fn what_is_cut_is_said() {
     let dir = shop();
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, 'some text' FROM n";
     let arguments = json!({"connectionId": "shop", "sql": sql});
-    let rows = object(dir.path(), &["--max-rows", "5"], "sql_execution", arguments.clone());
-    assert_eq!((&rows["rowCount"], &rows["limit"]), (&json!(5), &json!({"rows": 5})));
+    let rows = object(
+        dir.path(),
+        &["--max-rows", "5"],
+        "sql_execution",
+        arguments.clone(),
+    );
+    assert_eq!(
+        (&rows["rowCount"], &rows["limit"]),
+        (&json!(5), &json!({"rows": 5}))
+    );
     let flags = ["--max-bytes", "1KiB"];
     let bytes = object(dir.path(), &flags, "sql_execution", arguments);
     assert_eq!(bytes["limit"], json!({"bytes": 1024}));
-    let entities = object(dir.path(), &flags, "entity_details", json!({"connectionId": "shop"}));
+    let entities = object(
+        dir.path(),
+        &flags,
+        "entity_details",
+        json!({"connectionId": "shop"}),
+    );
     assert_eq!(entities["truncated"], true);
-    assert!(entities["more"].as_array().unwrap().contains(&json!("totals")));
+    assert!(
+        entities["more"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("totals"))
+    );
 }
 
 #[test]
@@ -132,30 +161,122 @@ fn what_is_wrong_is_said_in_one_line() {
     let dir = shop();
     let execution = |connection: &str, sql: &str| json!({"connectionId": connection, "sql": sql});
     for (tool, arguments, parts) in [
-        ("sql_execution", execution("shpo", "SELECT 1"), &["lake, shop, warehouse, wiki", "did you mean \"shop\"?"][..]),
-        ("sql_execution", execution("shop.sqlite", "SELECT 1"), &["no connection is called \"shop.sqlite\""]),
-        ("sql_execution", execution("sqlite:///shop.sqlite", "SELECT 1"), &["no connection is called"]),
-        ("sql_execution", execution("warehouse", "SELECT 1"), &["no connector for snowflake in this build"]),
-        ("sql_execution", execution("wiki", "SELECT 1"), &["metabase is not a SQL warehouse connection"]),
-        ("sql_dialect_notes", json!({"connectionId": "wiki"}), &["not a SQL warehouse connection"]),
-        ("sql_execution", execution("shop", "SELECT 1; DROP TABLE buyers"), &["refused", "more than one statement"]),
-        ("sql_execution", execution("shop", "COMMIT; DROP TABLE buyers"), &["refused"]),
-        ("sql_execution", execution("shop", "/* SELECT */ DROP TABLE buyers"), &["refused"]),
-        ("sql_execution", execution("shop", "PRAGMA user_version = 7"), &["refused"]),
-        ("sql_execution", execution("shop", "ATTACH 'x.db' AS x"), &["refused"]),
-        ("sql_execution", execution("shop", "INSERT INTO buyers VALUES (3, 'x', 'y')"), &["refused"]),
-        ("sql_execution", execution("shop", "SELECT nothing FROM buyers"), &["no such column: nothing"]),
-        ("sql_execution", json!({"connectionId": "shop", "sql": "SELECT 1", "maxRows": 0}), &["maxRows is 0"]),
-        ("sql_execution", json!({"connectionId": "shop", "sql": "SELECT 1", "limit": 3}), &["unknown field `limit`", "maxRows"]),
-        ("sql_execution", json!({"connectionId": "shop"}), &["missing field `sql`"]),
-        ("sql_execution", json!({"connectionId": 7, "sql": "SELECT 1"}), &["invalid type: integer"]),
-        ("connection_list", json!({"all": true}), &["unknown field `all`"]),
-        ("entity_details", json!({"connectionId": "shop", "entities": ["sellers"]}), &["no table is called \"sellers\""]),
-        ("dictionary_search", json!({"connectionId": "shop", "value": " "}), &["0 characters"]),
-        ("discover_data", json!({"query": "?!"}), &["query has no words"]),
-        ("discover_data", json!({"query": "buyers", "limit": 1000}), &["limit is 1000"]),
+        (
+            "sql_execution",
+            execution("shpo", "SELECT 1"),
+            &["lake, shop, warehouse, wiki", "did you mean \"shop\"?"][..],
+        ),
+        (
+            "sql_execution",
+            execution("shop.sqlite", "SELECT 1"),
+            &["no connection is called \"shop.sqlite\""],
+        ),
+        (
+            "sql_execution",
+            execution("sqlite:///shop.sqlite", "SELECT 1"),
+            &["no connection is called"],
+        ),
+        (
+            "sql_execution",
+            execution("warehouse", "SELECT 1"),
+            &["no connector for snowflake in this build"],
+        ),
+        (
+            "sql_execution",
+            execution("wiki", "SELECT 1"),
+            &["metabase is not a SQL warehouse connection"],
+        ),
+        (
+            "sql_dialect_notes",
+            json!({"connectionId": "wiki"}),
+            &["not a SQL warehouse connection"],
+        ),
+        (
+            "sql_execution",
+            execution("shop", "SELECT 1; DROP TABLE buyers"),
+            &["refused", "2 statements, which begin with SELECT, DROP"],
+        ),
+        (
+            "sql_execution",
+            execution("shop", "COMMIT; DROP TABLE buyers"),
+            &["refused"],
+        ),
+        (
+            "sql_execution",
+            execution("shop", "/* SELECT */ DROP TABLE buyers"),
+            &["refused", "begins with DROP"],
+        ),
+        (
+            "sql_execution",
+            execution("shop", "PRAGMA user_version = 7"),
+            &["refused"],
+        ),
+        (
+            "sql_execution",
+            execution("shop", "ATTACH 'x.db' AS x"),
+            &["refused"],
+        ),
+        (
+            "sql_execution",
+            execution("shop", "INSERT INTO buyers VALUES (3, 'x', 'y')"),
+            &["refused"],
+        ),
+        (
+            "sql_execution",
+            execution("shop", "SELECT nothing FROM buyers"),
+            &["no such column: nothing"],
+        ),
+        (
+            "sql_execution",
+            json!({"connectionId": "shop", "sql": "SELECT 1", "maxRows": 0}),
+            &["maxRows is 0"],
+        ),
+        (
+            "sql_execution",
+            json!({"connectionId": "shop", "sql": "SELECT 1", "limit": 3}),
+            &["unknown field `limit`", "maxRows"],
+        ),
+        (
+            "sql_execution",
+            json!({"connectionId": "shop"}),
+            &["missing field `sql`"],
+        ),
+        (
+            "sql_execution",
+            json!({"connectionId": 7, "sql": "SELECT 1"}),
+            &["invalid type: integer"],
+        ),
+        (
+            "connection_list",
+            json!({"all": true}),
+            &["unknown field `all`"],
+        ),
+        (
+            "entity_details",
+            json!({"connectionId": "shop", "entities": ["sellers"]}),
+            &["no table is called \"sellers\""],
+        ),
+        (
+            "dictionary_search",
+            json!({"connectionId": "shop", "value": " "}),
+            &["0 characters"],
+        ),
+        (
+            "discover_data",
+            json!({"query": "?!"}),
+            &["query has no words"],
+        ),
+        (
+            "discover_data",
+            json!({"query": "buyers", "limit": 1000}),
+            &["limit is 1000"],
+        ),
         // Several connections, none of them called default.
-        ("all_table_names", json!({}), &["connection called default", "connectionId"]),
+        (
+            "all_table_names",
+            json!({}),
+            &["connection called default", "connectionId"],
+        ),
     ] {
         let error = error(dir.path(), &[], tool, arguments);
         for part in parts {
@@ -164,7 +285,9 @@ fn what_is_wrong_is_said_in_one_line() {
     }
     let content = fs::read(dir.path().join("shop.sqlite")).unwrap();
     let file = rusqlite::Connection::open(dir.path().join("shop.sqlite")).unwrap();
-    let buyers: i64 = file.query_row("SELECT count(*) FROM buyers", [], |r| r.get(0)).unwrap();
+    let buyers: i64 = file
+        .query_row("SELECT count(*) FROM buyers", [], |r| r.get(0))
+        .unwrap();
     assert_eq!(buyers, 2);
     assert_eq!(content, fs::read(dir.path().join("shop.sqlite")).unwrap());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
@@ -173,7 +296,10 @@ fn what_is_wrong_is_said_in_one_line() {
     let output = call(dir.path(), &[], "drop_table", &json!({}), false);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("no tool is called \"drop_table\"; there are connection_list"), "{stderr}");
+    assert!(
+        stderr.contains("no tool is called \"drop_table\"; there are connection_list"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -192,15 +318,31 @@ fn duckdb_answers_as_sqlite_does() {
     let file = |tool: &str, arguments: Value| object(dir.path(), &[], tool, arguments);
     let sql = "SELECT id, amount, day FROM sales ORDER BY id";
     let rows = file("sql_execution", json!({"connectionId": "lake", "sql": sql}));
-    assert_eq!(rows["headerTypes"], json!(["INTEGER", "DECIMAL(10,2)", "DATE"]));
+    assert_eq!(
+        rows["headerTypes"],
+        json!(["INTEGER", "DECIMAL(10,2)", "DATE"])
+    );
     assert_eq!(rows["rows"][0], json!([1, "19.50", "2024-02-29"]));
-    let entities = file("entity_details", json!({"connectionId": "lake", "entities": ["buyers"]}));
+    let entities = file(
+        "entity_details",
+        json!({"connectionId": "lake", "entities": ["buyers"]}),
+    );
     assert_eq!(entities["entities"][0]["columns"][1]["nullable"], false);
-    let found = file("dictionary_search", json!({"connectionId": "lake", "value": "grace"}));
+    let found = file(
+        "dictionary_search",
+        json!({"connectionId": "lake", "value": "grace"}),
+    );
     assert_eq!(found["matches"][0]["value"], "Grace");
-    let found = file("discover_data", json!({"connectionId": "lake", "query": "sale"}));
+    let found = file(
+        "discover_data",
+        json!({"connectionId": "lake", "query": "sale"}),
+    );
     assert_eq!(found["entities"][0]["name"], "sales");
-    for sql in ["COPY buyers TO 'x.csv'", "PRAGMA enable_profiling", "SELECT 1; DROP TABLE buyers"] {
+    for sql in [
+        "COPY buyers TO 'x.csv'",
+        "PRAGMA enable_profiling",
+        "SELECT 1; DROP TABLE buyers",
+    ] {
         let arguments = json!({"connectionId": "lake", "sql": sql});
         let refused = error(dir.path(), &[], "sql_execution", arguments);
         assert!(refused.contains("refused"), "{sql}: {refused}");
@@ -208,7 +350,11 @@ fn duckdb_answers_as_sqlite_does() {
     let flags = ["--db", "shop.duckdb"];
     let names = super::text(dir.path(), &flags, "all_table_names", json!({}));
     assert_eq!(names, "buyers, sales");
-    let arguments = json!({"query": "SELECT amount, day FROM sales WHERE id = :id", "params": {"id": 1}});
+    let arguments =
+        json!({"query": "SELECT amount, day FROM sales WHERE id = :id", "params": {"id": 1}});
     let rows = super::text(dir.path(), &flags, "execute_query", arguments);
-    assert_eq!(rows, "1. row\namount: 19.50\nday: 2024-02-29\n\nResult: 1 rows");
+    assert_eq!(
+        rows,
+        "1. row\namount: 19.50\nday: 2024-02-29\n\nResult: 1 rows"
+    );
 }

@@ -58,7 +58,11 @@ pub fn run(args: Args) -> Result<()> {
 
 fn list(tool: &Tool) -> Result<()> {
     let description = tool.description.as_deref().unwrap_or_default();
-    say(format_args!("{}: {}", plain(&tool.name), plain(description)))
+    say(format_args!(
+        "{}: {}",
+        plain(&tool.name),
+        plain(description)
+    ))
 }
 
 /// The texts as they are; of anything else, such as a picture, its JSON.

@@ -8,8 +8,8 @@ const COLUMNS: &str = "SELECT \"notnull\", dflt_value, hidden FROM pragma_table_
 
 /// All tables and views in the order of their making.
 pub fn declared(connection: &Connection) -> anyhow::Result<Vec<Declared>> {
-    let mut statements =
-        connection.prepare("SELECT sql FROM sqlite_schema WHERE name = ?1 AND type IN ('table', 'view')")?;
+    let mut statements = connection
+        .prepare("SELECT sql FROM sqlite_schema WHERE name = ?1 AND type IN ('table', 'view')")?;
     let mut columns = connection.prepare(COLUMNS)?;
     let mut all = Vec::new();
     for table in read(connection)? {

@@ -1,7 +1,7 @@
 //! Tables with their columns and relations, each on a line.
 
 use super::python;
-use super::types;
+use super::types::Types;
 use crate::db::declared::{Declaration, Declared, Generated};
 use crate::db::registry::Driver;
 use crate::db::schema::ForeignKey;
@@ -13,25 +13,24 @@ use serde_json::json;
 const UNNAMED: [&str; 2] = ["main", "public"];
 
 /// The tables of these names, one below the other. Errors name one that is not there.
-pub fn text(all: &[Declared], names: &[String], driver: Driver) -> Result<String> {
+pub fn text(all: &[Declared], names: &[String], driver: Driver, types: &Types) -> Result<String> {
     let mut written = Vec::new();
     for name in names {
         let own = |one: &&Declared| {
             UNNAMED.contains(&one.table.schema.as_str()) && one.table.name == *name
         };
         // SQLite takes names in any case, and the name is shown as it was given.
-        let any = |one: &&Declared| {
-            driver == Driver::Sqlite && one.table.name.eq_ignore_ascii_case(name)
-        };
+        let any =
+            |one: &&Declared| driver == Driver::Sqlite && one.table.name.eq_ignore_ascii_case(name);
         match all.iter().find(own).or_else(|| all.iter().find(any)) {
-            Some(declared) => written.push(table(declared, name, driver)),
+            Some(declared) => written.push(table(declared, name, driver, types)),
             None => bail!("no table is called {name:?}: all_table_names lists them"),
         }
     }
     Ok(written.join("\n"))
 }
 
-fn table(declared: &Declared, name: &str, driver: Driver) -> String {
+fn table(declared: &Declared, name: &str, driver: Driver, types: &Types) -> String {
     let table = &declared.table;
     let mut lines = vec![format!("{name}:")];
     for (column, declaration) in table.columns.iter().zip(&declared.columns) {
@@ -40,7 +39,7 @@ fn table(declared: &Declared, name: &str, driver: Driver) -> String {
         if place.is_some() {
             parts.push("primary key".to_owned());
         }
-        parts.push(types::name(&column.declared, driver));
+        parts.push(types.name(&column.declared));
         parts.extend(facts(declaration, place, driver));
         lines.push(format!("    {}: {}", column.name, parts.join(", ")));
     }
@@ -61,7 +60,10 @@ fn facts(declaration: &Declaration, place: Option<usize>, driver: Driver) -> Vec
     if declaration.nullable {
         facts.push("nullable".to_owned());
     }
-    let value = declaration.default.as_deref().filter(|text| !text.is_empty());
+    let value = declaration
+        .default
+        .as_deref()
+        .filter(|text| !text.is_empty());
     let computed = declaration.generated.map(|generated| {
         let persisted = generated == Generated::Stored;
         json!({"sqltext": value.unwrap_or_default(), "persisted": persisted})
@@ -162,8 +164,9 @@ mod tests {
         std::fs::write(&file, script).unwrap();
         let all = Sqlite::open(&file).unwrap().declared().unwrap();
         let names = ["buyers", "sales"].map(str::to_owned);
+        let types = Types::known(Driver::Sqlite);
         assert_eq!(
-            text(&all, &names, Driver::Sqlite).unwrap(),
+            text(&all, &names, Driver::Sqlite, &types).unwrap(),
             "buyers:
     id: primary key, INTEGER, nullable, primary_key=1
     name: NVARCHAR(40), default='x'
@@ -180,7 +183,8 @@ sales:
       friend -> Buyers.id
       buyer -> Buyers.id"
         );
-        let error = text(&all, &["nothing".to_owned()], Driver::Sqlite).unwrap_err();
+        let nothing = ["nothing".to_owned()];
+        let error = text(&all, &nothing, Driver::Sqlite, &types).unwrap_err();
         assert!(error.to_string().contains("\"nothing\""), "{error}");
     }
 }

@@ -9,14 +9,16 @@ mod rows;
 mod types;
 
 use super::desk::{Call, Desk};
+use super::refused::explained;
 use super::tool::{Said, Tool};
 use crate::db::connections::{Connection, Place};
 use crate::db::door::Door;
 use crate::db::registry::Driver;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use rmcp::schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use types::Types;
 
 /// The tools.
 pub fn tools(desk: &Desk) -> Vec<Tool> {
@@ -35,7 +37,9 @@ pub fn tools(desk: &Desk) -> Vec<Tool> {
         ),
         Tool::new(
             "filter_table_names",
-            about("The names of the tables that have the text q in them, with commas between them."),
+            about(
+                "The names of the tables that have the text q in them, with commas between them.",
+            ),
             filtered,
         ),
         Tool::new(
@@ -109,15 +113,16 @@ fn filtered(call: &Call, filter: Filter) -> Result<Said> {
 fn definitions(call: &Call, tables: Tables) -> Result<Said> {
     let connection = call.own()?;
     let declared = call.door()?.declared(connection)?;
-    let text = definitions::text(&declared, &tables.table_names, connection.driver);
-    text.map(Said::Text)
+    let types = Types::of(&call.door()?, connection)?;
+    let names = &tables.table_names;
+    definitions::text(&declared, names, connection.driver, &types).map(Said::Text)
 }
 
 fn execute(call: &Call, query: Query) -> Result<Said> {
     let connection = call.own()?;
     let sql = binds::filled(&query.query, &query.params)?;
     let answer = call.door()?.run(connection, &sql);
-    let answer = answer.map_err(|error| anyhow!("Error: {error}"))?;
+    let answer = answer.map_err(|error| explained(error, &sql).context("Error"))?;
     Ok(Said::Text(rows::text(&answer)))
 }
 

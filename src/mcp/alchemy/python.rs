@@ -55,9 +55,8 @@ fn literal(cell: &Cell, declared: &str) -> String {
             format!("[{}]", cells.join(", "))
         }
         Cell::Struct(fields) => {
-            let field = |(name, cell): &(String, Cell)| {
-                format!("{}: {}", quoted(name), literal(cell, ""))
-            };
+            let field =
+                |(name, cell): &(String, Cell)| format!("{}: {}", quoted(name), literal(cell, ""));
             let fields: Vec<String> = fields.iter().map(field).collect();
             format!("{{{}}}", fields.join(", "))
         }
@@ -211,7 +210,11 @@ mod tests {
             (digits("0.00000012"), "numeric", "1.2E-7"),
             (digits("0.0000000"), "numeric", "0E-7"),
             (text("it's"), "", "it's"),
-            (Cell::Blob(b"a'\0\xff\\".to_vec()), "", "b\"a'\\x00\\xff\\\\\""),
+            (
+                Cell::Blob(b"a'\0\xff\\".to_vec()),
+                "",
+                "b\"a'\\x00\\xff\\\\\"",
+            ),
             (
                 text(r#"{"a": [1, 2.0, null, true, "it's"]}"#),
                 "jsonb",

@@ -17,7 +17,10 @@ pub fn text(answer: &Answer) -> String {
             format!("{}: {}", column.name, python::shown(cell, &column.declared))
         }));
         own.push(String::new());
-        size += own.iter().map(|line| line.chars().count() + 1).sum::<usize>();
+        size += own
+            .iter()
+            .map(|line| line.chars().count() + 1)
+            .sum::<usize>();
         if size > MOST {
             lines.push(cut(at));
             return lines.join("\n");

@@ -1,7 +1,11 @@
 //! Types of columns as SQLAlchemy calls them.
 
+use crate::db::connections::Connection;
+use crate::db::door::Door;
 use crate::db::registry::Driver;
+use anyhow::Result;
 use regex::Regex;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Types of SQLite that SQLAlchemy knows by their names, and what it calls them.
@@ -45,7 +49,7 @@ const EXACT: [&str; 2] = ["DECIMAL", "NUMERIC"];
 const POSTGRES: [(&str, &str); 9] = [
     ("character varying", "VARCHAR"),
     ("character", "CHAR"),
-    ("\"char\"", "CHAR"),
+    ("\"char\"", "VARCHAR"),
     ("name", "VARCHAR"),
     ("timestamp without time zone", "TIMESTAMP"),
     ("timestamp with time zone", "TIMESTAMP"),
@@ -56,18 +60,82 @@ const POSTGRES: [(&str, &str); 9] = [
 
 /// Types of PostgreSQL that have the same name there.
 const SAME: [&str; 33] = [
-    "bigint", "bit", "boolean", "bytea", "cidr", "citext", "date", "daterange", "double precision",
-    "hstore", "inet", "int4range", "int8range", "integer", "json", "jsonb", "macaddr", "macaddr8",
-    "money", "numeric", "numrange", "oid", "real", "regclass", "smallint", "text", "tsquery",
-    "tsrange", "tstzrange", "tsvector", "uuid", "interval", "xid",
+    "bigint",
+    "bit",
+    "boolean",
+    "bytea",
+    "cidr",
+    "citext",
+    "date",
+    "daterange",
+    "double precision",
+    "hstore",
+    "inet",
+    "int4range",
+    "int8range",
+    "integer",
+    "json",
+    "jsonb",
+    "macaddr",
+    "macaddr8",
+    "money",
+    "numeric",
+    "numrange",
+    "oid",
+    "real",
+    "regclass",
+    "smallint",
+    "text",
+    "tsquery",
+    "tsrange",
+    "tstzrange",
+    "tsvector",
+    "uuid",
+    "interval",
+    "xid",
 ];
 
-/// What a type is called. One that is not known is NULL.
-pub fn name(declared: &str, driver: Driver) -> String {
-    match driver {
-        Driver::Sqlite => sqlite(&declared.to_uppercase()),
-        Driver::Postgres => postgres(declared),
-        _ => declared.to_owned(),
+/// Types that a database has made: an enumeration is a text as long as its longest label.
+const MADE: &str = "
+    SELECT pg_catalog.format_type(t.oid, NULL)::text, CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE
+        'VARCHAR(' || (SELECT max(length(e.enumlabel::text)) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid) || ')' END
+    FROM pg_catalog.pg_type t WHERE t.typtype IN ('d', 'e')";
+
+/// What the types of a database are called.
+pub struct Types {
+    driver: Driver,
+    made: BTreeMap<String, String>,
+}
+
+impl Types {
+    /// Those of a connection. A server is asked which it has made.
+    pub fn of(door: &Door, connection: &Connection) -> Result<Self> {
+        let mut types = Self::known(connection.driver);
+        if connection.driver == Driver::Postgres {
+            let rows = door.run(connection, MADE)?.rows.into_iter();
+            types.made = rows
+                .filter_map(|row| Some((row.first()?.text()?, row.get(1)?.text()?)))
+                .collect();
+        }
+        Ok(types)
+    }
+
+    /// Those that every database of a driver has.
+    pub fn known(driver: Driver) -> Self {
+        Self {
+            driver,
+            made: BTreeMap::new(),
+        }
+    }
+
+    /// What a type is called. One that is not known is NULL.
+    pub fn name(&self, declared: &str) -> String {
+        match (self.driver, self.made.get(declared)) {
+            (_, Some(made)) => made.clone(),
+            (Driver::Sqlite, _) => sqlite(&declared.to_uppercase()),
+            (Driver::Postgres, _) => postgres(declared),
+            _ => declared.to_owned(),
+        }
     }
 }
 
@@ -100,11 +168,9 @@ fn postgres(declared: &str) -> String {
         return "ARRAY".to_owned();
     }
     let (before, arguments, behind) = match (element.find('('), element.find(')')) {
-        (Some(begin), Some(end)) if begin < end => (
-            &element[..begin],
-            &element[begin..end],
-            &element[end + 1..],
-        ),
+        (Some(begin), Some(end)) if begin < end => {
+            (&element[..begin], &element[begin..end], &element[end + 1..])
+        }
         _ => (element, "", ""),
     };
     let word = format!("{before}{behind}");
@@ -139,6 +205,7 @@ mod tests {
 
     #[test]
     fn types_are_called_as_sqlalchemy_calls_them() {
+        let name = |declared: &str, driver| Types::known(driver).name(declared);
         for (declared, expected) in [
             ("integer", "INTEGER"),
             ("INT(11)", "INTEGER"),
@@ -172,6 +239,9 @@ mod tests {
         ] {
             assert_eq!(name(declared, Driver::Postgres), expected, "{declared}");
         }
-        assert_eq!(name("STRUCT(a INTEGER)", Driver::Duckdb), "STRUCT(a INTEGER)");
+        assert_eq!(
+            name("STRUCT(a INTEGER)", Driver::Duckdb),
+            "STRUCT(a INTEGER)"
+        );
     }
 }

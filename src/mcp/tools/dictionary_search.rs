@@ -97,7 +97,10 @@ fn texts(table: &Table) -> Vec<&str> {
     let columns = table.columns.iter().filter(|column| {
         let declared = column.declared.to_uppercase();
         let has = |part: &&str| declared.contains(*part);
-        declared.is_empty() || ["CHAR", "TEXT", "CLOB", "STRING", "ENUM"].iter().any(|p| has(&p))
+        declared.is_empty()
+            || ["CHAR", "TEXT", "CLOB", "STRING", "ENUM"]
+                .iter()
+                .any(|p| has(&p))
     });
     columns.map(|column| column.name.as_str()).collect()
 }
@@ -118,7 +121,8 @@ fn look(
         };
         let place = place.text().and_then(|text| text.parse::<usize>().ok());
         if let Some(column) = place.and_then(|place| columns.get(place)) {
-            found.push(json!({"entity": table.written(), "column": column, "value": value.plain()}));
+            found
+                .push(json!({"entity": table.written(), "column": column, "value": value.plain()}));
         }
     }
     Ok(found)

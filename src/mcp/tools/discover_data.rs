@@ -32,14 +32,18 @@ pub fn tool() -> Tool {
 
 fn run(call: &Call, arguments: Arguments) -> Result<Said> {
     let limit = arguments.limit.unwrap_or(10);
-    ensure!((1..=100).contains(&limit), "limit is {limit}: give 1 to 100");
+    ensure!(
+        (1..=100).contains(&limit),
+        "limit is {limit}: give 1 to 100"
+    );
     let wanted = words(&arguments.query);
     ensure!(!wanted.is_empty(), "query has no words");
     let connections: Vec<&Connection> = match &arguments.connection_id {
         Some(id) => vec![call.connection(id)?],
         None => {
             let all = call.desk.connections.all();
-            all.filter(|one| !matches!(one.place, Place::Nowhere)).collect()
+            all.filter(|one| !matches!(one.place, Place::Nowhere))
+                .collect()
         }
     };
     let (mut found, mut failed) = (Vec::new(), Vec::new());

@@ -3,6 +3,7 @@
 use crate::db::answer::{Answer, Bounds, Cut};
 use crate::db::door::Limits;
 use crate::mcp::desk::Call;
+use crate::mcp::refused::explained;
 use crate::mcp::tool::{Said, Tool};
 use anyhow::{Result, ensure};
 use rmcp::schemars::JsonSchema;
@@ -41,7 +42,9 @@ fn run(call: &Call, arguments: Arguments) -> Result<Said> {
         bounds,
         ..door.limits
     };
-    let answer = door.within(limits).run(connection, &arguments.sql)?;
+    let sql = &arguments.sql;
+    let answer = door.within(limits).run(connection, sql);
+    let answer = answer.map_err(|error| explained(error, sql))?;
     Ok(Said::Structured(told(&answer, bounds)))
 }
 

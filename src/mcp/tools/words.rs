@@ -24,7 +24,8 @@ pub fn words(text: &str) -> Vec<String> {
 pub fn alike(one: &str, other: &str) -> bool {
     let stem = |word: &str| {
         let word = word.strip_suffix("es").or(word.strip_suffix('s'));
-        word.filter(|stem| stem.chars().count() > 2).map(str::to_owned)
+        word.filter(|stem| stem.chars().count() > 2)
+            .map(str::to_owned)
     };
     one == other
         || stem(one).is_some_and(|one| one == other)
