@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 SQLITE = """
 CREATE TABLE Artist (ArtistId INTEGER PRIMARY KEY, Name NVARCHAR(120));
@@ -120,7 +121,7 @@ async def compare(binary, url, ours, calls):
     own = StdioServerParameters(command=binary, args=["mcp", "serve", "--db", ours])
     different = failed = 0
     with open(os.devnull, "w") as nowhere:
-        async with Client(stdio(own, nowhere)) as own, Client(stdio(theirs, nowhere)) as theirs:
+        async with Client(stdio_client(own, errlog=nowhere)) as own, Client(stdio_client(theirs, errlog=nowhere)) as theirs:
             for tool, arguments in calls:
                 one, other = await ask(own, tool, arguments), await ask(theirs, tool, arguments)
                 failed += one[0] and other[0]
@@ -128,12 +129,6 @@ async def compare(binary, url, ours, calls):
                     different += 1
                     print(f"{tool} {arguments}\n  ours:   {one[1][:600]!r}\n  theirs: {other[1][:600]!r}")
     return different, failed
-
-
-def stdio(parameters, nowhere):
-    from mcp.client.stdio import stdio_client
-
-    return stdio_client(parameters, errlog=nowhere)
 
 
 class Postgres:

@@ -6,11 +6,13 @@ scripts/mcp_clients.sh installs what it needs."""
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
 
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 
 async def check(server):
@@ -41,7 +43,9 @@ async def check(server):
 
 def main():
     binary, database = sys.argv[1:]
-    asyncio.run(check(StdioServerParameters(command=binary, args=["mcp", "serve", "--db", database])))
+    parameters = StdioServerParameters(command=binary, args=["mcp", "serve", "--db", database])
+    with open(os.devnull, "w") as log:
+        asyncio.run(check(stdio_client(parameters, errlog=log)))
     process = subprocess.Popen([binary, "mcp", "serve", "--db", database, "--http", "0"], stderr=subprocess.PIPE, text=True)
     try:
         address = json.loads(process.stderr.readline())["text"]

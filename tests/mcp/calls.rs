@@ -4,9 +4,8 @@ use super::session::Session;
 use super::{ENDLESS, shop};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
+#[cfg(target_os = "linux")]
+use std::{fs, thread, time::Duration, time::Instant};
 
 fn execution(sql: &str) -> Value {
     json!({"connectionId": "shop", "sql": sql})
