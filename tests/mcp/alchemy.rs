@@ -48,9 +48,9 @@ fn errors_begin_as_there() {
         dir.path(),
         &flags,
         "execute_query",
-        json!({"query": "SELECT x FROM nothing"}),
+        json!({"query": "SELECT x FROM nowhere"}),
     );
-    assert_eq!(wrong, "Error: no such table: nothing");
+    assert_eq!(wrong, "Error: no such table: nowhere");
     let arguments = json!({"query": "DELETE FROM buyers"});
     assert!(error(dir.path(), &flags, "execute_query", arguments).starts_with("Error: refused"));
     let arguments = json!({"query": "SELECT :id", "params": {"ID": 1}});

@@ -5,10 +5,19 @@ use super::parrot::parrot;
 use super::session::Session;
 use super::shop;
 use serde_json::{Value, json};
+use std::fs;
+
+/// What the parrot was asked about in training.
+const BUYERS: &str = "CREATE TABLE buyers (id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO buyers VALUES (1, 'Ada'), (2, NULL);";
 
 #[test]
 fn a_question_is_answered_by_the_model_and_its_rows_come_with_it() {
     let dir = shop();
+    let file = dir.path().join("shop.sqlite");
+    fs::remove_file(&file).unwrap();
+    let file = rusqlite::Connection::open(file).unwrap();
+    file.execute_batch(BUYERS).unwrap();
     let lora = parrot(dir.path(), "select id, name from buyers;");
     let base = tiny();
     let flags = ["--base", &base, "--device", "cpu", "--lora", &lora];
@@ -24,7 +33,7 @@ fn a_question_is_answered_by_the_model_and_its_rows_come_with_it() {
     let told = &answer["result"]["structuredContent"];
     assert_eq!(told["sql"], "select id, name from buyers;", "{answer}");
     assert_eq!(told["headers"], json!(["id", "name"]));
-    assert_eq!(told["rows"], json!([[1, "Ada"], [2, "Grace"]]));
+    assert_eq!(told["rows"], json!([[1, "Ada"], [2, null]]));
     assert_eq!(
         (&told["confidence"], &told["unsure"]),
         (&json!(1.0), &json!(false))

@@ -223,8 +223,8 @@ fn what_is_wrong_is_said_in_one_line() {
         ),
         (
             "sql_execution",
-            execution("shop", "SELECT nothing FROM buyers"),
-            &["no such column: nothing"],
+            execution("shop", "SELECT nowhere FROM buyers"),
+            &["no such column: nowhere"],
         ),
         (
             "sql_execution",

@@ -22,15 +22,14 @@ pub fn words(text: &str) -> Vec<String> {
 
 /// Whether two words are the same but for the end of a plural.
 pub fn alike(one: &str, other: &str) -> bool {
-    let stem = |word: &str| {
-        let word = word.strip_suffix("es").or(word.strip_suffix('s'));
-        word.filter(|stem| stem.chars().count() > 2)
-            .map(str::to_owned)
+    let forms = |word: &str| {
+        let ends = ["", "s", "es"].into_iter();
+        let forms = ends.filter_map(|end| word.strip_suffix(end).map(str::to_owned));
+        let long = forms.filter(|form| form == word || form.chars().count() > 2);
+        long.collect::<Vec<_>>()
     };
-    one == other
-        || stem(one).is_some_and(|one| one == other)
-        || stem(other).is_some_and(|other| one == other)
-        || matches!((stem(one), stem(other)), (Some(one), Some(other)) if one == other)
+    let others = forms(other);
+    forms(one).iter().any(|form| others.contains(form))
 }
 
 #[cfg(test)]
@@ -48,7 +47,9 @@ mod tests {
         ] {
             assert_eq!(words(text), expected, "{text}");
         }
-        assert!(alike("buyers", "buyer") && alike("boxes", "box"));
+        for (one, other) in [("buyers", "buyer"), ("boxes", "box"), ("sale", "sales")] {
+            assert!(alike(one, other), "{one} {other}");
+        }
         assert!(!alike("as", "a") && !alike("buyer", "sale"));
     }
 }
