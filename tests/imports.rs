@@ -74,6 +74,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "eval",
             "adapters",
             "data",
+            "db",
             "model",
             "run",
         ],

@@ -8,6 +8,7 @@ pub mod connections;
 pub mod door;
 pub mod duckdb;
 pub mod engine;
+pub mod home;
 pub mod locate;
 pub mod notes;
 pub mod postgres;

@@ -97,12 +97,13 @@ pub struct Reading {
 }
 
 /// Reads a predictions file. Rows that `keep` refuses, by their places and fields, are passed over. What scoring does not need is
-/// forgotten, but for the fields `more`. Errors where the file cannot be read or has no rows at all.
+/// forgotten, but for the fields `more`. A row that names no database has `db`. Errors where the file cannot be read or has no rows at all.
 pub fn read(
     path: &Path,
     modes: &[&dyn Mode],
     answers: Answers,
     more: &[&str],
+    db: Option<&str>,
     keep: impl Fn(usize, &Map<String, Value>) -> bool,
 ) -> Result<Reading> {
     let (mut examples, mut faults) = (Vec::new(), Vec::new());
@@ -115,7 +116,10 @@ pub fn read(
             return Ok(());
         }
         let line = line.map_err(|error| fault("not a JSON object", error));
-        let example = line.and_then(|line| check(this, line, path, modes, answers, more));
+        let example = line.and_then(|mut line| {
+            named(&mut line, path, db)?;
+            check(this, line, path, modes, answers, more)
+        });
         let example = example.and_then(|example| {
             let Some(id) = example.text("id") else {
                 return Ok(example);
@@ -148,6 +152,29 @@ fn fault(reason: &'static str, error: anyhow::Error) -> Fault {
     Fault { reason, error }
 }
 
+/// Gives a row its database in `db`: that may stand in `db_id`, which is Spider's and BIRD's name for it, or be the one that every row has.
+fn named(line: &mut Line, path: &Path, default: Option<&str>) -> Result<(), Fault> {
+    let twice = |error| fault("a field that is there twice", error);
+    let read = |field| {
+        line.value(path, field)
+            .map(|value| value.cloned())
+            .map_err(twice)
+    };
+    let told = |value: &Value| !value.is_null();
+    let (db, id) = (read("db")?.filter(told), read("db_id")?.filter(told));
+    if let (Some(db), Some(id)) = (&db, &id)
+        && db != id
+    {
+        let place = format!("{}:{}", path.display(), line.number);
+        let error = anyhow!("{place}: fields \"db\" and \"db_id\" name two databases: keep one");
+        return Err(fault("two databases", error));
+    }
+    if let Some(db) = db.or(id).or(default.map(Value::from)) {
+        line.set("db", db);
+    }
+    Ok(())
+}
+
 fn check(
     index: usize,
     mut line: Line,
@@ -171,19 +198,6 @@ fn check(
     // Many data sets number their rows.
     if let (Some(Value::Number(_)), Some(id)) = (line.fields().get("id"), line.id()) {
         line.set("id", id);
-    }
-    // Spider's and BIRD's name for it.
-    let fields = line.fields();
-    if let (None | Some(Value::Null), Some(db)) = (fields.get("db"), fields.get("db_id")) {
-        let db = db.clone();
-        line.set("db", db);
-    } else if let (Some(db), Some(other)) = (fields.get("db"), fields.get("db_id"))
-        && !other.is_null()
-        && db != other
-    {
-        let place = format!("{}:{}", path.display(), line.number);
-        let error = anyhow!("{place}: fields \"db\" and \"db_id\" name two databases: keep one");
-        return Err(fault("two databases", error));
     }
     let id = line
         .fields()

@@ -14,6 +14,7 @@ use super::stats::{Share, share};
 use super::subset::{self, Only};
 use super::worker::{Reply, Setup};
 use crate::data::jsonl::{Faults, Line};
+use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use crate::run::files::folder_of;
 use anyhow::{Context, Result, bail, ensure};
@@ -100,7 +101,7 @@ fn open(
     let keep = |_, row: &Map<String, Value>| subset::has(&spec.only, row);
     let Reading {
         examples, faults, ..
-    } = example::read(&data, &[mode], Answers::Ignored, &[], keep)?;
+    } = example::read(&data, &[mode], Answers::Ignored, &[], None, keep)?;
     ensure!(
         !(examples.is_empty() && faults.is_empty()),
         "{}: no row is as `where` wants",
@@ -110,7 +111,7 @@ fn open(
     faults.into_iter().for_each(|fault| named.add(fault.error));
     named.refuse()?;
     let setup = Setup {
-        db_dir: db_dir.unwrap_or_else(|| folder_of(&data).to_owned()),
+        home: Home::Folder(db_dir.unwrap_or_else(|| folder_of(&data).to_owned())),
         modes: vec![spec.mode.clone()],
         options: Options {
             timeout,

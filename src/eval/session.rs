@@ -1,6 +1,7 @@
 //! What a mode may ask while it scores one row: databases, results, schemas. Each mode has a deadline of its own.
 
-use crate::db::processor;
+use crate::db::home::Home;
+use crate::db::registry::Driver;
 use crate::db::sandbox::Sandbox;
 use crate::db::schema::Table;
 use crate::db::sqlite::Now;
@@ -42,8 +43,8 @@ pub struct Query {
 pub enum Event {
     /// A database is opened, maybe built.
     Opening,
-    /// A query runs and may use so much processor time.
-    Running(Query, Duration),
+    /// A query runs and may use so much processor time; as much as it is given where it runs on a server, which minds its time.
+    Running(Query, Option<Duration>),
     /// It ended; its result is compared.
     Returned,
 }
@@ -83,9 +84,9 @@ pub struct Desk {
 
 impl Desk {
     /// `notify` hears of every event before it happens.
-    pub fn new(folder: &Path, options: Options, notify: Box<dyn FnMut(Event)>) -> Self {
+    pub fn new(home: Home, options: Options, notify: Box<dyn FnMut(Event)>) -> Self {
         Self {
-            sandbox: Sandbox::new(folder, options.rules.follow_links),
+            sandbox: Sandbox::new(home, options.rules.follow_links),
             options,
             gold: HashMap::new(),
             held: 0,
@@ -107,7 +108,7 @@ impl Desk {
         }
     }
 
-    /// Runs a query; also how much processor time it used.
+    /// Runs a query; also how much time it used, of the sandbox's clock.
     fn run(&mut self, query: &Query, timeout: Duration) -> (Result<Vec<Row>, SqlError>, Duration) {
         let Query {
             file,
@@ -122,10 +123,11 @@ impl Desk {
                     return (Err(error), Duration::ZERO);
                 }
             }
-            (self.notify)(Event::Running(query.clone(), timeout));
-            let start = processor::of_thread();
+            let watched = (!self.sandbox.is_elsewhere()).then_some(timeout);
+            (self.notify)(Event::Running(query.clone(), watched));
+            let start = self.sandbox.clock();
             let result = self.sandbox.run(file, *reversed, sql, timeout);
-            let used = processor::of_thread().saturating_sub(start);
+            let used = self.sandbox.clock().saturating_sub(start);
             (self.notify)(Event::Returned);
             if !self.sandbox.made_room(&result, file, *reversed) {
                 return (result, used);
@@ -175,6 +177,11 @@ impl Session<'_> {
         let files = self.desk.sandbox.locate(db)?;
         self.own = files.first().cloned();
         Ok(files)
+    }
+
+    /// What opens a database.
+    pub fn driver(&self, file: &Path) -> Driver {
+        self.desk.sandbox.driver(file)
     }
 
     /// The tables of a database.
@@ -279,7 +286,11 @@ mod tests {
             now: Now::current(),
             shown: most_bytes(1),
         };
-        let mut desk = Desk::new(folder.path(), options, Box::new(drop));
+        let mut desk = Desk::new(
+            Home::Folder(folder.path().to_owned()),
+            options,
+            Box::new(drop),
+        );
         let mut session = desk.session(&[], 1);
         session.locate("x").unwrap();
         let query = |sql: &str| Query {

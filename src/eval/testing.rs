@@ -6,6 +6,7 @@ use super::score::ScoredRow;
 use super::session::{Desk, Options, Rules};
 use super::shown::most_bytes;
 use super::worker::{Job, Reply, Task, answer};
+use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use crate::sql::extract::Extraction;
 use serde_json::{Value, json};
@@ -57,6 +58,10 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
         now: Now::current(),
         shown: most_bytes(1),
     };
-    let mut desk = Desk::new(folder.path(), options, Box::new(drop));
+    let mut desk = Desk::new(
+        Home::Folder(folder.path().to_owned()),
+        options,
+        Box::new(drop),
+    );
     answer(&Job::of(example, task), &modes, &mut desk)
 }

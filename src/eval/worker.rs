@@ -10,6 +10,7 @@ use super::returned::{Ran, run};
 use super::score::{Scores, failed, score, unanswered};
 use super::session::{Desk, Event, Options, Query, Session};
 use super::table::{self, Shown};
+use crate::db::home::Home;
 use crate::db::sqlite;
 use crate::db::watch::Watch;
 use crate::sql::error::SqlError;
@@ -17,7 +18,6 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
 use std::process::exit;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -26,7 +26,7 @@ use std::thread;
 /// What a worker is told first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
-    pub db_dir: PathBuf,
+    pub home: Home,
     /// Names of modes.
     pub modes: Vec<String>,
     pub options: Options,
@@ -159,7 +159,7 @@ pub fn serve(mut input: impl BufRead + Send + 'static, output: impl Write + 'sta
     });
     let watch = Watch::start();
     let mut desk = Desk::new(
-        &setup.db_dir,
+        setup.home,
         setup.options,
         Box::new(notify(output.clone(), watch.clone())),
     );
@@ -184,7 +184,9 @@ fn notify(output: Rc<RefCell<impl Write>>, watch: Watch) -> impl FnMut(Event) {
         if say(&mut *output.borrow_mut(), &Message::Running(query)).is_err() {
             exit(1);
         }
-        watch.query(timeout);
+        if let Some(timeout) = timeout {
+            watch.query(timeout);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `factory db`: connections, looked at and asked.
 
-mod connection;
+pub mod connection;
 mod list;
 mod notes;
 mod query;

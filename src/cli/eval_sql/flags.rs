@@ -1,8 +1,10 @@
 //! The flags of `factory eval-sql`.
 
 use crate::cli::UsageError;
+use crate::cli::home::ConnectionArgs;
 use crate::cli::rules::RulesArgs;
 use crate::data::shard::Shard;
+use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use crate::eval::example::{Answers, CONFIDENCE, SAMPLES};
 use crate::eval::modes;
@@ -34,6 +36,8 @@ pub struct Args {
     /// [default: the predictions' folder].
     #[arg(long, value_name = "DIR")]
     pub db_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
     #[command(flatten)]
     pub rules: RulesArgs,
     /// Scoring semantics, several at once or separated by commas.
@@ -115,15 +119,19 @@ impl Args {
 
     /// What the workers are told to score `rows` rows at that time of day.
     pub fn setup(&self, rows: usize, now: Now) -> Result<Setup> {
-        let folder = match &self.db_dir {
-            Some(folder) => folder,
-            None => files::folder_of(self.data()?),
+        let home = match (self.connection.get()?, &self.db_dir) {
+            (Some(home), _) => home,
+            (None, Some(folder)) => Home::Folder(folder.clone()),
+            (None, None) => Home::Folder(files::folder_of(self.data()?).to_owned()),
         };
-        if folder.to_str().is_none() {
-            bail!("--db-dir {}: the path is not UTF-8", folder.display());
+        if home
+            .folder()
+            .is_some_and(|folder| folder.to_str().is_none())
+        {
+            bail!("--db-dir {home}: the path is not UTF-8");
         }
         Ok(Setup {
-            db_dir: folder.to_owned(),
+            home,
             modes: modes::chosen(&self.mode)
                 .iter()
                 .map(|mode| mode.name().to_owned())

@@ -44,9 +44,14 @@ pub fn run(args: Args) -> Result<()> {
         examples,
         faults,
         sha256,
-    } = example::read(data, &modes, args.answers(), &args.fields(), |at, _| {
-        part.contains(&at)
-    })?;
+    } = example::read(
+        data,
+        &modes,
+        args.answers(),
+        &args.fields(),
+        args.connection.is_given().then_some(""),
+        |at, _| part.contains(&at),
+    )?;
     let mut dropped = BTreeMap::new();
     for fault in &faults {
         *dropped.entry(fault.reason).or_insert(0) += 1;
@@ -248,7 +253,8 @@ fn header(args: &Args, setup: &Setup, sha256: &str) -> Value {
     json!({
         "factory": env!("CARGO_PKG_VERSION"),
         "data_sha256": sha256,
-        "setup": setup,
+        // Not the whole, which may have a password.
+        "setup": { "home": setup.home.to_string(), "modes": setup.modes, "options": setup.options },
         "keep_going": args.keep_going,
         "shard": args.shard.map(|shard| shard.to_string()),
     })
