@@ -18,6 +18,12 @@ pub enum Home {
     Connection(Connection),
 }
 
+impl From<PathBuf> for Home {
+    fn from(folder: PathBuf) -> Self {
+        Self::Folder(folder)
+    }
+}
+
 impl Home {
     /// The folder, where it is one.
     pub fn folder(&self) -> Option<&Path> {

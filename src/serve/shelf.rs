@@ -3,7 +3,6 @@
 use super::config::Asking;
 use super::error::ApiError;
 use crate::ask::Source;
-use crate::db::home::Home;
 use crate::eval::built::build;
 use crate::eval::databases::Databases;
 use crate::eval::session::Rules;
@@ -108,8 +107,7 @@ impl Shelf {
         fs::rename(new, folder.path().join(LOCK))?;
         let (worker, timeout) = (asking.worker.clone(), asking.timeout);
         let place = folder.path().canonicalize()?;
-        let home = Home::Folder(place.clone());
-        let databases = Databases::new(home, worker, timeout, Rules::default());
+        let databases = Databases::new(place.clone().into(), worker, timeout, Rules::default());
         Ok(Self {
             desks: Arc::new(Semaphore::new(databases.workers)),
             turns: Arc::new(Semaphore::new(MOST_TURNS)),

@@ -89,12 +89,6 @@ fn rows_are_scored_on_a_server() {
             "shop",
             "timed out after 1500 ms",
         ),
-        (
-            "select name from buyers",
-            "select 1; select 2",
-            "shop",
-            "refused",
-        ),
         ("select count(*) from sales", "select 3", "shop", "true"),
     ];
     let rows: String = pairs
