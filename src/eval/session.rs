@@ -1,5 +1,7 @@
 //! What a mode may ask while it scores one row: databases, results, schemas. Each mode has a deadline of its own.
 
+mod timed;
+
 use crate::db::processor;
 use crate::db::sandbox::Sandbox;
 use crate::db::schema::Table;
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 /// Most bytes of reference results that are kept.
 const MAX_CACHE: usize = 64 << 20;
+/// How often r-ves runs each query unless told otherwise, as the original does.
+pub const REPEATS: u16 = 100;
 
 /// The rows of a query, or why there are none.
 pub type Outcome = Rc<Result<Vec<Row>, SqlError>>;
@@ -69,6 +73,10 @@ pub struct Options {
     pub now: Now,
     /// Most bytes that a scored row shows of a result.
     pub shown: usize,
+    /// Folder of gold results in files, where there is one.
+    pub gold_dir: Option<PathBuf>,
+    /// How often r-ves runs each query, at most.
+    pub repeats: u16,
 }
 
 /// What stays from row to row: open databases and reference results.
@@ -278,6 +286,8 @@ mod tests {
             keep_distinct: false,
             now: Now::current(),
             shown: most_bytes(1),
+            gold_dir: None,
+            repeats: REPEATS,
         };
         let mut desk = Desk::new(folder.path(), options, Box::new(drop));
         let mut session = desk.session(&[], 1);
