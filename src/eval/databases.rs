@@ -2,7 +2,7 @@
 
 use super::modes;
 use super::pool::Pool;
-use super::session::{Options, Rules};
+use super::session::{Options, REPEATS, Rules};
 use super::shown::most_bytes;
 use super::stop::Stop;
 use super::worker::{Job, Reply, Setup};
@@ -69,6 +69,8 @@ impl Databases {
                 rules: self.rules,
                 now: Now::current(),
                 shown: most_bytes(rows),
+                gold_dir: None,
+                repeats: REPEATS,
             },
         };
         Pool::new(&self.worker, &setup, self.workers.min(rows)).until(&self.stop)

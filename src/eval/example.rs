@@ -1,6 +1,7 @@
 //! One row to score: a dataset row with the model's reply in `predicted_sql`.
 
 use super::modes::Mode;
+use super::standard::{self, Standard};
 use crate::data::jsonl::{self, Line};
 use crate::data::record;
 use anyhow::{Context, Error, Result, anyhow};
@@ -39,6 +40,8 @@ pub struct Example {
     pub line: usize,
     /// The row itself.
     pub fields: Map<String, Value>,
+    /// What it says of gold results in files, where a mode asks for it.
+    pub standard: Standard,
 }
 
 impl Example {
@@ -55,7 +58,9 @@ impl Example {
 
     fn missing(&self, mode: &dyn Mode) -> impl Iterator<Item = &'static str> {
         let fields = mode.fields().iter().copied();
-        fields.filter(|field| self.text(field).is_none())
+        let in_files = mode.takes_files() && self.standard.gold_csv.is_some();
+        let instead = move |field: &str| in_files && field == "gold_sql";
+        fields.filter(move |field| self.text(field).is_none() && !instead(field))
     }
 
     /// `file:line: row id`, for messages.
@@ -188,7 +193,12 @@ fn check(
         Answers::Needed | Answers::Missed => &[],
     };
     let beside = ["db_id", ABSTAINED];
-    for field in TEXT_FIELDS.iter().chain(&beside).chain(asked).chain(more) {
+    let of_files = match modes.iter().any(|mode| mode.takes_files()) {
+        true => &standard::FIELDS[..],
+        false => &[],
+    };
+    let more_than_text = beside.iter().chain(asked).chain(of_files).chain(more);
+    for field in TEXT_FIELDS.iter().chain(more_than_text) {
         let read = line.value(path, field).map(drop);
         read.map_err(|error| fault("a field that is there twice", error))?;
     }
@@ -210,6 +220,14 @@ fn check(
             .map_err(|error| fault("a field that is no text", error))?;
     }
     let (number, mut fields) = (line.number, line.into_fields());
+    let standard = match of_files {
+        [] => Ok(Standard::default()),
+        _ => Standard::of(&fields),
+    };
+    let standard = standard.map_err(|error| {
+        let error = anyhow!("{}:{number}: {error}", path.display());
+        fault("a field that is not understood", error)
+    })?;
     if answers != Answers::Ignored {
         // A data set may carry much more, which would only fill the memory.
         let kept = |field: &str| TEXT_FIELDS.contains(&field) || more.contains(&field);
@@ -219,6 +237,7 @@ fn check(
         index,
         line: number,
         fields,
+        standard,
     };
     let lacks = |mode: &dyn Mode| {
         let needed = |field: &&str| {

@@ -3,12 +3,12 @@
 pub mod file;
 
 use super::example::{self, Answers, Example, Reading};
-use super::golds::Golds;
+use super::golds::{self, Golds};
 use super::judge::{GateSpec, Role};
 use super::modes;
 use super::pool::Pool;
 use super::score::ScoredRow;
-use super::session::{Options, Rules};
+use super::session::{Options, REPEATS, Rules};
 use super::shown::most_bytes;
 use super::stats::{Share, share};
 use super::subset::{self, Only};
@@ -119,6 +119,8 @@ fn open(
             rules,
             now: Now::current(),
             shown: most_bytes(examples.len()),
+            gold_dir: None,
+            repeats: REPEATS,
         },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -126,7 +128,7 @@ fn open(
     let golds = Golds::of(&examples);
     if let Some((row, error)) = golds.broken(&examples, &mut pool)?.into_iter().next() {
         let place = examples[row].place(&data);
-        bail!("{place}: gold_sql gave no rows: {error}");
+        bail!("{place}: {}", golds::fault(&error));
     }
     Ok(Gate {
         spec,

@@ -1,5 +1,7 @@
 //! What a mode may ask while it scores one row: databases, results, schemas. Each mode has a deadline of its own.
 
+mod timed;
+
 use crate::db::home::Home;
 use crate::db::registry::Driver;
 use crate::db::sandbox::Sandbox;
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 /// Most bytes of reference results that are kept.
 const MAX_CACHE: usize = 64 << 20;
+/// How often r-ves runs each query unless told otherwise, as the original does.
+pub const REPEATS: u16 = 100;
 
 /// The rows of a query, or why there are none.
 pub type Outcome = Rc<Result<Vec<Row>, SqlError>>;
@@ -70,6 +74,10 @@ pub struct Options {
     pub now: Now,
     /// Most bytes that a scored row shows of a result.
     pub shown: usize,
+    /// Folder of gold results in files, where there is one.
+    pub gold_dir: Option<PathBuf>,
+    /// How often r-ves runs each query, at most.
+    pub repeats: u16,
 }
 
 /// What stays from row to row: open databases and reference results.
@@ -285,6 +293,8 @@ mod tests {
             keep_distinct: false,
             now: Now::current(),
             shown: most_bytes(1),
+            gold_dir: None,
+            repeats: REPEATS,
         };
         let mut desk = Desk::new(
             Home::Folder(folder.path().to_owned()),

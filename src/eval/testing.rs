@@ -5,6 +5,7 @@ use super::modes;
 use super::score::ScoredRow;
 use super::session::{Desk, Options, Rules};
 use super::shown::most_bytes;
+use super::standard::Standard;
 use super::worker::{Job, Reply, Task, answer};
 use crate::db::home::Home;
 use crate::db::sqlite::Now;
@@ -17,6 +18,7 @@ pub fn scored(schema: &str, fields: Value, names: &[&str]) -> (Example, ScoredRo
     let example = Example {
         index: 3,
         line: 4,
+        standard: Standard::of(fields.as_object().unwrap()).unwrap(),
         fields: fields.as_object().unwrap().clone(),
     };
     let reply = reply(schema, &example, names, Task::Score);
@@ -57,6 +59,8 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
         rules: Rules::default(),
         now: Now::current(),
         shown: most_bytes(1),
+        gold_dir: None,
+        repeats: 3,
     };
     let mut desk = Desk::new(
         Home::Folder(folder.path().to_owned()),

@@ -9,6 +9,7 @@ use super::modes::{self, Mode, Texts};
 use super::returned::{Ran, run};
 use super::score::{Scores, failed, score, unanswered};
 use super::session::{Desk, Event, Options, Query, Session};
+use super::standard::Standard;
 use super::table::{self, Shown};
 use crate::db::home::Home;
 use crate::db::sqlite;
@@ -58,6 +59,8 @@ pub struct Job {
     pub db: Option<String>,
     pub predicted_sql: Option<String>,
     pub gold_sql: Option<String>,
+    /// Gold results in files.
+    pub standard: Standard,
     /// Queries that must not run again, and what they did.
     pub known: Vec<(Query, SqlError)>,
     /// How many deadlines its reference query may take: more than one if it was seen to need less, since then only a busy
@@ -74,6 +77,7 @@ impl Job {
             db: text("db"),
             predicted_sql: text("predicted_sql"),
             gold_sql: text("gold_sql"),
+            standard: example.standard.clone(),
             known: Vec::new(),
             patience: 1,
         }
@@ -86,6 +90,7 @@ impl Job {
             db: Some(db.to_owned()),
             predicted_sql: Some(reply.to_owned()),
             gold_sql: None,
+            standard: Standard::default(),
             known: Vec::new(),
             patience: 1,
         }
@@ -109,7 +114,10 @@ impl Job {
             "db" => self.db.is_some(),
             // A row without an answer fails, and there is none yet where only the reference is looked at.
             "predicted_sql" => true,
-            "gold_sql" => self.gold_sql.is_some(),
+            "gold_sql" => {
+                let in_files = mode.takes_files() && self.standard.gold_csv.is_some();
+                in_files || self.gold_sql.is_some()
+            }
             _ => false,
         };
         mode.fields().iter().all(has)
@@ -207,6 +215,7 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
         scored: found.query(),
         refused: found.refused(),
         gold: job.gold_sql.as_deref().unwrap_or_default(),
+        standard: Some(&job.standard),
     };
     let mut session = desk.session(&job.known, job.patience);
     match job.task {

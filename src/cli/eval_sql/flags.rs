@@ -8,11 +8,11 @@ use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use crate::eval::example::{Answers, CONFIDENCE, SAMPLES};
 use crate::eval::modes;
-use crate::eval::session::Options;
+use crate::eval::session::{Options, REPEATS};
 use crate::eval::shown::most_bytes;
 use crate::eval::worker::Setup;
 use crate::run::files;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::builder::PossibleValuesParser;
 use std::fs::File;
 use std::io::Read;
@@ -36,6 +36,9 @@ pub struct Args {
     /// [default: the predictions' folder].
     #[arg(long, value_name = "DIR")]
     pub db_dir: Option<PathBuf>,
+    /// Folder of gold results in files, for mode spider2-lite: a row's gold_csv NAME is NAME.csv there, or any of NAME_a.csv, NAME_b.csv, …
+    #[arg(long, value_name = "DIR")]
+    pub gold_dir: Option<PathBuf>,
     #[command(flatten)]
     pub connection: ConnectionArgs,
     #[command(flatten)]
@@ -46,6 +49,9 @@ pub struct Args {
     /// Leave DISTINCT where it is in mode spider-ts, as the original does when told so.
     #[arg(long)]
     pub keep_distinct: bool,
+    /// How often mode r-ves runs each query, at most: it stops when either query has used --timeout-ms.
+    #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub repeats: u16,
     /// Processor time that a row's predicted queries may use in each mode, and each reference query, in milliseconds. Time in
     /// which the run is stopped, or comparing results, does not count.
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
@@ -130,6 +136,14 @@ impl Args {
         {
             bail!("--db-dir {home}: the path is not UTF-8");
         }
+        if let Some(golds) = &self.gold_dir {
+            let is_there = golds.is_dir() && golds.to_str().is_some();
+            ensure!(
+                is_there,
+                "--gold-dir {}: no folder, or not UTF-8",
+                golds.display()
+            );
+        }
         Ok(Setup {
             home,
             modes: modes::chosen(&self.mode)
@@ -142,6 +156,8 @@ impl Args {
                 rules: self.rules.get(),
                 now,
                 shown: most_bytes(rows),
+                gold_dir: self.gold_dir.clone(),
+                repeats: self.repeats,
             },
         })
     }

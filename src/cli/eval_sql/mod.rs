@@ -12,7 +12,7 @@ use crate::data::jsonl::{Faults, measure};
 use crate::db::sqlite::Now;
 use crate::eval::calibration::{calibration, confidences};
 use crate::eval::example::{self, Example, Fault, Reading};
-use crate::eval::golds::Golds;
+use crate::eval::golds::{self, Golds};
 use crate::eval::modes;
 use crate::eval::pool::Pool;
 use crate::eval::sampled;
@@ -83,11 +83,11 @@ pub fn run(args: Args) -> Result<()> {
     let faults = broken.iter().map(|(&row, error)| {
         let place = examples[row].place(data);
         Fault {
-            reason: "a gold_sql that fails",
-            error: anyhow!("{place}: gold_sql gave no rows: {error}"),
+            reason: "a reference that fails",
+            error: anyhow!("{place}: {}", golds::fault(error)),
         }
     });
-    let said_golds = tolerate(&args, faults.collect(), "have a gold_sql that fails")?;
+    let said_golds = tolerate(&args, faults.collect(), "have a reference that fails")?;
 
     let header = header(&args, &setup, &sha256);
     let mut scored = Scored::begin(&args, &examples, &header)?;
