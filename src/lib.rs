@@ -6,6 +6,7 @@
 pub mod cli;
 
 pub mod check;
+pub mod mcp;
 pub mod package;
 pub mod serve;
 

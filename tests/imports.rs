@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
+    (
+        "mcp",
+        &["ask", "answering", "eval", "db", "model", "sql", "run"],
+    ),
     (
         "ask",
         &[

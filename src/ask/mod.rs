@@ -81,12 +81,22 @@ pub struct Answer {
 
 /// What answers questions to one database.
 pub struct Asker {
+    model: Model,
+    subject: Subject,
+}
+
+/// What answers questions, whatever the database.
+pub struct Model {
     config: Config,
     loaded: Loaded,
     router: Option<(Router, Routing)>,
-    source: Source,
     /// Of each adapter by its name, or of the base where there is none.
     askings: Vec<(String, Asking)>,
+}
+
+/// A database as a model is asked about it.
+pub struct Subject {
+    source: Source,
     /// What holds answers to the database's names.
     grammar: Option<Arc<dyn Grammar>>,
 }
@@ -102,46 +112,78 @@ impl Asker {
     ) -> Result<Self> {
         let source = Source::open(config.db.clone(), databases, &Stop::default())?;
         schema::named(source.tables(), &config.tables)?;
-        let askings = askings(&config, answering, observer)?;
-        if askings.iter().any(|(_, asking)| asking.value_hints > 0) {
-            source.hints()?;
-        }
-        let loaded = Loaded::load(answering, place, observer)?;
-        let router = loaded.router(answering)?;
-        let dialect = || Dialect::sqlite(&Guidance::new(&loaded.base.tokenizer)?);
-        let grammar = match config.constrain {
-            Kind::Off => None,
-            Kind::Sql => Some(dialect()?.query(None)),
-            Kind::Schema => Some(dialect()?.query(Some(source.named()))),
-        };
-        Ok(Self {
-            grammar,
-            router: router.map(|router| (router, answering.routing.clone())),
-            config,
-            loaded,
-            source,
-            askings,
-        })
+        let model = Model::load(config, answering, place, observer)?;
+        let subject = model.subject(source)?;
+        Ok(Self { model, subject })
     }
 
     /// Answers a question.
     pub fn ask(&self, question: &str, observer: &dyn Observer) -> Result<Answer> {
+        self.model.ask(&self.subject, question, observer)
+    }
+}
+
+impl Model {
+    /// Loads what `answering` says at `place`.
+    pub fn load(
+        config: Config,
+        answering: &Answering,
+        place: &Place,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let askings = askings(&config, answering, observer)?;
+        let loaded = Loaded::load(answering, place, observer)?;
+        let router = loaded.router(answering)?;
+        Ok(Self {
+            router: router.map(|router| (router, answering.routing.clone())),
+            config,
+            loaded,
+            askings,
+        })
+    }
+
+    /// A database that was looked at.
+    pub fn subject(&self, source: Source) -> Result<Subject> {
+        if self
+            .askings
+            .iter()
+            .any(|(_, asking)| asking.value_hints > 0)
+        {
+            source.hints()?;
+        }
+        let dialect = || Dialect::sqlite(&Guidance::new(&self.loaded.base.tokenizer)?);
+        let grammar = match self.config.constrain {
+            Kind::Off => None,
+            Kind::Sql => Some(dialect()?.query(None)),
+            Kind::Schema => Some(dialect()?.query(Some(source.named()))),
+        };
+        Ok(Subject { source, grammar })
+    }
+
+    /// Answers a question to a database.
+    pub fn ask(
+        &self,
+        subject: &Subject,
+        question: &str,
+        observer: &dyn Observer,
+    ) -> Result<Answer> {
         let question = question.trim();
         ensure!(!question.is_empty(), "the question is empty");
-        let (asking, mixture, route) = self.route(question)?;
+        let source = &subject.source;
+        let (asking, mixture, route) = self.route(source, question)?;
         let adapters = mixture
             .0
             .iter()
             .map(|(member, weight)| (self.loaded.bank.members()[*member].name.clone(), *weight));
         let adapters = adapters.collect();
-        let prompt = self.source.put(asking, &self.config.tables, question)?;
+        let prompt = source.put(asking, &self.config.tables, question)?;
         let prompt = self.loaded.prompt(&record::user(prompt));
         let prompt = prompt.context("a table alone is shown by --table NAME")?;
         let sampler = self.config.sampler.clone();
         let prompts = vec![prompt; sampler.samples];
         let mut engine = self.loaded.engine(self.loaded.mixed(mixture), sampler);
-        if self.grammar.is_some() {
-            engine.grammars = vec![self.grammar.clone(); prompts.len()];
+        if subject.grammar.is_some() {
+            engine.grammars = vec![subject.grammar.clone(); prompts.len()];
         }
         let all: Vec<usize> = (0..prompts.len()).collect();
         let mut cache = self.loaded.cache(&engine, &prompts, &all, observer)?;
@@ -153,23 +195,25 @@ impl Asker {
         let replies = replies.context("no answer: the model's logits are no numbers")?;
         Ok(Answer {
             question: question.to_owned(),
-            picked: self
-                .source
-                .pick(&replies, self.config.sure, &Stop::default())?,
+            picked: source.pick(&replies, self.config.sure, &Stop::default())?,
             adapters,
             route,
         })
     }
 
     /// How the question is put and who answers it.
-    fn route(&self, question: &str) -> Result<(&Asking, Mixture, Option<Decision>)> {
+    fn route(
+        &self,
+        source: &Source,
+        question: &str,
+    ) -> Result<(&Asking, Mixture, Option<Decision>)> {
         let whole = self.loaded.mixture.clone();
         let Some((router, routing)) = &self.router else {
             return Ok((&self.askings[0].1, whole, None));
         };
         let (member, decision) = route(
             (router, routing),
-            &self.source,
+            source,
             &self.config.tables,
             &self.askings,
             question,

@@ -22,6 +22,7 @@ mod interrupt;
 mod lines;
 mod loras;
 mod man;
+mod mcp;
 mod model;
 mod package;
 mod parent;
@@ -73,6 +74,7 @@ enum Command {
     /// Make data sets.
     Data(data::Args),
     Db(db::Args),
+    Mcp(mcp::Args),
     Runs(runs::Args),
     Package(package::Args),
     Adapter(adapter::Args),
@@ -120,6 +122,7 @@ impl Command {
             Command::Sft(args) => sft::run(*args),
             Command::Generate(args) => generate::run(args),
             Command::Db(args) => db::run(args),
+            Command::Mcp(args) => mcp::run(args),
             Command::DbWorker => db::worker::run(),
             Command::EvalSql(args) => eval_sql::run(args),
             Command::EvalCompare(args) => eval_compare::run(args),

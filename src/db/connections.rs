@@ -131,6 +131,23 @@ impl Connections {
         self.0.values()
     }
 
+    /// The same and one called [`DEFAULT`], to a database file or a URL. Errors where one is called so already.
+    pub fn with_default(mut self, place: &str) -> Result<Self> {
+        if self.0.contains_key(DEFAULT) {
+            let message = format!("a connection is called {DEFAULT} already: rename that one");
+            return Err(UsageError(message).into());
+        }
+        let mut one = Self::default().get(place)?;
+        one.name = DEFAULT.to_owned();
+        self.0.insert(DEFAULT.to_owned(), one);
+        Ok(self)
+    }
+
+    /// The configured connection called `name`. Errors name those that there are.
+    pub fn configured(&self, name: &str) -> Result<&Connection> {
+        self.0.get(name).ok_or_else(|| self.unknown(name).into())
+    }
+
     /// The connection called `name`, or the database that it is the file or the URL of. Errors name those that there are.
     pub fn get(&self, name: &str) -> Result<Connection> {
         if let Some(one) = self.0.get(name) {
@@ -151,18 +168,23 @@ impl Connections {
                 place: Place::File(PathBuf::from(name)),
             });
         }
+        Err(self.unknown(name).into())
+    }
+
+    fn unknown(&self, name: &str) -> UsageError {
         let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
         let message = match (&known[..], nearest(name, known.iter().copied())) {
             ([], _) => format!(
                 "no connection is called {name:?}, and none is configured: write {FILE}, set {DB_URL}, or name a database file"
             ),
-            (_, Some(near)) => format!("no connection is called {name:?}: did you mean {near:?}?"),
-            (known, None) => format!(
-                "no connection is called {name:?}; there are {}",
-                known.join(", ")
-            ),
+            (known, near) => {
+                let near = near.map(|near| format!(": did you mean {near:?}?"));
+                let near = near.unwrap_or_default();
+                let known = known.join(", ");
+                format!("no connection is called {name:?}; there are {known}{near}")
+            }
         };
-        Err(UsageError(message).into())
+        UsageError(message)
     }
 }
 

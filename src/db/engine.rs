@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Bounds, Column};
 use super::connections::{Connection, Place};
+use super::declared::Declared;
 use super::duckdb;
 use super::postgres;
 use super::registry::Driver;
@@ -17,6 +18,9 @@ pub trait Engine {
 
     /// Its tables and views, in the order of their making where the engine tells.
     fn schema(&self) -> Result<Vec<Table>, SqlError>;
+
+    /// The same tables with all that was declared of them.
+    fn declared(&self) -> Result<Vec<Declared>, SqlError>;
 
     /// The columns that a query would give. It is not run.
     fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError>;

@@ -5,6 +5,7 @@ pub mod answer;
 mod catalog;
 pub mod cell;
 pub mod connections;
+pub mod declared;
 pub mod door;
 pub mod duckdb;
 pub mod engine;

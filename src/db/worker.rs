@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Bounds};
 use super::connections::Connection;
+use super::declared::Declared;
 use super::engine;
 use super::schema::Table;
 use crate::sql::error::SqlError;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub enum Task {
     Version,
     Schema,
+    Declared,
     Run(String),
     Explain(String),
 }
@@ -40,6 +42,7 @@ pub struct Call {
 pub enum Told {
     Version(String),
     Schema(Vec<Table>),
+    Declared(Vec<Declared>),
     Answer(Answer),
 }
 
@@ -66,6 +69,7 @@ fn answer(call: &Call) -> Message {
     Ok(match &call.task {
         Task::Version => Told::Version(engine.version()?),
         Task::Schema => Told::Schema(engine.schema()?),
+        Task::Declared => Told::Declared(engine.declared()?),
         Task::Run(sql) => Told::Answer(engine.run(sql, bounds)?),
         Task::Explain(sql) => Told::Answer(engine.explain(sql, bounds)?),
     })

@@ -23,8 +23,5 @@ impl ConnectionsArgs {
 
 /// The door to databases, with these limits.
 pub fn door(limits: Limits) -> Result<Door> {
-    Ok(Door {
-        worker: worker::command()?.into(),
-        limits,
-    })
+    Ok(Door::new(worker::command()?.into(), limits))
 }

@@ -184,6 +184,8 @@ mod tests {
         "db schema",
         "db query",
         "db notes",
+        "mcp serve",
+        "mcp call",
         "completions",
         "man",
         "report",

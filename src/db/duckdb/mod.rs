@@ -9,6 +9,7 @@
 mod api;
 mod calls;
 mod connection;
+mod declared;
 mod engine;
 mod gate;
 mod library;

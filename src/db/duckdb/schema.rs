@@ -32,7 +32,7 @@ impl Connection<'_> {
         Ok(assemble(tables, columns, self.catalog(KEYS)?))
     }
 
-    fn catalog<const N: usize>(&self, sql: &str) -> Result<Vec<[Cell; N]>, SqlError> {
+    pub(super) fn catalog<const N: usize>(&self, sql: &str) -> Result<Vec<[Cell; N]>, SqlError> {
         rows(Extracted::new(&self.session, sql)?.prepare()?.run(MOST)?)
     }
 }

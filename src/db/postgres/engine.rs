@@ -2,6 +2,7 @@
 
 use super::Connection;
 use crate::db::answer::{Answer, Bounds, Column};
+use crate::db::declared::Declared;
 use crate::db::engine::Engine;
 use crate::db::schema::Table;
 use crate::sql::error::SqlError;
@@ -13,6 +14,10 @@ impl Engine for Connection {
 
     fn schema(&self) -> Result<Vec<Table>, SqlError> {
         self.schema()
+    }
+
+    fn declared(&self) -> Result<Vec<Declared>, SqlError> {
+        self.declared()
     }
 
     fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {

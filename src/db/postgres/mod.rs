@@ -10,6 +10,7 @@
 
 mod columns;
 mod connection;
+mod declared;
 mod engine;
 mod functions;
 mod gate;

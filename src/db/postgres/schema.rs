@@ -74,13 +74,16 @@ pub async fn visible(session: &Session) -> Result<Vec<Table>, SqlError> {
     Ok(tables)
 }
 
-async fn read(session: &Session) -> Result<Vec<Table>, SqlError> {
+pub(super) async fn read(session: &Session) -> Result<Vec<Table>, SqlError> {
     let tables = catalog(session, TABLES).await?;
     let columns = catalog(session, COLUMNS).await?;
     Ok(assemble(tables, columns, catalog(session, KEYS).await?))
 }
 
-async fn catalog<const N: usize>(session: &Session, sql: &str) -> Result<Vec<[Cell; N]>, SqlError> {
+pub(super) async fn catalog<const N: usize>(
+    session: &Session,
+    sql: &str,
+) -> Result<Vec<[Cell; N]>, SqlError> {
     let sql = format!("{READABLE} {sql}");
     let prepared = statement::own(session, &sql).await?;
     let answer = statement::run(session, prepared, MOST).await?;

@@ -1,10 +1,12 @@
 //! SQLite as an engine like the others: a file, or one built in memory from a script, opened confined.
 
 use super::Draws;
+use super::declared::declared;
 use super::execute::{failure, query_of};
 use super::schema::is_dangling;
 use crate::db::answer::{Answer, Bounds, Column, Cut};
 use crate::db::cell::Cell;
+use crate::db::declared::Declared;
 use crate::db::engine::Engine;
 use crate::db::schema::{ForeignKey, Table};
 use crate::sql::error::SqlError;
@@ -32,6 +34,13 @@ impl Sqlite {
             connection,
             draws,
         })
+    }
+
+    /// What its catalog says.
+    fn look<T>(&self, read: impl FnOnce(&Connection) -> anyhow::Result<T>) -> Result<T, SqlError> {
+        let read = || read(&super::open_whole(&self.file)?);
+        let place = || format!("cannot read the schema of {}", self.file.display());
+        read().with_context(place).map_err(of_database)
     }
 
     fn take(&self, mut statement: Statement, bounds: Bounds) -> Result<Answer, SqlError> {
@@ -71,9 +80,11 @@ impl Engine for Sqlite {
     }
 
     fn schema(&self) -> Result<Vec<Table>, SqlError> {
-        let read = || read(&super::open_whole(&self.file)?);
-        let place = || format!("cannot read the schema of {}", self.file.display());
-        read().with_context(place).map_err(of_database)
+        self.look(read)
+    }
+
+    fn declared(&self) -> Result<Vec<Declared>, SqlError> {
+        self.look(declared)
     }
 
     fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {
@@ -127,7 +138,7 @@ fn of_query(error: rusqlite::Error) -> SqlError {
 }
 
 /// All tables and views in the order of their making.
-fn read(connection: &Connection) -> anyhow::Result<Vec<Table>> {
+pub(super) fn read(connection: &Connection) -> anyhow::Result<Vec<Table>> {
     let listed = "SELECT name, type = 'view' FROM sqlite_schema
                   WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid";
     let mut listed = connection.prepare(listed)?;

@@ -1,6 +1,7 @@
 //! Opens databases so that a query can only read.
 
 mod clock;
+mod declared;
 mod empty;
 pub mod engine;
 pub mod execute;

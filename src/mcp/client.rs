@@ -1,0 +1,78 @@
+//! A client: starts a server and speaks to it over its standard input and output.
+
+use anyhow::{Context, Result, bail};
+use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject, Tool};
+use rmcp::service::{RoleClient, RunningService};
+use rmcp::{ServiceError, ServiceExt};
+use std::ffi::OsString;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+
+/// What is wanted of a server.
+pub enum Wanted {
+    Tools,
+    Call { tool: String, arguments: JsonObject },
+}
+
+/// What a server said.
+pub enum Heard {
+    Tools(Vec<Tool>),
+    Result(CallToolResult),
+}
+
+/// How long a server may take to end by itself once nobody speaks to it.
+const LEAVE: Duration = Duration::from_secs(3);
+
+/// Starts `command`, asks it and ends it. What it says on stderr goes to ours. All that may take `timeout`.
+pub fn ask(command: &[OsString], wanted: Wanted, timeout: Duration) -> Result<Heard> {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build()?;
+    runtime.block_on(async {
+        let (program, arguments) = command.split_first().context("no command of a server")?;
+        let name = program.display().to_string();
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let heard = tokio::time::timeout(timeout, speak(&mut child, wanted)).await;
+        let heard = match heard {
+            Ok(heard) => heard.with_context(|| name.clone()),
+            Err(_) => bail!("{name}: no answer in {} s", timeout.as_secs_f64()),
+        };
+        // Its input is closed; where it goes on all the same, it is killed.
+        let _ = tokio::time::timeout(LEAVE, child.wait()).await;
+        heard
+    })
+}
+
+async fn speak(child: &mut Child, wanted: Wanted) -> Result<Heard> {
+    let pipes = child.stdout.take().zip(child.stdin.take());
+    let pipes = pipes.context("a process without pipes")?;
+    let client = ().serve(pipes).await;
+    let client = client.context("it does not speak the protocol on its standard output")?;
+    let heard = hear(&client, wanted).await;
+    client.cancel().await?;
+    heard
+}
+
+async fn hear(client: &RunningService<RoleClient, ()>, wanted: Wanted) -> Result<Heard> {
+    Ok(match wanted {
+        Wanted::Tools => Heard::Tools(client.list_all_tools().await.map_err(plain)?),
+        Wanted::Call { tool, arguments } => {
+            let call = CallToolRequestParams::new(tool).with_arguments(arguments);
+            Heard::Result(client.call_tool(call).await.map_err(plain)?)
+        }
+    })
+}
+
+/// A server's own message without the protocol around it.
+fn plain(error: ServiceError) -> anyhow::Error {
+    match error {
+        ServiceError::McpError(error) => anyhow::anyhow!("{}", error.message),
+        other => other.into(),
+    }
+}
