@@ -83,21 +83,32 @@ def rows_differ(query, rows):
     return ""
 
 
-def reason(pair, verdicts, rows):
+def reason(pair, scored, rows):
     """Why the verdicts on a pair are not the same; "" where it is not known."""
     def sides(engine, spelled=lambda text: text):
         return [rows.of(engine, spelled(sql(pair[side], engine))) for side in ("gold", "predicted")]
 
+    if any(faults(row) for row in scored.values()):
+        return ""
+    verdicts = {engine: row["exec_match"] for engine, row in scored.items()}
     loosely = {engine: near(*sides(engine)) for engine in ENGINES}
     if all(loosely.values()):
-        return "; ".join(digits(engine, sides(engine)) for engine in ENGINES if not verdicts[engine])
+        found = [digits(engine, sides(engine)) for engine in ENGINES if not verdicts[engine]]
+        return "; ".join(found) if all(found) else ""
     undone = {**loosely, "sqlite": near(*sides("sqlite", exact_literals))}
     found = len({*undone.values(), verdicts["duckdb"], verdicts["postgres"]}) == 1
     return LITERALS if found and undone != loosely else ""
 
 
+def faults(row):
+    """Why a scored row has no rows of the answer."""
+    return row["predicted_error"] or ("" if row["scored_sql"] else "no query was found in the text")
+
+
 def digits(engine, sides):
-    """Why an engine's rows are not the same that are so to nine digits."""
+    """Why an engine's rows are not the same that are so to nine digits. Python's SQLite may be another, with other last digits."""
+    if engine != "sqlite" and rules.same(*sides):
+        return ""
     if engine == "postgres":
         return NUMERIC
     return WHOLE if engine == "sqlite" and rules.same(*map(whole, sides)) else LAST_DIGITS
@@ -151,13 +162,15 @@ def check(a, databases):
         print(f"{engine}: {right} of {len(made)} pairs are right ({seconds:.0f} s)")
 
     differing = Counter()
-    for at, pair in enumerate(made):
-        verdicts = {engine: scored[engine][at]["exec_match"] for engine in ENGINES}
+    for pair, *of_pair in zip(made, *scored.values()):
+        of_pair = dict(zip(ENGINES, of_pair))
+        verdicts = {engine: row["exec_match"] for engine, row in of_pair.items()}
         if len(set(verdicts.values())) > 1:
-            why = reason(pair, verdicts, rows)
+            why = reason(pair, of_pair, rows)
             differing[why] += 1
-            errors = [f"{engine}: {row['predicted_error']}" for engine in ENGINES if (row := scored[engine][at])["predicted_error"]]
-            print(f"{pair['id']} ({', '.join(pair['changes'])}): {verdicts}: {why or 'for no known reason'}", *errors)
+            print(f"{pair['id']} ({', '.join(pair['changes'])}): {why or 'no known reason'}")
+            for engine, row in of_pair.items():
+                print(f"  {engine}: {'right' if row['exec_match'] else 'wrong'} {faults(row)}".rstrip())
     print(f"{len(made)} pairs: the same verdict on all three for {len(made) - sum(differing.values())}")
     return 1 if unknown + told(differing) else 0
 

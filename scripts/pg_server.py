@@ -3,7 +3,9 @@ import contextlib
 import glob
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -39,6 +41,8 @@ def server():
     if not found[-1]:
         yield None
         return
+    # Whoever ends the script ends its server too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         one = Server(folder, Path(found[-1]).resolve().parent)
         if one.user:
@@ -47,7 +51,7 @@ def server():
         one.run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C")
         # Not through a pipe: the server would hold it open.
         with open(os.devnull, "w") as nowhere:
-            options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+            options = f"-k {folder} -c listen_addresses='' -c fsync=off -c autovacuum=off"
             subprocess.run([*one.user, one.programs / "pg_ctl", *control, "-l", f"{folder}/log", "-o", options, "start"], check=True,
                            cwd=folder, stdout=nowhere)
         try:

@@ -133,5 +133,5 @@ def generate(folder, scale):
         sys.exit("tpchgen-cli is not installed: pip install tpchgen-cli")
     new = folder.with_name("new")
     shutil.rmtree(new, ignore_errors=True)
-    subprocess.run([program, "-s", str(scale), "--format", "csv", "--output-dir", new], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([program, "csv", "-s", str(scale), "--output-dir", new], check=True, stdout=subprocess.DEVNULL)
     new.rename(folder)
