@@ -30,7 +30,7 @@ from tpch.spelling import ENGINES, sql
 
 LITERALS = "SQLite adds 0.06 and 0.01 as floating-point numbers, which gives less than 0.07"
 WHOLE = "a whole REAL of SQLite is not the text of an integer (17.0, 17)"
-LAST_DIGITS = "the last of a floating-point number's fifteen digits"
+LAST_DIGITS = "the last of the fifteen digits of a floating-point number in {}"
 NUMERIC = "digits of a NUMERIC quotient behind the fifteenth, which PostgreSQL keeps"
 
 
@@ -111,7 +111,7 @@ def digits(engine, sides):
         return ""
     if engine == "postgres":
         return NUMERIC
-    return WHOLE if engine == "sqlite" and rules.same(*map(whole, sides)) else LAST_DIGITS
+    return WHOLE if engine == "sqlite" and rules.same(*map(whole, sides)) else LAST_DIGITS.format(engine)
 
 
 def whole(rows):
