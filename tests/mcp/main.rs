@@ -6,9 +6,14 @@ mod common;
 mod duckdb_writer;
 #[path = "../common/parrot.rs"]
 mod parrot;
+// Other tests stop servers and start them again.
+#[allow(dead_code)]
+#[path = "../common/pg_server.rs"]
+mod pg_server;
 
 mod alchemy;
 mod calls;
+mod hostile;
 mod http;
 mod session;
 mod specialist;
