@@ -10,6 +10,7 @@ use super::worker::{Job, Reply, Task, answer};
 use crate::db::sqlite::Now;
 use crate::sql::extract::Extraction;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// A row of `fields` (line 4, place 3) scored on database `x.db` of this schema by the modes of those names.
@@ -52,8 +53,14 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
         .iter()
         .map(|name| modes::named(name).unwrap())
         .collect();
+    let mut desk = desk(folder.path(), Duration::from_secs(5));
+    answer(&Job::of(example, task), &modes, &mut desk)
+}
+
+/// What a worker has at hand, with the defaults but for the deadline.
+pub fn desk(folder: &Path, timeout: Duration) -> Desk {
     let options = Options {
-        timeout: Duration::from_secs(5),
+        timeout,
         keep_distinct: false,
         rules: Rules::default(),
         now: Now::current(),
@@ -61,6 +68,5 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
         gold_dir: None,
         repeats: 3,
     };
-    let mut desk = Desk::new(folder.path(), options, Box::new(drop));
-    answer(&Job::of(example, task), &modes, &mut desk)
+    Desk::new(folder, options, Box::new(drop))
 }

@@ -7,7 +7,6 @@
 use super::{Execution, Metric, Mode, Texts, Verdict};
 use crate::eval::gold_files;
 use crate::eval::session::{Outcome, Session};
-use crate::eval::standard::Standard;
 use crate::sql::compare::columns::Columns;
 use crate::sql::error::SqlError;
 
