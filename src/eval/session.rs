@@ -280,27 +280,14 @@ impl Session<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::shown::most_bytes;
+    use crate::eval::testing::desk;
 
     #[test]
     fn each_mode_pays_for_its_queries_and_for_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.sql");
         std::fs::write(&file, "CREATE TABLE t(a);").unwrap();
-        let options = Options {
-            timeout: Duration::from_secs(60),
-            rules: Rules::default(),
-            keep_distinct: false,
-            now: Now::current(),
-            shown: most_bytes(1),
-            gold_dir: None,
-            repeats: REPEATS,
-        };
-        let mut desk = Desk::new(
-            Home::Folder(folder.path().to_owned()),
-            options,
-            Box::new(drop),
-        );
+        let mut desk = desk(folder.path(), Duration::from_secs(60));
         let mut session = desk.session(&[], 1);
         session.locate("x").unwrap();
         let query = |sql: &str| Query {

@@ -68,7 +68,8 @@ impl Standard {
     pub fn wanted(&self, golds: usize) -> Vec<Option<&[usize]>> {
         match &self.condition_cols {
             Some(Wanted::Same(same)) => vec![some(same); golds],
-            Some(Wanted::Each(each)) if each.iter().any(|columns| !columns.is_empty()) => {
+            // One empty list is none at all.
+            Some(Wanted::Each(each)) if !matches!(&each[..], [only] if only.is_empty()) => {
                 let each = each.iter().take(golds);
                 each.map(|columns| some(columns)).collect()
             }
@@ -138,5 +139,6 @@ mod tests {
         assert_eq!(wanted(json!([[0], [1]]), 2), [zero.clone(), one]);
         assert_eq!(wanted(json!([[0], []]), 3), [zero.clone(), None]);
         assert_eq!(wanted(json!([[0], [1]]), 1), [zero]);
+        assert_eq!(wanted(json!([[], []]), 3), all);
     }
 }

@@ -11,6 +11,7 @@ use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use crate::sql::extract::Extraction;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// A row of `fields` (line 4, place 3) scored on database `x.db` of this schema by the modes of those names.
@@ -53,8 +54,14 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
         .iter()
         .map(|name| modes::named(name).unwrap())
         .collect();
+    let mut desk = desk(folder.path(), Duration::from_secs(5));
+    answer(&Job::of(example, task), &modes, &mut desk)
+}
+
+/// What a worker has at hand, with the defaults but for the deadline.
+pub fn desk(folder: &Path, timeout: Duration) -> Desk {
     let options = Options {
-        timeout: Duration::from_secs(5),
+        timeout,
         keep_distinct: false,
         rules: Rules::default(),
         now: Now::current(),
@@ -62,10 +69,6 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
         gold_dir: None,
         repeats: 3,
     };
-    let mut desk = Desk::new(
-        Home::Folder(folder.path().to_owned()),
-        options,
-        Box::new(drop),
-    );
-    answer(&Job::of(example, task), &modes, &mut desk)
+    let home = Home::Folder(folder.to_owned());
+    Desk::new(home, options, Box::new(drop))
 }

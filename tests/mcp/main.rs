@@ -4,6 +4,8 @@
 mod common;
 #[path = "../common/duckdb_writer.rs"]
 mod duckdb_writer;
+// Its answers have another form here.
+#[allow(dead_code)]
 #[path = "../common/parrot.rs"]
 mod parrot;
 // Other tests stop servers and start them again.

@@ -40,3 +40,28 @@ impl Session<'_> {
         result.is_ok().then_some(used)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::testing::desk;
+
+    #[test]
+    fn queries_run_in_turns_so_often_and_no_longer_than_the_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.sql");
+        std::fs::write(&file, "CREATE TABLE t(a);").unwrap();
+        let runs = |predicted: &str, timeout| {
+            let mut desk = desk(folder.path(), timeout);
+            desk.options.repeats = 7;
+            desk.session(&[], 1)
+                .times(&file, predicted, "SELECT 1")
+                .len()
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(runs("SELECT 2", minute), 7);
+        assert_eq!(runs("SELECT nope", minute), 0);
+        // The first pair has used such a deadline, whatever the machine.
+        assert!(runs("SELECT 2", Duration::from_nanos(1)) <= 1);
+    }
+}

@@ -57,31 +57,42 @@ impl Cell<'_> {
 
 /// Reads a column: integers, else numbers, else booleans, else texts. A column of integers with a gap is one of reals.
 pub(super) fn read<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<Cell<'a>> {
-    let texts: Vec<Option<Cow<str>>> = values.map(written).collect();
-    let gaps = texts.iter().any(Option::is_none);
+    let texts: Vec<Cow<str>> = values.map(written).collect();
+    let there = texts
+        .iter()
+        .map(|text| &**text)
+        .filter(|text| !is_missing(text));
+    let gaps = there.clone().count() < texts.len();
     let all = |read: &dyn Fn(&str) -> Option<Cell<'a>>| -> Option<Vec<Cell<'a>>> {
-        let cell = |text: &Option<Cow<str>>| match text {
-            Some(text) => read(text),
-            None => Some(Cell::Missing),
+        let cell = |text: &Cow<str>| match is_missing(text) {
+            true => Some(Cell::Missing),
+            false => read(text),
         };
         texts.iter().map(cell).collect()
     };
-    let found = match whole(texts.iter().flatten(), gaps) {
-        // Where there is none at all, no cell is read.
-        Whole::All if gaps => all(&|text| real(text).map(Cell::Real)),
-        Whole::All => all(&|text| integer(text)?.map(Cell::Integer)),
-        Whole::TooLarge => None,
-        Whole::Not => all(&|text| real(text).map(Cell::Real))
-            .or_else(|| all(&|text| boolean(text).map(Cell::Boolean))),
+    let reals = || all(&|text| real(text).map(Cell::Real));
+    let found = match whole(there, gaps) {
+        Whole::All if gaps => reals(),
+        Whole::All => all(&|text| text.trim_ascii().parse().ok().map(Cell::Integer)),
+        Whole::Not => reals().or_else(|| all(&|text| boolean(text).map(Cell::Boolean))),
+        // What is no value elsewhere is a text here too.
+        Whole::TooLarge => return texts.into_iter().map(Cell::Text).collect(),
     };
-    let as_text = |text: Option<Cow<'a, str>>| text.map_or(Cell::Missing, Cell::Text);
+    let as_text = |text: Cow<'a, str>| match is_missing(&text) {
+        true => Cell::Missing,
+        false => Cell::Text(text),
+    };
     found.unwrap_or_else(|| texts.into_iter().map(as_text).collect())
 }
 
-/// The text of a value in a CSV file; `None` where reading it gives no value. A blob is its bytes in hexadecimal, as no text is.
-fn written(value: &Value) -> Option<Cow<'_, str>> {
-    let text: Cow<str> = match value {
-        Value::Null => return None,
+fn is_missing(text: &str) -> bool {
+    MISSING.contains(&text)
+}
+
+/// The text of a value in a CSV file. A blob is its bytes in hexadecimal, as no text is.
+fn written(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Null => "".into(),
         Value::Integer(integer) => integer.to_string().into(),
         Value::Real(real) => python::real(*real).into(),
         Value::Text(bytes) => String::from_utf8_lossy(bytes),
@@ -89,41 +100,75 @@ fn written(value: &Value) -> Option<Cow<'_, str>> {
             let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
             format!("x'{}'", digits.collect::<String>()).into()
         }
-    };
-    (!MISSING.contains(&&*text)).then_some(text)
+    }
 }
 
 /// Whether texts are integers.
 enum Whole {
     All,
     Not,
-    /// One is beyond 64 bits, or they need both signs and the 64th bit: then all stay texts.
+    /// Some are beyond 64 bits, or they need the 64th bit and something else too: then all stay texts.
     TooLarge,
 }
 
-fn whole<'a>(texts: impl Iterator<Item = &'a Cow<'a, str>>, gaps: bool) -> Whole {
-    let (mut least, mut most) = (0, 0);
-    for text in texts {
-        match integer(text) {
-            None => return Whole::Not,
-            Some(None) => return Whole::TooLarge,
-            Some(Some(integer)) => (least, most) = (integer.min(least), integer.max(most)),
+/// pandas tries signed integers first, and unsigned ones only where one of the former is too large; what it meets first decides.
+fn whole<'a>(texts: impl Iterator<Item = &'a str> + Clone, gaps: bool) -> Whole {
+    for start in texts.clone().map(start) {
+        match start {
+            start if !start.is_signed() => return unsigned(texts, gaps),
+            start if !start.is_whole => return Whole::Not,
+            _ => {}
         }
     }
-    let unsigned = most > i64::MAX.into();
-    let fits = least >= i64::MIN.into() && most <= u64::MAX.into();
-    match fits && !(unsigned && (least < 0 || gaps)) {
-        true => Whole::All,
-        false => Whole::TooLarge,
+    Whole::All
+}
+
+fn unsigned<'a>(texts: impl Iterator<Item = &'a str>, gaps: bool) -> Whole {
+    let mut below_zero = false;
+    for start in texts.map(start) {
+        match start {
+            start if start.negative => below_zero = true,
+            Start { size: None, .. } => return Whole::TooLarge,
+            start if !start.is_whole => return Whole::Not,
+            _ => {}
+        }
+    }
+    match below_zero || gaps {
+        true => Whole::TooLarge,
+        false => Whole::All,
     }
 }
 
-/// An integer with white space around it, or `Some(None)` where it has more digits than fit; `None` of another text.
-fn integer(text: &str) -> Option<Option<i128>> {
+/// The integer that a text begins with.
+struct Start {
+    negative: bool,
+    /// Without its sign; `None` beyond 64 bits.
+    size: Option<u64>,
+    /// Whether nothing but white space stands around it.
+    is_whole: bool,
+}
+
+impl Start {
+    fn is_signed(&self) -> bool {
+        let most = i64::MAX.unsigned_abs() + u64::from(self.negative);
+        self.size.is_some_and(|size| size <= most)
+    }
+}
+
+fn start(text: &str) -> Start {
     let text = text.trim_ascii();
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let is = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is.then(|| text.parse().ok())
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let rest = unsigned.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = &unsigned[..unsigned.len() - rest.len()];
+    let size = match digits.trim_start_matches('0') {
+        "" => Some(0),
+        digits => digits.parse().ok(),
+    };
+    Start {
+        negative: text.starts_with('-'),
+        size,
+        is_whole: rest.is_empty() && !digits.is_empty(),
+    }
 }
 
 fn real(text: &str) -> Option<f64> {
@@ -185,14 +230,25 @@ mod tests {
             of_texts(["18446744073709551616"]),
             [text("18446744073709551616")]
         );
+        let large = "9223372036854775808";
+        assert_eq!(of_texts([large, "NA"]), [text(large), text("NA")]);
+        // Too large before its point is too large, unless the point comes first.
+        let large = "18446744073709551616.0";
+        assert_eq!(of_texts([large, "1"]), [text(large), text("1")]);
+        assert_eq!(of_texts(["0.5", large]), [Real(0.5), Real(2f64.powi(64))]);
+        assert_eq!(of_texts(["9223372036854775808.0"]), [Real(2f64.powi(63))]);
     }
 
     #[test]
     fn values_are_written_as_pandas_writes_them() {
-        let text = |value: &Value| written(value).map(Cow::into_owned);
-        assert_eq!(text(&Value::Real(1e16)).as_deref(), Some("1e+16"));
-        assert_eq!(text(&Value::Real(2.0)).as_deref(), Some("2.0"));
-        assert_eq!(text(&Value::Blob(vec![0, 255])).as_deref(), Some("x'00ff'"));
-        assert_eq!(text(&Value::Text(Vec::new())), None);
+        let blob = Value::Blob(vec![0, 255]);
+        for (value, text) in [
+            (Value::Real(1e16), "1e+16"),
+            (Value::Real(2.0), "2.0"),
+            (blob, "x'00ff'"),
+            (Value::Null, ""),
+        ] {
+            assert_eq!(written(&value), text);
+        }
     }
 }
