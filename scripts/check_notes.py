@@ -6,18 +6,15 @@ tables of tests/goldens/notes, sqlglot parses the rest. A snippet must give rows
 scripts/check_notes.sh installs what it needs."""
 
 import contextlib
-import glob
-import os
 import re
-import shutil
 import sqlite3
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import duckdb
 import sqlglot
+
+import pg_server
 
 ROOT = Path(__file__).parent.parent
 PARSED = ("mysql", "snowflake", "bigquery", "clickhouse", "tsql")
@@ -60,43 +57,15 @@ def duck():
 
 @contextlib.contextmanager
 def postgres():
-    """A server of its own on a Unix socket, in a folder that goes with it; None where PostgreSQL is not installed."""
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [shutil.which("initdb")]
-    if not found[-1]:
-        yield None
-        return
-    programs = Path(found[-1]).resolve().parent
-    # The server refuses to run as root.
-    user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="notes-") as folder:
-        if user:
-            shutil.chown(folder, "postgres")
-
-        def run(program, *words, **more):
-            command = [*user, programs / program, *words]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=folder, **more)
-            if done.returncode:
-                raise RuntimeError(done.stderr.strip() or done.stdout.strip())
-            return done.stdout
-
-        def query(*words, options=""):
-            # A row is a line: no snippet gives text with line breaks.
-            flags = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", folder, "-U", "postgres", "-d", "postgres"]
-            return run("psql", *flags, *words, env={**os.environ, "PGOPTIONS": options}).splitlines()
-
-        control = ["-D", f"{folder}/data", "-w"]
-        run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C")
-        # Not through a pipe: the server would hold it open.
-        with open(os.devnull, "w") as nowhere:
-            start = [*user, programs / "pg_ctl", *control, "-l", f"{folder}/log", "-o", f"-k {folder} -c listen_addresses=''", "start"]
-            subprocess.run(start, check=True, cwd=folder, stdout=nowhere)
-        try:
-            query("-c", fixture("postgres"))
-            version = query("-c", "SHOW server_version")[0].split()[0]
-            readonly = "-c default_transaction_read_only=on"
-            yield f"PostgreSQL {version}", lambda sql: len(query("-c", sql, options=readonly))
-        finally:
-            run("pg_ctl", *control, "-m", "immediate", "stop")
+    """None where PostgreSQL is not installed."""
+    with pg_server.server() as server:
+        if server is None:
+            yield None
+            return
+        server.psql("-c", fixture("postgres"))
+        readonly = "-c default_transaction_read_only=on"
+        # A row is a line: no snippet gives text with line breaks.
+        yield f"PostgreSQL {server.version()}", lambda sql: len(server.psql("-c", sql, options=readonly))
 
 
 @contextlib.contextmanager

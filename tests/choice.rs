@@ -7,6 +7,7 @@ mod scoring;
 use common::{fails, ok, text, tiny};
 use factory::answering::choice::{By, Config, Select};
 use factory::answering::rows::Row;
+use factory::db::home::Home;
 use factory::eval::databases::Databases;
 use factory::eval::returned::{Asked, NO_QUERY, returned};
 use factory::eval::session::Rules;
@@ -43,7 +44,7 @@ fn folder() -> TempDir {
 
 fn databases(folder: &Path) -> Databases {
     Databases {
-        db_dir: folder.to_owned(),
+        home: Home::Folder(folder.to_owned()),
         worker: [env!("CARGO_BIN_EXE_factory"), "sql-worker"]
             .map(PathBuf::from)
             .into(),

@@ -43,7 +43,7 @@ fn grammars(kind: Kind, prompts: &[String], tokenizer: &Tokenizer) -> Vec<Arc<dy
     let config = Config {
         kind,
         fallback: true,
-        db_dir: None,
+        home: None,
     };
     let read = config.read(&data, &lines, &asked, &Silent).unwrap();
     let grammars = read.grammars(tokenizer).unwrap();

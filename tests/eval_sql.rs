@@ -278,7 +278,7 @@ fn a_broken_reference_stops_or_is_counted_and_never_a_match() {
         format!(
             "sql: execution_accuracy=0.500 exact_match=1.000 (n=2)\n\
              failures: sql_wrong_schema=1\n\
-             kept going: 1 rows have a gold_sql that fails\n\
+             kept going: 1 rows have a reference that fails\n\
              wrote {out} (2 rows)\n"
         )
     );

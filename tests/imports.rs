@@ -78,6 +78,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "eval",
             "adapters",
             "data",
+            "db",
             "model",
             "run",
         ],

@@ -5,6 +5,7 @@ use super::loras::Loras;
 use super::routing::Routing;
 use crate::data::record::Columns;
 use crate::data::template::Template;
+use crate::db::notes::Dialect;
 use crate::generation::stop::StopConfig;
 use crate::run::usage::UsageError;
 use anyhow::Result;
@@ -33,6 +34,8 @@ pub struct Config {
     pub speculation: bool,
     /// What answers are held to.
     pub constrain: constraint::Config,
+    /// The dialect whose notes stand before what is asked.
+    pub notes: Option<Dialect>,
 }
 
 /// What happens to a row whose prompt does not fit the model with its longest answer: all such rows are named and none is
@@ -58,6 +61,7 @@ impl Default for Config {
             kv_memory: None,
             speculation: true,
             constrain: constraint::Config::default(),
+            notes: None,
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::adapters::stored;
 use crate::data::jsonl;
-use crate::data::record::Conversation;
+use crate::data::record::{Conversation, Role};
 use crate::data::template::{Renderer, Template};
+use crate::db::notes::Dialect;
 use crate::generation::cache::Cache;
 use crate::generation::engine::{Adapters, Engine};
 use crate::generation::memory::Need;
@@ -25,6 +26,7 @@ use crate::router::{self, Decision, Router};
 use crate::run::observer::Observer;
 use crate::run::words::size;
 use anyhow::{Context, Result, bail, ensure};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -42,6 +44,7 @@ pub struct Loaded {
     template: Template,
     pub stop: StopConfig,
     on_long: OnLong,
+    notes: Option<Dialect>,
     /// Rows answered at once, at most.
     pub batch: usize,
     pub kv_memory: Option<usize>,
@@ -91,6 +94,7 @@ impl Loaded {
             template,
             stop: config.stop.clone(),
             on_long: config.on_long,
+            notes: config.notes,
             batch: config.batch,
             kv_memory: config.kv_memory,
             memory: match place.device.is_cpu() {
@@ -149,7 +153,7 @@ impl Loaded {
     ) -> Result<Vec<Vec<u32>>> {
         let renderer = self.renderer()?;
         let prompts = lines.iter().zip(turns).map(|(line, turns)| {
-            let prompt = renderer.prompt(turns).and_then(filled);
+            let prompt = renderer.prompt(&self.noted(turns)).and_then(filled);
             prompt.with_context(|| format!("{}:{}", path.display(), line.number))
         });
         let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
@@ -164,9 +168,25 @@ impl Loaded {
         Ok(prompts)
     }
 
+    /// A conversation as it is asked: with the notes, where there are to be any, before what the user says first.
+    fn noted<'t>(&self, turns: &'t Conversation) -> Cow<'t, Conversation> {
+        let Some(dialect) = self.notes else {
+            return Cow::Borrowed(turns);
+        };
+        let mut noted = turns.clone();
+        let mut users = noted.turns.iter_mut();
+        if let Some(first) = users.find(|turn| turn.role == Role::User) {
+            first.content = dialect.before(&first.content);
+        }
+        Cow::Owned(noted)
+    }
+
     /// The tokens of one prompt.
     pub fn prompt(&self, turns: &Conversation) -> Result<Vec<u32>> {
-        let prompt = self.renderer()?.prompt(turns).and_then(filled)?;
+        let prompt = self
+            .renderer()?
+            .prompt(&self.noted(turns))
+            .and_then(filled)?;
         match self.stop.too_long(prompt.len(), &self.base.decoder.config) {
             Some(reason) => bail!(reason),
             None => Ok(prompt),

@@ -27,14 +27,14 @@ use crate::router::{Decision, Router};
 use crate::run::observer::Observer;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How questions are answered.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// A SQLite database, or a script that makes one.
-    pub db: PathBuf,
+    /// The database's name, where there are several.
+    pub db: String,
     /// Tables that the prompt shows; all where there are none.
     pub tables: Vec<String>,
     /// How questions are put, where that is not to be as the adapters say.
@@ -102,7 +102,7 @@ pub struct Subject {
 }
 
 impl Asker {
-    /// Looks at the database first, then loads what `answering` says at `place`. `databases` are those of the database's folder.
+    /// Looks at the database first, then loads what `answering` says at `place`. `databases` have it among them.
     pub fn load(
         config: Config,
         answering: &Answering,

@@ -10,13 +10,11 @@ use crate::eval::described::{Described, described};
 use crate::eval::stop::Stop;
 use crate::eval::table::{Shown, table};
 use anyhow::{Context, Result, anyhow, ensure};
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// A database.
 pub struct Source {
-    file: PathBuf,
-    /// Its name in its folder.
+    /// Its name, where [`Databases::home`] has several.
     pub(super) db: String,
     /// Where its queries run.
     pub(super) databases: Databases,
@@ -28,16 +26,17 @@ pub struct Source {
 }
 
 impl Source {
-    /// Looks at a SQLite database, or a script that makes one; `databases` are those of its folder. Errors where it is none, has no tables, or
-    /// `stop` ended it.
-    pub fn open(file: PathBuf, databases: Databases, stop: &Stop) -> Result<Self> {
-        let db = file.file_name().context("the path names no file")?;
-        let db = db.to_string_lossy().into_owned();
+    /// Looks at the one of `databases` that is called `db`. Errors where it is none, has no tables, or `stop` ended it.
+    pub fn open(db: String, databases: Databases, stop: &Stop) -> Result<Self> {
+        let place = || match (databases.home.folder(), &*db) {
+            (Some(folder), db) => folder.join(db).display().to_string(),
+            (None, "") => databases.home.to_string(),
+            (None, schema) => format!("{} schema {schema}", databases.home),
+        };
         let described = described(&databases.until(stop), &db);
-        let Described { tables, named } = described.with_context(|| file.display().to_string())?;
-        ensure!(!tables.is_empty(), "{} has no tables", file.display());
+        let Described { tables, named } = described.with_context(place)?;
+        ensure!(!tables.is_empty(), "{} has no tables", place());
         Ok(Self {
-            file,
             db,
             databases,
             tables,
@@ -68,7 +67,8 @@ impl Source {
 
     /// The database's values.
     pub fn hints(&self) -> Result<&Hints> {
-        let read = || Hints::of(&self.file).map_err(|error| format!("{error:#}"));
+        let read =
+            || Hints::of(&self.databases.home, &self.db).map_err(|error| format!("{error:#}"));
         let read = self.hints.get_or_init(read);
         read.as_ref().map_err(|error| anyhow!("{error}"))
     }

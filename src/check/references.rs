@@ -6,6 +6,7 @@ use super::rows::Row;
 use crate::eval::databases::Databases;
 use crate::eval::example::Example;
 use crate::eval::golds::Golds;
+use crate::eval::standard::Standard;
 use anyhow::Result;
 use serde_json::{Map, Value};
 
@@ -28,6 +29,7 @@ pub fn find(
                     index: examples.len(),
                     line: 0,
                     fields: Map::<String, Value>::from_iter(fields),
+                    standard: Standard::default(),
                 });
             }
             (Some(_), None) => nowhere += 1,

@@ -7,6 +7,7 @@ use super::route::RouteArgs;
 use crate::answering::config::{Config, OnLong};
 use crate::answering::constraint;
 use crate::data::template::Template;
+use crate::db::home::Home;
 use crate::generation::stop::StopConfig;
 use crate::model::place::Place;
 use crate::run::words;
@@ -27,12 +28,12 @@ pub struct ConstrainArgs {
 }
 
 impl ConstrainArgs {
-    /// What they say, with the folder of the rows' databases.
-    pub fn get(&self, db_dir: Option<PathBuf>) -> constraint::Config {
+    /// What they say, with where the rows' databases are.
+    pub fn get(&self, home: Option<Home>) -> constraint::Config {
         constraint::Config {
             kind: self.constrain,
             fallback: self.constrain_fallback,
-            db_dir,
+            home,
         }
     }
 }
@@ -51,10 +52,10 @@ pub struct RowArgs {
 }
 
 impl RowArgs {
-    /// `config` with what they say, and the folder of the rows' databases.
-    pub fn with(&self, config: Config, db_dir: Option<PathBuf>) -> Result<Config> {
+    /// `config` with what they say, and where the rows' databases are.
+    pub fn with(&self, config: Config, home: Option<Home>) -> Result<Config> {
         Ok(Config {
-            constrain: self.constrain.get(db_dir),
+            constrain: self.constrain.get(home),
             columns: self.fields.columns()?,
             on_long: self.on_long,
             ..config

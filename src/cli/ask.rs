@@ -1,13 +1,16 @@
 //! `factory ask`: questions to a database.
 
 use super::answering::AnsweringArgs;
-use super::data::databases::in_folder;
+use super::data::databases::at;
+use super::db::connection::ConnectionsArgs;
 use super::terminal::Terminal;
 use super::{UsageError, lines, note, say};
 use crate::answering::constraint::Kind;
 use crate::ask::{Answer, Asker, Config, MOST_SAMPLES, SAMPLES, SURE, TEMPERATURE, sampling};
 use crate::data::asking::Notation;
 use crate::data::prompt::Prompt;
+use crate::db::connections;
+use crate::db::home::Home;
 use crate::eval::session::Rules;
 use crate::eval::table::Table;
 use crate::run::words::plain;
@@ -15,10 +18,10 @@ use anyhow::{Context, Result, bail, ensure};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-/// Ask a SQLite database a question; without one, a prompt stays for several.
+/// Ask a database a question; without one, a prompt stays for several.
 ///
 /// The schema is written as the adapter saw schemas in training. Several answers are drawn, each query runs confined and read-only, and the
 /// result that most of them agree on is the answer.
@@ -26,9 +29,14 @@ use std::time::Duration;
 pub struct Args {
     /// The question, in plain words.
     question: Option<String>,
-    /// SQLite database, or a .sql script that makes one.
-    #[arg(long, value_name = "FILE")]
-    db: PathBuf,
+    /// The database: a file of SQLite or DuckDB, a .sql script that makes one, a connection's name, or the URL of a server.
+    #[arg(long, value_name = "DB")]
+    db: String,
+    /// On a server: the schema to ask [default: those that the role looks into by itself].
+    #[arg(long, value_name = "NAME")]
+    db_schema: Option<String>,
+    #[command(flatten)]
+    connections: ConnectionsArgs,
     /// Show the model this table alone (repeatable) [default: all].
     #[arg(long = "table", value_name = "NAME")]
     tables: Vec<String>,
@@ -40,6 +48,9 @@ pub struct Args {
     /// How the schema is written [default: as the adapter saw it in training].
     #[arg(long, value_enum)]
     notation: Option<Notation>,
+    /// Put the notes on the database's dialect (see db notes) before the question, as for an adapter that was trained with them.
+    #[arg(long)]
+    dialect_notes: bool,
     /// Answers that are drawn, the first without chance.
     #[arg(long, value_name = "K", default_value_t = SAMPLES as u64, value_parser = clap::value_parser!(u64).range(1..=MOST_SAMPLES as u64))]
     samples: u64,
@@ -81,16 +92,17 @@ pub fn run(args: Args) -> Result<()> {
     let samples = args.samples as usize;
     let sampler = sampling(samples, args.temperature, args.seed);
     sampler.check().map_err(UsageError::of)?;
-    let answering = args.answering.config()?;
+    let mut answering = args.answering.config()?;
     if answering.routing.trust_route_field.is_some() {
         let message = "--trust-route-field is for rows of a file: a question has no such fields";
         return Err(UsageError(message.into()).into());
     }
-    let db = args.db.canonicalize();
-    let db = db.with_context(|| format!("cannot open {}", args.db.display()))?;
-    let folder = db.parent().unwrap_or(Path::new("/"));
+    let (home, db) = args.database()?;
+    if args.dialect_notes {
+        answering.notes = Some(home.dialect(&db)?);
+    }
     let timeout = Duration::from_millis(args.timeout_ms);
-    let databases = in_folder(folder, timeout, Rules::default())?;
+    let databases = at(home, timeout, Rules::default())?;
     let config = Config {
         db,
         tables: args.tables.clone(),
@@ -114,6 +126,27 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 impl Args {
+    /// Where the database is, and its name there.
+    fn database(&self) -> Result<(Home, String)> {
+        let file = Path::new(&self.db);
+        let is_file = file.is_file() || connections::of_file_name(file).is_some();
+        if is_file && !self.db.contains("://") {
+            if self.db_schema.is_some() {
+                let message = format!("--db-schema is for a server: {} is a file", self.db);
+                return Err(UsageError(message).into());
+            }
+            let whole = file.canonicalize();
+            let whole = whole.with_context(|| format!("cannot open {}", self.db))?;
+            let name = whole.file_name().context("the path names no file")?;
+            let name = name.to_string_lossy().into_owned();
+            let folder = whole.parent().unwrap_or(Path::new("/"));
+            return Ok((Home::Folder(folder.to_owned()), name));
+        }
+        let connection = self.connections.read()?.get(&self.db)?;
+        let schema = self.db_schema.clone().unwrap_or_default();
+        Ok((Home::Connection(connection), schema))
+    }
+
     /// Asks for questions until there are no more.
     fn stay(&self, asker: &Asker) -> Result<()> {
         let terminal = Terminal::default();

@@ -13,8 +13,10 @@ use crate::answering::stream;
 use crate::data::jsonl::Line;
 use crate::data::record;
 use crate::data::shard::Shard;
+use crate::db::notes::Dialect;
 use crate::generation::sampler::SamplerConfig;
 use anyhow::{Context, Result};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::Map;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ pub struct Args {
     #[arg(long, required_unless_present = "prompt", requires = "out")]
     data: Option<PathBuf>,
     /// One prompt, or - for what standard input holds; the answer is streamed to the terminal.
-    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out", "samples", "greedy_first", "confidence", "abstain_below", "select", "choice_fields", "repair", "db_dir"])]
+    #[arg(long, conflicts_with_all = ["data", "out", "route", "on_long", "finish", "resume", "metrics_out", "samples", "greedy_first", "confidence", "abstain_below", "select", "choice_fields", "repair", "db_dir", "connection"])]
     prompt: Option<String>,
     /// File the answered rows are written to, in the order of the data. Until all are answered they are kept in OUT.partial.
     #[arg(long)]
@@ -35,6 +37,10 @@ pub struct Args {
     rows: RowArgs,
     #[command(flatten)]
     answering: AnsweringArgs,
+    /// Put the notes on a dialect (see db notes) before each prompt that does not have them: sqlite, duckdb, postgres, mysql, snowflake,
+    /// bigquery, clickhouse, tsql.
+    #[arg(long, value_name = "DIALECT", value_parser = dialect())]
+    dialect_notes: Option<Dialect>,
     /// Field the answer is written to.
     #[arg(long, default_value = OUT_FIELD)]
     out_field: String,
@@ -79,6 +85,11 @@ pub struct Args {
     abstain_below: Option<f64>,
 }
 
+fn dialect() -> impl TypedValueParser<Value = Dialect> {
+    let names = Dialect::ALL.map(Dialect::id);
+    PossibleValuesParser::new(names).try_map(|name| Dialect::named(&name).ok_or("no such dialect"))
+}
+
 fn probability(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
@@ -89,8 +100,12 @@ fn probability(text: &str) -> Result<f64, String> {
 impl Args {
     fn config(&self) -> Result<Config> {
         let databases = self.choice.get()?.databases;
-        let folder = databases.map(|databases| databases.db_dir);
-        self.rows.with(self.answering.config()?, folder)
+        let home = databases.map(|databases| databases.home);
+        let config = Config {
+            notes: self.dialect_notes,
+            ..self.answering.config()?
+        };
+        self.rows.with(config, home)
     }
 
     fn sampler(&self) -> SamplerConfig {

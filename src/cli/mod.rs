@@ -17,6 +17,7 @@ mod eval_sql;
 mod fields;
 mod gate;
 mod generate;
+mod home;
 mod interrupt;
 mod lines;
 mod loras;

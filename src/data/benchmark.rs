@@ -11,6 +11,7 @@ use super::curriculum::bucket;
 use super::jsonl;
 use super::prompt::Prompt;
 use super::set::{Set, hashes, tally};
+use crate::db::home::Home;
 use crate::db::sandbox::Sandbox;
 use crate::sql::error::SqlError;
 use anyhow::{Result, ensure};
@@ -203,7 +204,7 @@ fn with_databases(
     request: &Request,
     left_out: &mut Vec<LeftOut>,
 ) -> Result<Vec<Question>> {
-    let mut sandbox = Sandbox::new(&files.databases, false);
+    let mut sandbox = Sandbox::new(Home::Folder(files.databases.clone()), false);
     let names: BTreeSet<String> = questions.iter().map(|row| row.db.clone()).collect();
     let missing: Vec<_> = names
         .iter()

@@ -1,7 +1,8 @@
 //! The tables and columns that a row's query may use: of its database, or as its text has them.
 
 use super::jsonl::Line;
-use crate::db::locate::{is_duckdb, locate};
+use crate::db::home::Home;
+use crate::db::registry::Driver;
 use crate::db::sandbox::Sandbox;
 use crate::db::{self, sqlite};
 use crate::sql::tokens::{Kind, Token, iterate};
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::LazyLock;
 
@@ -30,16 +31,22 @@ static MARK: LazyLock<Option<Regex>> =
 /// Where schemas come from.
 #[derive(Default)]
 pub struct Schemas {
-    /// Where the databases lie; without one the rows' texts are read.
-    folder: Option<PathBuf>,
-    known: BTreeMap<PathBuf, Arc<Vec<Table>>>,
+    /// The databases; without them the rows' texts are read.
+    databases: Option<Databases>,
+    known: Known,
 }
 
+/// The tables of the files that were read.
+type Known = BTreeMap<PathBuf, Arc<Vec<Table>>>;
+
 impl Schemas {
-    /// Of databases in `folder`, or of texts.
-    pub fn new(folder: Option<PathBuf>) -> Self {
+    /// Of the databases at `home`, or of texts.
+    pub fn new(home: Option<Home>) -> Self {
         Self {
-            folder,
+            databases: home.map(|home| Databases {
+                is_one: home.folder().is_none(),
+                sandbox: Sandbox::new(home, false),
+            }),
             known: BTreeMap::new(),
         }
     }
@@ -50,8 +57,11 @@ impl Schemas {
     /// Errors where a database cannot be read, or the prompt begins a schema that is none.
     pub fn of(&mut self, line: &Line, prompt: &str) -> Result<Option<Arc<Vec<Table>>>> {
         let text = |field: &&str| line.fields().get(*field).and_then(Value::as_str);
-        if let (Some(folder), Some(db)) = (&self.folder, DATABASES.iter().find_map(text)) {
-            return self.of_database(&folder.clone(), db).map(Some);
+        if let Some(databases) = &mut self.databases {
+            let db = DATABASES.iter().find_map(text);
+            if let Some(db) = db.or(databases.is_one.then_some("")) {
+                return databases.tables(db, &mut self.known).map(Some);
+            }
         }
         for field in FIELDS.iter().filter_map(text) {
             let tables = of_field(field)?;
@@ -61,22 +71,33 @@ impl Schemas {
         }
         Ok(of_text(prompt)?.map(Arc::new))
     }
+}
 
-    fn of_database(&mut self, folder: &Path, db: &str) -> Result<Arc<Vec<Table>>> {
-        let file = locate(folder, db, false)?.into_iter().next();
+/// Databases whose tables are read.
+struct Databases {
+    sandbox: Sandbox,
+    /// Whether rows need not name theirs.
+    is_one: bool,
+}
+
+impl Databases {
+    fn tables(&mut self, db: &str, known: &mut Known) -> Result<Arc<Vec<Table>>> {
+        let file = self.sandbox.locate(db)?.into_iter().next();
         let file = file.context("a database that was found")?;
-        if let Some(known) = self.known.get(&file) {
+        if let Some(known) = known.get(&file) {
             return Ok(known.clone());
         }
-        let tables = match is_duckdb(&file) {
-            true => {
-                let tables = Sandbox::new(folder, false).tables(&file);
-                tables?.iter().map(db::schema::named).collect()
-            }
-            false => sqlite::named(&file)?,
+        let tables = match self.sandbox.driver(&file) {
+            Driver::Sqlite => sqlite::named(&file)?,
+            _ => self
+                .sandbox
+                .tables(&file)?
+                .iter()
+                .map(db::schema::named)
+                .collect(),
         };
         let tables = Arc::new(tables);
-        self.known.insert(file, tables.clone());
+        known.insert(file, tables.clone());
         Ok(tables)
     }
 }
@@ -305,7 +326,7 @@ mod tests {
             let one = |table: &Table| format!("{}({})", table.name, table.columns.join(","));
             tables.iter().map(one).collect::<Vec<_>>().join(" ")
         };
-        let mut databases = Schemas::new(Some(folder.path().to_owned()));
+        let mut databases = Schemas::new(Some(Home::Folder(folder.path().to_owned())));
         assert_eq!(tables(&mut databases, &row), "a(b,c) v(d)");
         assert_eq!(tables(&mut Schemas::default(), &row), "e(f)");
         let other = line(json!({"schema": "public"}));

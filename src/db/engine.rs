@@ -33,7 +33,7 @@ pub trait Engine {
 }
 
 /// The longest that connecting to a server may take.
-const CONNECT: Duration = Duration::from_secs(10);
+pub const CONNECT: Duration = Duration::from_secs(10);
 
 /// Opens the database of a connection, with so many bytes of memory where the engine counts them, and so much time where a server
 /// has to be told.

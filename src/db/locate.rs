@@ -110,7 +110,7 @@ fn relative(name: &str) -> Result<&Path> {
 }
 
 /// A file's real path, which must be in the folder `within`. A script keeps its name: its ending says what it is.
-fn resolved(file: &Path, within: Option<&Path>) -> Result<PathBuf> {
+pub fn resolved(file: &Path, within: Option<&Path>) -> Result<PathBuf> {
     let real = |path: &Path| {
         path.canonicalize()
             .with_context(|| format!("cannot resolve {}", path.display()))
@@ -120,7 +120,7 @@ fn resolved(file: &Path, within: Option<&Path>) -> Result<PathBuf> {
         && !found.starts_with(real(folder)?)
     {
         bail!(
-            "{} leads out of the database folder {} (--follow-links allows it)",
+            "{} leads out of the folder {} (--follow-links allows it)",
             file.display(),
             folder.display()
         );
@@ -246,10 +246,7 @@ mod tests {
         link("z", "");
         for name in ["x.db", "y", "z/x.sql"] {
             let error = format!("{:#}", locate(folder.path(), name, false).unwrap_err());
-            assert!(
-                error.contains("leads out of the database folder"),
-                "{error}"
-            );
+            assert!(error.contains("leads out of the folder"), "{error}");
             assert_eq!(locate(folder.path(), name, true).unwrap().len(), 1);
         }
     }

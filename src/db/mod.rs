@@ -9,6 +9,7 @@ pub mod declared;
 pub mod door;
 pub mod duckdb;
 pub mod engine;
+pub mod home;
 pub mod locate;
 pub mod notes;
 pub mod postgres;

@@ -16,6 +16,15 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// A prompt with the notes before it; as it is where it has them already, as of an adapter that was trained with them.
+    pub fn before(self, prompt: &str) -> String {
+        let notes = self.notes().trim_end();
+        match prompt.contains(notes) {
+            true => prompt.to_owned(),
+            false => format!("{notes}\n\n{prompt}"),
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 8] = [
         Sqlite, Duckdb, Postgres, Mysql, Snowflake, Bigquery, Clickhouse, Tsql,
@@ -52,5 +61,18 @@ impl Dialect {
             Clickhouse => include_str!("notes/clickhouse.md"),
             Tsql => include_str!("notes/tsql.md"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_stand_before_a_prompt_once() {
+        let noted = Duckdb.before("Question: how many?");
+        assert!(noted.starts_with(Duckdb.notes().lines().next().unwrap()));
+        assert!(noted.ends_with("\n\nQuestion: how many?"));
+        assert_eq!(Duckdb.before(&noted), noted);
     }
 }

@@ -1,10 +1,14 @@
-//! The databases of a folder, open in this process: SQLite files and scripts, DuckDB files. Untrusted queries run on them, each within a
-//! deadline and bounds on its result.
+//! The databases that rows name, open in this process: SQLite files and scripts, DuckDB files, a server. Untrusted queries run on them, each
+//! within a deadline and bounds on its result.
 
-use super::answer::Bounds;
+use super::answer::{Answer, Bounds};
+use super::connections::{self, Place};
 use super::duckdb::{self, Library};
-use super::engine::Engine;
-use super::locate;
+use super::engine::{CONNECT, Engine};
+use super::home::Home;
+use super::postgres::{Kept, Timeouts};
+use super::processor;
+use super::registry::Driver;
 use super::schema::{Table, spider};
 use super::sqlite::engine::Sqlite;
 use super::sqlite::{self, Draws, execute};
@@ -18,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most rows that a query may return.
 pub const MAX_ROWS: usize = 100_000;
@@ -30,48 +34,69 @@ const MAX_OPEN: usize = 32;
 const MAX_BUILT: usize = 8;
 /// Memory of an open DuckDB file in bytes.
 const MEMORY: u64 = 256 << 20;
+/// The longest that anything but a query may take of a server.
+const CATALOG: Duration = Duration::from_secs(30);
 
 /// An open database.
 enum Open {
     Sqlite(Connection, Draws),
     Duckdb(Box<duckdb::Connection<'static>>),
+    /// One for all schemas.
+    Postgres(Box<Kept>),
 }
 
-/// The databases of one folder, opened once each. It runs in this process: one SQLite operation cannot be stopped from
+/// The databases of one home, opened once each. It runs in this process: one SQLite operation cannot be stopped from
 /// inside (`instr` on a megabyte outlives a deadline by seconds), and no query of DuckDB's is; whoever must go on puts it in a process of its own.
 pub struct Sandbox {
-    folder: PathBuf,
+    home: Home,
     follow_links: bool,
+    /// When it was made.
+    start: Instant,
     located: BTreeMap<String, Vec<PathBuf>>,
     open: BTreeMap<(PathBuf, bool), Open>,
     schemas: BTreeMap<PathBuf, Rc<Schema>>,
 }
 
 impl Sandbox {
-    /// Touches nothing yet. With `follow_links`, links may lead out of the folder.
-    pub fn new(folder: impl Into<PathBuf>, follow_links: bool) -> Self {
+    /// Touches nothing yet. With `follow_links`, links may lead out of a folder.
+    pub fn new(home: Home, follow_links: bool) -> Self {
         Self {
-            folder: folder.into(),
+            home,
             follow_links,
+            start: Instant::now(),
             located: BTreeMap::new(),
             open: BTreeMap::new(),
             schemas: BTreeMap::new(),
         }
     }
 
-    /// The files of a database, the first its own; see [`locate::locate`].
+    /// Whether queries run elsewhere, on a server that minds their time.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(&self.home, Home::Connection(connection) if connection.driver == Driver::Postgres)
+    }
+
+    /// The clock that queries are timed by: the processor time of this thread; of a server the time of day.
+    pub fn clock(&self) -> Duration {
+        match self.is_elsewhere() {
+            true => self.start.elapsed(),
+            false => processor::of_thread(),
+        }
+    }
+
+    /// The files of a database, the first its own; see [`Home::locate`].
     pub fn locate(&mut self, db: &str) -> Result<Vec<PathBuf>, SqlError> {
         if let Some(files) = self.located.get(db) {
             return Ok(files.clone());
         }
-        let files = locate::locate(&self.folder, db, self.follow_links).map_err(of_database)?;
+        let files = self.home.locate(db, self.follow_links);
+        let files = files.map_err(of_database)?;
         self.located.insert(db.to_owned(), files.clone());
         Ok(files)
     }
 
     /// Whether a located file is open already.
     pub fn is_open(&self, file: &Path, reversed: bool) -> bool {
-        self.open.contains_key(&key(file, reversed))
+        self.open.contains_key(&self.key(file, reversed))
     }
 
     /// Opens a located file, to have it open when a clock starts.
@@ -79,8 +104,8 @@ impl Sandbox {
         self.opened(file, reversed).map(drop)
     }
 
-    fn opened(&mut self, file: &Path, reversed: bool) -> Result<&Open, SqlError> {
-        let key = key(file, reversed);
+    fn opened(&mut self, file: &Path, reversed: bool) -> Result<&mut Open, SqlError> {
+        let key = self.key(file, reversed);
         if !self.open.contains_key(&key) {
             // Built ones lie in the same memory as whatever queries need.
             let built = |file: &Path| file.extension().is_some_and(|extension| extension == "sql");
@@ -88,17 +113,33 @@ impl Sandbox {
             if self.open.len() >= MAX_OPEN || (built(file) && held >= MAX_BUILT) {
                 self.open.clear();
             }
-            let opened = match locate::is_duckdb(file) {
-                true => {
+            let opened = match self.home.driver(file) {
+                Driver::Duckdb => {
                     let library = Library::find()?;
                     let opened = duckdb::Connection::open(library, file, MEMORY)?;
                     Open::Duckdb(Box::new(opened))
                 }
-                false => self.open_sqlite(file, reversed)?,
+                Driver::Postgres => Open::Postgres(Box::new(self.kept()?)),
+                _ => self.open_sqlite(file, reversed)?,
             };
             self.open.insert(key.clone(), opened);
         }
-        Ok(&self.open[&key])
+        let lost = || SqlError::Database("it was closed at once".to_owned());
+        self.open.get_mut(&key).ok_or_else(lost)
+    }
+
+    fn kept(&self) -> Result<Kept, SqlError> {
+        let timeouts = Timeouts {
+            connect: CONNECT,
+            call: CATALOG,
+        };
+        match &self.home {
+            Home::Connection(connections::Connection {
+                place: Place::Server(address),
+                ..
+            }) => Kept::new(address.secret(), timeouts),
+            home => Err(SqlError::Database(format!("{home} is no server"))),
+        }
     }
 
     fn open_sqlite(&mut self, file: &Path, reversed: bool) -> Result<Open, SqlError> {
@@ -111,14 +152,28 @@ impl Sandbox {
         Ok(Open::Sqlite(connection, draws))
     }
 
+    /// What is open once. Only SQLite walks tables backwards. One process should open a file of DuckDB's once alone: the end of a second
+    /// opening ends the lock of the first.
+    fn key(&self, file: &Path, reversed: bool) -> (PathBuf, bool) {
+        match self.home.driver(file) {
+            Driver::Postgres => (PathBuf::new(), false),
+            driver => (file.to_owned(), reversed && driver == Driver::Sqlite),
+        }
+    }
+
+    /// What opens a located file.
+    pub fn driver(&self, file: &Path) -> Driver {
+        self.home.driver(file)
+    }
+
     /// The tables of a located file.
     pub fn schema(&mut self, file: &Path) -> Result<Rc<Schema>, SqlError> {
         if let Some(schema) = self.schemas.get(file) {
             return Ok(schema.clone());
         }
-        let schema = match locate::is_duckdb(file) {
-            true => spider(&self.tables(file)?),
-            false => sqlite::schema(file).map_err(of_database)?,
+        let schema = match self.home.driver(file) {
+            Driver::Sqlite => sqlite::schema(file).map_err(of_database)?,
+            _ => spider(&self.tables(file)?),
         };
         let schema = Rc::new(schema);
         self.schemas.insert(file.to_owned(), schema.clone());
@@ -130,10 +185,11 @@ impl Sandbox {
         Ok(match self.opened(file, false)? {
             Open::Sqlite(..) => Sqlite::open(file)?.schema()?,
             Open::Duckdb(connection) => Engine::schema(&**connection)?,
+            Open::Postgres(kept) => kept.tables(schema_of(file))?,
         })
     }
 
-    /// The rows of one query, which may use `timeout` of processor time; DuckDB's stops at no time. Nothing that it does outlives the call.
+    /// The rows of one query, which may use `timeout` of [`Self::clock`]; DuckDB's stops at no time. Nothing that it does outlives the call.
     pub fn run(
         &mut self,
         file: &Path,
@@ -149,13 +205,14 @@ impl Sandbox {
                 let run = || execute::run_before(connection, sql, timeout);
                 catch_unwind(AssertUnwindSafe(run)).map_err(|_| SqlError::out_of_memory())
             }
-            Open::Duckdb(connection) => match rows(connection, sql) {
-                Err(broken @ SqlError::Database(_)) => Err(broken),
-                ran => Ok(ran),
-            },
+            Open::Duckdb(connection) => still_good(connection.run(sql, MOST).and_then(rows)),
+            Open::Postgres(kept) => {
+                let answer = kept.run(schema_of(file), sql, MOST, timeout);
+                still_good(answer.and_then(rows))
+            }
         };
         ran.unwrap_or_else(|broken| {
-            self.open.remove(&key(file, reversed));
+            self.open.remove(&self.key(file, reversed));
             Err(broken)
         })
     }
@@ -172,6 +229,10 @@ impl Sandbox {
                 let columns = connection.prepare(sql)?.into_iter();
                 Ok(columns.map(|column| column.name).collect())
             }
+            Open::Postgres(kept) => {
+                let columns = kept.prepare(schema_of(file), sql)?.into_iter();
+                Ok(columns.map(|column| column.name).collect())
+            }
         }
     }
 
@@ -183,7 +244,7 @@ impl Sandbox {
         file: &Path,
         reversed: bool,
     ) -> bool {
-        let own = key(file, reversed);
+        let own = self.key(file, reversed);
         let others = self.open.keys().any(|open| *open != own);
         let again = others && *result == Err(SqlError::out_of_memory());
         if again {
@@ -193,18 +254,27 @@ impl Sandbox {
     }
 }
 
-/// What is open once. DuckDB walks no table backwards, and one process should open a file of it once alone: the end of a second opening
-/// ends the lock of the first.
-fn key(file: &Path, reversed: bool) -> (PathBuf, bool) {
-    (file.to_owned(), reversed && !locate::is_duckdb(file))
+/// The schema that a located "file" of a server is.
+fn schema_of(file: &Path) -> &str {
+    // It was a text when it was located.
+    file.to_str().unwrap_or_default()
 }
 
-fn rows(connection: &duckdb::Connection, sql: &str) -> Result<Vec<Row>, SqlError> {
-    let bounds = Bounds {
-        rows: MAX_ROWS,
-        bytes: MAX_BYTES,
-    };
-    let answer = connection.run(sql, bounds)?;
+/// An error of the connection apart from what the query gave.
+fn still_good(ran: Result<Vec<Row>, SqlError>) -> Result<Result<Vec<Row>, SqlError>, SqlError> {
+    match ran {
+        Err(broken @ SqlError::Database(_)) => Err(broken),
+        ran => Ok(ran),
+    }
+}
+
+const MOST: Bounds = Bounds {
+    rows: MAX_ROWS,
+    bytes: MAX_BYTES,
+};
+
+/// What was read within [`MOST`], as the scorer compares it.
+fn rows(answer: Answer) -> Result<Vec<Row>, SqlError> {
     if answer.cut.is_some() {
         let most = format!("more than {MAX_ROWS} rows or {MAX_BYTES} bytes");
         return Err(SqlError::ResourceLimit(most));
@@ -251,7 +321,7 @@ mod tests {
             .execute_batch(SCHEMA)
             .unwrap();
         Fixture(
-            Sandbox::new(folder, false),
+            Sandbox::new(Home::Folder(folder.to_owned()), false),
             folder.to_owned(),
             Duration::from_millis(300),
         )

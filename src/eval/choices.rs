@@ -87,6 +87,9 @@ pub fn named(id: Option<&str>, index: usize) -> String {
 fn choice(rows: &[&ScoredRow], most: usize, seed: u64) -> Result<Choice, &'static str> {
     let row = rows[0];
     let question = row.question.clone().ok_or("without question")?;
+    if row.gold_sql.is_empty() {
+        return Err("without gold_sql");
+    }
     if rows.iter().any(|row| row.scores.gold_error.is_some()) {
         return Err("gold_sql fails");
     }

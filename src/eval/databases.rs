@@ -2,19 +2,20 @@
 
 use super::modes;
 use super::pool::Pool;
-use super::session::{Options, Rules};
+use super::session::{Options, REPEATS, Rules};
 use super::shown::most_bytes;
 use super::stop::Stop;
 use super::worker::{Job, Reply, Setup};
+use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A folder of databases and processes that run queries on them, in the first mode.
+/// Databases and processes that run queries on them, in the first mode.
 #[derive(Clone, Debug)]
 pub struct Databases {
-    pub db_dir: PathBuf,
+    pub home: Home,
     /// What starts a process that runs queries.
     pub worker: Vec<PathBuf>,
     /// Most processes.
@@ -27,10 +28,10 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// Those of a folder, each query in a process of its own that `worker` starts, one a core.
-    pub fn new(db_dir: PathBuf, worker: Vec<PathBuf>, timeout: Duration, rules: Rules) -> Self {
+    /// Those of a home, each query in a process of its own that `worker` starts, one a core.
+    pub fn new(home: Home, worker: Vec<PathBuf>, timeout: Duration, rules: Rules) -> Self {
         Self {
-            db_dir,
+            home,
             worker,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             timeout,
@@ -60,7 +61,7 @@ impl Databases {
     /// The processes for so many rows.
     pub fn pool(&self, rows: usize) -> Pool {
         let setup = Setup {
-            db_dir: self.db_dir.clone(),
+            home: self.home.clone(),
             modes: vec![modes::ALL[0].name().to_owned()],
             options: Options {
                 timeout: self.timeout,
@@ -68,6 +69,8 @@ impl Databases {
                 rules: self.rules,
                 now: Now::current(),
                 shown: most_bytes(rows),
+                gold_dir: None,
+                repeats: REPEATS,
             },
         };
         Pool::new(&self.worker, &setup, self.workers.min(rows)).until(&self.stop)

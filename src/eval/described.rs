@@ -3,7 +3,7 @@
 use super::databases::Databases;
 use super::session::Session;
 use super::worker::{Job, Reply, Task};
-use crate::db::locate::is_duckdb;
+use crate::db::registry::Driver;
 use crate::db::schema::{self, layouts};
 use crate::db::sqlite::layout::{Layout, layout};
 use crate::db::sqlite::named;
@@ -24,7 +24,7 @@ pub struct Described {
 /// Reads the row's own database.
 pub(super) fn run(db: &str, session: &mut Session) -> Result<Described, SqlError> {
     let files = session.locate(db)?;
-    if is_duckdb(&files[0]) {
+    if session.driver(&files[0]) != Driver::Sqlite {
         let tables = session.tables(&files[0])?;
         return Ok(Described {
             tables: layouts(&tables),

@@ -1,6 +1,7 @@
 //! One row to score: a dataset row with the model's reply in `predicted_sql`.
 
 use super::modes::Mode;
+use super::standard::{self, Standard};
 use crate::data::jsonl::{self, Line};
 use crate::data::record;
 use anyhow::{Context, Error, Result, anyhow};
@@ -39,6 +40,8 @@ pub struct Example {
     pub line: usize,
     /// The row itself.
     pub fields: Map<String, Value>,
+    /// What it says of gold results in files, where a mode asks for it.
+    pub standard: Standard,
 }
 
 impl Example {
@@ -55,7 +58,9 @@ impl Example {
 
     fn missing(&self, mode: &dyn Mode) -> impl Iterator<Item = &'static str> {
         let fields = mode.fields().iter().copied();
-        fields.filter(|field| self.text(field).is_none())
+        let in_files = mode.takes_files() && self.standard.gold_csv.is_some();
+        let instead = move |field: &str| in_files && field == "gold_sql";
+        fields.filter(move |field| self.text(field).is_none() && !instead(field))
     }
 
     /// `file:line: row id`, for messages.
@@ -97,12 +102,13 @@ pub struct Reading {
 }
 
 /// Reads a predictions file. Rows that `keep` refuses, by their places and fields, are passed over. What scoring does not need is
-/// forgotten, but for the fields `more`. Errors where the file cannot be read or has no rows at all.
+/// forgotten, but for the fields `more`. A row that names no database has `db`. Errors where the file cannot be read or has no rows at all.
 pub fn read(
     path: &Path,
     modes: &[&dyn Mode],
     answers: Answers,
     more: &[&str],
+    db: Option<&str>,
     keep: impl Fn(usize, &Map<String, Value>) -> bool,
 ) -> Result<Reading> {
     let (mut examples, mut faults) = (Vec::new(), Vec::new());
@@ -115,7 +121,10 @@ pub fn read(
             return Ok(());
         }
         let line = line.map_err(|error| fault("not a JSON object", error));
-        let example = line.and_then(|line| check(this, line, path, modes, answers, more));
+        let example = line.and_then(|mut line| {
+            named(&mut line, path, db)?;
+            check(this, line, path, modes, answers, more)
+        });
         let example = example.and_then(|example| {
             let Some(id) = example.text("id") else {
                 return Ok(example);
@@ -148,6 +157,29 @@ fn fault(reason: &'static str, error: anyhow::Error) -> Fault {
     Fault { reason, error }
 }
 
+/// Gives a row its database in `db`: that may stand in `db_id`, which is Spider's and BIRD's name for it, or be the one that every row has.
+fn named(line: &mut Line, path: &Path, default: Option<&str>) -> Result<(), Fault> {
+    let twice = |error| fault("a field that is there twice", error);
+    let read = |field| {
+        line.value(path, field)
+            .map(|value| value.cloned())
+            .map_err(twice)
+    };
+    let told = |value: &Value| !value.is_null();
+    let (db, id) = (read("db")?.filter(told), read("db_id")?.filter(told));
+    if let (Some(db), Some(id)) = (&db, &id)
+        && db != id
+    {
+        let place = format!("{}:{}", path.display(), line.number);
+        let error = anyhow!("{place}: fields \"db\" and \"db_id\" name two databases: keep one");
+        return Err(fault("two databases", error));
+    }
+    if let Some(db) = db.or(id).or(default.map(Value::from)) {
+        line.set("db", db);
+    }
+    Ok(())
+}
+
 fn check(
     index: usize,
     mut line: Line,
@@ -161,7 +193,12 @@ fn check(
         Answers::Needed | Answers::Missed => &[],
     };
     let beside = ["db_id", ABSTAINED];
-    for field in TEXT_FIELDS.iter().chain(&beside).chain(asked).chain(more) {
+    let of_files = match modes.iter().any(|mode| mode.takes_files()) {
+        true => &standard::FIELDS[..],
+        false => &[],
+    };
+    let more_than_text = beside.iter().chain(asked).chain(of_files).chain(more);
+    for field in TEXT_FIELDS.iter().chain(more_than_text) {
         let read = line.value(path, field).map(drop);
         read.map_err(|error| fault("a field that is there twice", error))?;
     }
@@ -171,19 +208,6 @@ fn check(
     // Many data sets number their rows.
     if let (Some(Value::Number(_)), Some(id)) = (line.fields().get("id"), line.id()) {
         line.set("id", id);
-    }
-    // Spider's and BIRD's name for it.
-    let fields = line.fields();
-    if let (None | Some(Value::Null), Some(db)) = (fields.get("db"), fields.get("db_id")) {
-        let db = db.clone();
-        line.set("db", db);
-    } else if let (Some(db), Some(other)) = (fields.get("db"), fields.get("db_id"))
-        && !other.is_null()
-        && db != other
-    {
-        let place = format!("{}:{}", path.display(), line.number);
-        let error = anyhow!("{place}: fields \"db\" and \"db_id\" name two databases: keep one");
-        return Err(fault("two databases", error));
     }
     let id = line
         .fields()
@@ -196,6 +220,14 @@ fn check(
             .map_err(|error| fault("a field that is no text", error))?;
     }
     let (number, mut fields) = (line.number, line.into_fields());
+    let standard = match of_files {
+        [] => Ok(Standard::default()),
+        _ => Standard::of(&fields),
+    };
+    let standard = standard.map_err(|error| {
+        let error = anyhow!("{}:{number}: {error}", path.display());
+        fault("a field that is not understood", error)
+    })?;
     if answers != Answers::Ignored {
         // A data set may carry much more, which would only fill the memory.
         let kept = |field: &str| TEXT_FIELDS.contains(&field) || more.contains(&field);
@@ -205,6 +237,7 @@ fn check(
         index,
         line: number,
         fields,
+        standard,
     };
     let lacks = |mode: &dyn Mode| {
         let needed = |field: &&str| {

@@ -3,17 +3,18 @@
 pub mod file;
 
 use super::example::{self, Answers, Example, Reading};
-use super::golds::Golds;
+use super::golds::{self, Golds};
 use super::judge::{GateSpec, Role};
 use super::modes;
 use super::pool::Pool;
 use super::score::ScoredRow;
-use super::session::{Options, Rules};
+use super::session::{Options, REPEATS, Rules};
 use super::shown::most_bytes;
 use super::stats::{Share, share};
 use super::subset::{self, Only};
 use super::worker::{Reply, Setup};
 use crate::data::jsonl::{Faults, Line};
+use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use crate::run::files::folder_of;
 use anyhow::{Context, Result, bail, ensure};
@@ -100,7 +101,7 @@ fn open(
     let keep = |_, row: &Map<String, Value>| subset::has(&spec.only, row);
     let Reading {
         examples, faults, ..
-    } = example::read(&data, &[mode], Answers::Ignored, &[], keep)?;
+    } = example::read(&data, &[mode], Answers::Ignored, &[], None, keep)?;
     ensure!(
         !(examples.is_empty() && faults.is_empty()),
         "{}: no row is as `where` wants",
@@ -110,7 +111,7 @@ fn open(
     faults.into_iter().for_each(|fault| named.add(fault.error));
     named.refuse()?;
     let setup = Setup {
-        db_dir: db_dir.unwrap_or_else(|| folder_of(&data).to_owned()),
+        home: Home::Folder(db_dir.unwrap_or_else(|| folder_of(&data).to_owned())),
         modes: vec![spec.mode.clone()],
         options: Options {
             timeout,
@@ -118,6 +119,8 @@ fn open(
             rules,
             now: Now::current(),
             shown: most_bytes(examples.len()),
+            gold_dir: None,
+            repeats: REPEATS,
         },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -125,7 +128,7 @@ fn open(
     let golds = Golds::of(&examples);
     if let Some((row, error)) = golds.broken(&examples, &mut pool)?.into_iter().next() {
         let place = examples[row].place(&data);
-        bail!("{place}: gold_sql gave no rows: {error}");
+        bail!("{place}: {}", golds::fault(&error));
     }
     Ok(Gate {
         spec,

@@ -11,7 +11,15 @@ use std::collections::BTreeMap;
 /// Deadlines that a reference query may take which needed less than one when it was checked.
 const PATIENCE: u32 = 10;
 
-/// The different reference queries.
+/// What is said of a reference that cannot be used.
+pub fn fault(error: &SqlError) -> String {
+    match error {
+        SqlError::Gold(what) => what.clone(),
+        error => format!("gold_sql gave no rows: {error}"),
+    }
+}
+
+/// The different references.
 pub struct Golds {
     /// The first row of each.
     first: Vec<usize>,
@@ -29,7 +37,11 @@ impl Golds {
         for (row, example) in examples.iter().enumerate() {
             let next = golds.first.len();
             let home = *known
-                .entry((example.text("db"), example.text("gold_sql")))
+                .entry((
+                    example.text("db"),
+                    example.text("gold_sql"),
+                    &example.standard,
+                ))
                 .or_insert(next);
             if home == next {
                 golds.first.push(row);

@@ -55,6 +55,9 @@ fn pair(
 ) -> Result<Preference, &'static str> {
     // Another text than the one the model saw would teach something else.
     let prompt = example.text("prompt").ok_or("without prompt")?;
+    if row.gold_sql.is_empty() {
+        return Err("without gold_sql");
+    }
     if row.scores.gold_error.is_some() {
         return Err("gold_sql fails");
     }

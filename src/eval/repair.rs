@@ -26,7 +26,7 @@ pub fn rows(scored: &[ScoredRow], set: &Path, columns: &Columns) -> Result<Made>
         let line = lines.get(row.index);
         let same = |line: &&jsonl::Line| {
             let gold = line.fields().get("gold_sql").and_then(Value::as_str);
-            gold == Some(&row.gold_sql) && line.id() == row.id
+            gold.unwrap_or_default() == row.gold_sql && line.id() == row.id
         };
         let Some(line) = line.filter(same) else {
             bail!(
@@ -63,6 +63,9 @@ pub fn rows(scored: &[ScoredRow], set: &Path, columns: &Columns) -> Result<Made>
 fn failed(row: &ScoredRow) -> Result<(&str, &str), &'static str> {
     if row.passed() {
         return Err("right");
+    }
+    if row.gold_sql.is_empty() {
+        return Err("without gold_sql");
     }
     if row.scores.gold_error.is_some() {
         return Err("gold_sql fails");

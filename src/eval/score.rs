@@ -5,6 +5,7 @@ use super::example::Example;
 use super::modes::{Execution, Mode, Texts};
 use super::session::Session;
 use super::shown::Shown;
+use super::standard::Standard;
 use crate::data::jsonl;
 use crate::sql::error::SqlError;
 use crate::sql::extract::Extraction;
@@ -22,7 +23,7 @@ pub const NO_ANSWER: &str = "sql_no_answer";
 /// What scoring a row found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Scores {
-    /// One column a metric of every mode; null where the row lacks the mode's fields.
+    /// One column a metric of every mode, and one for its points; null where the row lacks the mode's fields.
     #[serde(flatten)]
     pub verdicts: Map<String, Value>,
     /// Why the model's query gave no rows.
@@ -56,6 +57,10 @@ pub fn score(
         for (at, metric) in mode.metrics().iter().enumerate() {
             let answer = verdict.as_ref().map(|verdict| verdict.passed[at]);
             verdicts.insert(metric.column.to_owned(), answer.into());
+        }
+        if let Some(points) = mode.points() {
+            let earned = verdict.as_ref().map(|verdict| verdict.points);
+            verdicts.insert(points.column.to_owned(), earned.into());
         }
         first = first.or(verdict);
     }
@@ -116,6 +121,11 @@ fn fails(modes: &[&dyn Mode], suits: impl Fn(&dyn Mode) -> bool) -> Scores {
                 .verdicts
                 .insert(metric.column.to_owned(), answer.into());
         }
+        if let Some(points) = mode.points() {
+            let none = answer.map(|_| 0.0);
+            let column = points.column.to_owned();
+            scores.verdicts.insert(column, none.into());
+        }
     }
     scores
 }
@@ -137,6 +147,9 @@ pub struct ScoredRow {
     pub scored_sql: String,
     /// The reference query.
     pub gold_sql: String,
+    /// Gold results in files, for rows that have them.
+    #[serde(flatten)]
+    pub standard: Standard,
     /// What scoring found.
     #[serde(flatten)]
     pub scores: Scores,
@@ -161,6 +174,7 @@ impl ScoredRow {
                 .to_owned(),
             predicted_sql,
             gold_sql: text("gold_sql").unwrap_or_default(),
+            standard: example.standard.clone(),
             scores,
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         }
@@ -174,6 +188,11 @@ impl ScoredRow {
     /// A metric's answer; `None` where its mode could not score the row.
     pub fn verdict(&self, column: &str) -> Option<bool> {
         self.scores.verdicts.get(column).and_then(Value::as_bool)
+    }
+
+    /// A mode's points; `None` where it could not score the row.
+    pub fn points(&self, column: &str) -> Option<f64> {
+        self.scores.verdicts.get(column).and_then(Value::as_f64)
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a mode may ask while it scores one row: databases, results, schemas. Each mode has a deadline of its own.
 
-use crate::db::processor;
+mod timed;
+
+use crate::db::home::Home;
+use crate::db::registry::Driver;
 use crate::db::sandbox::Sandbox;
 use crate::db::schema::Table;
 use crate::db::sqlite::Now;
@@ -16,6 +19,8 @@ use std::time::Duration;
 
 /// Most bytes of reference results that are kept.
 const MAX_CACHE: usize = 64 << 20;
+/// How often r-ves runs each query unless told otherwise, as the original does.
+pub const REPEATS: u16 = 100;
 
 /// The rows of a query, or why there are none.
 pub type Outcome = Rc<Result<Vec<Row>, SqlError>>;
@@ -42,8 +47,8 @@ pub struct Query {
 pub enum Event {
     /// A database is opened, maybe built.
     Opening,
-    /// A query runs and may use so much processor time.
-    Running(Query, Duration),
+    /// A query runs and may use so much processor time; as much as it is given where it runs on a server, which minds its time.
+    Running(Query, Option<Duration>),
     /// It ended; its result is compared.
     Returned,
 }
@@ -69,6 +74,10 @@ pub struct Options {
     pub now: Now,
     /// Most bytes that a scored row shows of a result.
     pub shown: usize,
+    /// Folder of gold results in files, where there is one.
+    pub gold_dir: Option<PathBuf>,
+    /// How often r-ves runs each query, at most.
+    pub repeats: u16,
 }
 
 /// What stays from row to row: open databases and reference results.
@@ -83,9 +92,9 @@ pub struct Desk {
 
 impl Desk {
     /// `notify` hears of every event before it happens.
-    pub fn new(folder: &Path, options: Options, notify: Box<dyn FnMut(Event)>) -> Self {
+    pub fn new(home: Home, options: Options, notify: Box<dyn FnMut(Event)>) -> Self {
         Self {
-            sandbox: Sandbox::new(folder, options.rules.follow_links),
+            sandbox: Sandbox::new(home, options.rules.follow_links),
             options,
             gold: HashMap::new(),
             held: 0,
@@ -107,7 +116,7 @@ impl Desk {
         }
     }
 
-    /// Runs a query; also how much processor time it used.
+    /// Runs a query; also how much time it used, of the sandbox's clock.
     fn run(&mut self, query: &Query, timeout: Duration) -> (Result<Vec<Row>, SqlError>, Duration) {
         let Query {
             file,
@@ -122,10 +131,11 @@ impl Desk {
                     return (Err(error), Duration::ZERO);
                 }
             }
-            (self.notify)(Event::Running(query.clone(), timeout));
-            let start = processor::of_thread();
+            let watched = (!self.sandbox.is_elsewhere()).then_some(timeout);
+            (self.notify)(Event::Running(query.clone(), watched));
+            let start = self.sandbox.clock();
             let result = self.sandbox.run(file, *reversed, sql, timeout);
-            let used = processor::of_thread().saturating_sub(start);
+            let used = self.sandbox.clock().saturating_sub(start);
             (self.notify)(Event::Returned);
             if !self.sandbox.made_room(&result, file, *reversed) {
                 return (result, used);
@@ -175,6 +185,11 @@ impl Session<'_> {
         let files = self.desk.sandbox.locate(db)?;
         self.own = files.first().cloned();
         Ok(files)
+    }
+
+    /// What opens a database.
+    pub fn driver(&self, file: &Path) -> Driver {
+        self.desk.sandbox.driver(file)
     }
 
     /// The tables of a database.
@@ -265,21 +280,14 @@ impl Session<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::shown::most_bytes;
+    use crate::eval::testing::desk;
 
     #[test]
     fn each_mode_pays_for_its_queries_and_for_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.sql");
         std::fs::write(&file, "CREATE TABLE t(a);").unwrap();
-        let options = Options {
-            timeout: Duration::from_secs(60),
-            rules: Rules::default(),
-            keep_distinct: false,
-            now: Now::current(),
-            shown: most_bytes(1),
-        };
-        let mut desk = Desk::new(folder.path(), options, Box::new(drop));
+        let mut desk = desk(folder.path(), Duration::from_secs(60));
         let mut session = desk.session(&[], 1);
         session.locate("x").unwrap();
         let query = |sql: &str| Query {

@@ -13,7 +13,13 @@ pub fn slices(example: &Example, row: &ScoredRow) -> Vec<String> {
         names.extend(example.text(field).map(|value| format!("{field}:{value}")));
     }
     names.extend(example.text("slice").map(str::to_owned));
-    names.extend(features(&row.gold_sql).map(str::to_owned));
+    // A row whose gold results are files lies in none of them.
+    let gold = Some(&row.gold_sql).filter(|gold| !gold.is_empty());
+    names.extend(
+        gold.into_iter()
+            .flat_map(|gold| features(gold))
+            .map(str::to_owned),
+    );
     let clean = clean::class(&row.predicted_sql) == clean::CLEAN;
     names.push(
         if clean {

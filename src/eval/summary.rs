@@ -18,13 +18,20 @@ pub struct Tally {
     pub label: String,
     /// Each metric's name and how many rows passed it.
     pub passed: Vec<(&'static str, usize)>,
+    /// The name of the mode's points and their sum, for modes that give any.
+    pub points: Option<(&'static str, f64)>,
     /// How many rows the mode scored.
     pub rows: usize,
 }
 
 impl Tally {
-    fn mean(&self, passed: usize) -> f64 {
-        passed as f64 / self.rows.max(1) as f64
+    /// Each metric and the points, by name, as a mean over the rows.
+    fn means(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let passed = self.passed.iter();
+        let sums = passed.map(|&(name, passed)| (name, passed as f64));
+        let rows = self.rows.max(1) as f64;
+        sums.chain(self.points)
+            .map(move |(name, sum)| (name, sum / rows))
     }
 }
 
@@ -32,8 +39,8 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}:", self.label)?;
-        for (name, passed) in &self.passed {
-            write!(f, " {name}={:.3}", self.mean(*passed))?;
+        for (name, mean) in self.means() {
+            write!(f, " {name}={mean:.3}")?;
         }
         write!(f, " (n={})", self.rows)
     }
@@ -88,6 +95,10 @@ fn tally(mode: &dyn Mode, slice: Option<&str>, rows: &[&ScoredRow]) -> Tally {
                 )
             })
             .collect(),
+        points: mode.points().map(|points| {
+            let earned = rows.iter().filter_map(|row| row.points(points.column));
+            (points.mean, earned.sum())
+        }),
         rows: metrics
             .first()
             .map_or(0, |metric| answers(metric.column).count()),
@@ -135,7 +146,12 @@ pub fn to_json(examples: &[Example], rows: &[ScoredRow], modes: &[&dyn Mode], ru
             .passed
             .iter()
             .map(|(name, passed)| (name.to_string(), json!(stats::share(*passed, tally.rows))));
-        Value::Object(shares.collect())
+        let points = tally.means().skip(tally.passed.len());
+        let points = points.map(|(name, mean)| {
+            let points = json!({"value": mean, "n": tally.rows});
+            (name.to_owned(), points)
+        });
+        Value::Object(shares.chain(points).collect())
     };
     let metrics = |mode: &&dyn Mode| (mode.name().to_owned(), shares(tally(*mode, None, &all)));
     let failures = failures(rows);
@@ -205,13 +221,12 @@ fn slice_to_json(rows: &[&ScoredRow], modes: &[&dyn Mode]) -> Value {
     for (at, mode) in modes.iter().enumerate() {
         let tally = tally(*mode, None, rows);
         // Rows without a database have no execution accuracy.
-        let measured = tally.passed.iter().filter(|_| tally.rows > 0);
-        for &(name, passed) in measured {
+        for (name, mean) in tally.means().filter(|_| tally.rows > 0) {
             let name = match at {
                 0 => name.to_owned(),
                 _ => format!("{}_{name}", mode.name().replace('-', "_")),
             };
-            fields.insert(name, decimals(tally.mean(passed), 4).into());
+            fields.insert(name, decimals(mean, 4).into());
         }
     }
     Value::Object(fields)
@@ -256,6 +271,29 @@ mod tests {
             tally.to_string(),
             "sql: execution_accuracy=0.000 exact_match=0.000 (n=0)"
         );
+    }
+
+    #[test]
+    fn points_are_a_mean_beside_the_metrics() {
+        let fields = |predicted: &str| json!({"db": "x", "gold_sql": "select 1, 2", "predicted_sql": predicted});
+        let rows = ["select 2, 1", "select 1, 3", "none"];
+        let rows = rows.map(|predicted| scored("", fields(predicted), &["soft-f1"]));
+        let (examples, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let modes = [modes::named("soft-f1").unwrap()];
+        let line = tallies(&examples, &rows, &modes)[0].to_string();
+        assert_eq!(line, "soft-f1: perfect=0.333 soft_f1=0.500 (n=3)");
+        let run = Run {
+            extract: Extraction::default(),
+            now: Now::current(),
+            dropped: BTreeMap::new(),
+            samples: None,
+        };
+        let whole = to_json(&examples, &rows, &modes, &run);
+        let points = &whole["modes"]["soft-f1"]["soft_f1"];
+        assert_eq!(*points, json!({"value": 0.5, "n": 3}));
+        let sliced = slices_to_json(&examples, &rows, &modes);
+        let overall = json!({"rows": 3, "perfect": 0.3333, "soft_f1": 0.5});
+        assert_eq!(sliced["overall"], overall);
     }
 
     #[test]

@@ -5,10 +5,13 @@ use super::modes;
 use super::score::ScoredRow;
 use super::session::{Desk, Options, Rules};
 use super::shown::most_bytes;
+use super::standard::Standard;
 use super::worker::{Job, Reply, Task, answer};
+use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use crate::sql::extract::Extraction;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// A row of `fields` (line 4, place 3) scored on database `x.db` of this schema by the modes of those names.
@@ -16,6 +19,7 @@ pub fn scored(schema: &str, fields: Value, names: &[&str]) -> (Example, ScoredRo
     let example = Example {
         index: 3,
         line: 4,
+        standard: Standard::of(fields.as_object().unwrap()).unwrap(),
         fields: fields.as_object().unwrap().clone(),
     };
     let reply = reply(schema, &example, names, Task::Score);
@@ -50,13 +54,21 @@ pub fn reply(schema: &str, example: &Example, names: &[&str], task: Task) -> Rep
         .iter()
         .map(|name| modes::named(name).unwrap())
         .collect();
+    let mut desk = desk(folder.path(), Duration::from_secs(5));
+    answer(&Job::of(example, task), &modes, &mut desk)
+}
+
+/// What a worker has at hand, with the defaults but for the deadline.
+pub fn desk(folder: &Path, timeout: Duration) -> Desk {
     let options = Options {
-        timeout: Duration::from_secs(5),
+        timeout,
         keep_distinct: false,
         rules: Rules::default(),
         now: Now::current(),
         shown: most_bytes(1),
+        gold_dir: None,
+        repeats: 3,
     };
-    let mut desk = Desk::new(folder.path(), options, Box::new(drop));
-    answer(&Job::of(example, task), &modes, &mut desk)
+    let home = Home::Folder(folder.to_owned());
+    Desk::new(home, options, Box::new(drop))
 }

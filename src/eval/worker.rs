@@ -9,7 +9,9 @@ use super::modes::{self, Mode, Texts};
 use super::returned::{Ran, run};
 use super::score::{Scores, failed, score, unanswered};
 use super::session::{Desk, Event, Options, Query, Session};
+use super::standard::Standard;
 use super::table::{self, Shown};
+use crate::db::home::Home;
 use crate::db::sqlite;
 use crate::db::watch::Watch;
 use crate::sql::error::SqlError;
@@ -17,7 +19,6 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
 use std::process::exit;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -26,7 +27,7 @@ use std::thread;
 /// What a worker is told first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
-    pub db_dir: PathBuf,
+    pub home: Home,
     /// Names of modes.
     pub modes: Vec<String>,
     pub options: Options,
@@ -58,6 +59,8 @@ pub struct Job {
     pub db: Option<String>,
     pub predicted_sql: Option<String>,
     pub gold_sql: Option<String>,
+    /// Gold results in files.
+    pub standard: Standard,
     /// Queries that must not run again, and what they did.
     pub known: Vec<(Query, SqlError)>,
     /// How many deadlines its reference query may take: more than one if it was seen to need less, since then only a busy
@@ -74,6 +77,7 @@ impl Job {
             db: text("db"),
             predicted_sql: text("predicted_sql"),
             gold_sql: text("gold_sql"),
+            standard: example.standard.clone(),
             known: Vec::new(),
             patience: 1,
         }
@@ -86,6 +90,7 @@ impl Job {
             db: Some(db.to_owned()),
             predicted_sql: Some(reply.to_owned()),
             gold_sql: None,
+            standard: Standard::default(),
             known: Vec::new(),
             patience: 1,
         }
@@ -109,7 +114,10 @@ impl Job {
             "db" => self.db.is_some(),
             // A row without an answer fails, and there is none yet where only the reference is looked at.
             "predicted_sql" => true,
-            "gold_sql" => self.gold_sql.is_some(),
+            "gold_sql" => {
+                let in_files = mode.takes_files() && self.standard.gold_csv.is_some();
+                in_files || self.gold_sql.is_some()
+            }
             _ => false,
         };
         mode.fields().iter().all(has)
@@ -159,7 +167,7 @@ pub fn serve(mut input: impl BufRead + Send + 'static, output: impl Write + 'sta
     });
     let watch = Watch::start();
     let mut desk = Desk::new(
-        &setup.db_dir,
+        setup.home,
         setup.options,
         Box::new(notify(output.clone(), watch.clone())),
     );
@@ -184,7 +192,9 @@ fn notify(output: Rc<RefCell<impl Write>>, watch: Watch) -> impl FnMut(Event) {
         if say(&mut *output.borrow_mut(), &Message::Running(query)).is_err() {
             exit(1);
         }
-        watch.query(timeout);
+        if let Some(timeout) = timeout {
+            watch.query(timeout);
+        }
     }
 }
 
@@ -205,6 +215,7 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
         scored: found.query(),
         refused: found.refused(),
         gold: job.gold_sql.as_deref().unwrap_or_default(),
+        standard: Some(&job.standard),
     };
     let mut session = desk.session(&job.known, job.patience);
     match job.task {

@@ -3,14 +3,15 @@
 use super::log::Log;
 use crate::answering::config::Config as Answering;
 use crate::ask::{self, Answer, Source};
-use crate::db::connections::{Connection, Place};
+use crate::db::connections::Connection;
+use crate::db::home::Home;
 use crate::eval::databases::Databases;
 use crate::eval::session::Rules;
 use crate::eval::stop::Stop;
-use crate::model::place::Place as Machine;
+use crate::model::place::Place;
 use crate::run::words::one_line;
 use anyhow::{Context, Result, anyhow, bail};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub struct Model {
     /// Its database is each question's own.
     pub ask: ask::Config,
     pub answering: Answering,
-    pub place: Machine,
+    pub place: Place,
     /// What starts a process that runs queries.
     pub worker: Vec<PathBuf>,
     /// Processor time of a query.
@@ -96,19 +97,11 @@ pub fn run(
 }
 
 fn answer(model: &Model, loaded: &ask::Model, question: &Question, log: &Log) -> Result<Answer> {
-    let Place::File(file) = &question.connection.place else {
-        bail!(
-            "{}: the model is asked about databases in files alone",
-            question.connection.name
-        );
-    };
-    let file = file.canonicalize();
-    let file = file.with_context(|| format!("cannot open {}", question.connection.name))?;
-    let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+    let home = Home::Connection(question.connection.clone());
     let worker = model.worker.clone();
-    let databases = Databases::new(folder, worker, model.timeout, Rules::default());
+    let databases = Databases::new(home, worker, model.timeout, Rules::default());
     // Looked at each time: it may have other tables by now.
-    let source = Source::open(file, databases, &question.stop)?;
+    let source = Source::open(String::new(), databases, &question.stop)?;
     let subject = loaded.subject(source)?;
     loaded.ask(&subject, &question.text, log)
 }

@@ -3,6 +3,7 @@
 use super::rows::name;
 use crate::eval::example::Example;
 use crate::eval::golds::Golds;
+use crate::eval::modes;
 use crate::eval::pool::Pool;
 use crate::eval::score::{NO_ANSWER, ScoredRow};
 use crate::eval::worker::{Reply, Setup};
@@ -32,6 +33,7 @@ pub fn again(rows: &[ScoredRow], setup: &Setup, worker: &[PathBuf]) -> Result<Ve
 }
 
 fn example(row: &ScoredRow) -> Example {
+    let in_files = row.standard.gold_csv.is_some();
     let answered = row.scores.failure_type.as_deref() != Some(NO_ANSWER);
     let fields = [
         ("id", row.id.as_deref()),
@@ -41,7 +43,10 @@ fn example(row: &ScoredRow) -> Example {
             "predicted_sql",
             Some(row.predicted_sql.as_str()).filter(|_| answered),
         ),
-        ("gold_sql", Some(&row.gold_sql)),
+        (
+            "gold_sql",
+            Some(row.gold_sql.as_str()).filter(|sql| !(in_files && sql.is_empty())),
+        ),
     ];
     let fields = fields
         .into_iter()
@@ -50,14 +55,16 @@ fn example(row: &ScoredRow) -> Example {
         index: row.index,
         line: 0,
         fields: Map::from_iter(fields),
+        standard: row.standard.clone(),
     }
 }
 
-/// What rows say otherwise than the same rows scored again, a line each.
+/// What rows say otherwise than the same rows scored again, a line each; times are another each time.
 pub fn differences(rows: &[ScoredRow], again: &[ScoredRow]) -> Vec<String> {
     let mut found = Vec::new();
     for (row, other) in rows.iter().zip(again) {
-        for (column, now) in &other.scores.verdicts {
+        let verdicts = other.scores.verdicts.iter();
+        for (column, now) in verdicts.filter(|(column, _)| !modes::is_timed(column)) {
             let before = row.scores.verdicts.get(column).unwrap_or(&Value::Null);
             if before != now {
                 found.push(format!(

@@ -39,7 +39,7 @@ fn scoring(done: &Done, answers: Option<&Done>, only: &Only) -> Result<Scoring> 
     let modes: Vec<&dyn Mode> = modes.iter().map(|mode| *mode as &dyn Mode).collect();
     let keep = |_, row: &Map<String, Value>| subset::has(only, row);
     // Rows that nothing could score are in none of the scored rows either.
-    let examples = example::read(&asked, &modes, Answers::Missed, &[], keep)?.examples;
+    let examples = example::read(&asked, &modes, Answers::Missed, &[], Some(""), keep)?.examples;
     ensure!(
         !examples.is_empty(),
         "{}: no row is as `where` wants",

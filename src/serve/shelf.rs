@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::{Builder, NamedTempFile, TempDir, TempPath};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -72,6 +72,8 @@ fn hidden(text: &str, file: &Path) -> String {
 /// All of them.
 pub struct Shelf {
     folder: TempDir,
+    /// Its path as messages of queries have it.
+    place: PathBuf,
     /// Held locked as long as the folder is in use.
     _lock: File,
     databases: Databases,
@@ -105,13 +107,14 @@ impl Shelf {
         fs::rename(new, folder.path().join(LOCK))?;
         let (worker, timeout) = (asking.worker.clone(), asking.timeout);
         let place = folder.path().canonicalize()?;
-        let databases = Databases::new(place, worker, timeout, Rules::default());
+        let databases = Databases::new(place.clone().into(), worker, timeout, Rules::default());
         Ok(Self {
             desks: Arc::new(Semaphore::new(databases.workers)),
             turns: Arc::new(Semaphore::new(MOST_TURNS)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             reading: Arc::new(Semaphore::new(1)),
             folder,
+            place,
             _lock: lock,
             databases,
             bytes: asking.bytes,
@@ -158,20 +161,21 @@ impl Shelf {
     pub fn take(&self, file: NamedTempFile, stop: &Stop) -> Result<Arc<Brought>> {
         let id = format!("{:032x}", rand::random::<u128>());
         let head = head(file.path())?;
-        let place = self.databases.db_dir.join(format!("{id}.sqlite"));
+        let own = format!("{id}.sqlite");
+        let place = self.place.join(&own);
         let gone = TempPath::try_from_path(&place)?;
         if head.starts_with(MAGIC) {
             file.persist(&place)?;
         } else {
             let name = format!("{id}.sql");
-            let script = self.databases.db_dir.join(&name);
+            let script = self.place.join(&name);
             file.persist(&script)?;
             let script = TempPath::try_from_path(script)?;
             let built = build(&self.databases.until(stop), &name, &place);
             built.map_err(|error| anyhow!(hidden(&format!("{error:#}"), &script)))?;
         }
         let wal = head.starts_with(MAGIC) && head.get(18) == Some(&WAL);
-        let opened = Source::open(place.clone(), self.databases.clone(), stop);
+        let opened = Source::open(own, self.databases.clone(), stop);
         let source = opened.map_err(|error| {
             let note = if wal {
                 format!(". {IN_WAL}")

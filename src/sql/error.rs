@@ -20,6 +20,9 @@ pub enum SqlError {
     /// The database could not be opened: nothing that the query did.
     #[error("database: {0}")]
     Database(String),
+    /// A gold result in a file cannot be used: nothing that any query did.
+    #[error("{0}")]
+    Gold(String),
 }
 
 impl SqlError {

@@ -8,6 +8,7 @@ pub mod error;
 pub mod extract;
 pub mod identifier;
 pub mod normalize;
+pub mod python;
 pub mod shape;
 pub mod spider;
 pub mod taxonomy;

@@ -26,6 +26,9 @@ pub fn classify(scored: Option<&str>, gold: &str, error: Option<&SqlError>) -> &
         "sql_wrong_schema"
     } else if says(&["syntax error", "incomplete input", "unrecognized token"]) {
         "sql_prose_wrapped"
+    } else if gold.is_empty() {
+        // The reference is no query: nothing says what this one should have done.
+        "sql_wrong_result"
     } else if joins(&scored) && !joins(&gold) {
         "sql_unneeded_join"
     } else if joins(&gold) && !joins(&scored) {

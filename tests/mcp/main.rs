@@ -4,11 +4,18 @@
 mod common;
 #[path = "../common/duckdb_writer.rs"]
 mod duckdb_writer;
+// Its answers have another form here.
+#[allow(dead_code)]
 #[path = "../common/parrot.rs"]
 mod parrot;
+// Other tests stop servers and start them again.
+#[allow(dead_code)]
+#[path = "../common/pg_server.rs"]
+mod pg_server;
 
 mod alchemy;
 mod calls;
+mod hostile;
 mod http;
 mod session;
 mod specialist;

@@ -6,6 +6,7 @@ mod dialect;
 mod faults;
 mod interrupted;
 mod schema;
+mod scoring;
 mod types;
 
 #[path = "../common/pg_server.rs"]

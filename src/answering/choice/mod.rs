@@ -73,7 +73,8 @@ impl Config {
         let mut named = Vec::new();
         for line in lines {
             let own = line.optional_str(data, "db")?;
-            let Some(db) = own.or(line.optional_str(data, "db_id")?) else {
+            let one = databases.home.folder().is_none().then_some("");
+            let Some(db) = own.or(line.optional_str(data, "db_id")?).or(one) else {
                 bail!(
                     "{}: names no database (db or db_id), on which --select and --repair run answers",
                     place(line)

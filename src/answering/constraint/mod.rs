@@ -14,6 +14,7 @@ mod words;
 use crate::data::jsonl::Line;
 use crate::data::record::Conversation;
 use crate::data::schema::{Schemas, Table};
+use crate::db::home::Home;
 use crate::generation::constraint::Grammar;
 use crate::model::tokenizer::Tokenizer;
 use crate::run::observer::Observer;
@@ -25,7 +26,7 @@ use regex::{Captures, Regex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -50,8 +51,8 @@ pub struct Config {
     pub kind: Kind,
     /// Whether rows whose schema is not understood are held to SQL alone.
     pub fallback: bool,
-    /// Where the rows' databases lie; without it their texts have the schemas.
-    pub db_dir: Option<PathBuf>,
+    /// Where the rows' databases are; without it their texts have the schemas.
+    pub home: Option<Home>,
 }
 
 /// What the rows of a file are held to.
@@ -86,7 +87,7 @@ impl Config {
             }
             Kind::Schema => {}
         }
-        let mut schemas = Schemas::new(self.db_dir.clone());
+        let mut schemas = Schemas::new(self.home.clone());
         let (mut without, mut faults) = (0, 0);
         for (line, asked) in lines.iter().zip(asked) {
             let texts: Vec<&str> = asked.turns.iter().map(|t| t.content.as_str()).collect();

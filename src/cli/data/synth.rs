@@ -2,25 +2,32 @@
 
 use super::set;
 use crate::cli::UsageError;
+use crate::cli::db::connection::ConnectionsArgs;
 use crate::data::chat::{self, Chat};
 use crate::data::prompt::Prompt;
 use crate::data::set::Set;
 use crate::data::synth;
-use crate::data::synth::db::{self, Kind, NAMES, Request};
+use crate::data::synth::db::{self, Given, Kind, NAMES, Request};
+use crate::db::connections::{Place, of_file_name};
+use crate::db::notes::Dialect;
+use crate::db::registry::Driver;
 use crate::run::files::{check_apart, check_writable, write_atomic};
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Flags of `factory data synth`.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").args(["spec", "db", "schema"]).required(true).multiple(true)))]
 pub struct Args {
     /// A hand-written specification (TOML); the paths in it are relative to its folder.
-    #[arg(long, conflicts_with_all = ["db", "schema", "names", "rows", "dev", "preferences", "mix", "prompt", "value_hints", "heldout", "paraphrase"])]
+    #[arg(long, conflicts_with_all = ["db", "schema", "names", "rows", "dev", "preferences", "mix", "prompt", "dialect_notes", "value_hints", "heldout", "paraphrase"])]
     spec: Option<PathBuf>,
-    /// A SQLite file to ask questions of (repeatable). The set gets a copy, or an extract of a large one, in databases/.
-    #[arg(long, value_name = "FILE")]
-    db: Vec<PathBuf>,
+    /// A database to ask questions of (repeatable): a file of SQLite or DuckDB, a connection's name or a URL. The set gets a SQLite copy, or
+    /// an extract of a large one, in databases/.
+    #[arg(long, value_name = "DB")]
+    db: Vec<String>,
+    #[command(flatten)]
+    connections: ConnectionsArgs,
     /// A script that builds a database (repeatable); where it has no rows, some are made up.
     #[arg(long, value_name = "FILE")]
     schema: Vec<PathBuf>,
@@ -46,6 +53,9 @@ pub struct Args {
     /// How a question is asked, with {schema} and {question} in it.
     #[arg(long, value_name = "TEXT", default_value = Prompt::DEFAULT, hide_default_value = true)]
     prompt: String,
+    /// Put the notes on SQLite's dialect (see db notes) before each prompt. An adapter that is trained on them is asked with them.
+    #[arg(long)]
+    dialect_notes: bool,
     /// Address of an OpenAI-compatible endpoint, such as http://localhost:8080/v1, whose model says the questions in other words. A
     /// rewrite that loses a value or a number is not taken. Sends OPENAI_API_KEY where it is set.
     #[arg(long, value_name = "URL")]
@@ -71,7 +81,11 @@ pub fn run(args: Args) -> Result<()> {
         return set::write(&args.out, &synth::generate(spec, args.seed)?);
     }
     let mix = mix(&args.mix).map_err(UsageError::of)?;
-    let prompt = Prompt::parse(&args.prompt, &["schema", "question"]).map_err(UsageError::of)?;
+    let asked = match args.dialect_notes {
+        true => Dialect::Sqlite.before(&args.prompt),
+        false => args.prompt.clone(),
+    };
+    let prompt = Prompt::parse(&asked, &["schema", "question"]).map_err(UsageError::of)?;
     if let Some(url) = &args.paraphrase {
         chat::check(url).map_err(UsageError::of)?;
     }
@@ -79,9 +93,13 @@ pub fn run(args: Args) -> Result<()> {
     let names = args.names.clone().unwrap_or_else(|| own.clone());
     let outputs = ["train.jsonl", "dev.jsonl", "preferences.jsonl", "card.md"];
     let outputs: Vec<PathBuf> = outputs.iter().map(|name| args.out.join(name)).collect();
-    let inputs = args
-        .db
-        .iter()
+    let databases = args.db.iter().map(|db| args.given(db));
+    let databases: Vec<Given> = databases.collect::<Result<_>>()?;
+    let files = databases.iter().filter_map(|given| match given {
+        Given::File(file) => Some(file),
+        Given::Other(_) => None,
+    });
+    let inputs = files
         .chain(&args.schema)
         .chain(&args.heldout)
         .chain([&names]);
@@ -98,7 +116,7 @@ pub fn run(args: Args) -> Result<()> {
     let model = args.paraphrase_model.as_deref();
     let paraphraser = args.paraphrase.as_ref().map(|url| Chat::at(url, model));
     let mut made = db::generate(&Request {
-        databases: args.db,
+        databases,
         schemas: args.schema,
         names: read.clone(),
         train: args.rows as usize,
@@ -113,6 +131,25 @@ pub fn run(args: Args) -> Result<()> {
     })?;
     place_names(&mut made, read.is_none(), &names, &own)?;
     set::write(&args.out, &made)
+}
+
+impl Args {
+    /// What a --db names.
+    fn given(&self, db: &str) -> Result<Given> {
+        let file = Path::new(db);
+        let is_sqlite = match of_file_name(file) {
+            Some(driver) => driver == Driver::Sqlite,
+            None => file.exists(),
+        };
+        if is_sqlite && !db.contains("://") {
+            return Ok(Given::File(file.to_owned()));
+        }
+        let connection = self.connections.read()?.get(db)?;
+        Ok(match &connection.place {
+            Place::File(file) if connection.driver == Driver::Sqlite => Given::File(file.clone()),
+            _ => Given::Other(connection),
+        })
+    }
 }
 
 /// The names file stays where it is, or begins where it is to be edited; the set has it only if that is in the set.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 /// Where connections are configured.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct ConnectionsArgs {
     /// File of connections [default: connections.toml, where it is there].
     #[arg(long, global = true, value_name = "FILE")]

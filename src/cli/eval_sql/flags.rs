@@ -1,16 +1,18 @@
 //! The flags of `factory eval-sql`.
 
 use crate::cli::UsageError;
+use crate::cli::home::ConnectionArgs;
 use crate::cli::rules::RulesArgs;
 use crate::data::shard::Shard;
+use crate::db::home::Home;
 use crate::db::sqlite::Now;
 use crate::eval::example::{Answers, CONFIDENCE, SAMPLES};
 use crate::eval::modes;
-use crate::eval::session::Options;
+use crate::eval::session::{Options, REPEATS};
 use crate::eval::shown::most_bytes;
 use crate::eval::worker::Setup;
 use crate::run::files;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::builder::PossibleValuesParser;
 use std::fs::File;
 use std::io::Read;
@@ -34,6 +36,11 @@ pub struct Args {
     /// [default: the predictions' folder].
     #[arg(long, value_name = "DIR")]
     pub db_dir: Option<PathBuf>,
+    /// Folder of gold results in files, for mode spider2-lite: a row's gold_csv NAME is NAME.csv there, or any of NAME_a.csv, NAME_b.csv, …
+    #[arg(long, value_name = "DIR")]
+    pub gold_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
     #[command(flatten)]
     pub rules: RulesArgs,
     /// Scoring semantics, several at once or separated by commas.
@@ -42,6 +49,9 @@ pub struct Args {
     /// Leave DISTINCT where it is in mode spider-ts, as the original does when told so.
     #[arg(long)]
     pub keep_distinct: bool,
+    /// How often mode r-ves runs each query, at most: it stops when either query has used --timeout-ms.
+    #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub repeats: u16,
     /// Processor time that a row's predicted queries may use in each mode, and each reference query, in milliseconds. Time in
     /// which the run is stopped, or comparing results, does not count.
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
@@ -115,15 +125,27 @@ impl Args {
 
     /// What the workers are told to score `rows` rows at that time of day.
     pub fn setup(&self, rows: usize, now: Now) -> Result<Setup> {
-        let folder = match &self.db_dir {
-            Some(folder) => folder,
-            None => files::folder_of(self.data()?),
+        let home = match (self.connection.get()?, &self.db_dir) {
+            (Some(home), _) => home,
+            (None, Some(folder)) => Home::Folder(folder.clone()),
+            (None, None) => Home::Folder(files::folder_of(self.data()?).to_owned()),
         };
-        if folder.to_str().is_none() {
-            bail!("--db-dir {}: the path is not UTF-8", folder.display());
+        if home
+            .folder()
+            .is_some_and(|folder| folder.to_str().is_none())
+        {
+            bail!("--db-dir {home}: the path is not UTF-8");
+        }
+        if let Some(golds) = &self.gold_dir {
+            let is_there = golds.is_dir() && golds.to_str().is_some();
+            ensure!(
+                is_there,
+                "--gold-dir {}: no folder, or not UTF-8",
+                golds.display()
+            );
         }
         Ok(Setup {
-            db_dir: folder.to_owned(),
+            home,
             modes: modes::chosen(&self.mode)
                 .iter()
                 .map(|mode| mode.name().to_owned())
@@ -134,6 +156,8 @@ impl Args {
                 rules: self.rules.get(),
                 now,
                 shown: most_bytes(rows),
+                gold_dir: self.gold_dir.clone(),
+                repeats: self.repeats,
             },
         })
     }

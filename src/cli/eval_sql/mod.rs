@@ -12,7 +12,7 @@ use crate::data::jsonl::{Faults, measure};
 use crate::db::sqlite::Now;
 use crate::eval::calibration::{calibration, confidences};
 use crate::eval::example::{self, Example, Fault, Reading};
-use crate::eval::golds::Golds;
+use crate::eval::golds::{self, Golds};
 use crate::eval::modes;
 use crate::eval::pool::Pool;
 use crate::eval::sampled;
@@ -44,9 +44,14 @@ pub fn run(args: Args) -> Result<()> {
         examples,
         faults,
         sha256,
-    } = example::read(data, &modes, args.answers(), &args.fields(), |at, _| {
-        part.contains(&at)
-    })?;
+    } = example::read(
+        data,
+        &modes,
+        args.answers(),
+        &args.fields(),
+        args.connection.is_given().then_some(""),
+        |at, _| part.contains(&at),
+    )?;
     let mut dropped = BTreeMap::new();
     for fault in &faults {
         *dropped.entry(fault.reason).or_insert(0) += 1;
@@ -78,11 +83,11 @@ pub fn run(args: Args) -> Result<()> {
     let faults = broken.iter().map(|(&row, error)| {
         let place = examples[row].place(data);
         Fault {
-            reason: "a gold_sql that fails",
-            error: anyhow!("{place}: gold_sql gave no rows: {error}"),
+            reason: "a reference that fails",
+            error: anyhow!("{place}: {}", golds::fault(error)),
         }
     });
-    let said_golds = tolerate(&args, faults.collect(), "have a gold_sql that fails")?;
+    let said_golds = tolerate(&args, faults.collect(), "have a reference that fails")?;
 
     let header = header(&args, &setup, &sha256);
     let mut scored = Scored::begin(&args, &examples, &header)?;
@@ -248,7 +253,8 @@ fn header(args: &Args, setup: &Setup, sha256: &str) -> Value {
     json!({
         "factory": env!("CARGO_PKG_VERSION"),
         "data_sha256": sha256,
-        "setup": setup,
+        // Not the whole, which may have a password.
+        "setup": { "home": setup.home.to_string(), "modes": setup.modes, "options": setup.options },
         "keep_going": args.keep_going,
         "shard": args.shard.map(|shard| shard.to_string()),
     })

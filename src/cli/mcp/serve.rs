@@ -12,7 +12,6 @@ use crate::mcp::{Config, Model, Way};
 use crate::run::words::bytes;
 use anyhow::Result;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +90,7 @@ fn model(answering: Answering, args: &Args) -> Result<Model> {
     }
     Ok(Model {
         ask: ask::Config {
-            db: PathBuf::new(),
+            db: String::new(),
             tables: Vec::new(),
             prompt: None,
             notation: None,

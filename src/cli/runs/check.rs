@@ -1,13 +1,14 @@
 //! `factory runs validate` and `factory runs publish-check`
 
 use super::Runs;
+use crate::cli::home::ConnectionArgs;
 use crate::cli::{Cli, Command, UsageError, plain, say, sql_worker};
 use crate::db::sqlite::Now;
 use crate::eval::worker::Setup;
 use crate::recipe::done::Done;
 use crate::recipe::publish::{self, Check};
 use crate::recipe::validate;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
@@ -75,14 +76,17 @@ pub fn setup(done: &Done, rows: usize, now: Option<Now>, db_dir: Option<&Path>) 
         bail!("stage {} is no eval-sql", done.stage);
     };
     if let Some(folder) = db_dir {
+        args.connection = ConnectionArgs::default();
         args.db_dir = Some(folder.to_owned());
     }
     let now = args.now.or(now).unwrap_or_else(Now::current);
     let setup = args.setup(rows, now)?;
-    ensure!(
-        setup.db_dir.is_dir(),
-        "{} is not there: give the databases' folder (--db-dir)",
-        setup.db_dir.display()
-    );
+    let gone = setup.home.folder().filter(|folder| !folder.is_dir());
+    if let Some(folder) = gone {
+        bail!(
+            "{} is not there: give the databases' folder (--db-dir)",
+            folder.display()
+        );
+    }
     Ok(setup)
 }

@@ -1,6 +1,8 @@
 //! The text values of a database, by their words and by runs of characters.
 
+use crate::db::sandbox::Sandbox;
 use crate::sql::identifier::{identifier, quoted};
+use crate::sql::value::Value;
 use anyhow::{Context, Result};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -8,11 +10,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 /// Rows of a table that are looked at, distinct values of a column that are kept, and values in all.
 const SCANNED: usize = 200_000;
 const OF_COLUMN: usize = 50_000;
 const IN_ALL: usize = 200_000;
+/// How long reading a column may take a server.
+const READ: Duration = Duration::from_secs(30);
 /// The longest value in bytes, and in words: nobody names longer ones in a question.
 const LONGEST: usize = 80;
 const WORDS: usize = 8;
@@ -176,7 +181,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Reads the text values of a confined database.
+    /// Reads the text values of a confined SQLite database.
     pub fn read(connection: &Connection, file: &Path) -> Result<Self> {
         let mut values = Self::default();
         for table in crate::db::sqlite::schema(file)?.tables {
@@ -201,6 +206,44 @@ impl Values {
                         (std::str::from_utf8(text), values.hints.len() < IN_ALL)
                     {
                         values.add(&table.name, &column, text);
+                    }
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// Reads those of another engine's database: of columns that are declared to hold text.
+    pub fn read_by(sandbox: &mut Sandbox, file: &Path) -> Result<Self> {
+        let mut values = Self::default();
+        let tables = sandbox.tables(file)?;
+        for table in tables.iter().filter(|table| !table.view) {
+            values.names.insert(table.name.to_lowercase());
+            for column in &table.columns {
+                values.names.insert(column.name.to_lowercase());
+                let declared = column.declared.to_lowercase();
+                if !["char", "text"].iter().any(|kind| declared.contains(kind))
+                    || declared.ends_with(']')
+                {
+                    continue;
+                }
+                let (name, own) = (quoted(&table.name), quoted(&column.name));
+                let sql = format!(
+                    "SELECT DISTINCT {own} FROM (SELECT {own} FROM {name} LIMIT {SCANNED}) AS looked_at \
+                     WHERE length({own}) <= {LONGEST} LIMIT {OF_COLUMN}"
+                );
+                let rows = sandbox.run(file, false, &sql, READ);
+                let rows = rows.with_context(|| {
+                    format!("cannot read the values of {}.{}", table.name, column.name)
+                })?;
+                for row in rows {
+                    let [Value::Text(text)] = &row[..] else {
+                        continue;
+                    };
+                    // A CHAR(n) is filled up with blanks, which count for nothing.
+                    let text = String::from_utf8_lossy(text);
+                    if text.len() <= LONGEST && values.hints.len() < IN_ALL {
+                        values.add(&table.name, &column.name, text.trim_end_matches(' '));
                     }
                 }
             }

@@ -7,13 +7,15 @@ mod index;
 pub mod place;
 
 use super::jsonl::Line;
-use crate::db::locate::{is_duckdb, locate};
+use crate::db::home::Home;
+use crate::db::registry::Driver;
+use crate::db::sandbox::Sandbox;
 use crate::db::sqlite;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use index::Values;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Fields that may hold a row's prompt.
 const PROMPTS: [&str; 2] = ["prompt", "instruction"];
@@ -32,16 +34,25 @@ pub struct Hinted {
 pub struct Hints(Values);
 
 impl Hints {
-    /// Reads the text values of the database in `file`, a bounded number of them.
+    /// Reads the text values of the database that is called `db` at `home`, a bounded number of them.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn of(file: &Path) -> Result<Self> {
-        ensure!(
-            !is_duckdb(file),
-            "{}: value hints are read from SQLite databases alone",
-            file.display()
-        );
+    pub fn of(home: &Home, db: &str) -> Result<Self> {
+        let mut sandbox = Sandbox::new(home.clone(), false);
+        let file = sandbox.locate(db)?.into_iter().next();
+        let file = file.context("a database that was found")?;
+        if sandbox.driver(&file) != Driver::Sqlite {
+            return Ok(Self(Values::read_by(&mut sandbox, &file)?));
+        }
+        Self::of_sqlite(&file)
+    }
+
+    /// Reads those of a SQLite file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_sqlite(file: &Path) -> Result<Self> {
         let (connection, _) = sqlite::open(file, false)?;
         Ok(Self(Values::read(&connection, file)?))
     }
@@ -69,7 +80,8 @@ impl Hints {
 ///
 /// Errors name the row whose database cannot be read, or whose prompt has no place for them.
 pub fn add(lines: &mut [Line], file: &Path, folder: &Path, most: usize) -> Result<Hinted> {
-    let mut known: BTreeMap<PathBuf, Hints> = BTreeMap::new();
+    let home = Home::Folder(folder.to_owned());
+    let mut known: BTreeMap<String, Hints> = BTreeMap::new();
     let mut hinted = Hinted::default();
     for line in lines {
         let place = || format!("{}:{}", file.display(), line.number);
@@ -92,18 +104,12 @@ pub fn add(lines: &mut [Line], file: &Path, folder: &Path, most: usize) -> Resul
                 place()
             )
         })?;
-        let files = locate(folder, db, false).with_context(place)?;
-        let database = files
-            .into_iter()
-            .next()
-            .context("a database that was found")?;
-        if !known.contains_key(&database) {
-            let hints = Hints::of(&database).with_context(place)?;
-            known.insert(database.clone(), hints);
+        let db = db.to_owned();
+        if !known.contains_key(&db) {
+            let hints = Hints::of(&home, &db).with_context(place)?;
+            known.insert(db.clone(), hints);
         }
-        let (prompt, found) = known[&database]
-            .put(prompt, question, most)
-            .with_context(place)?;
+        let (prompt, found) = known[&db].put(prompt, question, most).with_context(place)?;
         hinted.rows += usize::from(found > 0);
         hinted.hints += found;
         line.set(field, prompt);

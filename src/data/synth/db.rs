@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
+use crate::db::connections::Connection;
 use crate::sql::tokens::tokens;
 
 use super::database::Database;
@@ -31,6 +32,7 @@ mod draft;
 mod engine;
 mod extract;
 mod heldout;
+mod import;
 mod invent;
 mod keys;
 mod lexicon;
@@ -51,10 +53,18 @@ const LONGEST_SCHEMA: usize = 4_000;
 /// The file of words in a set.
 pub const NAMES: &str = "names.toml";
 
+/// A database to ask questions of.
+#[derive(Debug)]
+pub enum Given {
+    /// A SQLite file.
+    File(PathBuf),
+    /// One of another engine: a SQLite copy of it is asked.
+    Other(Connection),
+}
+
 /// What to make a set of.
 pub struct Request {
-    /// SQLite files.
-    pub databases: Vec<PathBuf>,
+    pub databases: Vec<Given>,
     /// Scripts that build one each.
     pub schemas: Vec<PathBuf>,
     /// A names file to read, and otherwise the defaults are used.
@@ -91,13 +101,16 @@ pub fn generate(request: &Request) -> Result<Set> {
     let scratch = tempfile::tempdir().context("cannot make a folder for temporary files")?;
     let mut engine = Engine::new();
     let (mut databases, mut notes, mut files) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let file = |path: &PathBuf, engine: &mut Engine| source::file(path, scratch.path(), engine);
+    let given = |given: &Given, engine: &mut Engine| match given {
+        Given::File(path) => source::file(path, scratch.path(), engine),
+        Given::Other(connection) => source::other(connection, scratch.path(), engine),
+    };
     let schema = |path: &PathBuf, engine: &mut Engine| {
         source::schema(path, request.seed, scratch.path(), engine)
     };
     let mut sources = Vec::new();
-    for path in &request.databases {
-        sources.push(file(path, &mut engine)?);
+    for database in &request.databases {
+        sources.push(given(database, &mut engine)?);
     }
     for path in &request.schemas {
         sources.push(schema(path, &mut engine)?);
@@ -224,7 +237,7 @@ fn written(
         0 => Vec::new(),
         _ => databases
             .iter()
-            .map(|db| Hints::of(&db.file))
+            .map(|db| Hints::of_sqlite(&db.file))
             .collect::<Result<_>>()?,
     };
     let prompt = |made: &Made| {

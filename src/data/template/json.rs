@@ -1,5 +1,6 @@
 //! JSON as Python's `json.dumps` writes it, which is what models saw of tools and arguments.
 
+use crate::sql::python;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
@@ -146,43 +147,7 @@ fn quoted(text: &str) -> String {
 /// A number as Python's `repr` writes it.
 pub fn number(value: &Value) -> String {
     match f64::try_from(value.clone()) {
-        Ok(float) if !value.is_integer() => python_float(float),
+        Ok(float) if !value.is_integer() => python::real(float),
         _ => value.to_string(),
-    }
-}
-
-/// The shortest digits that are this number, in Python's form: an exponent below 1e-4 and from 1e16 on.
-fn python_float(float: f64) -> String {
-    let shortest = format!("{float:e}");
-    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    match float == 0.0 || (-4..16).contains(&exponent) {
-        true => format!("{float:?}"),
-        false => format!(
-            "{digits}e{}{:02}",
-            if exponent < 0 { '-' } else { '+' },
-            exponent.abs()
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn floats_are_python_s() {
-        for (float, text) in [
-            (0.5, "0.5"),
-            (1.0, "1.0"),
-            (-0.0, "-0.0"),
-            (1e15, "1000000000000000.0"),
-            (1e16, "1e+16"),
-            (2.5e-5, "2.5e-05"),
-            (1e-4, "0.0001"),
-            (1.7e308, "1.7e+308"),
-        ] {
-            assert_eq!(python_float(float), text);
-        }
     }
 }

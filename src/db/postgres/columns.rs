@@ -11,7 +11,7 @@ use tokio_postgres::types::{Kind, Type};
 
 /// What a statement would give, and how it is read.
 pub async fn of(
-    session: &Session<'_>,
+    session: &Session,
     statement: &Statement,
 ) -> Result<(Vec<Column>, Vec<Form>), SqlError> {
     const DECLARED: &str = "
@@ -48,7 +48,7 @@ pub async fn of(
 
 /// What stands between the values of arrays, where it is no comma: by the number of the values' type.
 async fn delimiters(
-    session: &Session<'_>,
+    session: &Session,
     statement: &Statement,
 ) -> Result<BTreeMap<u32, u8>, SqlError> {
     const DELIMITERS: &str = "

@@ -2,23 +2,24 @@
 
 use super::message;
 use super::server::{Server, Timeouts};
-use super::session::Session;
+use super::session::{Call, Session};
 use super::statement;
 use crate::db::answer::{Answer, Bounds, Column};
 use crate::sql::error::SqlError;
+use std::sync::Arc;
 use tokio::runtime::Builder;
 
 /// A database of a server. Each call connects anew, so that nothing is left of one when the next begins; it waits for the answer, so
 /// it is no call for a thread that an asynchronous runtime works on.
 pub struct Connection {
-    server: Server,
+    server: Arc<Server>,
 }
 
 impl Connection {
     /// Reads a URL, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, its password in it, or the folder of a server's socket as
     /// `?host=`. Nobody is connected to yet.
     pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, SqlError> {
-        let server = Server::new(url, timeouts)?;
+        let server = Arc::new(Server::new(url, timeouts)?);
         Ok(Self { server })
     }
 
@@ -53,13 +54,17 @@ impl Connection {
     /// Connects, works, and ends the connection, whatever came of the work.
     pub(super) fn with<T>(
         &self,
-        work: impl AsyncFnOnce(&Session<'_>) -> Result<T, SqlError>,
+        work: impl AsyncFnOnce(&Session) -> Result<T, SqlError>,
     ) -> Result<T, SqlError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| self.server.error(&message::line(&error.to_string())))?;
         let result = runtime.block_on(async {
-            let session = Session::open(&self.server).await?;
+            let call = Call {
+                schema: "",
+                time: self.server.timeouts.call,
+            };
+            let session = Session::open(self.server.clone(), call).await?;
             let result = work(&session).await;
             session.close().await;
             result

@@ -80,7 +80,7 @@ const STRANGER: &str = "
     LIMIT 1";
 
 /// Refuses a query that may call a function which does more than read.
-pub async fn check(session: &Session<'_>, calls: &BTreeSet<Call>) -> Result<(), SqlError> {
+pub async fn check(session: &Session, calls: &BTreeSet<Call>) -> Result<(), SqlError> {
     if calls.is_empty() {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use crate::db::catalog::{MOST, assemble, rows};
 use crate::db::cell::Cell;
 use crate::db::schema::Table;
 use crate::sql::error::SqlError;
+use std::collections::BTreeSet;
 
 /// Tables of all kinds, views of both, but no parts of other tables.
 const READABLE: &str = "
@@ -56,14 +57,31 @@ impl Connection {
     }
 }
 
-pub(super) async fn read(session: &Session<'_>) -> Result<Vec<Table>, SqlError> {
+/// Those of them that a query may name without their schema.
+pub async fn visible(session: &Session) -> Result<Vec<Table>, SqlError> {
+    const PATH: &str = "SELECT pg_catalog.current_schemas(false)::text[]";
+    let path = session.catalog(PATH, &[]).await?;
+    let path: Vec<String> = match path.first() {
+        Some(row) => session.value(row, 0)?,
+        None => Vec::new(),
+    };
+    let mut tables = read(session).await?;
+    tables.retain(|table| path.contains(&table.schema));
+    // Of two of one name the first schema's is meant.
+    tables.sort_by_key(|table| path.iter().position(|schema| *schema == table.schema));
+    let mut names = BTreeSet::new();
+    tables.retain(|table| names.insert(table.name.clone()));
+    Ok(tables)
+}
+
+pub(super) async fn read(session: &Session) -> Result<Vec<Table>, SqlError> {
     let tables = catalog(session, TABLES).await?;
     let columns = catalog(session, COLUMNS).await?;
     Ok(assemble(tables, columns, catalog(session, KEYS).await?))
 }
 
 pub(super) async fn catalog<const N: usize>(
-    session: &Session<'_>,
+    session: &Session,
     sql: &str,
 ) -> Result<Vec<[Cell; N]>, SqlError> {
     let sql = format!("{READABLE} {sql}");

@@ -4,6 +4,7 @@ use super::message;
 use super::server::Server;
 use crate::run::words::duration;
 use crate::sql::error::SqlError;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -39,22 +40,36 @@ const BOUNDS: &str = "
     SELECT pg_catalog.set_config('client_connection_check_interval', '1s', true)
     WHERE pg_catalog.version() LIKE '%linux%' AND pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL;";
 
+/// What outlives a transaction, of what a query could leave behind if it found a way.
+const CLEAN: &str = "ROLLBACK; RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all();";
+
 /// What stands for `$1` and so on.
 pub type Value<'v> = (&'v (dyn ToSql + Sync), Type);
 
+/// What a transaction is for.
+#[derive(Clone, Copy)]
+pub struct Call<'c> {
+    /// The schema that names are looked for in; empty for those that the role has.
+    pub schema: &'c str,
+    /// How long everything that is asked may take.
+    pub time: Duration,
+}
+
 /// An open transaction. It is of the runtime that opened it.
-pub struct Session<'s> {
+pub struct Session {
     pub client: Client,
-    server: &'s Server,
+    server: Arc<Server>,
     /// What speaks with the server, and how that ended.
     wire: JoinHandle<Result<(), Failure>>,
+    /// Of this call.
+    time: Duration,
     deadline: Instant,
 }
 
-impl<'s> Session<'s> {
+impl Session {
     /// Connects, and begins.
-    pub async fn open(server: &'s Server) -> Result<Self, SqlError> {
-        let deadline = Instant::now() + server.timeouts.call;
+    pub async fn open(server: Arc<Server>, call: Call<'_>) -> Result<Self, SqlError> {
+        let deadline = Instant::now() + call.time;
         let connecting = timeout(server.timeouts.to_connect(), server.config.connect(NoTls));
         let (client, connection) = connecting
             .await
@@ -64,13 +79,29 @@ impl<'s> Session<'s> {
             client,
             server,
             wire: tokio::spawn(connection),
+            time: call.time,
             deadline,
         };
-        session.begin().await?;
+        session.begin(call.schema).await?;
         Ok(session)
     }
 
-    async fn begin(&self) -> Result<(), SqlError> {
+    /// Begins once more, after [`Self::clean`].
+    pub async fn again(mut self, call: Call<'_>) -> Result<Self, SqlError> {
+        self.time = call.time;
+        self.deadline = Instant::now() + call.time;
+        self.begin(call.schema).await?;
+        Ok(self)
+    }
+
+    /// Ends the transaction, and what could outlive it; nothing where the server does not hear of it.
+    pub async fn clean(self) -> Option<Self> {
+        let most = Instant::now() + GRACE;
+        let cleaned = timeout_at(most, self.client.batch_execute(CLEAN)).await;
+        matches!(cleaned, Ok(Ok(()))).then_some(self)
+    }
+
+    async fn begin(&self, schema: &str) -> Result<(), SqlError> {
         let (left, lock) = (self.left()?, milliseconds(LOCK));
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -82,7 +113,23 @@ impl<'s> Session<'s> {
         begun.map_err(|error| match error.as_db_error() {
             Some(told) => self.server.error(&message::text(told)),
             None => self.error(&error),
-        })
+        })?;
+        match schema {
+            "" => Ok(()),
+            schema => self.look_in(schema).await,
+        }
+    }
+
+    /// Has names looked for in one schema.
+    async fn look_in(&self, schema: &str) -> Result<(), SqlError> {
+        const LOOK: &str = "
+            SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident($1), true)
+            FROM pg_catalog.pg_namespace WHERE nspname = $1::name";
+        let found = self.catalog(LOOK, &[(&schema, Type::TEXT)]).await?;
+        match found.is_empty() {
+            true => Err(self.server.error(&format!("there is no schema {schema:?}"))),
+            false => Ok(()),
+        }
     }
 
     /// Waits for the server, but not longer than it may take.
@@ -162,13 +209,14 @@ impl<'s> Session<'s> {
         }
     }
 
-    fn is_late(&self) -> bool {
+    /// Whether its time is over.
+    pub fn is_late(&self) -> bool {
         // The server was told whole milliseconds, and counts from when it heard of them.
         Instant::now() + Duration::from_millis(20) >= self.deadline
     }
 
     fn exceeded(&self) -> SqlError {
-        let limit = duration(self.server.timeouts.call);
+        let limit = duration(self.time);
         SqlError::ResourceLimit(format!("exceeded {limit}"))
     }
 }

@@ -30,19 +30,19 @@ pub struct Prepared<'a> {
 }
 
 /// Finds out whether a stranger's text is one query that only reads, and what it would give.
-pub async fn prepare<'a>(session: &Session<'_>, sql: &'a str) -> Result<Prepared<'a>, SqlError> {
+pub async fn prepare<'a>(session: &Session, sql: &'a str) -> Result<Prepared<'a>, SqlError> {
     let asked = gate::asked(sql).map_err(SqlError::Refused)?;
     functions::check(session, &asked.calls).await?;
     prepared(session, sql, asked.query, asked.plan()).await
 }
 
 /// Prepares a query of this program's own.
-pub async fn own<'a>(session: &Session<'_>, sql: &'a str) -> Result<Prepared<'a>, SqlError> {
+pub async fn own<'a>(session: &Session, sql: &'a str) -> Result<Prepared<'a>, SqlError> {
     prepared(session, sql, sql, None).await
 }
 
 async fn prepared<'a>(
-    session: &Session<'_>,
+    session: &Session,
     sql: &str,
     query: &str,
     plan: Option<&'a str>,
@@ -75,7 +75,7 @@ async fn prepared<'a>(
 
 /// Runs it, and reads rows until there are no more, or more than the bounds.
 pub async fn run(
-    session: &Session<'_>,
+    session: &Session,
     prepared: Prepared<'_>,
     bounds: Bounds,
 ) -> Result<Answer, SqlError> {
@@ -121,7 +121,7 @@ impl Rows {
     }
 
     /// Takes the rows that statements give, as they come; of what there is no more room for nothing is kept.
-    async fn read(&mut self, session: &Session<'_>, statements: &str) -> Result<(), SqlError> {
+    async fn read(&mut self, session: &Session, statements: &str) -> Result<(), SqlError> {
         let failed = |error| session.error(&error);
         let asked = session.client.simple_query_raw(statements);
         let mut messages = pin!(session.within(asked).await?.map_err(failed)?);

@@ -8,6 +8,7 @@ use crate::eval::clean::{CLEAN, class};
 use crate::eval::databases::Databases;
 use crate::eval::example::Example;
 use crate::eval::golds::Golds;
+use crate::eval::standard::Standard;
 use crate::eval::worker::Reply;
 use crate::sql::extract::Extraction;
 use crate::sql::normalize::{canonical, is_query};
@@ -142,6 +143,7 @@ fn run(
             index: examples.len(),
             line: own.line.number,
             fields: Map::from_iter(fields),
+            standard: Standard::default(),
         });
         somewhere.push(own);
     }

@@ -33,6 +33,7 @@ impl Mode for BirdEx {
         Verdict {
             passed: vec![same],
             execution: Some(execution),
+            ..Verdict::default()
         }
     }
 }

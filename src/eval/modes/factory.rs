@@ -47,12 +47,13 @@ impl Mode for Factory {
                     predicted: Outcome::new(Err(refused)),
                     gold,
                 }),
+                ..Verdict::default()
             };
         }
         let Some(scored) = texts.scored else {
             return Verdict {
                 passed: vec![false, false],
-                execution: None,
+                ..Verdict::default()
             };
         };
         let execution = execute(session, texts.db, scored, texts.gold);
@@ -63,6 +64,7 @@ impl Mode for Factory {
         Verdict {
             passed: vec![same, plain(scored) == plain(texts.gold)],
             execution: Some(execution),
+            ..Verdict::default()
         }
     }
 }

@@ -3,10 +3,14 @@
 mod bird_ex;
 mod factory;
 mod public_exact;
+mod r_ves;
+mod soft_f1;
+mod spider2_lite;
 mod spider_em;
 mod spider_ts;
 
 use super::session::{Outcome, Session};
+use super::standard::Standard;
 use crate::sql::error::SqlError;
 
 /// One way to score a row.
@@ -24,8 +28,18 @@ pub trait Mode: Sync {
         &["predicted_sql", "gold_sql", "db"]
     }
 
+    /// Whether gold results in files do as well as `gold_sql`, as the fields of a [`Standard`] say.
+    fn takes_files(&self) -> bool {
+        false
+    }
+
     /// Its measures, the one that decides whether a row failed first.
     fn metrics(&self) -> &'static [Metric];
+
+    /// What it says beside yes and no, for modes that do.
+    fn points(&self) -> Option<&'static Points> {
+        None
+    }
 
     /// What makes the reference query useless to this mode; such a row fails whatever was predicted.
     fn gold_fault(&self, _texts: &Texts, _session: &mut Session) -> Option<SqlError> {
@@ -49,6 +63,8 @@ pub struct Texts<'a> {
     pub refused: Option<&'a str>,
     /// The reference query.
     pub gold: &'a str,
+    /// Gold results in files, and how they are compared.
+    pub standard: Option<&'a Standard>,
 }
 
 /// One yes or no of a mode about a row.
@@ -59,10 +75,23 @@ pub struct Metric {
     pub mean: &'static str,
 }
 
+/// A number of a mode about a row. Its mean is reported beside the metrics; gates and failures go by the metrics alone.
+pub struct Points {
+    /// The field of the output row.
+    pub column: &'static str,
+    /// The name of its mean in the summary.
+    pub mean: &'static str,
+    /// Whether it is made of times, so that no two runs need agree on it.
+    pub timed: bool,
+}
+
 /// What a mode found.
+#[derive(Default)]
 pub struct Verdict {
     /// One answer a metric, in the order of [`Mode::metrics`].
     pub passed: Vec<bool>,
+    /// The number of [`Mode::points`], 0 at worst.
+    pub points: f64,
     /// What running the queries gave, for modes that run them.
     pub execution: Option<Execution>,
 }
@@ -81,7 +110,10 @@ pub const ALL: &[&dyn Mode] = &[
     &public_exact::PublicExact,
     &spider_ts::SpiderTs,
     &spider_em::SpiderEm,
+    &spider2_lite::Spider2Lite,
     &bird_ex::BirdEx,
+    &soft_f1::SoftF1,
+    &r_ves::RVes,
 ];
 
 /// The mode of that name.
@@ -93,6 +125,14 @@ pub fn named(name: &str) -> Option<&'static dyn Mode> {
 pub fn chosen(names: &[String]) -> Vec<&'static dyn Mode> {
     let wanted = |mode: &&dyn Mode| names.iter().any(|name| name == mode.name());
     ALL.iter().copied().filter(wanted).collect()
+}
+
+/// Whether a column of a scored row is made of times.
+pub fn is_timed(column: &str) -> bool {
+    let points = ALL.iter().filter_map(|mode| mode.points());
+    points
+        .into_iter()
+        .any(|points| points.timed && points.column == column)
 }
 
 /// Runs a predicted and a reference query on the row's own database.

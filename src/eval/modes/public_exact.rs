@@ -26,7 +26,7 @@ impl Mode for PublicExact {
     fn score(&self, texts: &Texts, _session: &mut Session) -> Verdict {
         Verdict {
             passed: vec![public_exact(texts.predicted) == public_exact(texts.gold)],
-            execution: None,
+            ..Verdict::default()
         }
     }
 }

@@ -28,7 +28,7 @@ impl Mode for SpiderEm {
         let same = matches(texts.predicted.trim(), texts, session);
         Verdict {
             passed: vec![same.unwrap_or(false)],
-            execution: None,
+            ..Verdict::default()
         }
     }
 }

@@ -66,7 +66,7 @@ impl Mode for SpiderTs {
             // A located database has at least its own file.
             None => Verdict {
                 passed: vec![false],
-                execution: None,
+                ..Verdict::default()
             },
         }
     }
@@ -76,5 +76,6 @@ fn verdict(passed: bool, predicted: Outcome, gold: Outcome) -> Verdict {
     Verdict {
         passed: vec![passed],
         execution: Some(Execution { predicted, gold }),
+        ..Verdict::default()
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 #[schemars(crate = "rmcp::schemars")]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Arguments {
-    /// One of connection_list, a database in a file.
+    /// One of connection_list.
     connection_id: String,
     /// The question, in plain words.
     question: String,

@@ -97,10 +97,7 @@ fn texts(table: &Table) -> Vec<&str> {
     let columns = table.columns.iter().filter(|column| {
         let declared = column.declared.to_uppercase();
         let has = |part: &&str| declared.contains(*part);
-        declared.is_empty()
-            || ["CHAR", "TEXT", "CLOB", "STRING", "ENUM"]
-                .iter()
-                .any(|p| has(&p))
+        declared.is_empty() || ["CHAR", "TEXT", "CLOB", "STRING", "ENUM"].iter().any(has)
     });
     columns.map(|column| column.name.as_str()).collect()
 }

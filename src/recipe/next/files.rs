@@ -159,6 +159,7 @@ fn add<T: Serialize>(bytes: &mut Vec<u8>, rows: &[T]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::standard::Standard;
     use serde_json::{Value, json};
 
     fn scored(id: usize, predicted: &str, passed: bool) -> (Example, ScoredRow) {
@@ -168,6 +169,7 @@ mod tests {
             index: id,
             line: id + 1,
             fields: fields.as_object().unwrap().clone(),
+            standard: Standard::default(),
         };
         let row = json!({
             "index": id, "id": format!("h{id}"), "db": "farm", "question": format!("How many are {id}?"),

@@ -1,8 +1,13 @@
-//! When two results are the same: as bags of SQLite's text, as sets, or as bags under any order of the columns.
+//! When two results are the same: as bags of SQLite's text, as sets, as bags under any order of the columns, or by their columns
+//! alone; and how far they agree.
 
+pub mod columns;
+mod inferred;
 mod permuted;
+mod soft;
 
 pub use permuted::same_under_permutation;
+pub use soft::soft_f1;
 
 use super::value::{Row, Value};
 use sha2::{Digest, Sha256};

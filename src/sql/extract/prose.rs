@@ -1,6 +1,7 @@
 //! Tells prose from SQL, where both could be.
 
 use crate::sql::shape::is_keyword;
+use crate::sql::tokens::{Kind, iterate};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -77,7 +78,8 @@ fn last_sentence(before: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether words of English stand in what should be SQL.
+/// Whether words of English stand in what should be SQL: beside literals and parentheses, in which other dialects than SQLite's have some
+/// too, as in `substring(phone from 1 for 2)`.
 pub fn has_english(text: &str) -> bool {
     const ENGLISH: [&str; 19] = [
         "the",
@@ -100,10 +102,16 @@ pub fn has_english(text: &str) -> bool {
         "them",
         "must",
     ];
-    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    words
-        .filter(|word| word.len() < 10)
-        .any(|word| ENGLISH.contains(&word.to_lowercase().as_str()))
+    let mut depth = 0_usize;
+    iterate(text).any(|token| {
+        match token.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let bare = token.kind == Kind::Word && depth == 0 && token.text.len() < 10;
+        bare && ENGLISH.contains(&token.text.to_lowercase().as_str())
+    })
 }
 
 /// Whether the first letter alone is large, as where a sentence begins.
@@ -199,4 +207,23 @@ pub fn sentence(sql: &str, at: usize) -> Option<usize> {
         .find_iter(&sql[line..])
         .map(|word| line + word.start());
     found.take_while(|start| *start <= at).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_dialects_are_no_english() {
+        for sql in [
+            "SELECT substring(phone from 1 for 2) FROM buyers",
+            "SELECT x::text FROM films WHERE title = 'Out of Africa'",
+            "SELECT extract(year from day) FROM sales WHERE interval '1' year > age",
+        ] {
+            assert!(!has_english(sql), "{sql}");
+        }
+        for prose in ["Select the rows from boat", "select names from it (all)"] {
+            assert!(has_english(prose), "{prose}");
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Runs drafts on their databases and says which are good: they return something, leave nothing open, and no shorter query
 //! answers the same.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::db::home::Home;
 use crate::db::sandbox::Sandbox;
 use crate::sql::compare::same_text;
 use crate::sql::determined::left_open;
@@ -30,7 +31,7 @@ impl Engine {
     pub fn new() -> Self {
         Self {
             // Files are named by their whole paths.
-            sandbox: Sandbox::new("", false),
+            sandbox: Sandbox::new(Home::Folder(PathBuf::new()), false),
         }
     }
 

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::db::connections::{Connection, Place};
+use crate::db::home::Home;
 use crate::db::sqlite::layout::{Layout, layout};
 use crate::sql::value::Value;
 
 use super::engine::Engine;
 use super::model::{Db, identifier};
-use super::{extract, invent, keys, profile};
+use super::{extract, import, invent, keys, profile};
 
 /// Largest file that is taken as it is; of a larger one, or one of more rows, some rows are taken.
 const WHOLE_BYTES: u64 = 16 << 20;
@@ -67,6 +69,32 @@ pub fn file(path: &Path, scratch: &Path, engine: &mut Engine) -> Result<Source> 
     let content = fs::read(&cut)?;
     let db = model(name, db, cut, &layouts, counted, engine)?;
     Ok(Source { db, content, notes })
+}
+
+/// Reads a database of another engine, by a SQLite copy of it in `scratch`.
+pub fn other(connection: &Connection, scratch: &Path, engine: &mut Engine) -> Result<Source> {
+    let name = match &connection.place {
+        Place::File(file) => name_of(file)?,
+        _ => connection.name.replace(|c: char| !c.is_alphanumeric(), "_"),
+    };
+    let folder = scratch.join("copies");
+    fs::create_dir_all(&folder)?;
+    let copy = folder.join(format!("{name}.sqlite"));
+    ensure!(
+        !copy.exists(),
+        "two databases are called {name}: rename one"
+    );
+    let cut = import::import(&Home::Connection(connection.clone()), "", &copy)?;
+    let mut source = file(&copy, scratch, engine)?;
+    let cut = cut.iter().map(|cut| format!("; {cut}")).collect::<String>();
+    let engine = connection.driver.id();
+    source.notes.insert(
+        0,
+        format!(
+            "{name} is of {engine}: the set has a SQLite copy, and its queries are SQLite's{cut}"
+        ),
+    );
+    Ok(source)
 }
 
 /// Builds a database of a schema script; tables without rows get some that are made up.
