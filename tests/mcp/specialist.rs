@@ -55,7 +55,7 @@ fn a_question_is_answered_by_the_model_and_its_rows_come_with_it() {
         ),
         (
             json!({"connectionId": "warehouse", "question": "Who?"}),
-            "databases in files alone",
+            "no connector for snowflake",
         ),
         (json!({"connectionId": "lake", "question": "Who?"}), "lake"),
     ] {
