@@ -53,19 +53,19 @@ const HARMLESS: [&str; 46] = [
     "UNNEST",
 ];
 
-/// The functions of a database that are not known to be harmless: a query whose text has none of their names calls none, and no plan has to
-/// be made of it. Nothing is known where views and macros are, which call what no text says.
+/// What a text has to name to do more than read tables: functions that are not known to be harmless, and chance. No plan has to be made of a
+/// query that names none of them, and its chance need not begin anew. Nothing is known where views and macros are, which do what no text says.
 pub struct Strangers(Option<Vec<String>>);
 
+/// What draws without being a function that gives another value each time.
+const CHANCE: [&str; 2] = ["SAMPLE", "RESERVOIR"];
+
 impl Strangers {
-    /// Of the names of all functions that rows are read from.
+    /// Of the names of all functions that rows are read from, or that give another value each time.
     pub fn new(functions: impl Iterator<Item = String>) -> Self {
         let names = functions.map(|name| name.to_ascii_uppercase());
-        Self(Some(
-            names
-                .filter(|name| !HARMLESS.contains(&name.as_str()))
-                .collect(),
-        ))
+        let names = names.filter(|name| !HARMLESS.contains(&name.as_str()));
+        Self(Some(names.chain(CHANCE.map(str::to_owned)).collect()))
     }
 
     /// Nothing is known.
@@ -73,7 +73,7 @@ impl Strangers {
         Self(None)
     }
 
-    /// Whether a text may call one. A name may be written with escapes alone if there is a backslash.
+    /// Whether a text may name one. A name may be written with escapes alone if there is a backslash.
     pub fn may_be_in(&self, text: &str) -> bool {
         let Some(names) = &self.0 else { return true };
         let text = text.to_ascii_uppercase();
