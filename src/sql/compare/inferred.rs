@@ -75,8 +75,9 @@ pub(super) fn read<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<Cell<'a>>
         Whole::All if gaps => reals(),
         Whole::All => all(&|text| text.trim_ascii().parse().ok().map(Cell::Integer)),
         Whole::Not => reals().or_else(|| all(&|text| boolean(text).map(Cell::Boolean))),
+        Whole::TooLarge => None,
         // What is no value elsewhere is a text here too.
-        Whole::TooLarge => return texts.into_iter().map(Cell::Text).collect(),
+        Whole::AtOdds => return texts.into_iter().map(Cell::Text).collect(),
     };
     let as_text = |text: Cow<'a, str>| match is_missing(&text) {
         true => Cell::Missing,
@@ -107,8 +108,10 @@ fn written(value: &Value) -> Cow<'_, str> {
 enum Whole {
     All,
     Not,
-    /// Some are beyond 64 bits, or they need the 64th bit and something else too: then all stay texts.
+    /// One is beyond 64 bits: then all stay texts.
     TooLarge,
+    /// One needs the 64th bit, and there is a sign or a gap: then all stay texts, and gaps are texts too.
+    AtOdds,
 }
 
 /// pandas tries signed integers first, and unsigned ones only where one of the former is too large; what it meets first decides.
@@ -124,18 +127,20 @@ fn whole<'a>(texts: impl Iterator<Item = &'a str> + Clone, gaps: bool) -> Whole 
 }
 
 fn unsigned<'a>(texts: impl Iterator<Item = &'a str>, gaps: bool) -> Whole {
-    let mut below_zero = false;
+    let (mut below_zero, mut large) = (false, false);
     for start in texts.map(start) {
         match start {
             start if start.negative => below_zero = true,
             Start { size: None, .. } => return Whole::TooLarge,
             start if !start.is_whole => return Whole::Not,
-            _ => {}
+            start => large |= !start.is_signed(),
         }
     }
-    match below_zero || gaps {
-        true => Whole::TooLarge,
-        false => Whole::All,
+    match (large, below_zero) {
+        (true, true) => Whole::AtOdds,
+        (true, false) if gaps => Whole::AtOdds,
+        (true, false) => Whole::All,
+        (false, _) => Whole::TooLarge,
     }
 }
 
@@ -232,6 +237,8 @@ mod tests {
         );
         let large = "9223372036854775808";
         assert_eq!(of_texts([large, "NA"]), [text(large), text("NA")]);
+        let beyond = "18446744073709551616";
+        assert_eq!(of_texts([beyond, "NA"]), [text(beyond), Missing]);
         // Too large before its point is too large, unless the point comes first.
         let large = "18446744073709551616.0";
         assert_eq!(of_texts([large, "1"]), [text(large), text("1")]);
