@@ -161,6 +161,35 @@ fn a_url_in_the_environment_is_a_connection_whose_password_is_shown_to_nobody() 
         list,
         "default  postgres  postgres  postgresql://reader@db.example:5433/shop\n"
     );
+    // What a password must be written otherwise for, and what this build does not go to.
+    for (url, code) in [
+        ("postgres://me:12/hunter2@127.0.0.1/db", 2),
+        ("postgres://me:12#hunter2@127.0.0.1/db", 2),
+        ("mysql://me:hunter2@host/shop", 1),
+    ] {
+        let test = fails(&with("sqlite:///shop.sqlite", &["test", url]), code);
+        assert!(!test.contains("hunter2"), "{url}: {test}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_set_holds_up_its_own_connection_alone() {
+    let dir = shop(false);
+    let settings = "[shop]\npath = \"shop.sqlite\"\n[far]\nurl = \"postgres://me@h/d\"\npassword_env = \"NOWHERE_TO_BE_FOUND\"\n";
+    fs::write(dir.path().join("connections.toml"), settings).unwrap();
+    let ask = |name: &str| {
+        db(
+            dir.path(),
+            &["query", name, "select 1 as one", "--format", "csv"],
+        )
+    };
+    assert_eq!(said(&ask("shop")), "one\n1\n");
+    let far = fails(&ask("far"), 2);
+    assert!(
+        far.contains("[far]: the environment variable NOWHERE_TO_BE_FOUND is not set"),
+        "{far}"
+    );
+    assert!(said(&db(dir.path(), &["list"])).contains("NOWHERE_TO_BE_FOUND"));
 }
 
 #[test]

@@ -14,12 +14,26 @@ pub struct ConnectionArgs {
     #[arg(
         long,
         value_name = "NAME",
+        value_parser = without_password,
         group = "databases",
         conflicts_with = "db_dir"
     )]
     connection: Option<String>,
     #[command(flatten)]
     connections: ConnectionsArgs,
+}
+
+/// Refuses a URL with a password: recipes, logs and lists of processes would show it.
+pub fn without_password(place: &str) -> Result<String, String> {
+    let behind = place.split_once("://").map(|(_, behind)| behind);
+    let shows = behind.is_some_and(|behind| {
+        let user = behind.rsplit_once('@').map(|(user, _)| user);
+        user.is_some_and(|user| user.contains(':')) || behind.contains("password=")
+    });
+    match shows {
+        true => Err("a password would be shown by recipes, logs and lists of processes: name a connection of connections.toml, with password_env".to_owned()),
+        false => Ok(place.to_owned()),
+    }
 }
 
 impl ConnectionArgs {

@@ -34,6 +34,8 @@ pub enum Place {
     Server(Address),
     /// Nowhere yet: this build does not go there.
     Nowhere,
+    /// Somewhere that is not known for this reason, such as a variable that is not set: nobody else's connection is held up by it.
+    Unknown(String),
 }
 
 /// The URL of a server, whose password is shown to nobody.
@@ -151,14 +153,19 @@ impl Connections {
     /// The connection called `name`, or the database that it is the file or the URL of. Errors name those that there are.
     pub fn get(&self, name: &str) -> Result<Connection> {
         if let Some(one) = self.0.get(name) {
-            return Ok(one.clone());
+            return match &one.place {
+                Place::Unknown(reason) => Err(UsageError(format!("[{name}]: {reason}")).into()),
+                _ => Ok(one.clone()),
+            };
         }
         if name.contains("://") {
             let mut one = at(name, name, Path::new("")).map_err(UsageError::of)?;
             // Its name is told; its password is not.
-            if let Place::Server(address) = &one.place {
-                one.name = address.to_string();
-            }
+            one.name = match &one.place {
+                Place::Server(address) => address.to_string(),
+                Place::File(file) => file.display().to_string(),
+                _ => format!("{}://…", one.driver.id()),
+            };
             return Ok(one);
         }
         if let Some(driver) = of_file_name(Path::new(name)) {
@@ -173,6 +180,8 @@ impl Connections {
 
     fn unknown(&self, name: &str) -> UsageError {
         let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        // A URL may have a password in it.
+        let name = if name.contains("://") { "a URL" } else { name };
         let message = match (&known[..], nearest(name, known.iter().copied())) {
             ([], _) => format!(
                 "no connection is called {name:?}, and none is configured: write {FILE}, set {DB_URL}, or name a database file"
@@ -201,7 +210,14 @@ fn connection(name: &str, table: Table, folder: &Path) -> Result<Connection> {
     let url = match (table.url, table.url_env) {
         (Some(_), Some(_)) => bail!("url and url_env say the same thing twice"),
         (Some(url), None) => Some(url),
-        (None, Some(variable)) => Some(secret(&variable)?),
+        (None, Some(variable)) => match (env::var(&variable), &table.driver) {
+            (Ok(url), _) => Some(url),
+            (Err(_), Some(id)) => return unknown(name, driver(id)?, &variable),
+            (Err(_), None) => bail!(
+                "{} (with driver = \"postgres\" or another, the others can be used meanwhile)",
+                unset(&variable)
+            ),
+        },
         (None, None) => None,
     };
     let named = match &table.driver {
@@ -255,7 +271,9 @@ fn connection(name: &str, table: Table, folder: &Path) -> Result<Connection> {
             url.password().is_none(),
             "the url has a password already: leave it out of the file"
         );
-        let password = secret(&variable)?;
+        let Ok(password) = env::var(&variable) else {
+            return unknown(name, one.driver, &variable);
+        };
         let set = url.set_password(Some(&password));
         ensure!(set.is_ok(), "its url takes no password");
     }
@@ -286,7 +304,12 @@ fn at(name: &str, url: &str, folder: &Path) -> Result<Connection> {
         Driver::Postgres => {
             let url = Url::parse(&format!("postgresql://{rest}"));
             // The library's error does not quote it.
-            Place::Server(Address(url.context("the url cannot be read")?))
+            let url = url.context("the url cannot be read")?;
+            ensure!(
+                url.fragment().is_none() && !url.path().contains('@'),
+                "the url has a password with /, #, ? or @ in it: write them as %2F, %23, %3F and %40"
+            );
+            Place::Server(Address(url))
         }
         _ => Place::Nowhere,
     };
@@ -310,8 +333,16 @@ fn driver(id: &str) -> Result<Driver> {
     }
 }
 
-fn secret(variable: &str) -> Result<String> {
-    env::var(variable).with_context(|| format!("the environment variable {variable} is not set"))
+fn unset(variable: &str) -> String {
+    format!("the environment variable {variable} is not set, or is no text")
+}
+
+fn unknown(name: &str, driver: Driver, variable: &str) -> Result<Connection> {
+    Ok(Connection {
+        name: name.to_owned(),
+        driver,
+        place: Place::Unknown(unset(variable)),
+    })
 }
 
 impl Connection {

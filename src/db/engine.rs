@@ -5,7 +5,7 @@ use super::connections::{Connection, Place};
 use super::declared::Declared;
 use super::duckdb;
 use super::postgres;
-use super::registry::Driver;
+use super::registry::{Driver, Kind};
 use super::schema::Table;
 use super::sqlite::engine::Sqlite;
 use crate::sql::error::SqlError;
@@ -57,6 +57,11 @@ pub fn open(
             let opened = postgres::Connection::new(address.secret(), timeouts)?;
             Ok(Box::new(opened))
         }
+        (_, Place::Unknown(reason)) => Err(SqlError::Database(reason.clone())),
+        (driver, _) if matches!(driver.kind(), Kind::Context) => Err(SqlError::Database(format!(
+            "{} is not a SQL warehouse connection",
+            driver.id()
+        ))),
         (driver, _) => Err(SqlError::Database(format!(
             "no connector for {} in this build",
             driver.id()

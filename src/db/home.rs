@@ -75,6 +75,7 @@ fn one(connection: &Connection, db: &str) -> Result<PathBuf> {
                 ),
             }
         }
+        Place::Unknown(reason) => bail!("{name}: {reason}"),
         Place::Nowhere => bail!("no connector for {} in this build", connection.driver.id()),
     }
 }
@@ -86,7 +87,7 @@ impl fmt::Display for Home {
             Self::Connection(connection) => match &connection.place {
                 Place::File(file) => write!(formatter, "{}", file.display()),
                 Place::Server(address) => write!(formatter, "{address}"),
-                Place::Nowhere => write!(formatter, "{}", connection.name),
+                Place::Nowhere | Place::Unknown(_) => write!(formatter, "{}", connection.name),
             },
         }
     }

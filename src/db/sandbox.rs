@@ -184,7 +184,12 @@ impl Sandbox {
     pub fn tables(&mut self, file: &Path) -> Result<Vec<Table>, SqlError> {
         Ok(match self.opened(file, false)? {
             Open::Sqlite(..) => Sqlite::open(file)?.schema()?,
-            Open::Duckdb(connection) => Engine::schema(&**connection)?,
+            Open::Duckdb(connection) => {
+                let mut tables = Engine::schema(&**connection)?;
+                // What queries may name without a schema.
+                tables.retain(|table| table.schema == "main");
+                tables
+            }
             Open::Postgres(kept) => kept.tables(schema_of(file))?,
         })
     }

@@ -240,6 +240,8 @@ impl Worker {
                 }
                 Ok(Message::Running(query)) => running = Some(query),
                 Ok(Message::Ready) => {}
+                // Rows are not wrong for that, and none after it would be better off.
+                Ok(Message::Gone(reason)) => bail!("{reason}"),
                 Err(RecvTimeoutError::Timeout) if self.stop.stops() => {
                     bail!("stopped: nobody waits for the result any more")
                 }

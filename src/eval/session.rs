@@ -88,7 +88,16 @@ pub struct Desk {
     /// Bytes of `gold`.
     held: usize,
     notify: Box<dyn FnMut(Event)>,
+    /// Why nothing can be said of rows any more.
+    pub gone: Option<SqlError>,
 }
+
+/// How long is waited before a server is asked once more, which does not answer or has no room.
+const WAITS: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+];
 
 impl Desk {
     /// `notify` hears of every event before it happens.
@@ -99,6 +108,7 @@ impl Desk {
             gold: HashMap::new(),
             held: 0,
             notify,
+            gone: None,
         }
     }
 
@@ -124,6 +134,7 @@ impl Desk {
             reversed,
             ..
         } = query;
+        let mut waits = WAITS.iter();
         loop {
             if !self.sandbox.is_open(file, *reversed) {
                 (self.notify)(Event::Opening);
@@ -137,6 +148,22 @@ impl Desk {
             let result = self.sandbox.run(file, *reversed, sql, timeout);
             let used = self.sandbox.clock().saturating_sub(start);
             (self.notify)(Event::Returned);
+            if let (Err(error @ SqlError::Database(_)), true) =
+                (&result, self.sandbox.is_elsewhere())
+            {
+                if let Some(wait) = waits.next() {
+                    std::thread::sleep(*wait);
+                    continue;
+                }
+                // It is the query's doing where the server answers others.
+                match self.sandbox.columns(file, "SELECT 1") {
+                    Ok(_) => {
+                        let reason = "the server ends the connection each time".to_owned();
+                        return (Err(SqlError::ResourceLimit(reason)), used);
+                    }
+                    Err(_) => self.gone = Some(error.clone()),
+                }
+            }
             if !self.sandbox.made_room(&result, file, *reversed) {
                 return (result, used);
             }

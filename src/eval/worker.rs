@@ -144,6 +144,8 @@ pub enum Message {
     /// A query begins: should the process end, this is what it was at, or at the result of.
     Running(Query),
     Done(Reply),
+    /// The server that rows' queries run on is gone, for this reason.
+    Gone(SqlError),
 }
 
 /// Answers jobs until the input ends. Whoever tells them being gone ends the process at once, whatever it is doing.
@@ -177,7 +179,11 @@ pub fn serve(mut input: impl BufRead + Send + 'static, output: impl Write + 'sta
         let reply = answer(&job, &modes, &mut desk);
         // Whoever listens may be stopped, and the pipe full.
         watch.rest();
-        say(&mut *output.borrow_mut(), &Message::Done(reply))?;
+        let message = match desk.gone.take() {
+            Some(reason) => Message::Gone(reason),
+            None => Message::Done(reply),
+        };
+        say(&mut *output.borrow_mut(), &message)?;
     }
     Ok(())
 }

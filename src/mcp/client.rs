@@ -1,6 +1,6 @@
 //! A client: starts a server and speaks to it over its standard input and output.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject, Tool};
 use rmcp::service::{RoleClient, RunningService};
 use rmcp::{ServiceError, ServiceExt};
@@ -53,7 +53,9 @@ async fn speak(child: &mut Child, wanted: Wanted) -> Result<Heard> {
     let pipes = child.stdout.take().zip(child.stdin.take());
     let pipes = pipes.context("a process without pipes")?;
     let client = ().serve(pipes).await;
-    let client = client.context("it does not speak the protocol on its standard output")?;
+    // The library's errors are of its own types.
+    let client =
+        client.map_err(|_| anyhow!("it does not speak the protocol on its standard output"))?;
     let heard = hear(&client, wanted).await;
     client.cancel().await?;
     heard
@@ -72,7 +74,7 @@ async fn hear(client: &RunningService<RoleClient, ()>, wanted: Wanted) -> Result
 /// A server's own message without the protocol around it.
 fn plain(error: ServiceError) -> anyhow::Error {
     match error {
-        ServiceError::McpError(error) => anyhow::anyhow!("{}", error.message),
-        other => other.into(),
+        ServiceError::McpError(error) => anyhow!("{}", error.message),
+        _ => anyhow!("it ended before it answered"),
     }
 }

@@ -49,6 +49,7 @@ pub fn duration(time: Duration) -> String {
 pub fn size(bytes: usize) -> String {
     match bytes as f64 / 1e6 {
         mb if mb >= 1000.0 => format!("{:.2} GB", mb / 1e3),
+        mb if mb < 1.0 => format!("{:.0} kB", mb * 1e3),
         mb => format!("{mb:.0} MB"),
     }
 }

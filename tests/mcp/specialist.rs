@@ -57,7 +57,10 @@ fn a_question_is_answered_by_the_model_and_its_rows_come_with_it() {
             json!({"connectionId": "warehouse", "question": "Who?"}),
             "no connector for snowflake",
         ),
-        (json!({"connectionId": "lake", "question": "Who?"}), "lake"),
+        (
+            json!({"connectionId": "lake", "question": "Who?"}),
+            "shop.duckdb",
+        ),
     ] {
         let asked = session.call("ask_database", arguments);
         let answer = session.answer(asked);

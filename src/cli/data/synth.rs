@@ -3,6 +3,7 @@
 use super::set;
 use crate::cli::UsageError;
 use crate::cli::db::connection::ConnectionsArgs;
+use crate::cli::home::without_password;
 use crate::data::chat::{self, Chat};
 use crate::data::prompt::Prompt;
 use crate::data::set::Set;
@@ -24,7 +25,7 @@ pub struct Args {
     spec: Option<PathBuf>,
     /// A database to ask questions of (repeatable): a file of SQLite or DuckDB, a connection's name or a URL. The set gets a SQLite copy, or
     /// an extract of a large one, in databases/.
-    #[arg(long, value_name = "DB")]
+    #[arg(long, value_name = "DB", value_parser = without_password)]
     db: Vec<String>,
     #[command(flatten)]
     connections: ConnectionsArgs,

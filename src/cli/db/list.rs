@@ -44,6 +44,7 @@ fn told(connection: &Connection) -> Value {
         Place::File(file) => Some(file.display().to_string()),
         Place::Server(address) => Some(address.to_string()),
         Place::Nowhere => None,
+        Place::Unknown(reason) => Some(reason.clone()),
     };
     json!({"name": connection.name, "driver": connection.driver.id(), "dialect": dialect, "place": place})
 }

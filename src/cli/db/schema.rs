@@ -1,7 +1,7 @@
 //! `factory db schema`
 
 use super::connection::{ConnectionsArgs, door};
-use crate::cli::{UsageError, say};
+use crate::cli::{UsageError, plain, say};
 use crate::db::connections::Connection;
 use crate::db::door::{Door, Limits};
 use crate::db::schema::Table;
@@ -44,7 +44,11 @@ pub fn run(args: &Args, connections: &ConnectionsArgs) -> Result<()> {
     let tables = chosen(door.schema(&connection)?, &args.tables)?;
     let mut told = Vec::new();
     for table in &tables {
-        let more = more(args, &door, &connection, table)?;
+        // A view on what is gone is no reason to be silent about the others.
+        let more = match more(args, &door, &connection, table) {
+            Ok(more) => more,
+            Err(error) => vec![("error", plain(&format!("{error:#}")).into())],
+        };
         match args.format {
             Form::Json => {
                 let mut whole = serde_json::to_value(table)?;

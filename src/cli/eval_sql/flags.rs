@@ -32,7 +32,7 @@ pub struct Args {
     /// The same, as a flag.
     #[arg(long, value_name = "FILE", conflicts_with = "predictions")]
     pub data: Option<PathBuf>,
-    /// Folder of the databases: NAME, NAME.db or NAME.sqlite; NAME.sql to build one from; or a folder NAME of a test suite
+    /// Folder of the databases: NAME, NAME.db, NAME.sqlite or NAME.duckdb; NAME.sql to build one from; or a folder NAME of a test suite
     /// [default: the predictions' folder].
     #[arg(long, value_name = "DIR")]
     pub db_dir: Option<PathBuf>,

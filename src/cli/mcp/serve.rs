@@ -7,10 +7,12 @@ use crate::cli::answering::AnsweringArgs;
 use crate::cli::db::connection::{ConnectionsArgs, door};
 use crate::cli::{UsageError, note, sql_worker};
 use crate::db::answer::Bounds;
+use crate::db::connections::{DEFAULT, Place};
 use crate::db::door::Limits;
 use crate::mcp::{Config, Model, Way};
 use crate::run::words::bytes;
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,9 @@ pub fn run(args: Args) -> Result<()> {
     let mut connections = args.connections.read()?;
     if let Some(place) = &args.db {
         connections = connections.with_default(place)?;
+        if let Place::File(file) = &connections.configured(DEFAULT)?.place {
+            File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+        }
     }
     if connections.all().next().is_none() {
         let message = "no connections: write connections.toml, set DB_URL, or give --db FILE";

@@ -127,7 +127,7 @@ impl Session {
             FROM pg_catalog.pg_namespace WHERE nspname = $1::name";
         let found = self.catalog(LOOK, &[(&schema, Type::TEXT)]).await?;
         match found.is_empty() {
-            true => Err(self.server.error(&format!("there is no schema {schema:?}"))),
+            true => Err(SqlError::Sql(format!("there is no schema {schema:?}"))),
             false => Ok(()),
         }
     }

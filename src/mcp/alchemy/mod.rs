@@ -63,7 +63,7 @@ fn place(connection: &Connection) -> String {
     let place = match &connection.place {
         Place::File(file) => file.display().to_string(),
         Place::Server(address) => address.to_string(),
-        Place::Nowhere => connection.name.clone(),
+        Place::Nowhere | Place::Unknown(_) => connection.name.clone(),
     };
     format!(" The database is {place} ({}).", connection.driver.id())
 }

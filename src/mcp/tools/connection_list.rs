@@ -33,6 +33,6 @@ fn told(connection: &Connection) -> Value {
         "connectionId": connection.name,
         "driver": connection.driver.id(),
         "dialect": dialect,
-        "runsQueries": !matches!(connection.place, Place::Nowhere),
+        "runsQueries": !matches!(connection.place, Place::Nowhere | Place::Unknown(_)),
     })
 }

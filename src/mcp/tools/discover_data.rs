@@ -42,7 +42,7 @@ fn run(call: &Call, arguments: Arguments) -> Result<Said> {
         Some(id) => vec![call.connection(id)?],
         None => {
             let all = call.desk.connections.all();
-            all.filter(|one| !matches!(one.place, Place::Nowhere))
+            all.filter(|one| !matches!(one.place, Place::Nowhere | Place::Unknown(_)))
                 .collect()
         }
     };
