@@ -43,7 +43,7 @@ impl Log {
             sink,
             calls: Arc::default(),
             // The pattern is a constant, and right.
-            password: Regex::new(r#"(://)[^\s"'\\]*"#).ok(),
+            password: Regex::new(r#"(://)[^\s"'\\]*(?:@|password=)[^\s"'\\]*"#).ok(),
         }
     }
 
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(lines[0]["event"], "call");
         assert_eq!(lines[0]["id"], 7);
         let shown = lines[0]["params"].as_str().unwrap();
-        assert!(shown.contains("postgres://***\\\"") && shown.ends_with('…'));
+        assert!(shown.contains("postgres://***\"") && shown.ends_with('…'));
         assert_eq!(lines[1]["error"], "no postgres://***");
         assert_eq!(lines[1]["call"], 1);
         assert!(lines[1]["ms"].is_u64());
