@@ -92,6 +92,7 @@ def save(connection, name, columns):
 
 def database(path, tables):
     connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous = OFF")  # thousands of them, soon deleted
     for name, columns in tables.items():
         save(connection, name, columns)
     connection.commit()
