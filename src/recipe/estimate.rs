@@ -5,6 +5,7 @@ use super::plan::Plan;
 use super::planned::Planned;
 use super::process::PARENT;
 use super::state::State;
+use crate::run::words::bytes;
 use anyhow::Result;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -63,14 +64,13 @@ fn asked(stage: &Planned, program: &Path) -> Option<Estimate> {
     let text = String::from_utf8(output.stdout).ok()?;
     let line = |what: &str| text.lines().find_map(|line| line.strip_prefix(what));
     // `12.5 s (…)`; `…, 1.55 GB in all`
-    let number = |said: &str, unit: &str| said.strip_suffix(unit)?.trim().parse::<f64>().ok();
+    let seconds = |said: &str| said.strip_suffix('s')?.trim().parse().ok();
     let time = line("time: ").and_then(|said| said.split(" (").next());
     let memory =
         line("memory: ").and_then(|said| said.strip_suffix(" in all")?.rsplit(", ").next());
     Some(Estimate {
-        seconds: time.and_then(|said| number(said, "s")),
-        memory_mb: memory
-            .and_then(|said| number(said, "MB").or_else(|| Some(1e3 * number(said, "GB")?))),
+        seconds: time.and_then(seconds),
+        memory_mb: memory.and_then(|said| Some(bytes(said).ok()? as f64 / 1e6)),
         source: "sft --dry-run",
     })
 }
