@@ -3,11 +3,5 @@
 # target/notes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tools=target/notes
-if [ ! -e "$tools/done" ]; then
-    rm -rf "$tools"
-    python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check duckdb==1.5.5 sqlglot==30.30.0
-    touch "$tools/done"
-fi
+tools=$(scripts/venv.sh notes duckdb==1.5.5 sqlglot==30.30.0)
 "$tools/bin/python" scripts/check_notes.py

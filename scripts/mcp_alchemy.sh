@@ -5,12 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -n "${1:-}" ] || cargo build --quiet
 binary=${1:-target/debug/factory}
-tools=target/alchemy
-if [ ! -e "$tools/done" ]; then
-    rm -rf "$tools"
-    python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check mcp-alchemy==2026.10.15.202659 psycopg2-binary==2.9.13
-    touch "$tools/done"
-fi
+tools=$(scripts/venv.sh alchemy mcp-alchemy==2026.10.15.202659 psycopg2-binary==2.9.13)
 scripts/install_postgres.sh
 "$tools/bin/python" scripts/mcp_alchemy.py "$binary"

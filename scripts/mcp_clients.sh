@@ -6,13 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -n "${1:-}" ] || cargo build --quiet
 binary=$(realpath "${1:-target/debug/factory}")
-clients=target/mcp
-if [ ! -e "$clients/done" ]; then
-    rm -rf "$clients"
-    python3 -m venv "$clients"
-    "$clients/bin/pip" install --quiet --disable-pip-version-check mcp==2.3.0
+clients=$(scripts/venv.sh mcp mcp==2.3.0)
+if [ ! -e "$clients/node_modules/done" ]; then
     npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$clients" @modelcontextprotocol/sdk@1.32.2 @modelcontextprotocol/inspector@2.12.0
-    touch "$clients/done"
+    touch "$clients/node_modules/done"
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

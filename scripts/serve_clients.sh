@@ -5,11 +5,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -n "${1:-}" ] || cargo build --quiet
 binary=${1:-target/debug/factory}
-clients=target/clients
-if [ ! -e "$clients/done" ]; then
-    rm -rf "$clients"
-    python3 -m venv "$clients"
-    "$clients/bin/pip" install --quiet openai==3.57.0 ollama==0.6.3
-    touch "$clients/done"
-fi
+clients=$(scripts/venv.sh clients openai==3.57.0 ollama==0.6.3)
 "$clients/bin/python" scripts/serve_clients.py "$binary"

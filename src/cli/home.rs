@@ -37,20 +37,28 @@ pub fn without_password(place: &str) -> Result<String, String> {
 }
 
 impl ConnectionArgs {
-    /// Where it leads. Errors where nothing answers there.
+    /// Where it leads.
     pub fn get(&self) -> Result<Option<Home>> {
         let Some(name) = &self.connection else {
             return Ok(None);
         };
         let connection = self.connections.read()?.get(name)?;
-        if !matches!(connection.place, Place::File(_)) {
-            door(Limits::default())?.version(&connection)?;
-        }
         Ok(Some(Home::Connection(connection)))
     }
 
     /// Whether one is named.
     pub fn is_given(&self) -> bool {
         self.connection.is_some()
+    }
+}
+
+/// Errors where a connection is meant to a server that does not answer, before anything is asked of it.
+pub fn check_reached(home: &Home) -> Result<()> {
+    match home {
+        Home::Connection(connection) if !matches!(connection.place, Place::File(_)) => {
+            door(Limits::default())?.version(connection)?;
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }

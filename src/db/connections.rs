@@ -38,6 +38,22 @@ pub enum Place {
     Unknown(String),
 }
 
+impl Place {
+    /// The file, or the URL without its password; none where no query can go.
+    pub fn shown(&self) -> Option<String> {
+        match self {
+            Self::File(file) => Some(file.display().to_string()),
+            Self::Server(address) => Some(address.to_string()),
+            Self::Nowhere | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Whether queries can go there.
+    pub fn is_reachable(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Server(_))
+    }
+}
+
 /// The URL of a server, whose password is shown to nobody.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Address(Url);
@@ -161,11 +177,8 @@ impl Connections {
         if name.contains("://") {
             let mut one = at(name, name, Path::new("")).map_err(UsageError::of)?;
             // Its name is told; its password is not.
-            one.name = match &one.place {
-                Place::Server(address) => address.to_string(),
-                Place::File(file) => file.display().to_string(),
-                _ => format!("{}://…", one.driver.id()),
-            };
+            let nowhere = || format!("{}://…", one.driver.id());
+            one.name = one.place.shown().unwrap_or_else(nowhere);
             return Ok(one);
         }
         if let Some(driver) = of_file_name(Path::new(name)) {
@@ -346,6 +359,11 @@ fn unknown(name: &str, driver: Driver, variable: &str) -> Result<Connection> {
 }
 
 impl Connection {
+    /// Where it leads, without a password; its name where that is nowhere.
+    pub fn shown(&self) -> String {
+        self.place.shown().unwrap_or_else(|| self.name.clone())
+    }
+
     /// The dialect that it speaks. Errors where it runs no SQL.
     pub fn dialect(&self) -> Result<super::notes::Dialect> {
         match self.driver.kind() {

@@ -1,6 +1,6 @@
 //! What every engine does, each behind its own confinement.
 
-use super::answer::{Answer, Bounds, Column};
+use super::answer::{Answer, Bounds};
 use super::connections::{Connection, Place};
 use super::declared::Declared;
 use super::duckdb;
@@ -21,9 +21,6 @@ pub trait Engine {
 
     /// The same tables with all that was declared of them.
     fn declared(&self) -> Result<Vec<Declared>, SqlError>;
-
-    /// The columns that a query would give. It is not run.
-    fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError>;
 
     /// The rows of one query, as far as `bounds` allow.
     fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError>;

@@ -84,11 +84,7 @@ impl fmt::Display for Home {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Folder(folder) => write!(formatter, "{}", folder.display()),
-            Self::Connection(connection) => match &connection.place {
-                Place::File(file) => write!(formatter, "{}", file.display()),
-                Place::Server(address) => write!(formatter, "{address}"),
-                Place::Nowhere | Place::Unknown(_) => write!(formatter, "{}", connection.name),
-            },
+            Self::Connection(connection) => formatter.write_str(&connection.shown()),
         }
     }
 }

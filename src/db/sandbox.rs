@@ -1,7 +1,7 @@
 //! The databases that rows name, open in this process: SQLite files and scripts, DuckDB files, a server. Untrusted queries run on them, each
 //! within a deadline and bounds on its result.
 
-use super::answer::{Answer, Bounds};
+use super::answer::{Answer, Bounds, Column};
 use super::connections::{self, Place};
 use super::duckdb::{self, Library};
 use super::engine::{CONNECT, Engine};
@@ -117,7 +117,7 @@ impl Sandbox {
                 Driver::Duckdb => {
                     let library = Library::find()?;
                     let opened = duckdb::Connection::open(library, file, MEMORY)?;
-                    Open::Duckdb(Box::new(opened))
+                    Open::Duckdb(Box::new(opened.for_many()?))
                 }
                 Driver::Postgres => Open::Postgres(Box::new(self.kept()?)),
                 _ => self.open_sqlite(file, reversed)?,
@@ -230,14 +230,8 @@ impl Sandbox {
                 let names = statement.column_names().into_iter();
                 Ok(names.map(str::to_owned).collect())
             }
-            Open::Duckdb(connection) => {
-                let columns = connection.prepare(sql)?.into_iter();
-                Ok(columns.map(|column| column.name).collect())
-            }
-            Open::Postgres(kept) => {
-                let columns = kept.prepare(schema_of(file), sql)?.into_iter();
-                Ok(columns.map(|column| column.name).collect())
-            }
+            Open::Duckdb(connection) => Ok(names(connection.prepare(sql)?)),
+            Open::Postgres(kept) => Ok(names(kept.prepare(schema_of(file), sql)?)),
         }
     }
 
@@ -257,6 +251,10 @@ impl Sandbox {
         }
         again
     }
+}
+
+fn names(columns: Vec<Column>) -> Vec<String> {
+    columns.into_iter().map(|column| column.name).collect()
 }
 
 /// The schema that a located "file" of a server is.

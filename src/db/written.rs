@@ -15,6 +15,11 @@ impl Table {
         }
     }
 
+    /// Whether a name means it, with its schema or without, in any case of letters.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name) || self.written().eq_ignore_ascii_case(name)
+    }
+
     /// `name(column, column)`, as adapters are shown tables.
     pub fn listed(&self) -> String {
         format!(

@@ -192,7 +192,7 @@ fn check(
         Answers::Ignored => &record::FIELDS[..],
         Answers::Needed | Answers::Missed => &[],
     };
-    let beside = ["db_id", ABSTAINED];
+    let beside = [ABSTAINED];
     let of_files = match modes.iter().any(|mode| mode.takes_files()) {
         true => &standard::FIELDS[..],
         false => &[],

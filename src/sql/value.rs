@@ -1,6 +1,7 @@
 //! Values of a result, as SQLite has them, and SQLite's text of them.
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Result, ToSql};
 use std::borrow::Cow;
 
 /// One value. Text is bytes because SQLite's may be invalid UTF-8.
@@ -34,6 +35,18 @@ impl Value {
             _ => 0,
         };
         size_of::<Self>() + held
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Integer(integer) => ValueRef::Integer(*integer),
+            Value::Real(real) => ValueRef::Real(*real),
+            Value::Text(text) => ValueRef::Text(text),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
     }
 }
 

@@ -41,10 +41,8 @@ fn told(connection: &Connection) -> Value {
         Kind::Context => None,
     };
     let place = match &connection.place {
-        Place::File(file) => Some(file.display().to_string()),
-        Place::Server(address) => Some(address.to_string()),
-        Place::Nowhere => None,
         Place::Unknown(reason) => Some(reason.clone()),
+        place => place.shown(),
     };
     json!({"name": connection.name, "driver": connection.driver.id(), "dialect": dialect, "place": place})
 }

@@ -77,16 +77,13 @@ pub fn run(args: &Args, connections: &ConnectionsArgs) -> Result<()> {
 
 /// The tables of these names; all where there are none.
 fn chosen(all: Vec<Table>, names: &[String]) -> Result<Vec<Table>> {
-    let is = |table: &Table, name: &String| {
-        table.name.eq_ignore_ascii_case(name) || table.written().eq_ignore_ascii_case(name)
-    };
     if let Some(name) = names
         .iter()
-        .find(|name| !all.iter().any(|table| is(table, name)))
+        .find(|name| !all.iter().any(|table| table.is_called(name)))
     {
         return Err(UsageError(format!("--table {name}: there is no such table")).into());
     }
-    let wanted = |table: &Table| names.is_empty() || names.iter().any(|name| is(table, name));
+    let wanted = |table: &Table| names.is_empty() || names.iter().any(|name| table.is_called(name));
     Ok(all.into_iter().filter(wanted).collect())
 }
 

@@ -6,6 +6,7 @@ mod outputs;
 
 pub use flags::Args;
 
+use super::home::check_reached;
 use super::progress::Progress;
 use super::{note, sql_worker};
 use crate::data::jsonl::{Faults, measure};
@@ -70,6 +71,7 @@ pub fn run(args: Args) -> Result<()> {
         .transpose()?;
     let now = now(&args)?;
     let setup = args.setup(examples.len(), now)?;
+    check_reached(&setup.home)?;
     let mut pool = Pool::new(
         &sql_worker::command()?,
         &setup,

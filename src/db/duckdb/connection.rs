@@ -70,21 +70,24 @@ impl<'l> Connection<'l> {
         let prepared = |sql| Extracted::new(&session, sql)?.prepare();
         let chance = statement::run(&session, LOCK).and_then(|_| prepared(CHANCE));
         let chance = chance.map_err(|error| failed(&error))?;
-        let mut opened = Self {
+        let opened = Self {
             session,
             chance,
             strangers: Strangers::unknown(),
         };
         let (sql, function) = CALL;
         match calls::functions(&opened.plan(sql)?).eq([function]) {
-            true => {
-                opened.strangers = strangers(&opened.session).map_err(|error| failed(&error))?;
-                Ok(opened)
-            }
+            true => Ok(opened),
             false => Err(failed(
                 &"its plans are not understood, so that no query can be trusted",
             )),
         }
+    }
+
+    /// The same for many queries: what most of them need not be asked is found out once, which takes as long as some thirty of them.
+    pub fn for_many(self) -> Result<Self, SqlError> {
+        let strangers = strangers(&self.session)?;
+        Ok(Self { strangers, ..self })
     }
 
     /// The columns that a query would give. It is planned, not run.

@@ -1,7 +1,7 @@
 //! DuckDB as an engine like the others.
 
 use super::Connection;
-use crate::db::answer::{Answer, Bounds, Column};
+use crate::db::answer::{Answer, Bounds};
 use crate::db::declared::Declared;
 use crate::db::engine::Engine;
 use crate::db::schema::Table;
@@ -18,10 +18,6 @@ impl Engine for Connection<'static> {
 
     fn declared(&self) -> Result<Vec<Declared>, SqlError> {
         self.declared()
-    }
-
-    fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {
-        self.prepare(sql)
     }
 
     fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {

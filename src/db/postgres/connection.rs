@@ -37,7 +37,7 @@ impl Connection {
 
     /// The columns that a query would give. It is not run.
     pub fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {
-        self.with(async |session| Ok(statement::prepare(session, sql).await?.columns))
+        self.with(async |session| statement::columns(session, sql).await)
     }
 
     /// The rows of one query, or its plan for `EXPLAIN`.
@@ -45,10 +45,7 @@ impl Connection {
     /// Rows beyond the bounds are not kept, but a row arrives whole before it is measured: what a server may put into one, a
     /// gigabyte, has to fit into the memory of the process.
     pub fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
-        self.with(async |session| {
-            let prepared = statement::prepare(session, sql).await?;
-            statement::run(session, prepared, bounds).await
-        })
+        self.with(async |session| statement::answer(session, sql, bounds).await)
     }
 
     /// Connects, works, and ends the connection, whatever came of the work.

@@ -43,8 +43,7 @@ impl Kept {
         time: Duration,
     ) -> Result<Answer, SqlError> {
         self.with(schema, time, async |session| {
-            let prepared = statement::prepare(session, sql).await?;
-            statement::run(session, prepared, bounds).await
+            statement::answer(session, sql, bounds).await
         })
     }
 
@@ -52,7 +51,7 @@ impl Kept {
     pub fn prepare(&mut self, schema: &str, sql: &str) -> Result<Vec<Column>, SqlError> {
         let time = self.server.timeouts.call;
         self.with(schema, time, async |session| {
-            Ok(statement::prepare(session, sql).await?.columns)
+            statement::columns(session, sql).await
         })
     }
 

@@ -36,6 +36,17 @@ pub async fn prepare<'a>(session: &Session, sql: &'a str) -> Result<Prepared<'a>
     prepared(session, sql, asked.query, asked.plan()).await
 }
 
+/// The columns that a stranger's query would give. It is not run.
+pub async fn columns(session: &Session, sql: &str) -> Result<Vec<Column>, SqlError> {
+    Ok(prepare(session, sql).await?.columns)
+}
+
+/// The rows of a stranger's query, as far as `bounds` allow.
+pub async fn answer(session: &Session, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
+    let prepared = prepare(session, sql).await?;
+    run(session, prepared, bounds).await
+}
+
 /// Prepares a query of this program's own.
 pub async fn own<'a>(session: &Session, sql: &'a str) -> Result<Prepared<'a>, SqlError> {
     prepared(session, sql, sql, None).await

@@ -87,10 +87,6 @@ impl Engine for Sqlite {
         self.look(declared)
     }
 
-    fn prepare(&self, sql: &str) -> Result<Vec<Column>, SqlError> {
-        Ok(columns(&query_of(&self.connection, sql, Duration::ZERO)?))
-    }
-
     fn run(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
         let statement = query_of(&self.connection, sql, Duration::ZERO)?;
         // The SQLite binding panics where memory ends between a value and its text.
@@ -100,7 +96,7 @@ impl Engine for Sqlite {
 
     fn explain(&self, sql: &str, bounds: Bounds) -> Result<Answer, SqlError> {
         // Refused here if it is no query.
-        self.prepare(sql)?;
+        query_of(&self.connection, sql, Duration::ZERO)?;
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let statement = self.connection.prepare(&sql).map_err(of_query)?;
         self.take(statement, bounds)

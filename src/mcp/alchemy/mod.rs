@@ -11,7 +11,7 @@ mod types;
 use super::desk::{Call, Desk};
 use super::refused::explained;
 use super::tool::{Said, Tool};
-use crate::db::connections::{Connection, Place};
+use crate::db::connections::Connection;
 use crate::db::door::Door;
 use crate::db::registry::Driver;
 use anyhow::Result;
@@ -60,12 +60,8 @@ pub fn tools(desk: &Desk) -> Vec<Tool> {
 
 /// Which database that is, without its password.
 fn place(connection: &Connection) -> String {
-    let place = match &connection.place {
-        Place::File(file) => file.display().to_string(),
-        Place::Server(address) => address.to_string(),
-        Place::Nowhere | Place::Unknown(_) => connection.name.clone(),
-    };
-    format!(" The database is {place} ({}).", connection.driver.id())
+    let (place, engine) = (connection.shown(), connection.driver.id());
+    format!(" The database is {place} ({engine}).")
 }
 
 #[derive(Deserialize, JsonSchema)]

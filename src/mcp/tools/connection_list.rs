@@ -1,6 +1,6 @@
 //! `connection_list`
 
-use crate::db::connections::{Connection, Place};
+use crate::db::connections::Connection;
 use crate::db::registry::Kind;
 use crate::mcp::desk::Call;
 use crate::mcp::tool::{Said, Tool};
@@ -33,6 +33,6 @@ fn told(connection: &Connection) -> Value {
         "connectionId": connection.name,
         "driver": connection.driver.id(),
         "dialect": dialect,
-        "runsQueries": !matches!(connection.place, Place::Nowhere | Place::Unknown(_)),
+        "runsQueries": connection.place.is_reachable(),
     })
 }

@@ -51,9 +51,8 @@ fn run(call: &Call, arguments: Arguments) -> Result<Said> {
     );
     let all = call.door()?.schema(connection)?;
     let named = |table: &Table| {
-        let names = [table.name.clone(), table.written()];
-        let is = |name: &String| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        arguments.entities.is_empty() || arguments.entities.iter().any(is)
+        let mut entities = arguments.entities.iter();
+        arguments.entities.is_empty() || entities.any(|name| table.is_called(name))
     };
     let tables: Vec<&Table> = all
         .iter()

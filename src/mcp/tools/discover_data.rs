@@ -1,7 +1,7 @@
 //! `discover_data`
 
 use super::words::{alike, words};
-use crate::db::connections::{Connection, Place};
+use crate::db::connections::Connection;
 use crate::db::declared::Declared;
 use crate::mcp::desk::Call;
 use crate::mcp::tool::{Said, Tool};
@@ -42,8 +42,7 @@ fn run(call: &Call, arguments: Arguments) -> Result<Said> {
         Some(id) => vec![call.connection(id)?],
         None => {
             let all = call.desk.connections.all();
-            all.filter(|one| !matches!(one.place, Place::Nowhere | Place::Unknown(_)))
-                .collect()
+            all.filter(|one| one.place.is_reachable()).collect()
         }
     };
     let (mut found, mut failed) = (Vec::new(), Vec::new());

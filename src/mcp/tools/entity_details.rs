@@ -69,9 +69,7 @@ fn chosen<'a>(all: &'a [Declared], names: &[String]) -> Result<Vec<&'a Declared>
 fn is(declared: &Declared, name: &str) -> bool {
     let table = &declared.table;
     let whole = format!("{}.{}", table.schema, table.name);
-    [&table.name, &whole, &table.written()]
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(name))
+    table.is_called(name) || whole.eq_ignore_ascii_case(name)
 }
 
 fn entity(declared: &Declared) -> Value {

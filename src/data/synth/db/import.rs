@@ -4,15 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 
 use crate::db::home::Home;
 use crate::db::sandbox::Sandbox;
 use crate::db::schema::Table;
 use crate::sql::error::SqlError;
 use crate::sql::identifier::quoted;
-use crate::sql::value::{Row, Value};
+use crate::sql::value::Row;
 
 /// Rows that are taken of a table; fewer where they do not fit a result.
 const ROWS: [usize; 4] = [20_000, 2_000, 200, 20];
@@ -39,7 +38,7 @@ pub fn import(home: &Home, db: &str, file: &Path) -> Result<Vec<String>> {
         let mut insert = transaction.prepare(&insert)?;
         for row in &rows {
             insert
-                .execute(params_from_iter(row.iter().map(Held)))
+                .execute(params_from_iter(row))
                 .with_context(|| format!("{home}: table {}", table.name))?;
         }
         if !whole {
@@ -147,21 +146,6 @@ fn drop_orphans(copy: &Connection, tables: &[Table]) -> Result<()> {
         if dropped == 0 {
             return Ok(());
         }
-    }
-}
-
-/// A value for SQLite.
-struct Held<'v>(&'v Value);
-
-impl ToSql for Held<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Null => ValueRef::Null,
-            Value::Integer(integer) => ValueRef::Integer(*integer),
-            Value::Real(real) => ValueRef::Real(*real),
-            Value::Text(text) => ValueRef::Text(text),
-            Value::Blob(bytes) => ValueRef::Blob(bytes),
-        }))
     }
 }
 
