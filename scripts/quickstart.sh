@@ -17,6 +17,6 @@ base=${BASE:-$(scripts/fetch_base.sh)}
 echo "base: $base"
 step "2/3 building the program (about 5 minutes the first time)"
 cargo build --release
-step "3/3 running evals/quickstart.toml (about 2 minutes on two cores)"
+step "3/3 running evals/quickstart.toml (2 to 4 minutes on two cores)"
 target/release/factory run evals/quickstart.toml --set base="$base" --runs "$runs"
 step "done"
