@@ -12,6 +12,7 @@ use factory::model::linear::Gradients;
 use factory::model::load::Base;
 use factory::model::ops::Path as OpsPath;
 use factory::training::config::{Length, TrainConfig};
+use factory::training::lessons::Supervised;
 use factory::training::optim::Optimizer;
 use factory::training::packing::pack;
 use factory::training::sft::Example;
@@ -148,7 +149,7 @@ fn ten_steps_have_the_losses_and_norms_of_peft() {
                 &base.decoder,
                 &mut adapter,
                 &mut optimizer,
-                &rows,
+                &mut Supervised::new(&rows, &config).unwrap(),
                 None,
                 &config,
                 |m, _, _| {

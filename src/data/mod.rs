@@ -9,6 +9,7 @@ pub mod curriculum;
 pub mod hints;
 pub mod jsonl;
 pub mod overlap;
+pub mod pairs;
 pub mod private;
 pub mod prompt;
 pub mod public;

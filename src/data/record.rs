@@ -140,6 +140,18 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Record>> {
     })
 }
 
+/// Reads a file of preferences, each with its place. Errors as [`read`] does.
+pub fn read_preferences<T>(
+    path: &Path,
+    columns: &Columns,
+    meaning: impl Fn(String, Preference) -> Result<T>,
+) -> Result<Vec<T>> {
+    rows(path, columns, |line| {
+        let row = Row::new(path, &line, columns)?;
+        meaning(row.place(), preference::read(&row)?)
+    })
+}
+
 /// Reads a file of prompts: every row, and what generation answers. Errors as [`read`] does.
 pub fn read_prompts(path: &Path, columns: &Columns) -> Result<(Vec<Line>, Vec<Conversation>)> {
     let rows = rows(path, columns, |line| {

@@ -36,7 +36,35 @@ impl Decoder {
             "one coefficient a label"
         );
         let (rows, at_labels) = self.at_labels(hidden, labels)?;
-        let normed = self.final_norm(&at_labels)?;
+        let (log_p, d) = self.normed_gradient(&at_labels, labels, coefficients)?;
+        Ok((log_p, self.towards(hidden, &rows, &at_labels, &d)?))
+    }
+
+    /// [`Self::label_gradient`] where the coefficients follow from the log-probabilities. A gradient is linear in its label's
+    /// coefficient, so the head runs once: with coefficients of 1, by which its rows are scaled.
+    pub fn label_gradient_by(
+        &self,
+        hidden: &Tensor,
+        labels: &[Label],
+        coefficients: impl FnOnce(&[f32]) -> Result<Vec<f32>>,
+    ) -> Result<Tensor> {
+        let (rows, at_labels) = self.at_labels(hidden, labels)?;
+        let ones = vec![1.0; labels.len()];
+        let (log_p, d) = self.normed_gradient(&at_labels, labels, &ones)?;
+        let coefficients = coefficients(&log_p)?;
+        let column = Tensor::from_vec(coefficients, (labels.len(), 1), &self.device)?;
+        let d = d.broadcast_mul(&column.to_dtype(d.dtype())?)?;
+        self.towards(hidden, &rows, &at_labels, &d)
+    }
+
+    /// Log-probability of every label, and the gradients towards the normed states of their rows `[labels, hidden_size]`.
+    fn normed_gradient(
+        &self,
+        at_labels: &Tensor,
+        labels: &[Label],
+        coefficients: &[f32],
+    ) -> Result<(Vec<f32>, Tensor)> {
+        let normed = self.final_norm(at_labels)?;
         // Elsewhere than on the fused path it is needed whole.
         let whole = match self.path {
             Path::Portable => Some(self.head().numbers()?),
@@ -58,14 +86,24 @@ impl Decoder {
             log_p.push(p);
             gradients.push(d);
         }
-        let d = Tensor::cat(&gradients, 0)?;
-        let d = self.final_norm_backward(&d, &at_labels)?;
-        // Labels may share a row; their sum is in f32.
-        let zeros = Tensor::zeros(hidden.shape(), DType::F32, &self.device)?;
-        let d = zeros.index_add(&rows, &d.to_dtype(DType::F32)?, 0)?;
         // One readback for all chunks: each makes a device wait.
         let log_p = Tensor::cat(&log_p, 0)?.to_vec1()?;
-        Ok((log_p, d.to_dtype(hidden.dtype())?))
+        Ok((log_p, Tensor::cat(&gradients, 0)?))
+    }
+
+    /// The gradient towards `hidden` of what [`Self::normed_gradient`] gives for its `rows`.
+    fn towards(
+        &self,
+        hidden: &Tensor,
+        rows: &Tensor,
+        at_labels: &Tensor,
+        d: &Tensor,
+    ) -> Result<Tensor> {
+        let d = self.final_norm_backward(d, at_labels)?;
+        // Labels may share a row; their sum is in f32.
+        let zeros = Tensor::zeros(hidden.shape(), DType::F32, &self.device)?;
+        let d = zeros.index_add(rows, &d.to_dtype(DType::F32)?, 0)?;
+        Ok(d.to_dtype(hidden.dtype())?)
     }
 
     /// Log-probability of every label alone.

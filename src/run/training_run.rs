@@ -111,6 +111,11 @@ impl TrainingRun {
         &self.partial
     }
 
+    /// Keeps what is there when the run ends without being whole.
+    pub fn keep(&mut self) {
+        self.kept = true;
+    }
+
     /// Writes a file of the folder.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         write_atomic(&self.partial.join(name), content)

@@ -7,6 +7,7 @@ use crate::data::record::Columns;
 use crate::data::template::Template;
 use crate::model::load::DEFAULT_BASE;
 use crate::training::config::TrainConfig;
+use crate::training::objective::preference::Settings;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub tensorboard: bool,
     /// Whether the adapter gets a table of its training answers' n-grams.
     pub ngrams: bool,
+    /// Whether a run that spoils its adapter is ended, see [`super::guard`].
+    pub guards: bool,
     /// Rows by whose answers the best adapter is kept; without them it is the last one.
     pub selection: Option<selection::Config>,
 }
@@ -45,6 +48,16 @@ pub struct SftConfig {
     /// The adapter that is begun without one.
     pub adapter: AdapterConfig,
     pub train: TrainConfig,
+}
+
+/// What learning from preference pairs trains.
+#[derive(Debug, Clone)]
+pub struct PreferenceConfig {
+    /// The pairs (`data`, whose rows are pairs), the start, which is the reference too, and how it is trained.
+    pub sft: SftConfig,
+    pub loss: Settings,
+    /// Whether pairs whose answers hold the same query are learned from.
+    pub format_pairs: bool,
 }
 
 impl SftConfig {

@@ -2,7 +2,8 @@
 
 use super::config::Config;
 use super::files::Files;
-use super::selection::Selection;
+use super::guard::Tripped;
+use super::selection::{Measured, Selection};
 use super::state::{Notes, States};
 use crate::adapters::lora::Adapter;
 use crate::run::observer::Observer;
@@ -65,7 +66,8 @@ impl Course<'_> {
         self.seen += m.tokens;
         self.spared += m.tokens - m.computed;
         self.notes.elapsed_s = self.before + m.elapsed_s;
-        let execution_accuracy = self.evaluate(m.step, adapter)?;
+        let measured = self.evaluate(m.step, adapter)?;
+        let execution_accuracy = measured.as_ref().map(Measured::accuracy);
         self.folder.metric(&Line {
             step: StepMetrics {
                 elapsed_s: self.notes.elapsed_s,
@@ -73,6 +75,7 @@ impl Course<'_> {
             },
             execution_accuracy,
         })?;
+        self.guard(m, measured.as_ref())?;
         let selection = self.selection.as_ref();
         if m.step == self.total || selection.is_some_and(|s| s.gives_up(&self.notes.best)) {
             return Ok(ControlFlow::Break(()));
@@ -81,19 +84,54 @@ impl Course<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// Measures the adapter that a guarded run begins with: what follows is held against it, and no worse one is kept.
+    pub fn before(&mut self, adapter: &Adapter) -> Result<()> {
+        if !(self.config.guards && self.notes.guards.wants_start()) {
+            return Ok(());
+        }
+        if let Some(selection) = &mut self.selection {
+            let measured = selection.measure(adapter, self.files.ngrams)?;
+            self.take(0, adapter, &measured)?;
+            self.notes.guards.start(measured);
+        }
+        Ok(())
+    }
+
     /// Measures the adapter where that is due, and saves it where it is the best so far.
-    fn evaluate(&mut self, step: usize, adapter: &Adapter) -> Result<Option<f64>> {
+    fn evaluate(&mut self, step: usize, adapter: &Adapter) -> Result<Option<Measured>> {
         let Some(selection) = &mut self.selection else {
             return Ok(None);
         };
         if !selection.measures(step, self.total) {
             return Ok(None);
         }
-        let found = selection.measure(adapter, self.files.ngrams)?;
-        if self.notes.best.add(step, found) {
+        let measured = selection.measure(adapter, self.files.ngrams)?;
+        self.take(step, adapter, &measured)?;
+        Ok(Some(measured))
+    }
+
+    /// Saves the adapter after `step` where it is the best so far.
+    fn take(&mut self, step: usize, adapter: &Adapter, measured: &Measured) -> Result<()> {
+        if self.notes.best.add(step, measured.accuracy()) {
             self.folder.save_best(step, &self.files.of(adapter)?)?;
         }
-        Ok(Some(found))
+        Ok(())
+    }
+
+    /// Errors where the step spoiled the adapter.
+    fn guard(&mut self, m: &StepMetrics, measured: Option<&Measured>) -> Result<()> {
+        if !self.config.guards {
+            return Ok(());
+        }
+        let guards = &mut self.notes.guards;
+        let reason = guards.step(&m.more);
+        match reason.or_else(|| guards.measured(measured?)) {
+            Some(reason) => {
+                let step = m.step;
+                bail!(Tripped { step, reason })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Saves a state and the adapter where that is due. Errors where the run is asked to stop, behind a state.

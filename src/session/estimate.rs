@@ -4,6 +4,7 @@ use crate::adapters::lora::Adapter;
 use crate::model::load::Base;
 use crate::training::batching::steps;
 use crate::training::config::{Length, TrainConfig};
+use crate::training::lessons::Supervised;
 use crate::training::memory::{self, Pass};
 use crate::training::optim::Optimizer;
 use crate::training::packing::pack;
@@ -40,7 +41,8 @@ pub fn of(
     train: &TrainConfig,
 ) -> Result<Estimate> {
     let examples = &encoded.examples;
-    let steps: Vec<Vec<usize>> = steps(examples, train).collect();
+    let all: Vec<&Example> = examples.iter().collect();
+    let steps: Vec<Vec<usize>> = steps(&all, train).collect();
     let share = train.shares_prefix(&adapter.config);
     let passes: Vec<(usize, usize)> = steps
         .iter()
@@ -76,7 +78,7 @@ pub fn of(
         &base.decoder,
         adapter,
         &mut optimizer,
-        examples,
+        &mut Supervised::new(examples, &some)?,
         None,
         &some,
         |m, _, _| {

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::course::Course;
 use super::files::{Files, SETTINGS};
+use super::guard::Tripped;
 use super::selection::Selection;
 use super::state::{self, Notes, States};
 use crate::adapters::lora::Adapter;
@@ -12,11 +13,13 @@ use crate::data::template::Renderer;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
 use crate::run::training_run::{METRICS, TrainingRun};
+use crate::run::words::one_line;
 use crate::training::config::TrainConfig;
+use crate::training::lessons::Lessons;
 use crate::training::optim::Optimizer;
-use crate::training::sft::{Encoded, Example};
+use crate::training::sft::Example;
 use crate::training::trainer::{self, Diverged};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::Instant;
 
@@ -25,18 +28,22 @@ pub type Draw<'a> = &'a dyn Fn(&Path) -> Result<String>;
 
 /// What a run is made of.
 pub struct Session<'a> {
-    /// What is trained, as its command is called.
-    pub objective: &'static str,
+    /// The command that trains.
+    pub command: &'static str,
     pub config: &'a Config,
     pub base: &'a Base,
     pub renderer: &'a Renderer<'a>,
-    pub encoded: &'a Encoded,
+    /// The rows that are known before the first step, and where each came from.
+    pub examples: &'a [Example],
+    pub places: &'a [String],
     pub validation: Option<&'a [Example]>,
     pub train: &'a TrainConfig,
     /// The resolved settings, as the run's folder has them.
     pub settings: String,
     /// How many of the rows repair, and those of the adapter to go on from.
     pub repair_rows: usize,
+    /// What follows what in the answers that are taught.
+    pub ngrams: Option<Ngrams>,
     /// How the rows ask, where they ask alike.
     pub asking: Option<Asking>,
     pub observer: &'a dyn Observer,
@@ -44,9 +51,14 @@ pub struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Trains `adapter` and fills `folder`.
-    pub fn run(&self, adapter: &mut Adapter, folder: &mut TrainingRun) -> Result<()> {
-        let (decoder, examples) = (&self.base.decoder, &self.encoded.examples);
+    /// Trains `adapter` by `lessons` and fills `folder`.
+    pub fn run(
+        &self,
+        adapter: &mut Adapter,
+        lessons: &mut dyn Lessons,
+        folder: &mut TrainingRun,
+    ) -> Result<()> {
+        let (decoder, examples) = (&self.base.decoder, self.examples);
         let selection = self.config.selection.as_ref().map(|config| {
             let renderer = self.renderer;
             Selection::open(config, self.base, renderer, self.observer)
@@ -73,17 +85,10 @@ impl Session<'_> {
             folder.tensorboard()?;
         }
         folder.write(SETTINGS, self.settings.as_bytes())?;
-        let total = self.train.total_steps(examples.len());
-        let tokens: usize = examples.iter().map(Example::len).sum();
-        self.observer.note(format_args!(
-            "{} rows, {tokens} tokens, {total} steps",
-            examples.len()
-        ));
+        let total = lessons.steps();
         self.observer.begin(total, "steps")?;
-        let answers = examples.iter().flat_map(Example::answers);
-        let ngrams = self.config.ngrams.then(|| Ngrams::of(answers));
         let files = Files {
-            ngrams: ngrams.as_ref(),
+            ngrams: self.ngrams.as_ref(),
             repair_rows: self.repair_rows,
             asking: self.asking.as_ref(),
             decoder,
@@ -105,11 +110,12 @@ impl Session<'_> {
             seen: 0,
             spared: 0,
         };
+        course.before(adapter)?;
         let trained = trainer::train(
             decoder,
             adapter,
             &mut optimizer,
-            examples,
+            lessons,
             self.validation,
             self.train,
             |m, adapter, optimizer| course.after(m, adapter, optimizer),
@@ -132,6 +138,28 @@ impl Session<'_> {
             self.note_rows(diverged);
         }
         let again = diverged.is_some();
+        let tripped = trained.as_ref().err().and_then(|e| e.downcast_ref());
+        let trained = match (tripped, notes.best.found) {
+            // What was better than the start before that is worth having.
+            (Some(Tripped { .. }), Some((1.., _))) => {
+                let tripped = trained.err().map(|error| one_line(&error));
+                self.observer.note(format_args!(
+                    "warning: ended by a guard: {}",
+                    tripped.unwrap_or_default()
+                ));
+                Ok(())
+            }
+            (Some(Tripped { .. }), _) => {
+                folder.keep();
+                trained.with_context(|| {
+                    format!(
+                        "ended by a guard, the adapter it began with is as it was, the metrics are in {}",
+                        folder.path().display()
+                    )
+                })
+            }
+            (None, _) => trained,
+        };
         trained
             .and_then(|()| self.fill(folder, &files, adapter, &notes))
             .map_err(|error| self.stopped(error, folder, again))
@@ -139,11 +167,15 @@ impl Session<'_> {
 
     /// Says which rows a run diverged on.
     fn note_rows(&self, Diverged { step, rows, .. }: &Diverged) {
-        let places: Vec<&str> = rows.iter().map(|&row| &*self.encoded.places[row]).collect();
-        self.observer.note(format_args!(
-            "the rows of step {step}: {}",
-            places.join(", ")
-        ));
+        // Those of a rollout stand in no file.
+        let places = rows.iter().filter_map(|&row| self.places.get(row));
+        let mut places: Vec<&str> = places.map(String::as_str).collect();
+        places.dedup();
+        if !places.is_empty() {
+            let places = places.join(", ");
+            self.observer
+                .note(format_args!("the rows of step {step}: {places}"));
+        }
     }
 
     /// Writes what a run leaves that came to its end: the last adapter or the best, and the curve of its losses.
@@ -160,6 +192,12 @@ impl Session<'_> {
         let curve = (self.draw)(&folder.path().join(METRICS))?;
         folder.write("loss.svg", curve.as_bytes())?;
         match notes.best.found {
+            Some((0, accuracy)) => {
+                self.observer.note(format_args!(
+                    "warning: no step made the adapter better: the one it began with is kept, execution accuracy {accuracy:.3}"
+                ));
+                folder.take_best(0)
+            }
             Some((step, accuracy)) => {
                 self.observer.note(format_args!(
                     "kept the adapter after step {step}: execution accuracy {accuracy:.3}"
@@ -173,6 +211,7 @@ impl Session<'_> {
     /// `error`, and how to go on where states are kept; `again` where the run would come to the same error.
     fn stopped(&self, error: anyhow::Error, folder: &TrainingRun, again: bool) -> anyhow::Error {
         match folder.states() {
+            _ if error.is::<Tripped>() => error,
             Ok(states) if !states.is_empty() && again => error.context(format!(
                 "stopped; the last good state is {}, from which it diverges again: remove {} and start with other settings",
                 states[0].1.display(),
@@ -181,7 +220,7 @@ impl Session<'_> {
             Ok(states) if !states.is_empty() => error.context(format!(
                 "stopped; the state after step {} is kept, go on with: factory {} --resume {}",
                 states[0].0,
-                self.objective,
+                self.command,
                 self.config.out.display()
             )),
             _ => error,

@@ -8,6 +8,7 @@ use crate::data::jsonl::Line;
 use crate::data::record::Columns;
 use crate::data::template::Renderer;
 use crate::eval::gates::{self, Gate};
+use crate::eval::score::ScoredRow;
 use crate::eval::session::Rules;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
@@ -38,6 +39,28 @@ pub struct Config {
     pub patience: Option<u64>,
     /// What starts a scoring process.
     pub worker: [PathBuf; 2],
+}
+
+/// What an adapter's answers were.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Whether each row passed.
+    pub passed: Vec<bool>,
+    /// Rows whose query ran.
+    pub ran: usize,
+}
+
+impl Measured {
+    /// The share of the rows that passed.
+    pub fn accuracy(&self) -> f64 {
+        let passed = self.passed.iter().filter(|passed| **passed).count();
+        passed as f64 / self.passed.len() as f64
+    }
+
+    /// The share of the rows whose query ran.
+    pub fn valid(&self) -> f64 {
+        self.ran as f64 / self.passed.len() as f64
+    }
 }
 
 /// What was found so far; a part of the run's state.
@@ -112,8 +135,8 @@ impl<'a> Selection<'a> {
         serde_json::json!(rows).to_string()
     }
 
-    /// The execution accuracy of the base under `adapter`, whose training answers have these `ngrams`.
-    pub fn measure(&mut self, adapter: &Adapter, ngrams: Option<&Ngrams>) -> Result<f64> {
+    /// How the base answers under `adapter`, whose training answers have these `ngrams`.
+    pub fn measure(&mut self, adapter: &Adapter, ngrams: Option<&Ngrams>) -> Result<Measured> {
         let answers = trial::answers(self.base, adapter, ngrams, &self.prompts)?;
         let without = answers.iter().enumerate();
         let without = without.filter(|(_, answer)| answer.is_none());
@@ -134,6 +157,12 @@ impl<'a> Selection<'a> {
             "execution accuracy {:.3} ({}/{})",
             share.value, share.passed, share.n
         ));
-        Ok(share.value)
+        let ran = rows
+            .iter()
+            .filter(|row| row.scores.predicted_error.is_none());
+        Ok(Measured {
+            ran: ran.count(),
+            passed: rows.iter().map(ScoredRow::passed).collect(),
+        })
     }
 }

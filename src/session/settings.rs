@@ -1,11 +1,12 @@
 //! A run's settings as `--config` reads them, written into its folder: what was given, what was opened, and the defaults.
 
-use super::config::{Config, SftConfig};
+use super::config::{Config, PreferenceConfig, SftConfig};
 use crate::adapters::config::AdapterConfig;
 use crate::data::template::Template;
 use crate::model::decoder::Decoder;
 use crate::model::place;
 use crate::training::config::TrainConfig;
+use crate::training::objective::preference;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,6 +37,16 @@ struct Settings<'a> {
     train: &'a TrainConfig,
     #[serde(flatten)]
     adapter: Option<AdapterSettings>,
+    #[serde(flatten)]
+    preferences: Option<PreferenceSettings<'a>>,
+}
+
+#[derive(Serialize)]
+struct PreferenceSettings<'a> {
+    #[serde(flatten)]
+    loss: &'a preference::Settings,
+    format_pairs: bool,
+    no_guards: bool,
 }
 
 #[derive(Serialize)]
@@ -50,9 +61,10 @@ struct AdapterSettings {
     alpha_pattern: Value,
 }
 
-/// Of the run of `adapter` on rows shown by `template`.
+/// Of the run of `adapter` on rows shown by `template`, which are pairs where there are `preferences`.
 pub fn of(
     sft: &SftConfig,
+    preferences: Option<&PreferenceConfig>,
     run: &Config,
     template: Template,
     adapter: &AdapterConfig,
@@ -89,6 +101,11 @@ pub fn of(
             target_modules: adapter.targets.iter().map(|t| t.name()).collect(),
             rank_pattern: adapter.rank_pattern.to_json(),
             alpha_pattern: adapter.alpha_pattern.to_json(),
+        }),
+        preferences: preferences.map(|config| PreferenceSettings {
+            loss: &config.loss,
+            format_pairs: config.format_pairs,
+            no_guards: !run.guards,
         }),
     };
     toml::to_string(&settings).context("writing the resolved config")

@@ -6,6 +6,7 @@ use super::run::{Draw, Session};
 use super::{recompute, settings};
 use crate::adapters::config::AdapterConfig;
 use crate::adapters::lora::Adapter;
+use crate::adapters::ngrams::Ngrams;
 use crate::adapters::stored;
 use crate::answering::trained;
 use crate::data::asking::Asking;
@@ -22,7 +23,8 @@ use crate::run::observer::Observer;
 use crate::run::training_run::TrainingRun;
 use crate::run::usage::UsageError;
 use crate::training::config::TrainConfig;
-use crate::training::sft::{self, Encoded};
+use crate::training::lessons::{Lessons, Supervised};
+use crate::training::sft::{self, Encoded, Example};
 use anyhow::{Result, ensure};
 use std::path::Path;
 
@@ -80,21 +82,39 @@ pub fn train(
     };
     let mut begun = rows.begin(config, place, observer)?;
     let (base, template) = (&begun.base, begun.template);
+    let examples = &begun.encoded.examples;
+    let mut lessons = Supervised::new(examples, &config.train)?;
+    let tokens: usize = examples.iter().map(Example::len).sum();
+    observer.note(format_args!(
+        "{} rows, {tokens} tokens, {} steps",
+        examples.len(),
+        lessons.steps()
+    ));
+    let answers = || examples.iter().flat_map(Example::answers);
     let session = Session {
-        objective: "sft",
+        command: "sft",
         config: run,
         base,
         renderer: &Renderer::new(template, &base.tokenizer)?,
-        encoded: &begun.encoded,
+        examples,
+        places: &begun.encoded.places,
         validation: begun.validation.as_ref().map(|v| v.examples.as_slice()),
         train: &config.train,
-        settings: settings::of(config, run, template, &begun.adapter.config, &base.decoder)?,
+        settings: settings::of(
+            config,
+            None,
+            run,
+            template,
+            &begun.adapter.config,
+            &base.decoder,
+        )?,
         repair_rows,
+        ngrams: run.ngrams.then(|| Ngrams::of(answers())),
         asking,
         observer,
         draw,
     };
-    session.run(&mut begun.adapter, &mut folder)?;
+    session.run(&mut begun.adapter, &mut lessons, &mut folder)?;
     folder.finish()
 }
 
@@ -199,7 +219,7 @@ impl Rows {
 }
 
 /// The adapter to go on from, or a fresh one, for `base`, which is called `name`.
-fn begin_adapter(
+pub(super) fn begin_adapter(
     config: &SftConfig,
     base: &Base,
     name: String,
@@ -227,7 +247,11 @@ fn begin_adapter(
 }
 
 /// Leaves out end tokens that answers bring along, and says so: with the template's own, two would be learned.
-fn strip_ends(rows: &mut [Record], tokenizer: &Tokenizer, observer: &dyn Observer) -> Result<()> {
+pub(super) fn strip_ends(
+    rows: &mut [Record],
+    tokenizer: &Tokenizer,
+    observer: &dyn Observer,
+) -> Result<()> {
     let ends = ends(tokenizer)?;
     let places = record::strip_ends(rows, &ends)?;
     if let Some(first) = places.first() {

@@ -1,5 +1,6 @@
 //! States that a run goes on from, and what they belong to.
 
+use super::guard::Guards;
 use super::selection::{Best, Selection};
 use crate::adapters::lora::Adapter;
 use crate::model::decoder::Decoder;
@@ -18,10 +19,12 @@ use std::fs;
 const FREE: [&str; 4] = ["recompute", "tensorboard", "throttle", "checkpoint_every"];
 
 /// What a state says beside the trainer's own.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Notes {
     pub elapsed_s: f64,
     pub best: Best,
+    #[serde(default)]
+    pub guards: Guards,
 }
 
 /// The states of a run.

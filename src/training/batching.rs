@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 /// The rows of each optimizer step of a run, to be taken in batches. A step holds no row twice: an epoch's last one has what
 /// is left of it.
 pub fn steps(
-    examples: &[Example],
+    examples: &[&Example],
     config: &TrainConfig,
 ) -> impl Iterator<Item = Vec<usize>> + use<> {
     let (rows, total) = (examples.len(), config.total_rows(examples.len()));
@@ -24,7 +24,7 @@ pub fn steps(
 }
 
 /// Row numbers without end, as `config` orders them: each epoch a fresh shuffle by its seed, or 0, 1, 2, … over and over.
-fn order(examples: &[Example], config: &TrainConfig) -> Box<dyn Iterator<Item = usize>> {
+fn order(examples: &[&Example], config: &TrainConfig) -> Box<dyn Iterator<Item = usize>> {
     let rows = examples.len();
     match (config.no_shuffle, config.group_prefix) {
         (true, _) => Box::new((0..rows).cycle()),
@@ -64,13 +64,13 @@ impl Iterator for Shuffle {
 }
 
 /// Rows in clusters that begin alike: neighbours, sorted by their tokens, that share at least half of the shorter one's prompt.
-fn clusters(examples: &[Example]) -> Vec<Vec<usize>> {
+fn clusters(examples: &[&Example]) -> Vec<Vec<usize>> {
     let mut sorted: Vec<usize> = (0..examples.len()).collect();
     sorted.sort_by_key(|&i| (&examples[i].tokens, i));
     let mut clusters: Vec<Vec<usize>> = Vec::new();
     for row in sorted {
         let alike = |other: usize| {
-            let (a, b) = (&examples[row], &examples[other]);
+            let (a, b) = (examples[row], examples[other]);
             let same = a.tokens.iter().zip(&b.tokens).take_while(|(a, b)| a == b);
             let prompt = |e: &Example| e.learned.first().map_or(0, |learned| learned.start);
             2 * same.count() >= prompt(a).min(prompt(b))
@@ -151,7 +151,8 @@ mod tests {
             seed: 7,
             ..TrainConfig::default()
         };
-        let examples = vec![Example::new(&[1], &[2]); 20];
+        let example = Example::new(&[1], &[2]);
+        let examples = [&example; 20];
         assert_eq!(rows, order(&examples, &config).take(40).collect::<Vec<_>>());
         let config = TrainConfig {
             no_shuffle: true,
@@ -180,6 +181,7 @@ mod tests {
                     ..TrainConfig::default()
                 };
                 let examples: Vec<_> = (0..rows).map(|row| of_cluster(row % 2, row)).collect();
+                let examples: Vec<&Example> = examples.iter().collect();
                 let steps: Vec<Vec<usize>> = steps(&examples, &config).collect();
                 let found: Vec<usize> = steps.iter().map(Vec::len).collect();
                 assert_eq!(found, sizes, "{config:?}");
@@ -217,6 +219,7 @@ mod tests {
                 batch,
                 ..TrainConfig::default()
             };
+            let examples: Vec<&Example> = examples.iter().collect();
             let n = examples.len();
             let rows: Vec<usize> = order(&examples, &config).take(3 * n).collect();
             assert_eq!(

@@ -214,6 +214,7 @@ impl Args {
             checkpoint_every: self.checkpoint_every,
             tensorboard: self.tensorboard,
             ngrams: !self.no_ngrams,
+            guards: false,
             selection: self.selection()?,
         })
     }

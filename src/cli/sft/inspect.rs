@@ -16,7 +16,7 @@ pub fn print(seen: &Seen, config: &TrainConfig, batches: usize) -> Result<()> {
         adapter,
         tokenizer,
     } = seen;
-    let steps = steps(&encoded.examples, config);
+    let steps = steps(&encoded.examples.iter().collect::<Vec<_>>(), config);
     let all = steps.flat_map(|rows| {
         let batches = rows.chunks(config.batch).map(<[usize]>::to_vec);
         batches.collect::<Vec<_>>()

@@ -1,6 +1,6 @@
 //! Preference rows: a question, the better answer in `chosen`, the worse one in `rejected`.
 
-use super::row::{ANSWERS, Row};
+use super::row::{ANSWERS, ASKED, LISTS, Row};
 use super::{Conversation, Role, Turn, format, messages};
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -21,9 +21,19 @@ pub fn is_one(row: &Row) -> Result<bool> {
 
 /// What the row says.
 pub fn read(row: &Row) -> Result<Preference> {
-    let prompt = format::asked(row)?;
     let [chosen, rejected] = ["chosen", "rejected"].map(|field| side(row, field));
-    let (chosen, rejected) = (chosen?, rejected?);
+    let (mut chosen, mut rejected) = (chosen?, rejected?);
+    let asks = [&ASKED[..], &LISTS, &["text"]].concat();
+    let prompt = match row.present(&asks)?.is_empty() && chosen.len() > 1 {
+        // The prompt is what both begin with.
+        true => {
+            let (asked, other) = (before(&mut chosen), before(&mut rejected));
+            let what = "starts with another prompt than chosen";
+            ensure!(asked == other, row.fault("rejected", what));
+            asked.into()
+        }
+        false => format::asked(row)?,
+    };
     ensure!(
         chosen != rejected,
         row.fault(
@@ -36,6 +46,12 @@ pub fn read(row: &Row) -> Result<Preference> {
         chosen,
         rejected,
     })
+}
+
+/// Takes off what stands before the last turn.
+fn before(turns: &mut Vec<Turn>) -> Vec<Turn> {
+    let last = turns.split_off(turns.len().saturating_sub(1));
+    std::mem::replace(turns, last)
 }
 
 fn side(row: &Row, field: &'static str) -> Result<Vec<Turn>> {

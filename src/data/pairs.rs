@@ -1,0 +1,132 @@
+//! Preference pairs: which answers to one prompt are compared, and which pairs differ in nothing but their wrapping.
+
+use super::record::{self, Columns, Content, Conversation, Record, Turn};
+use crate::sql::extract::Extraction;
+use crate::sql::normalize::plain;
+use anyhow::{Result, ensure};
+use std::path::Path;
+
+/// A pair as it is shown to a template: the same prompt before both answers, and only those learned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    pub chosen: Record,
+    pub rejected: Record,
+    /// Whether both answers hold the same query.
+    pub format_only: bool,
+}
+
+/// Reads the pairs of a file (`prompt`, `chosen`, `rejected`). All rows that are no pairs are named in one error.
+pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Pair>> {
+    record::read_preferences(path, columns, |place, preference| {
+        for (field, side) in [
+            ("chosen", &preference.chosen),
+            ("rejected", &preference.rejected),
+        ] {
+            ensure!(
+                side.len() == 1,
+                "{place}: {field} has {} messages: a pair compares one answer with another, put what stands before into prompt",
+                side.len()
+            );
+        }
+        let side = |turns: Vec<Turn>| Record {
+            place: place.clone(),
+            content: Content::Turns(behind(&preference.prompt, turns)),
+        };
+        let format_only = same_query(&preference.chosen, &preference.rejected);
+        Ok(Pair {
+            format_only,
+            chosen: side(preference.chosen),
+            rejected: side(preference.rejected),
+        })
+    })
+}
+
+/// The conversation of a prompt and an answer, of which nothing else is learned.
+fn behind(prompt: &Conversation, answer: Vec<Turn>) -> Conversation {
+    let mut all = prompt.clone();
+    all.turns.extend(answer);
+    let before = all.turns.len().saturating_sub(1);
+    all.turns[..before]
+        .iter_mut()
+        .for_each(|turn| turn.learned = false);
+    all
+}
+
+fn same_query(chosen: &[Turn], rejected: &[Turn]) -> bool {
+    let query = |turns: &[Turn]| {
+        let answer = turns.last()?;
+        let found = Extraction::default().find(&answer.content);
+        found.query().map(plain)
+    };
+    query(chosen).is_some_and(|one| query(rejected) == Some(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_rows(rows: &str) -> Result<Vec<Pair>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("pairs.jsonl");
+        std::fs::write(&path, rows)?;
+        read(&path, &Columns::default())
+    }
+
+    #[test]
+    fn pairs_that_hold_the_same_query_differ_in_format_alone() {
+        let of = |chosen: &str, rejected: &str| {
+            let row = serde_json::json!({"prompt": "q", "chosen": chosen, "rejected": rejected});
+            read_rows(&row.to_string()).unwrap()[0].format_only
+        };
+        assert!(of(
+            "SELECT a FROM t",
+            "Here it is:\n```sql\nSELECT a  FROM t;\n```"
+        ));
+        assert!(!of("SELECT a FROM t", "SELECT b FROM t"));
+        assert!(!of("yes", "no"));
+    }
+
+    #[test]
+    fn the_prompt_may_stand_in_both_answers() {
+        let rows = |asked: &str| {
+            format!(
+                r#"{{"chosen": [{{"role": "user", "content": "q"}}, {{"role": "assistant", "content": "a"}}],
+                "rejected": [{{"role": "user", "content": "{asked}"}}, {{"role": "assistant", "content": "b"}}]}}"#
+            )
+            .replace('\n', " ")
+        };
+        let pairs = read_rows(&rows("q")).unwrap();
+        let Content::Turns(chosen) = &pairs[0].chosen.content else {
+            panic!("{pairs:?}")
+        };
+        let learned: Vec<bool> = chosen.turns.iter().map(|turn| turn.learned).collect();
+        assert_eq!(learned, [false, true]);
+        let error = read_rows(&rows("another")).unwrap_err().to_string();
+        assert!(
+            error.contains("starts with another prompt than chosen"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_pair_is_refused() {
+        for (row, fault) in [
+            (
+                r#"{"prompt": "q", "chosen": "a", "rejected": "a"}"#,
+                "nothing to prefer",
+            ),
+            (
+                r#"{"prompt": "q", "chosen": "a", "rejected": " "}"#,
+                "rejected",
+            ),
+            (r#"{"prompt": "q", "chosen": "a"}"#, "rejected"),
+            (r#"{"chosen": "a", "rejected": "b"}"#, "\"prompt\""),
+        ] {
+            let error = read_rows(row).unwrap_err().to_string();
+            assert!(
+                error.contains(fault) && error.contains("pairs.jsonl:1"),
+                "{row}: {error}"
+            );
+        }
+    }
+}
