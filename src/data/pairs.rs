@@ -1,8 +1,8 @@
 //! Preference pairs: which answers to one prompt are compared, and which pairs differ in nothing but their wrapping.
 
-use super::record::{self, Columns, Content, Conversation, Record, Turn};
+use super::record::{self, Columns, Content, Conversation, Judgement, Record, Turn};
 use crate::sql::extract::Extraction;
-use crate::sql::normalize::plain;
+use crate::sql::normalize::canonical;
 use anyhow::{Result, ensure};
 use std::path::Path;
 
@@ -15,9 +15,24 @@ pub struct Pair {
     pub format_only: bool,
 }
 
-/// Reads the pairs of a file (`prompt`, `chosen`, `rejected`). All rows that are no pairs are named in one error.
-pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Pair>> {
-    record::read_preferences(path, columns, |place, preference| {
+/// A row of a file of pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judged {
+    Pair(Box<Pair>),
+    /// An answer alone, and whether it is good.
+    Answer(Record, bool),
+}
+
+/// Reads the pairs of a file (`prompt`, `chosen`, `rejected`), and with `labelled` answers too (`prompt`, `completion`, `label`). All rows
+/// that are neither are named in one error.
+pub fn read(path: &Path, columns: &Columns, labelled: bool) -> Result<Vec<Judged>> {
+    record::read_judgements(path, columns, labelled, |place, judgement| {
+        let preference = match judgement {
+            Judgement::Labelled(content, good) => {
+                return Ok(Judged::Answer(Record { place, content }, good));
+            }
+            Judgement::Preference(preference) => preference,
+        };
         for (field, side) in [
             ("chosen", &preference.chosen),
             ("rejected", &preference.rejected),
@@ -33,11 +48,11 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Pair>> {
             content: Content::Turns(behind(&preference.prompt, turns)),
         };
         let format_only = same_query(&preference.chosen, &preference.rejected);
-        Ok(Pair {
+        Ok(Judged::Pair(Box::new(Pair {
             format_only,
             chosen: side(preference.chosen),
             rejected: side(preference.rejected),
-        })
+        })))
     })
 }
 
@@ -56,7 +71,7 @@ fn same_query(chosen: &[Turn], rejected: &[Turn]) -> bool {
     let query = |turns: &[Turn]| {
         let answer = turns.last()?;
         let found = Extraction::default().find(&answer.content);
-        found.query().map(plain)
+        found.query().map(canonical)
     };
     query(chosen).is_some_and(|one| query(rejected) == Some(one))
 }
@@ -69,7 +84,12 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("pairs.jsonl");
         std::fs::write(&path, rows)?;
-        read(&path, &Columns::default())
+        let rows = read(&path, &Columns::default(), false)?.into_iter();
+        let pair = |row| match row {
+            Judged::Pair(pair) => *pair,
+            Judged::Answer(..) => panic!("no pair"),
+        };
+        Ok(rows.map(pair).collect())
     }
 
     #[test]
@@ -106,6 +126,26 @@ mod tests {
             error.contains("starts with another prompt than chosen"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn answers_may_be_judged_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.jsonl");
+        let of = |rows: &str| {
+            std::fs::write(&path, rows).unwrap();
+            read(&path, &Columns::default(), true)
+        };
+        let rows = of(concat!(
+            r#"{"prompt": "q", "completion": "a", "label": false}"#,
+            "\n",
+            r#"{"prompt": "q", "chosen": "a", "rejected": "b"}"#
+        ));
+        let rows = rows.unwrap();
+        assert!(matches!(&rows[0], Judged::Answer(_, false)), "{rows:?}");
+        assert!(matches!(&rows[1], Judged::Pair(_)), "{rows:?}");
+        let error = of(r#"{"prompt": "q", "completion": "a", "label": "good"}"#).unwrap_err();
+        assert!(error.to_string().contains("label"), "{error}");
     }
 
     #[test]

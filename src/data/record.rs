@@ -140,15 +140,28 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Record>> {
     })
 }
 
-/// Reads a file of preferences, each with its place. Errors as [`read`] does.
-pub fn read_preferences<T>(
+/// A row that tells good answers from bad ones.
+pub enum Judgement {
+    Preference(Preference),
+    /// An answer, and whether it is good.
+    Labelled(Content, bool),
+}
+
+/// Reads a file of preferences, and of answers with a `label` where `labelled` says that those are wanted, each with its place. Errors as
+/// [`read`] does.
+pub fn read_judgements<T>(
     path: &Path,
     columns: &Columns,
-    meaning: impl Fn(String, Preference) -> Result<T>,
+    labelled: bool,
+    meaning: impl Fn(String, Judgement) -> Result<T>,
 ) -> Result<Vec<T>> {
     rows(path, columns, |line| {
         let row = Row::new(path, &line, columns)?;
-        meaning(row.place(), preference::read(&row)?)
+        let judgement = match labelled && row.value("label")?.is_some() {
+            true => Judgement::Labelled(format::learned(&row)?, preference::label(&row)?),
+            false => Judgement::Preference(preference::read(&row)?),
+        };
+        meaning(row.place(), judgement)
     })
 }
 

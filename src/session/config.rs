@@ -7,7 +7,7 @@ use crate::data::record::Columns;
 use crate::data::template::Template;
 use crate::model::load::DEFAULT_BASE;
 use crate::training::config::TrainConfig;
-use crate::training::objective::preference::Settings;
+use crate::training::objective::{kto, preference};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -50,12 +50,21 @@ pub struct SftConfig {
     pub train: TrainConfig,
 }
 
+/// What is made of answers that were judged.
+#[derive(Debug, Clone)]
+pub enum PreferenceLoss {
+    /// A loss of two answers.
+    Pairs(preference::Settings),
+    /// A loss of each answer for itself.
+    Kto(kto::Settings),
+}
+
 /// What learning from preference pairs trains.
 #[derive(Debug, Clone)]
 pub struct PreferenceConfig {
     /// The pairs (`data`, whose rows are pairs), the start, which is the reference too, and how it is trained.
     pub sft: SftConfig,
-    pub loss: Settings,
+    pub loss: PreferenceLoss,
     /// Whether pairs whose answers hold the same query are learned from.
     pub format_pairs: bool,
 }

@@ -1,11 +1,12 @@
 //! A run's settings as `--config` reads them, written into its folder: what was given, what was opened, and the defaults.
 
-use super::config::{Config, PreferenceConfig, SftConfig};
+use super::config::{Config, PreferenceConfig, PreferenceLoss, SftConfig};
 use crate::adapters::config::AdapterConfig;
 use crate::data::template::Template;
 use crate::model::decoder::Decoder;
 use crate::model::place;
 use crate::training::config::TrainConfig;
+use crate::training::objective::kto::{self, KTO};
 use crate::training::objective::preference;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -44,9 +45,20 @@ struct Settings<'a> {
 #[derive(Serialize)]
 struct PreferenceSettings<'a> {
     #[serde(flatten)]
-    loss: &'a preference::Settings,
+    loss: LossSettings<'a>,
     format_pairs: bool,
     no_guards: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LossSettings<'a> {
+    Pairs(&'a preference::Settings),
+    Kto {
+        loss: &'static str,
+        #[serde(flatten)]
+        settings: &'a kto::Settings,
+    },
 }
 
 #[derive(Serialize)]
@@ -103,7 +115,13 @@ pub fn of(
             alpha_pattern: adapter.alpha_pattern.to_json(),
         }),
         preferences: preferences.map(|config| PreferenceSettings {
-            loss: &config.loss,
+            loss: match &config.loss {
+                PreferenceLoss::Pairs(settings) => LossSettings::Pairs(settings),
+                PreferenceLoss::Kto(settings) => LossSettings::Kto {
+                    loss: KTO,
+                    settings,
+                },
+            },
             format_pairs: config.format_pairs,
             no_guards: !run.guards,
         }),

@@ -1,47 +1,43 @@
-//! Learning from pairs of answers: which of them meet in which step, and how far they are from the reference.
+//! Learning from answers that stay together, such as the two of a pair: which of them meet in which step.
 
 use super::batching::steps;
 use super::config::TrainConfig;
 use super::lessons::{Lessons, Metrics, skip_to};
-use super::objective::Objective;
-use super::objective::preference::{Preference, Settings};
+use super::objective::{Objective, Units};
 use super::sft::Example;
 use crate::adapters::lora::Adapter;
 use anyhow::{Result, ensure};
 
-/// The pairs of a run. A pair is always whole in a pass, so that its prompt is computed once.
+/// The units of a run. Each is always whole in a pass, so that its prompt is computed once.
 pub struct Pairs<'a> {
     examples: &'a [Example],
-    /// Pairs of a pass.
+    /// Units of a pass.
     batch: usize,
     total: usize,
     order: Box<dyn Iterator<Item = Vec<usize>> + 'a>,
     /// Steps that were taken from `order`.
     taken: usize,
-    objective: Preference,
+    objective: Box<dyn Units + 'a>,
 }
 
 impl<'a> Pairs<'a> {
-    /// `examples` are the answers pair by pair, as [`Preference`] counts them, and `reference` is each one's log p under the reference.
-    /// `config` counts pairs where it says rows.
+    /// `examples` are the rows of each unit, one unit behind the other. `config` counts units where it says rows.
     pub fn new(
         examples: &'a [Example],
-        reference: Vec<f64>,
-        settings: Settings,
+        objective: Box<dyn Units + 'a>,
         config: &TrainConfig,
     ) -> Result<Self> {
-        ensure!(!examples.is_empty(), "there are no pairs to train on");
+        let width = objective.width();
         ensure!(
-            examples.len() == reference.len(),
-            "one log p of the reference for each answer"
+            !examples.is_empty() && examples.len().is_multiple_of(width),
+            "there are no whole pairs to train on"
         );
-        let objective = Preference::new(settings, reference);
-        let chosen: Vec<&Example> = examples.iter().step_by(objective.width()).collect();
+        let first: Vec<&Example> = examples.iter().step_by(width).collect();
         Ok(Self {
             examples,
             batch: config.batch,
-            total: config.total_steps(chosen.len()),
-            order: Box::new(steps(&chosen, config)),
+            total: config.total_steps(first.len()),
+            order: Box::new(steps(&first, config)),
             taken: 0,
             objective,
         })
@@ -55,15 +51,14 @@ impl Lessons for Pairs<'_> {
 
     fn begin(&mut self, step: usize, _: &Adapter) -> Result<Vec<Vec<usize>>> {
         let width = self.objective.width();
-        let pairs = skip_to(&mut self.order, &mut self.taken, step);
-        let chosen = pairs.iter().map(|pair| &self.examples[pair * width]);
-        self.objective
-            .begin(pairs.len(), chosen.map(Example::labels).sum());
-        let rows = |pair: &usize| pair * width..(pair + 1) * width;
-        let passes = pairs.chunks(self.batch);
-        Ok(passes
-            .map(|pairs| pairs.iter().flat_map(rows).collect())
-            .collect())
+        let units = skip_to(&mut self.order, &mut self.taken, step);
+        let first = units.iter().map(|unit| &self.examples[unit * width]);
+        let labels = first.map(Example::labels).sum();
+        self.objective.begin(units.len(), labels);
+        let rows = |unit: &usize| unit * width..(unit + 1) * width;
+        let passes = units.chunks(self.batch);
+        let passes = passes.map(|units| units.iter().flat_map(rows).collect());
+        Ok(passes.collect())
     }
 
     fn example(&self, row: usize) -> &Example {
@@ -71,7 +66,7 @@ impl Lessons for Pairs<'_> {
     }
 
     fn objective(&mut self) -> &mut dyn Objective {
-        &mut self.objective
+        self.objective.as_mut()
     }
 
     fn metrics(&mut self) -> Metrics {

@@ -2,7 +2,7 @@
 
 use super::row::{ANSWERS, ASKED, LISTS, Row};
 use super::{Conversation, Role, Turn, format, messages};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// A preference.
@@ -17,6 +17,12 @@ pub struct Preference {
 pub fn is_one(row: &Row) -> Result<bool> {
     let alone = row.present(&ANSWERS)?.is_empty();
     Ok(alone && !row.present(&["chosen", "rejected"])?.is_empty())
+}
+
+/// Whether the row's answer is good.
+pub fn label(row: &Row) -> Result<bool> {
+    let label = row.value("label")?.and_then(Value::as_bool);
+    label.with_context(|| row.fault("label", "is not true or false"))
 }
 
 /// What the row says.

@@ -1,12 +1,14 @@
 //! What a step learns: from the log-probabilities of its answers to a loss, and to what each label's log-probability changes of it.
 //! That coefficient is all that the pass through the base needs of a loss. One file an objective.
 
+pub mod kto;
 mod mean;
 pub mod policy;
 pub mod preference;
 
 pub use mean::Mean;
 
+use super::lessons::Metrics;
 use anyhow::Result;
 
 /// An answer whose log-probabilities were computed.
@@ -43,6 +45,18 @@ pub trait Objective {
 
     /// What the answers of one pass give.
     fn loss(&mut self, answers: &[Answer]) -> Result<Loss>;
+}
+
+/// An objective over rows that stay together, such as the two answers of a pair.
+pub trait Units: Objective {
+    /// Rows of a unit.
+    fn width(&self) -> usize;
+
+    /// Begins a step of so many units, whose first rows have so many labels.
+    fn begin(&mut self, units: usize, labels: usize);
+
+    /// What is known of the step.
+    fn metrics(&self) -> Metrics;
 }
 
 /// `1 / (1 + e^−x)`

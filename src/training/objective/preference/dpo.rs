@@ -20,7 +20,6 @@ pub fn without_reference(pair: &Pair, s: &Settings) -> Given {
     let free = Pair {
         chosen: free(pair.chosen),
         rejected: free(pair.rejected),
-        divergence: 0.0,
     };
     self::pair(&free, s)
 }

@@ -6,13 +6,12 @@ mod dpo_norm;
 mod dpop;
 mod hinge;
 mod ipo;
-mod kto;
 mod orpo;
 mod robust;
 mod simpo;
 mod tally;
 
-use super::{Answer, Loss, Objective};
+use super::{Answer, Loss, Objective, Units};
 use crate::training::lessons::Metrics;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
@@ -48,8 +47,6 @@ pub enum Kind {
     SimPo,
     /// The chosen answers' own loss and the log odds of the pair (arXiv:2403.07691).
     Orpo,
-    /// Each answer for itself against the mean divergence (arXiv:2402.01306).
-    Kto,
 }
 
 impl Kind {
@@ -70,11 +67,6 @@ impl Kind {
         }
     }
 
-    /// Whether a row of another prompt's answer stands beside each answer, by which the divergence is measured.
-    pub fn mismatches(self) -> bool {
-        self == Self::Kto
-    }
-
     fn pair(self) -> fn(&Pair, &Settings) -> Given {
         match self {
             Self::Dpo | Self::DpoNll => dpo::pair,
@@ -86,7 +78,6 @@ impl Kind {
             Self::Cpo => dpo::without_reference,
             Self::SimPo => simpo::pair,
             Self::Orpo => orpo::pair,
-            Self::Kto => kto::pair,
         }
     }
 }
@@ -166,11 +157,10 @@ impl Side {
     }
 }
 
-/// A pair, and how far the model is from the reference in the pass (KTO alone).
+/// Two answers to one prompt.
 struct Pair {
     chosen: Side,
     rejected: Side,
-    divergence: f64,
 }
 
 impl Pair {
@@ -194,8 +184,7 @@ struct Given {
     rewards: [f64; 2],
 }
 
-/// The loss over the pairs of a step. Rows are counted pair by pair: the chosen answer, the other and, where the loss measures a
-/// divergence, a mismatched answer to each.
+/// The loss over the pairs of a step. Rows are counted pair by pair, the chosen answer first.
 pub struct Preference {
     settings: Settings,
     /// The reference's log p of each row.
@@ -219,25 +208,6 @@ impl Preference {
         }
     }
 
-    /// Begins a step of so many pairs, whose chosen answers have so many labels.
-    pub fn begin(&mut self, pairs: usize, labels: usize) {
-        (self.pairs, self.labels) = (pairs, labels);
-        self.tally = Tally::default();
-    }
-
-    /// Rows of a pair.
-    pub fn width(&self) -> usize {
-        match self.settings.loss.mismatches() {
-            true => 4,
-            false => 2,
-        }
-    }
-
-    /// What is known of the step's pairs.
-    pub fn metrics(&self) -> Metrics {
-        self.tally.metrics(self.pairs)
-    }
-
     fn side(&self, answer: &Answer) -> Side {
         Side {
             log_p: answer.sum(),
@@ -247,33 +217,35 @@ impl Preference {
     }
 }
 
+impl Units for Preference {
+    fn width(&self) -> usize {
+        2
+    }
+
+    fn begin(&mut self, pairs: usize, labels: usize) {
+        (self.pairs, self.labels) = (pairs, labels);
+        self.tally = Tally::default();
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.tally.metrics(self.pairs)
+    }
+}
+
 impl Objective for Preference {
     fn loss(&mut self, answers: &[Answer]) -> Result<Loss> {
-        let width = self.width();
-        ensure!(
-            answers.len().is_multiple_of(width),
-            "a pass holds whole pairs"
-        );
-        let mismatched = answers.chunks(width).flat_map(|pair| &pair[2..]);
-        let gains: Vec<f64> = mismatched.map(|answer| self.side(answer).gain()).collect();
-        // Not below 0, as a divergence is not.
-        let divergence = match gains.len() {
-            0 => 0.0,
-            n => (gains.iter().sum::<f64>() / n as f64).max(0.0),
-        };
         let (pairs, labels) = (self.pairs as f64, self.labels as f64);
         let (mut loss, mut coefficients) = (0.0, Vec::with_capacity(answers.len()));
-        for rows in answers.chunks(width) {
-            let pair = Pair {
-                chosen: self.side(&rows[0]),
-                rejected: self.side(&rows[1]),
-                divergence,
-            };
+        let (whole, rest) = answers.as_chunks::<2>();
+        ensure!(rest.is_empty(), "a pass holds whole pairs");
+        for rows in whole {
+            let [chosen, rejected] = rows.each_ref().map(|answer| self.side(answer));
+            let pair = Pair { chosen, rejected };
             let given = self.settings.loss.pair()(&pair, &self.settings);
             let nll = -self.settings.nll_weight / labels;
             loss += given.loss / pairs + nll * pair.chosen.log_p;
             let [chosen, rejected] = given.coefficients.map(|c| c / pairs);
-            for (answer, c) in rows.iter().zip([chosen + nll, rejected, 0.0, 0.0]) {
+            for (answer, c) in rows.iter().zip([chosen + nll, rejected]) {
                 coefficients.push(vec![c as f32; answer.log_p.len()]);
             }
             self.tally.add(&pair, &given);

@@ -17,7 +17,6 @@ pub struct Tally {
     tokens: f64,
     /// Pairs whose chosen answer is below the reference.
     below: f64,
-    divergence: f64,
 }
 
 impl Tally {
@@ -31,7 +30,6 @@ impl Tally {
         self.gain += pair.chosen.gain();
         self.tokens += pair.chosen.tokens;
         self.below += f64::from(u8::from(pair.chosen.gain() < 0.0));
-        self.divergence += pair.divergence;
     }
 
     /// Means over `pairs`.
@@ -46,7 +44,6 @@ impl Tally {
             ("logps/rejected", mean(self.log_p[1])),
             (CHOSEN_GAIN, self.gain / self.tokens),
             ("pairs_below_reference", mean(self.below)),
-            ("kl", mean(self.divergence)),
         ])
     }
 }

@@ -1,0 +1,153 @@
+//! Learning from preference pairs: answers to one prompt of which one is better, held to the adapter that the run begins with.
+
+mod encoded;
+
+use super::config::{Config, PreferenceConfig, PreferenceLoss};
+use super::run::{Draw, Session};
+use super::sft::begin_adapter;
+use super::{recompute, reference, settings};
+use crate::adapters::ngrams::Ngrams;
+use crate::answering::trained;
+use crate::data::asking::Asking;
+use crate::data::pairs::{self, Judged};
+use crate::data::template::Renderer;
+use crate::model::allocator;
+use crate::model::place::Place;
+use crate::run::observer::Observer;
+use crate::run::training_run::TrainingRun;
+use crate::run::usage::UsageError;
+use crate::training::config::{OnLong, TrainConfig};
+use crate::training::lessons::Lessons;
+use crate::training::objective::Units;
+use crate::training::objective::kto::Kto;
+use crate::training::objective::preference::Preference;
+use crate::training::pairs::Pairs;
+use crate::training::sft::Example;
+use anyhow::{Result, ensure};
+use encoded::Encoded;
+
+/// Trains an adapter at `place` and writes its folder.
+pub fn train(
+    config: &PreferenceConfig,
+    run: &Config,
+    place: &Place,
+    observer: &dyn Observer,
+    draw: Draw,
+) -> Result<()> {
+    let sft = &config.sft;
+    check(config)?;
+    let resumed = run.resume.then(|| TrainingRun::resume(&run.out));
+    let resumed = resumed.transpose()?;
+    let (name, template) = (sft.base()?, sft.template()?);
+    let chat = sft.init.as_deref().map(trained::chat_template);
+    let chat = chat.transpose()?.flatten();
+    let rows = read(config, observer)?;
+    let asking = Asking::of_file(&sft.data, &sft.columns)?;
+    // Before the base is loaded: a folder that cannot be made is known at once.
+    let mut folder = match resumed {
+        Some(folder) => folder,
+        None => TrainingRun::begin(&run.out)?,
+    };
+    allocator::keep_freed_memory();
+    let mut base = place.load(&name)?;
+    trained::take_template(template, chat, &mut base.tokenizer, observer);
+    let mut adapter = begin_adapter(sft, &base, name, observer)?;
+    ensure!(
+        adapter.config.dropout == 0.0,
+        "the adapter's dropout is {}: log-probabilities that are compared cannot have any; set it to 0 in its adapter_config.json",
+        adapter.config.dropout
+    );
+    let renderer = Renderer::new(template, &base.tokenizer)?;
+    let encoded = Encoded::of(rows, config, &base, &renderer, observer)?;
+    let rows = &encoded.examples;
+    // Rows are counted two by two.
+    let pass = TrainConfig {
+        batch: 2 * sft.train.batch,
+        ..sft.train.clone()
+    };
+    base.decoder.recompute =
+        recompute::decide(&base.decoder, &adapter.config, rows, &pass, observer);
+    let log_p = reference::log_p(&base, &adapter, rows, pass.batch, &folder, observer)?;
+    let objective: Box<dyn Units> = match &config.loss {
+        PreferenceLoss::Pairs(loss) => Box::new(Preference::new(loss.clone(), log_p)),
+        PreferenceLoss::Kto(loss) => Box::new(Kto::new(loss.clone(), encoded.good.clone(), log_p)),
+    };
+    let mut lessons = Pairs::new(rows, objective, &sft.train)?;
+    let tokens: usize = rows.iter().map(Example::len).sum();
+    observer.note(format_args!(
+        "{} {}, {tokens} tokens, {} steps",
+        rows.len() / 2,
+        match config.loss {
+            PreferenceLoss::Pairs(_) => "pairs",
+            PreferenceLoss::Kto(_) => "answers",
+        },
+        lessons.steps()
+    ));
+    let chosen = rows.iter().step_by(2).flat_map(Example::answers);
+    let session = Session {
+        command: "dpo",
+        config: run,
+        base: &base,
+        renderer: &renderer,
+        examples: rows,
+        places: &encoded.places,
+        validation: None,
+        train: &sft.train,
+        settings: settings::of(
+            sft,
+            Some(config),
+            run,
+            template,
+            &adapter.config,
+            &base.decoder,
+        )?,
+        repair_rows: 0,
+        ngrams: run.ngrams.then(|| Ngrams::of(chosen)),
+        asking,
+        observer,
+        draw,
+    };
+    session.run(&mut adapter, &mut lessons, &mut folder)?;
+    folder.finish()
+}
+
+/// Refuses settings that pairs cannot have.
+pub fn check(config: &PreferenceConfig) -> Result<()> {
+    let loss = match &config.loss {
+        PreferenceLoss::Pairs(loss) => loss.check(),
+        PreferenceLoss::Kto(loss) => loss.check(),
+    };
+    loss.map_err(UsageError::of)?;
+    let refused = match config.sft.train.on_long {
+        OnLong::TruncatePrompt => {
+            "--on-long truncate-prompt would give a pair two prompts: use error or skip"
+        }
+        OnLong::Error | OnLong::Skip if config.sft.adapter.dropout > 0.0 => {
+            "--dropout has no place in log-probabilities that are compared"
+        }
+        OnLong::Error | OnLong::Skip => return Ok(()),
+    };
+    Err(UsageError(refused.to_owned()).into())
+}
+
+/// The rows that are learned from.
+fn read(config: &PreferenceConfig, observer: &dyn Observer) -> Result<Vec<Judged>> {
+    let (sft, from) = (&config.sft, config.sft.data.display());
+    let labelled = matches!(config.loss, PreferenceLoss::Kto(_));
+    let mut rows = pairs::read(&sft.data, &sft.columns, labelled)?;
+    let all = rows.len();
+    if !config.format_pairs {
+        rows.retain(|row| !matches!(row, Judged::Pair(pair) if pair.format_only));
+    }
+    let left_out = all - rows.len();
+    ensure!(
+        !rows.is_empty(),
+        "{from}: the answers of all {all} pairs hold the same query and differ in format alone: that is what sft teaches (--format-pairs learns from them)"
+    );
+    if left_out > 0 {
+        observer.note(format_args!(
+            "{from}: left out {left_out} of {all} pairs whose answers hold the same query (--format-pairs takes them)"
+        ));
+    }
+    Ok(rows)
+}
