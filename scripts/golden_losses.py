@@ -14,6 +14,7 @@ from pathlib import Path
 
 import datasets
 import transformers
+from golden_policy import LONGEST, advantages, make_rollouts, policy_losses
 from golden_preferences import make_labelled, make_pairs, preferences, sums
 from golden_trl import make_adapters, rounded
 
@@ -30,11 +31,15 @@ def main():
     shutil.rmtree(a.out, ignore_errors=True)
     a.out.mkdir(parents=True)
     make_adapters(a.out, base)
-    pairs = make_pairs(base, a.out)
+    pairs, rollouts = make_pairs(base, a.out), make_rollouts(base, a.out)
     content = {
         "pairs": [{**pair, **row} for pair, row in zip(pairs, sums(base, a.out, pairs))],
         "labelled": make_labelled(pairs),
         "preferences": preferences(base, a.out, pairs),
+        "max_completion_length": LONGEST,
+        "rollouts": rollouts,
+        "policy": policy_losses(base, a.out, rollouts),
+        "advantages": advantages(base, a.out, rollouts),
     }
     shutil.rmtree(a.out / "run", ignore_errors=True)
     versions = {name: version(name) for name in ["torch", "transformers", "peft", "trl"]}
