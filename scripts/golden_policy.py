@@ -39,7 +39,8 @@ LOSSES = [
     ("dapo_kl_plain", dict(loss_type="dapo", use_bias_correction_kl=False, **CLIP, **KL), True, "dapo + beta k3"),
     ("gspo", dict(loss_type="grpo", **SEQUENCE, **CLIP), True, f"grpo, {ONE}"),
     ("gspo_kl", dict(loss_type="grpo", **SEQUENCE, **CLIP, **KL), True, f"grpo + beta rho k3, {ONE}, in rho k3 too"),
-    ("cispo", dict(loss_type="cispo", epsilon=0.2, epsilon_high=CISPO), True, "-min(rho, epsilon_high) A log p, no gradient through rho; normalised as dapo"),
+    ("cispo", dict(loss_type="cispo", epsilon=0.2, epsilon_high=CISPO), True,
+     "-min(rho, epsilon_high) A log p, no gradient through rho; normalised as dapo"),
 ]
 RLOO = dict(beta=0.0, **CLIP)
 GROUPS = [[1.0, 0.0, 0.1, 1.0], [0.7, 0.7, 0.7, 0.7], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.1]]

@@ -26,7 +26,8 @@ LOSSES = [
     ("dpo", DPO, dict(loss_type=["sigmoid"], beta=0.1), "-log sig(u)"),
     ("hinge", DPO, dict(loss_type=["hinge"], beta=0.5), "max(0, 1 - u)"),
     ("ipo", DPO, dict(loss_type=["ipo"], beta=0.1), "(c/n_w - l/n_l - 1/(2 beta))^2"),
-    ("robust", DPO, dict(loss_type=["robust"], beta=0.1, label_smoothing=0.1), "(-(1-e) log sig(u) + e log sig(-u)) / (1 - 2e), e = label_smoothing"),
+    ("robust", DPO, dict(loss_type=["robust"], beta=0.1, label_smoothing=0.1),
+     "(-(1-e) log sig(u) + e log sig(-u)) / (1 - 2e), e = label_smoothing"),
     ("dpo_norm", DPO, dict(loss_type=["sigmoid_norm"], beta=0.5), "-log sig(beta (c/n_w - l/n_l))"),
     ("rpo", DPO, dict(loss_type=["sigmoid", "sft"], loss_weights=[1.0, 0.5], beta=0.1), "-log sig(u) + 0.5 NLL"),
     ("dpo_step1", DPO, dict(loss_type=["sigmoid"], beta=0.1), "-log sig(0): the reference is the policy"),
@@ -35,7 +36,8 @@ LOSSES = [
     ("orpo", ORPO, dict(beta=0.1), "NLL of prompt and answer but the first token - beta log sig(m_w - m_l - log(1 - e^m_w) + log(1 - e^m_l)), m = s/n"),
     ("kto", KTO, dict(beta=0.1), "good: 1 - sig(beta (s - r - KL)); bad: 1 - sig(beta (KL - s + r)); "
      "KL = max(0, mean of s - r of each prompt with the answer before its own, the first with the last), no gradient"),
-    ("kto_weighted", KTO, dict(beta=0.1, desirable_weight=1.5, undesirable_weight=0.8), "kto, times the label's weight, still over the number of answers"),
+    ("kto_weighted", KTO, dict(beta=0.1, desirable_weight=1.5, undesirable_weight=0.8),
+     "kto, times the label's weight, still over the number of answers"),
 ]
 DPOP = dict(beta=0.1, penalty=5.0)
 ORPO_ANSWERS = dict(beta=0.1)

@@ -1,4 +1,4 @@
-"""What the goldens of TRL's losses share: the tiny policy and its reference, answers sampled from them, and gradients, for scripts/golden_losses.py."""
+"""The tiny policy and its reference, answers sampled from them, and gradients: what the goldens of scripts/golden_losses.py share."""
 import shutil
 
 import peft
