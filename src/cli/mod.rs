@@ -11,6 +11,7 @@ mod data;
 mod db;
 mod device;
 mod doctor;
+mod dpo;
 mod eval_choices;
 mod eval_compare;
 mod eval_sql;
@@ -24,6 +25,7 @@ mod loras;
 mod man;
 mod mcp;
 mod model;
+mod new_adapter;
 mod package;
 mod parent;
 mod private;
@@ -38,6 +40,7 @@ mod sft;
 mod sql_worker;
 mod sweep;
 mod terminal;
+mod training;
 
 pub use crate::run::usage::{GateFailed, UsageError};
 pub use crate::run::words::one_line;
@@ -58,6 +61,8 @@ pub struct Cli {
 enum Command {
     /// Fine-tune a LoRA or DoRA adapter on rows of questions and answers, chats or text.
     Sft(Box<sft::Args>),
+    /// Learn from preference pairs: DPO and its relatives, held to the adapter that the run begins with.
+    Dpo(Box<dpo::Args>),
     /// Answer prompts with a base model and an adapter.
     Generate(generate::Args),
     EvalSql(eval_sql::Args),
@@ -112,6 +117,7 @@ impl Command {
     fn check(&self) -> anyhow::Result<()> {
         match self {
             Command::Sft(args) => args.config().map(drop),
+            Command::Dpo(args) => args.config().map(drop),
             Command::Generate(args) => args.check(),
             _ => Ok(()),
         }
@@ -120,6 +126,7 @@ impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
             Command::Sft(args) => sft::run(*args),
+            Command::Dpo(args) => dpo::run(*args),
             Command::Generate(args) => generate::run(args),
             Command::Db(args) => db::run(args),
             Command::Mcp(args) => mcp::run(args),
@@ -151,6 +158,7 @@ impl Command {
 /// The groups of a command's flags in its help, behind those that everybody needs.
 mod heading {
     pub const DATA: &str = "Data";
+    pub const LOSS: &str = "Loss";
     pub const ADAPTER: &str = "Adapter";
     pub const SCHEDULE: &str = "Schedule";
     pub const MEMORY: &str = "Memory";

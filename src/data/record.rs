@@ -158,7 +158,13 @@ pub fn read_judgements<T>(
     rows(path, columns, |line| {
         let row = Row::new(path, &line, columns)?;
         let judgement = match labelled && row.value("label")?.is_some() {
-            true => Judgement::Labelled(format::learned(&row)?, preference::label(&row)?),
+            true => {
+                let good = preference::label(&row)?;
+                Judgement::Labelled(
+                    learned(path, &preference::unlabelled(&line), columns)?,
+                    good,
+                )
+            }
             false => Judgement::Preference(preference::read(&row)?),
         };
         meaning(row.place(), judgement)

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 /// it.
 const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("sft", Some("out"), "adapter"),
+    ("dpo", Some("out"), "adapter"),
     ("generate", Some("out"), "predictions.jsonl"),
     ("eval-sql", Some("out"), "rows.jsonl"),
     ("eval-compare", Some("out"), "comparison.json"),
@@ -87,7 +88,7 @@ pub fn commands() -> Commands {
                 instead: (*words == "adapter convert").then_some(("to", "gguf", "adapter.gguf")),
             },
             resume: match *words {
-                "sft" => Resume::Folder,
+                "sft" | "dpo" => Resume::Folder,
                 "generate" | "eval-sql" => Resume::Flag,
                 _ => Resume::Never,
             },

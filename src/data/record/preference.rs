@@ -2,6 +2,7 @@
 
 use super::row::{ANSWERS, ASKED, LISTS, Row};
 use super::{Conversation, Role, Turn, format, messages};
+use crate::data::jsonl::Line;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
@@ -23,6 +24,13 @@ pub fn is_one(row: &Row) -> Result<bool> {
 pub fn label(row: &Row) -> Result<bool> {
     let label = row.value("label")?.and_then(Value::as_bool);
     label.with_context(|| row.fault("label", "is not true or false"))
+}
+
+/// The row without its label, which says of an answer that is not wanted that it is not learned.
+pub fn unlabelled(line: &Line) -> Line {
+    let mut fields = line.fields().clone();
+    fields.shift_remove("label");
+    Line::new(line.number, fields)
 }
 
 /// What the row says.

@@ -4,11 +4,12 @@ use super::super::{log_sigmoid, sigmoid};
 use super::{Given, Pair, Settings};
 
 pub fn pair(pair: &Pair, s: &Settings) -> Given {
+    let lambda = s.lambda.unwrap_or(0.0);
     let lacking = (-pair.chosen.gain()).max(0.0);
-    let u = s.beta * (pair.margin() - s.lambda * lacking);
+    let u = s.beta * (pair.margin() - lambda * lacking);
     let c = s.beta * sigmoid(-u);
     let more = match lacking > 0.0 {
-        true => 1.0 + s.lambda,
+        true => 1.0 + lambda,
         false => 1.0,
     };
     Given {

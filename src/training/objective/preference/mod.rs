@@ -90,12 +90,12 @@ pub struct Settings {
     pub beta: f64,
     /// Weight of the chosen answers' mean negative log-probability a token.
     pub nll_weight: f64,
-    /// Share of the pairs that are the wrong way round (robust).
-    pub label_smoothing: f64,
-    /// Margin (SimPO).
-    pub gamma: f64,
-    /// Weight of what a chosen answer lacks to the reference (DPOP).
-    pub lambda: f64,
+    /// Share of the pairs that are the wrong way round; robust's alone, as the others are of their losses.
+    pub label_smoothing: Option<f64>,
+    /// Margin of SimPO.
+    pub gamma: Option<f64>,
+    /// DPOP's weight of what a chosen answer lacks to the reference.
+    pub lambda: Option<f64>,
 }
 
 impl Settings {
@@ -105,9 +105,9 @@ impl Settings {
             loss,
             beta: loss.beta(),
             nll_weight: loss.nll(),
-            label_smoothing: 0.1,
-            gamma: 1.0,
-            lambda: 50.0,
+            label_smoothing: (loss == Kind::Robust).then_some(0.1),
+            gamma: (loss == Kind::SimPo).then_some(1.0),
+            lambda: (loss == Kind::Dpop).then_some(50.0),
         }
     }
 
@@ -119,8 +119,8 @@ impl Settings {
         );
         for (flag, value) in [
             ("--nll-weight", self.nll_weight),
-            ("--gamma", self.gamma),
-            ("--lambda", self.lambda),
+            ("--gamma", self.gamma.unwrap_or(0.0)),
+            ("--lambda", self.lambda.unwrap_or(0.0)),
         ] {
             ensure!(
                 value.is_finite() && value >= 0.0,
@@ -128,7 +128,7 @@ impl Settings {
             );
         }
         ensure!(
-            (0.0..0.5).contains(&self.label_smoothing),
+            (0.0..0.5).contains(&self.label_smoothing.unwrap_or(0.0)),
             "--label-smoothing is a share below a half"
         );
         Ok(())

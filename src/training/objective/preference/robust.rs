@@ -5,7 +5,7 @@ use super::super::{log_sigmoid, sigmoid};
 use super::{Given, Pair, Settings};
 
 pub fn pair(pair: &Pair, s: &Settings) -> Given {
-    let (u, wrong) = (s.beta * pair.margin(), s.label_smoothing);
+    let (u, wrong) = (s.beta * pair.margin(), s.label_smoothing.unwrap_or(0.0));
     let (right, all) = (1.0 - wrong, 1.0 - 2.0 * wrong);
     let c = s.beta * (right * sigmoid(-u) + wrong * sigmoid(u)) / all;
     Given {

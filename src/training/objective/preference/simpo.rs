@@ -4,7 +4,7 @@ use super::super::{log_sigmoid, sigmoid};
 use super::{Given, Pair, Settings};
 
 pub fn pair(pair: &Pair, s: &Settings) -> Given {
-    let u = s.beta * (pair.chosen.mean() - pair.rejected.mean()) - s.gamma;
+    let u = s.beta * (pair.chosen.mean() - pair.rejected.mean()) - s.gamma.unwrap_or(0.0);
     let c = s.beta * sigmoid(-u);
     Given {
         loss: -log_sigmoid(u),

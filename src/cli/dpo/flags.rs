@@ -1,0 +1,215 @@
+//! The flags of `factory dpo` and the configs they stand for.
+
+use crate::cli::new_adapter::AdapterArgs;
+use crate::cli::training::TrainingArgs;
+use crate::cli::{UsageError, heading};
+use crate::eval::session::Rules;
+use crate::model::place::Place;
+use crate::run::folder::default_path;
+use crate::run::training_run::TrainingRun;
+use crate::session::config::{Config, PreferenceConfig, PreferenceLoss, SftConfig};
+use crate::session::preferences;
+use crate::sql::extract::Extraction;
+use crate::training::objective::kto::{self, KTO};
+use crate::training::objective::preference::{Kind, Settings};
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use std::path::{Path, PathBuf};
+
+/// Flags of `factory dpo`.
+#[derive(Debug, clap::Args)]
+// sft's rate would move answers far from the reference in a few steps.
+#[command(mut_arg("lr", |arg| arg.default_value("0.00001")))]
+#[command(mut_arg("batch", |arg| arg.help("Pairs a forward pass")))]
+pub struct Args {
+    /// Pairs (JSONL): prompt, chosen and rejected, as `eval-sql --prefs-out` writes them; for kto also prompt, completion and label.
+    #[arg(long, required_unless_present_any = ["config", "resume"])]
+    data: Option<PathBuf>,
+    /// Base model: a folder of safetensors, a .gguf file, or a hub id [default: that of --init, else Qwen/Qwen3-0.6B].
+    #[arg(long)]
+    base: Option<String>,
+    /// Folder the adapter is written to [default: runs/<date>-dpo-<data name>].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// What is made of a pair.
+    #[arg(long, default_value = "dpo+nll", value_parser = loss())]
+    loss: Loss,
+    /// How strongly log-probabilities count [default: 0.1; simpo 2, dpo-norm 5].
+    #[arg(long)]
+    beta: Option<f64>,
+    /// Weight of the chosen answers' own loss, which holds them up [default: 1 for dpo+nll, cpo and orpo, else 0].
+    #[arg(help_heading = heading::LOSS, long)]
+    nll_weight: Option<f64>,
+    /// Share of the pairs that are the wrong way round (robust) [default: 0.1].
+    #[arg(help_heading = heading::LOSS, long)]
+    label_smoothing: Option<f64>,
+    /// Margin (simpo) [default: 1].
+    #[arg(help_heading = heading::LOSS, long)]
+    gamma: Option<f64>,
+    /// Weight of what a chosen answer lacks to the reference (dpop) [default: 50].
+    #[arg(help_heading = heading::LOSS, long)]
+    lambda: Option<f64>,
+    /// Weight of a good answer (kto) [default: 1].
+    #[arg(help_heading = heading::LOSS, long)]
+    desirable_weight: Option<f64>,
+    /// Weight of a bad answer (kto) [default: 1].
+    #[arg(help_heading = heading::LOSS, long)]
+    undesirable_weight: Option<f64>,
+    /// Learn from pairs whose answers hold the same query too: they teach a format, which sft does better.
+    #[arg(help_heading = heading::DATA, long)]
+    format_pairs: bool,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+    /// How the query is found in an answer to --eval-data [default: statement].
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", value_enum)]
+    extract: Option<Extraction>,
+    /// Let links in --eval-db lead out of it.
+    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data")]
+    follow_links: bool,
+    /// Go on where the adapter unlearns its answers: without guards such a run ends with an adapter that answers nothing.
+    #[arg(help_heading = heading::EVALUATION, long)]
+    no_guards: bool,
+    /// Settings (TOML) by the names of these flags; a value given here wins over the file's.
+    #[arg(help_heading = heading::OUTPUT, long)]
+    config: Option<PathBuf>,
+    /// Go on with the interrupted run that was to become this folder, with its settings, as if it had never stopped.
+    #[arg(help_heading = heading::OUTPUT, long, value_name = "OUT", conflicts_with_all = ["config", "out"])]
+    resume: Option<PathBuf>,
+}
+
+/// `--loss`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Pairs(Kind),
+    Kto,
+}
+
+fn loss() -> impl TypedValueParser<Value = Loss> {
+    let pairs = Kind::value_variants().iter();
+    let kto = PossibleValue::new(KTO)
+        .help("Each answer for itself against the mean divergence (arXiv:2402.01306)");
+    let values = pairs.filter_map(Kind::to_possible_value).chain([kto]);
+    PossibleValuesParser::new(values).map(|name| match Kind::from_str(&name, false) {
+        Ok(kind) => Loss::Pairs(kind),
+        Err(_) => Loss::Kto,
+    })
+}
+
+impl Args {
+    /// What is trained.
+    pub fn config(&self) -> Result<PreferenceConfig> {
+        let training = &self.training;
+        let config = PreferenceConfig {
+            sft: SftConfig {
+                data: self.data()?.to_owned(),
+                val_data: None,
+                columns: training.fields.columns()?,
+                base: self.base.clone(),
+                template: training.template,
+                init: self.adapter.init.clone(),
+                adapter: self.adapter.config()?,
+                train: training.config()?,
+            },
+            loss: self.loss()?,
+            format_pairs: self.format_pairs,
+        };
+        preferences::check(&config)?;
+        Ok(config)
+    }
+
+    /// The loss with its constants. One that the loss does not have is refused.
+    fn loss(&self) -> Result<PreferenceLoss> {
+        let given = [
+            ("--nll-weight", self.nll_weight, self.loss != Loss::Kto),
+            (
+                "--label-smoothing",
+                self.label_smoothing,
+                self.loss == Loss::Pairs(Kind::Robust),
+            ),
+            ("--gamma", self.gamma, self.loss == Loss::Pairs(Kind::SimPo)),
+            (
+                "--lambda",
+                self.lambda,
+                self.loss == Loss::Pairs(Kind::Dpop),
+            ),
+            (
+                "--desirable-weight",
+                self.desirable_weight,
+                self.loss == Loss::Kto,
+            ),
+            (
+                "--undesirable-weight",
+                self.undesirable_weight,
+                self.loss == Loss::Kto,
+            ),
+        ];
+        if let Some((flag, ..)) = given
+            .iter()
+            .find(|(_, value, fits)| value.is_some() && !fits)
+        {
+            bail!(UsageError(format!(
+                "{flag} is nothing that this --loss has"
+            )));
+        }
+        Ok(match self.loss {
+            Loss::Pairs(kind) => {
+                let own = Settings::new(kind);
+                PreferenceLoss::Pairs(Settings {
+                    loss: kind,
+                    beta: self.beta.unwrap_or(own.beta),
+                    nll_weight: self.nll_weight.unwrap_or(own.nll_weight),
+                    label_smoothing: self.label_smoothing.or(own.label_smoothing),
+                    gamma: self.gamma.or(own.gamma),
+                    lambda: self.lambda.or(own.lambda),
+                })
+            }
+            Loss::Kto => {
+                let own = kto::Settings::default();
+                PreferenceLoss::Kto(kto::Settings {
+                    beta: self.beta.unwrap_or(own.beta),
+                    desirable_weight: self.desirable_weight.unwrap_or(own.desirable_weight),
+                    undesirable_weight: self.undesirable_weight.unwrap_or(own.undesirable_weight),
+                })
+            }
+        })
+    }
+
+    /// How the run on `data` is kept and measured.
+    pub fn run(&self, data: &Path) -> Result<Config> {
+        let out = self.resume.as_ref().or(self.out.as_ref());
+        let out = out.cloned().unwrap_or_else(|| {
+            let stem = data.file_stem().unwrap_or_default().to_string_lossy();
+            default_path("dpo", &stem)
+        });
+        let rules = Rules {
+            extract: self.extract.unwrap_or_default(),
+            follow_links: self.follow_links,
+        };
+        Ok(Config {
+            guards: !self.no_guards,
+            ..self.training.run(out, self.resume.is_some(), rules)?
+        })
+    }
+
+    /// Where to run.
+    pub fn place(&self) -> Result<Place> {
+        self.training.place()
+    }
+
+    /// The file of pairs, named by flag or by config.
+    fn data(&self) -> Result<&Path> {
+        if let Some(data) = &self.data {
+            return Ok(data);
+        }
+        if let Some(out) = &self.resume {
+            // Where there is no such run, that is what is wrong.
+            TrainingRun::resume(out)?;
+        }
+        bail!(UsageError(
+            "the pairs are not named: give --data, or data in --config".to_owned()
+        ))
+    }
+}

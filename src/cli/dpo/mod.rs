@@ -1,0 +1,19 @@
+//! `factory dpo`: preference pairs to an adapter.
+
+mod flags;
+
+use super::say;
+use super::terminal::Terminal;
+use crate::report::curve;
+use crate::session::preferences;
+use anyhow::Result;
+pub use flags::Args;
+
+/// Trains an adapter and writes its folder.
+pub fn run(args: Args) -> Result<()> {
+    let config = args.config()?;
+    let run = args.run(&config.sft.data)?;
+    let place = args.place()?;
+    preferences::train(&config, &run, &place, &Terminal::default(), &curve::svg)?;
+    say(format_args!("adapter: {}", run.out.display()))
+}
