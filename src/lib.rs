@@ -10,6 +10,7 @@ pub mod mcp;
 pub mod package;
 pub mod serve;
 
+pub mod learning;
 pub mod report;
 pub mod session;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     (
         "mcp",
         &["ask", "answering", "eval", "db", "model", "sql", "run"],
@@ -35,6 +35,22 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "adapters",
             "data",
             "model",
+            "run",
+        ],
+    ),
+    (
+        "learning",
+        &[
+            "session",
+            "training",
+            "answering",
+            "generation",
+            "eval",
+            "adapters",
+            "data",
+            "db",
+            "model",
+            "sql",
             "run",
         ],
     ),
@@ -99,7 +115,8 @@ const ALLOWED: [(&str, &[&str]); 19] = [
 const TOP: &str = "cli";
 
 /// Rooms without a circle of files.
-const IN_LAYERS: [&str; 6] = [
+const IN_LAYERS: [&str; 7] = [
+    "learning",
     "check",
     "package",
     "recipe",

@@ -6,7 +6,7 @@ use super::constraint::Kind;
 use super::fields::Fields;
 use super::loaded::Loaded;
 use super::repair::{self, Repair};
-use super::rows::{Row, Rows, TIE, counts, named};
+use super::rows::{Row, Rows, TIE, counts, named, repeated};
 use super::{identity, metrics, routing};
 use crate::data::jsonl::{self, Line};
 use crate::data::record;
@@ -293,12 +293,6 @@ fn complete(
         )),
     }
     Ok(usage)
-}
-
-/// Each of `of` so often, one behind the other.
-fn repeated<T: Clone>(of: &[T], times: usize) -> Vec<T> {
-    let repeated = of.iter().flat_map(|one| std::iter::repeat_n(one, times));
-    repeated.cloned().collect()
 }
 
 /// What is counted.

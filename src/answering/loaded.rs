@@ -3,7 +3,7 @@
 use super::config::{Config, OnLong};
 use super::loras::Lora;
 use super::rows::{named, too_long};
-use super::{routing, trained};
+use super::{policy, routing, trained};
 use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
@@ -19,7 +19,6 @@ use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
 use crate::model::decoder::Decoder;
 use crate::model::load::Base;
-use crate::model::memory;
 use crate::model::place::Place;
 use crate::model::weight::{Held, Weight};
 use crate::router::{self, Decision, Router};
@@ -97,11 +96,7 @@ impl Loaded {
             notes: config.notes,
             batch: config.batch,
             kv_memory: config.kv_memory,
-            memory: match place.device.is_cpu() {
-                true => (memory::SHARE * memory::free() as f64) as usize,
-                // Its own allocator says when it is full.
-                false => usize::MAX,
-            },
+            memory: policy::memory(&place.device),
         })
     }
 

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod loaded;
 pub mod loras;
 pub mod metrics;
+pub mod policy;
 pub mod repair;
 pub mod routing;
 pub mod rows;

@@ -185,6 +185,12 @@ pub fn too_long(
     faults.collect()
 }
 
+/// Each of `of` so often, one behind the other.
+pub fn repeated<T: Clone>(of: &[T], times: usize) -> Vec<T> {
+    let repeated = of.iter().flat_map(|one| std::iter::repeat_n(one, times));
+    repeated.cloned().collect()
+}
+
 /// Most faults that one message names.
 const NAMED: usize = 20;
 

@@ -1,14 +1,14 @@
 //! What an adapter answers while it is trained: greedily and shortly, by the defaults.
 
 use super::config::Config;
+use super::policy::Policy;
 use super::rows::{named, too_long};
-use crate::adapters::bank::{Bank, Member, Mixture};
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::data::jsonl::Line;
 use crate::data::record::{self, Columns};
 use crate::data::template::Renderer;
-use crate::generation::engine::{Adapters, Engine};
+use crate::generation::engine::Engine;
 use crate::generation::sampler::SamplerConfig;
 use crate::model::load::Base;
 use anyhow::{Result, ensure};
@@ -38,29 +38,11 @@ pub fn answers(
     ngrams: Option<&Ngrams>,
     prompts: &[Vec<u32>],
 ) -> Result<Vec<Option<String>>> {
-    let mut adapter = adapter.clone();
-    adapter.end_training(&base.decoder)?;
-    let bank = Bank::new(vec![Member {
-        name: String::new(),
-        adapter,
-    }])?;
-    let Config { stop, batch, .. } = Config::default();
-    let ngrams = [ngrams.cloned()];
+    let policy = Policy::new(base, adapter, ngrams)?;
     let engine = Engine {
-        decoder: &base.decoder,
-        tokenizer: &base.tokenizer,
-        adapters: Some(Adapters {
-            bank: &bank,
-            mixtures: vec![Mixture::only(0)],
-            choice: Vec::new(),
-        }),
-        sampler: SamplerConfig::default(),
-        stop,
-        batch,
         // So few short answers take little beside what training holds.
         memory: usize::MAX,
-        speculation: Some(&ngrams),
-        grammars: Vec::new(),
+        ..policy.engine(SamplerConfig::default(), Config::default().stop)
     };
     let answers = engine.generate(prompts)?.into_iter();
     Ok(answers.map(|answer| answer.text).collect())

@@ -60,6 +60,11 @@ impl Databases {
 
     /// The processes for so many rows.
     pub fn pool(&self, rows: usize) -> Pool {
+        self.pool_at(rows, Now::current())
+    }
+
+    /// The same, in which all queries see that time of day.
+    pub fn pool_at(&self, rows: usize, now: Now) -> Pool {
         let setup = Setup {
             home: self.home.clone(),
             modes: vec![modes::ALL[0].name().to_owned()],
@@ -67,7 +72,7 @@ impl Databases {
                 timeout: self.timeout,
                 keep_distinct: false,
                 rules: self.rules,
-                now: Now::current(),
+                now,
                 shown: most_bytes(rows),
                 gold_dir: None,
                 repeats: REPEATS,

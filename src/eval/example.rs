@@ -1,6 +1,6 @@
 //! One row to score: a dataset row with the model's reply in `predicted_sql`.
 
-use super::modes::Mode;
+use super::modes::{self, Mode};
 use super::standard::{self, Standard};
 use crate::data::jsonl::{self, Line};
 use crate::data::record;
@@ -151,6 +151,14 @@ pub fn read(
         faults,
         sha256,
     })
+}
+
+/// A row of `path` that is scored by the first mode, whatever is answered to it; `index` is its place among the rows. One that names no
+/// database has `db`. Errors where the mode cannot score it.
+pub fn one(path: &Path, index: usize, mut line: Line, db: Option<&str>) -> Result<Example> {
+    let read = named(&mut line, path, db)
+        .and_then(|()| check(index, line, path, &modes::ALL[..1], Answers::Missed, &[]));
+    read.map_err(|fault| fault.error)
 }
 
 fn fault(reason: &'static str, error: anyhow::Error) -> Fault {

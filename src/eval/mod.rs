@@ -13,6 +13,7 @@ pub mod gates;
 pub mod gold_files;
 pub mod golds;
 pub mod judge;
+pub mod judged;
 pub mod labels;
 pub mod modes;
 pub mod paired;

@@ -2,12 +2,12 @@
 
 use super::example::{Example, SAMPLES};
 use super::golds::Golds;
+use super::judged::{Judged, judged};
 use super::pool::Pool;
 use super::stats::{Share, share};
-use super::worker::Reply;
 use crate::data::jsonl::Faults;
 use crate::sql::error::SqlError;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -81,35 +81,20 @@ pub fn score(
     passed: &[bool],
     pool: &mut Pool,
 ) -> Result<Passes> {
-    let mut places = BTreeMap::new();
-    for (row, samples) in samples.iter().enumerate() {
-        for answer in samples.iter().flatten() {
-            places.insert((row, answer), 0);
-        }
-    }
-    let mut jobs = Vec::new();
-    for (&(row, answer), place) in &mut places {
-        *place = jobs.len();
-        let (home, mut job) = golds.score(&examples[row], row, broken.get(&row));
-        job.predicted_sql = Some(answer.clone());
-        jobs.push((home, job));
-    }
-    let mut right = vec![false; jobs.len()];
-    pool.run(jobs, |place, reply, _| {
-        let Reply::Scores(scores) = reply else {
-            bail!("a scoring process answered something else");
-        };
-        right[place] = scores.failure_type.is_none();
-        Ok(())
-    })?;
-    let of_row = |(row, samples): (usize, &Samples)| -> Vec<bool> {
-        let right = |answer: &Option<String>| match answer {
-            Some(answer) => right[places[&(row, answer)]],
-            None => false,
-        };
-        samples.iter().map(right).collect()
+    let each = samples.iter().enumerate();
+    let replies: Vec<(usize, &str)> = each
+        .flat_map(|(row, own)| own.iter().flatten().map(move |reply| (row, &**reply)))
+        .collect();
+    // What two replies have in common is the mode's own matter.
+    let alike = str::to_owned;
+    let judged = judged(examples, golds, broken, &replies, alike, pool, || Ok(()))?;
+    let mut judged = judged.iter();
+    let mut right = |answer: &Option<String>| match answer {
+        Some(_) => judged.next().is_some_and(Judged::passed),
+        None => false,
     };
-    let rows: Vec<Vec<bool>> = samples.iter().enumerate().map(of_row).collect();
+    let mut of_row = |own: &Samples| own.iter().map(&mut right).collect();
+    let rows: Vec<Vec<bool>> = samples.iter().map(&mut of_row).collect();
     let count = |is: &dyn Fn(&Vec<bool>) -> bool| rows.iter().filter(|row| is(row)).count();
     let mean =
         |row: &Vec<bool>| row.iter().filter(|right| **right).count() as f64 / row.len() as f64;

@@ -5,6 +5,7 @@ use super::audit::{Finding, audit};
 use super::built::{self, Built};
 use super::described::{self, Described};
 use super::example::Example;
+use super::judged::{Judged, judge};
 use super::modes::{self, Mode, Texts};
 use super::returned::{Ran, run};
 use super::score::{Scores, failed, score, unanswered};
@@ -40,6 +41,8 @@ pub enum Task {
     Gold,
     /// Its scores.
     Score,
+    /// Whether its reply is right, and what that returns, in little.
+    Judge,
     /// What is odd about its reference query.
     Audit,
     /// What its predicted query returns, whatever the reference is.
@@ -101,6 +104,7 @@ impl Job {
         match self.task {
             Task::Gold => Reply::Gold(Some(error)),
             Task::Score => Reply::Scores(failed(modes, |mode| self.suits(mode), &error)),
+            Task::Judge => Reply::Judged(Judged::given_up(&error)),
             Task::Audit => Reply::Audit(vec![Finding::fails(&error)]),
             Task::Run => Reply::Ran(Err(error)),
             Task::Show => Reply::Shown(Err(error)),
@@ -129,6 +133,7 @@ impl Job {
 pub enum Reply {
     Gold(Option<SqlError>),
     Scores(Scores),
+    Judged(Judged),
     Audit(Vec<Finding>),
     Ran(Ran),
     Shown(Shown),
@@ -230,6 +235,7 @@ pub fn answer(job: &Job, modes: &[&'static dyn Mode], desk: &mut Desk) -> Reply 
             Reply::Scores(unanswered(modes, |mode| job.suits(mode)))
         }
         Task::Score => Reply::Scores(score(&texts, modes, |mode| job.suits(mode), &mut session)),
+        Task::Judge => Reply::Judged(judge(&texts, modes, |mode| job.suits(mode), &mut session)),
         Task::Audit => {
             let suiting: Vec<_> = modes
                 .iter()

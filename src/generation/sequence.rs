@@ -75,6 +75,8 @@ pub struct Answer {
     pub text: Option<String>,
     /// Without the end-of-sequence token; those of a stop text that was cut are still there.
     pub tokens: Vec<u32>,
+    /// The end-of-sequence token, where one ended it.
+    pub end: Option<u32>,
     /// Smallest difference between the two best logits over the answer: below 1e-3, another batch
     /// size may break the tie the other way.
     pub min_gap: f32,
@@ -91,6 +93,7 @@ impl Answer {
         Self {
             text: None,
             tokens: Vec::new(),
+            end: None,
             min_gap: f32::INFINITY,
             logprobs: Vec::new(),
             freed: false,
@@ -189,6 +192,7 @@ impl Sequence {
         Ok(Some(Answer {
             text: Some(text),
             tokens: std::mem::take(&mut self.generated),
+            end: ended.then_some(token),
             min_gap: self.min_gap,
             logprobs: std::mem::take(&mut self.logprobs),
             freed: self.freed,

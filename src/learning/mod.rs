@@ -1,0 +1,5 @@
+//! Learning from what a model draws: samples of rows, and the verdict on each.
+
+pub mod draw;
+pub mod rows;
+pub mod verdicts;
