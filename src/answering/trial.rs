@@ -10,23 +10,24 @@ use crate::data::record::{self, Columns};
 use crate::data::template::Renderer;
 use crate::generation::engine::Engine;
 use crate::generation::sampler::SamplerConfig;
+use crate::generation::stop::StopConfig;
 use crate::model::load::Base;
 use anyhow::{Result, ensure};
 use std::path::Path;
 
-/// The tokens that the rows of `data` ask with, all of which must fit the model.
+/// The tokens that the rows of `data` ask with, all of which must fit the model with their longest answers.
 pub fn prompts(
     base: &Base,
     renderer: &Renderer,
     data: &Path,
     lines: &[Line],
     columns: &Columns,
+    stop: &StopConfig,
 ) -> Result<Vec<Vec<u32>>> {
     let asked = record::prompts(data, lines, columns)?;
     let prompts = asked.iter().map(|asked| renderer.prompt(asked));
     let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
-    let (stop, model) = (Config::default().stop, &base.decoder.config);
-    let long = too_long(data, lines, &prompts, &stop, model);
+    let long = too_long(data, lines, &prompts, stop, &base.decoder.config);
     ensure!(long.is_empty(), "{}", named(&long));
     Ok(prompts)
 }

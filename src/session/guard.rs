@@ -4,13 +4,25 @@
 use super::selection::Measured;
 use crate::eval::stats::mcnemar_exact;
 use crate::training::lessons::Metrics;
+use crate::training::objective::policy::{ENTROPY, KL};
 use crate::training::objective::preference::CHOSEN_GAIN;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Steps that a mean is over.
 const WINDOW: usize = 20;
 /// Steps without which there is no mean.
 const FEWEST: usize = 5;
+/// Steps that say how a run began.
+const FIRST: usize = 3;
+/// The share of answers that ended by themselves, where answers are drawn.
+pub const ENDED: &str = "completions/ended";
+/// How far the model may be from the reference, nats a token.
+const DIVERGENCE: f64 = 0.5;
+/// The part of the first steps' entropy that must be left.
+const ENTROPY_LEFT: f64 = 0.2;
+/// How far the share of answers that end by themselves may fall.
+const ENDED_LOST: f64 = 0.2;
 /// How far the chosen answers may fall below the reference, nats a token.
 const CHOSEN: f64 = 0.1;
 /// How far execution accuracy may fall where pairs of rows tell the fall from chance, and how far in any case.
@@ -35,8 +47,35 @@ pub struct Tripped {
 pub struct Guards {
     /// Of the adapter that the run began with.
     start: Option<Measured>,
-    /// By how much chosen answers were above the reference, in the last steps.
-    gains: Vec<f64>,
+    /// What was told of steps, by name.
+    told: BTreeMap<String, Told>,
+}
+
+/// A number of the steps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Told {
+    /// Of the first steps.
+    first: Vec<f64>,
+    /// Of the last ones.
+    last: Vec<f64>,
+}
+
+impl Told {
+    fn add(&mut self, value: f64) {
+        if self.first.len() < FIRST {
+            self.first.push(value);
+        }
+        self.last.push(value);
+        let more = self.last.len().saturating_sub(WINDOW);
+        self.last.drain(..more);
+    }
+
+    /// The means of the first steps and of the last ones, and how many those are; `None` while they are few.
+    fn means(&self) -> Option<(f64, f64, usize)> {
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let n = self.last.len();
+        (n >= FEWEST).then(|| (mean(&self.first), mean(&self.last), n))
+    }
 }
 
 impl Guards {
@@ -52,19 +91,33 @@ impl Guards {
 
     /// Looks at a step's numbers; why the run should end, if it should.
     pub fn step(&mut self, metrics: &Metrics) -> Option<String> {
-        let gain = *metrics.get(CHOSEN_GAIN)?;
-        self.gains.push(gain);
-        let more = self.gains.len().saturating_sub(WINDOW);
-        self.gains.drain(..more);
-        let n = self.gains.len();
-        let mean = self.gains.iter().sum::<f64>() / n as f64;
-        (n >= FEWEST && mean < -CHOSEN).then(|| {
+        for name in [CHOSEN_GAIN, KL, ENTROPY, ENDED] {
+            if let Some(value) = metrics.get(name) {
+                self.told.entry(name.to_owned()).or_default().add(*value);
+            }
+        }
+        let of = |name: &str| self.told.get(name)?.means();
+        let gain = of(CHOSEN_GAIN).filter(|(_, now, _)| *now < -CHOSEN);
+        let gain = gain.map(|(_, now, n)| {
             format!(
                 "the chosen answers are {:.2} nats a token less likely than at the start, the mean of {n} steps (at most {CHOSEN}): \
                  the run unlearns them",
-                -mean
+                -now
             )
-        })
+        });
+        let far = of(KL).filter(|(_, now, _)| *now > DIVERGENCE);
+        let far = far.map(|(_, now, n)| {
+            format!("the model is {now:.2} nats a token from the reference, the mean of {n} steps (at most {DIVERGENCE})")
+        });
+        let narrow = of(ENTROPY).filter(|(first, now, _)| *now < ENTROPY_LEFT * first);
+        let narrow = narrow.map(|(first, now, n)| {
+            format!("the entropy fell from {first:.3} to {now:.3} nats a token, the mean of {n} steps: all answers become alike")
+        });
+        let endless = of(ENDED).filter(|(first, now, _)| first - now > ENDED_LOST);
+        let endless = endless.map(|(first, now, n)| {
+            format!("the share of answers that end by themselves fell from {first:.2} to {now:.2}, the mean of {n} steps")
+        });
+        gain.or(far).or(narrow).or(endless)
     }
 
     /// Looks at an adapter's answers; why the run should end, if it should.
@@ -140,5 +193,25 @@ mod tests {
         // One bad step among good ones.
         assert_eq!(of(&[0.1, 0.1, -0.4, 0.1, 0.1, 0.1]), vec![None; 6]);
         assert_eq!(Guards::default().step(&Metrics::new()), None);
+    }
+
+    #[test]
+    fn answers_that_become_alike_or_endless_or_others_end_a_run() {
+        let of = |name: &'static str, first: f64, then: f64| {
+            let mut guards = Guards::default();
+            let values = std::iter::repeat_n(first, FIRST).chain(std::iter::repeat_n(then, 60));
+            let reasons = values.filter_map(|value| guards.step(&Metrics::from([(name, value)])));
+            reasons.collect::<Vec<_>>().first().cloned()
+        };
+        assert_eq!(of(ENTROPY, 0.5, 0.2), None);
+        assert!(of(ENTROPY, 0.5, 0.05).unwrap().contains("alike"));
+        assert_eq!(of(ENDED, 1.0, 0.85), None);
+        assert!(of(ENDED, 1.0, 0.5).unwrap().contains("end by themselves"));
+        assert_eq!(of(KL, 0.0, 0.4), None);
+        assert!(
+            of(KL, 0.0, 0.9)
+                .unwrap()
+                .contains("nats a token from the reference")
+        );
     }
 }

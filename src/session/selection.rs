@@ -10,6 +10,7 @@ use crate::data::template::Renderer;
 use crate::eval::gates::{self, Gate};
 use crate::eval::score::ScoredRow;
 use crate::eval::session::Rules;
+use crate::generation::stop::StopConfig;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
 use anyhow::Result;
@@ -108,7 +109,8 @@ impl<'a> Selection<'a> {
         let Config { data, db, .. } = config;
         let gate = gates::execution(data, db, &config.worker, TIMEOUT, config.rules)?;
         let lines = gate.lines();
-        let prompts = trial::prompts(base, renderer, data, &lines, &config.columns)?;
+        let stop = StopConfig::default();
+        let prompts = trial::prompts(base, renderer, data, &lines, &config.columns, &stop)?;
         Ok(Self {
             config,
             base,

@@ -1,20 +1,18 @@
 //! A run's settings as `--config` reads them, written into its folder: what was given, what was opened, and the defaults.
 
-use super::config::{Config, PreferenceConfig, PreferenceLoss, SftConfig};
+use super::config::{Config, SftConfig};
 use crate::adapters::config::AdapterConfig;
 use crate::data::template::Template;
 use crate::model::decoder::Decoder;
 use crate::model::place;
 use crate::training::config::TrainConfig;
-use crate::training::objective::kto::{self, KTO};
-use crate::training::objective::preference;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 
 #[derive(Serialize)]
-struct Settings<'a> {
+struct Settings<'a, M: Serialize> {
     data: &'a Path,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     field: Vec<String>,
@@ -37,28 +35,9 @@ struct Settings<'a> {
     #[serde(flatten)]
     train: &'a TrainConfig,
     #[serde(flatten)]
+    more: &'a M,
+    #[serde(flatten)]
     adapter: Option<AdapterSettings>,
-    #[serde(flatten)]
-    preferences: Option<PreferenceSettings<'a>>,
-}
-
-#[derive(Serialize)]
-struct PreferenceSettings<'a> {
-    #[serde(flatten)]
-    loss: LossSettings<'a>,
-    format_pairs: bool,
-    no_guards: bool,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum LossSettings<'a> {
-    Pairs(&'a preference::Settings),
-    Kto {
-        loss: &'static str,
-        #[serde(flatten)]
-        settings: &'a kto::Settings,
-    },
 }
 
 #[derive(Serialize)]
@@ -73,14 +52,14 @@ struct AdapterSettings {
     alpha_pattern: Value,
 }
 
-/// Of the run of `adapter` on rows shown by `template`, which are pairs where there are `preferences`.
+/// Of the run of `adapter` on rows shown by `template`, with what its objective has beside that.
 pub fn of(
     sft: &SftConfig,
-    preferences: Option<&PreferenceConfig>,
     run: &Config,
     template: Template,
     adapter: &AdapterConfig,
     decoder: &Decoder,
+    more: &impl Serialize,
 ) -> Result<String> {
     let selection = run.selection.as_ref();
     let settings = Settings {
@@ -114,17 +93,7 @@ pub fn of(
             rank_pattern: adapter.rank_pattern.to_json(),
             alpha_pattern: adapter.alpha_pattern.to_json(),
         }),
-        preferences: preferences.map(|config| PreferenceSettings {
-            loss: match &config.loss {
-                PreferenceLoss::Pairs(settings) => LossSettings::Pairs(settings),
-                PreferenceLoss::Kto(settings) => LossSettings::Kto {
-                    loss: KTO,
-                    settings,
-                },
-            },
-            format_pairs: config.format_pairs,
-            no_guards: !run.guards,
-        }),
+        more,
     };
     toml::to_string(&settings).context("writing the resolved config")
 }

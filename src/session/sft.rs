@@ -26,6 +26,7 @@ use crate::training::config::TrainConfig;
 use crate::training::lessons::{Lessons, Supervised};
 use crate::training::sft::{self, Encoded, Example};
 use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Rows as they were read, and how they are to be shown.
@@ -37,6 +38,9 @@ struct Rows {
     records: Vec<Record>,
     validation: Option<Vec<Record>>,
 }
+
+/// What supervised fine-tuning has beside the settings of every training.
+const NOTHING: BTreeMap<&str, &str> = BTreeMap::new();
 
 /// What a run begins with.
 struct Begun {
@@ -102,11 +106,11 @@ pub fn train(
         train: &config.train,
         settings: settings::of(
             config,
-            None,
             run,
             template,
             &begun.adapter.config,
             &base.decoder,
+            &NOTHING,
         )?,
         repair_rows,
         ngrams: run.ngrams.then(|| Ngrams::of(answers())),
@@ -219,7 +223,7 @@ impl Rows {
 }
 
 /// The adapter to go on from, or a fresh one, for `base`, which is called `name`.
-pub(super) fn begin_adapter(
+pub fn begin_adapter(
     config: &SftConfig,
     base: &Base,
     name: String,

@@ -46,6 +46,11 @@ impl Optimizer {
         self.step
     }
 
+    /// Counts a step that has nothing to learn from.
+    pub fn pass_over(&mut self) {
+        self.step += 1;
+    }
+
     /// Both moments of a parameter, once there was a step.
     pub fn moments(&self, parameter: &str) -> Option<&[Tensor; 2]> {
         self.moments.get(parameter)

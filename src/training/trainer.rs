@@ -209,6 +209,11 @@ pub fn train(
             // Validation sees all.
             adapter.dropout = None;
             match loss.is_finite() {
+                // Nothing to learn changes nothing, not even by what earlier steps set going.
+                true if passes.is_empty() => {
+                    optimizer.pass_over();
+                    Ok(0.0)
+                }
                 true => optimizer.step(adapter, &gradients, lr, config.clip),
                 false => Ok(f64::NAN),
             }
@@ -239,7 +244,7 @@ pub fn train(
             computed,
             rows_per_s: passes.iter().map(Vec::len).sum::<usize>() as f64 / seconds,
             tokens_per_s: tokens as f64 / seconds,
-            shared: 1.0 - computed as f64 / tokens as f64,
+            shared: 1.0 - computed as f64 / tokens.max(1) as f64,
             elapsed_s: start.elapsed().as_secs_f64(),
             more: lessons.metrics(),
         };

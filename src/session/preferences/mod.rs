@@ -1,11 +1,12 @@
 //! Learning from preference pairs: answers to one prompt of which one is better, held to the adapter that the run begins with.
 
 mod encoded;
+mod settings;
 
 use super::config::{Config, PreferenceConfig, PreferenceLoss};
 use super::run::{Draw, Session};
 use super::sft::begin_adapter;
-use super::{recompute, reference, settings};
+use super::{recompute, reference, settings as run_settings};
 use crate::adapters::ngrams::Ngrams;
 use crate::answering::trained;
 use crate::data::asking::Asking;
@@ -25,6 +26,7 @@ use crate::training::pairs::Pairs;
 use crate::training::sft::Example;
 use anyhow::{Result, ensure};
 use encoded::Encoded;
+use settings::Settings;
 
 /// Trains an adapter at `place` and writes its folder.
 pub fn train(
@@ -93,13 +95,13 @@ pub fn train(
         places: &encoded.places,
         validation: None,
         train: &sft.train,
-        settings: settings::of(
+        settings: run_settings::of(
             sft,
-            Some(config),
             run,
             template,
             &adapter.config,
             &base.decoder,
+            &Settings::of(config, run),
         )?,
         repair_rows: 0,
         ngrams: run.ngrams.then(|| Ngrams::of(chosen)),

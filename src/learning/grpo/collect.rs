@@ -1,0 +1,185 @@
+//! Groups of answers under the adapter as it is, judged while others are still drawn.
+
+use super::config::Config;
+use crate::adapters::lora::Adapter;
+use crate::adapters::ngrams::Ngrams;
+use crate::answering::policy::Policy;
+use crate::eval::judged::Judged;
+use crate::generation::sampler::SamplerConfig;
+use crate::generation::stop::StopConfig;
+use crate::learning::draw::{self, Sample};
+use crate::learning::rewards::Rewards;
+use crate::learning::rows::Rows;
+use crate::learning::verdicts::Scorer;
+use crate::model::load::Base;
+use crate::run::observer::Observer;
+use anyhow::{Context, Result, anyhow};
+use std::collections::BTreeSet;
+use std::fmt::Arguments;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+/// The answers to one row.
+pub struct Group {
+    pub row: usize,
+    pub answers: Vec<Answer>,
+}
+
+/// One of them.
+pub struct Answer {
+    pub sample: Sample,
+    pub judged: Judged,
+    /// `None` where it could not be drawn.
+    pub reward: Option<f64>,
+    /// The query in it, in the one form that all ways to write it have.
+    pub query: Option<String>,
+}
+
+impl Group {
+    /// Whether some answers are worth more than others.
+    pub fn has_spread(&self) -> bool {
+        let mut rewards = self.answers.iter().filter_map(|answer| answer.reward);
+        let first = rewards.next();
+        rewards.any(|reward| Some(reward) != first)
+    }
+
+    /// How many are right.
+    pub fn right(&self) -> usize {
+        self.answers
+            .iter()
+            .filter(|answer| answer.judged.passed())
+            .count()
+    }
+
+    /// How many different queries there are.
+    pub fn distinct(&self) -> usize {
+        let queries = self
+            .answers
+            .iter()
+            .filter_map(|answer| answer.query.as_deref());
+        queries.collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// Seconds of a drawing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seconds {
+    /// Until the last answer was there.
+    pub generation: f64,
+    /// That the judge worked, most of them while others were drawn.
+    pub scoring: f64,
+}
+
+/// What draws and judges.
+pub struct Collector<'a> {
+    pub config: &'a Config,
+    pub base: &'a Base,
+    pub rows: &'a Rows,
+    /// Token ids, one prompt a row.
+    pub prompts: &'a [Vec<u32>],
+    pub ngrams: Option<&'a Ngrams>,
+    pub stop: StopConfig,
+    pub scorer: Scorer,
+    pub rewards: Rewards,
+    pub observer: &'a dyn Observer,
+}
+
+/// A judge hears no remark, and is stopped by there being nothing more.
+struct Silent;
+
+impl Observer for Silent {
+    fn note(&self, _: Arguments) {}
+}
+
+impl Collector<'_> {
+    /// The groups of `which` rows under `adapter`, in their order. What is drawn follows from `turn`, the row and the run's seed alone.
+    pub fn groups(
+        &mut self,
+        adapter: &Adapter,
+        which: &[usize],
+        turn: u64,
+    ) -> Result<(Vec<Group>, Seconds)> {
+        let policy = Policy::new(self.base, adapter, self.ngrams)?;
+        let sampler = SamplerConfig {
+            temperature: self.config.temperature,
+            top_p: self.config.top_p,
+            seed: draw::seed(self.config.sft.train.seed, turn),
+            samples: self.config.samples,
+            logprobs: Some(0),
+            ..SamplerConfig::default()
+        };
+        let mut engine = policy.engine(sampler, self.stop.clone());
+        // What is free may be another amount when the run goes on.
+        engine.memory = usize::MAX;
+        let places = draw::places(which, self.config.samples);
+        let asked = draw::repeated(self.prompts, which, self.config.samples);
+        let mut cache = engine.cache(&asked, &places, None)?;
+        let (prompts, observer, rows) = (self.prompts, self.observer, self.rows);
+        let (scorer, rewards) = (&mut self.scorer, &mut self.rewards);
+        let begun = Instant::now();
+        let (to_judge, drawn) = channel();
+        let (generation, judged) = thread::scope(|scope| {
+            let judging = scope.spawn(|| judge(scorer, rewards, rows, drawn));
+            let generated =
+                draw::each(&engine, &mut cache, prompts, which, observer, |row, own| {
+                    to_judge
+                        .send((row, own))
+                        .map_err(|_| anyhow!("answers could not be judged"))
+                });
+            drop(to_judge);
+            let generation = begun.elapsed().as_secs_f64();
+            let judged = judging.join().map_err(|_| anyhow!("the judge panicked"));
+            // Why answers cannot be judged says more than that they could not.
+            let judged = judged.and_then(|judged| judged);
+            match (generated, judged) {
+                (_, Err(error)) => Err(error),
+                (Err(error), _) => Err(error),
+                (Ok(_), Ok(judged)) => Ok((generation, judged)),
+            }
+        })?;
+        let (mut groups, scoring) = judged;
+        groups.sort_by_key(|group| which.iter().position(|row| *row == group.row));
+        Ok((
+            groups,
+            Seconds {
+                generation,
+                scoring,
+            },
+        ))
+    }
+}
+
+/// Judges what comes, row by row; the groups and the seconds that it took.
+fn judge(
+    scorer: &mut Scorer,
+    rewards: &mut Rewards,
+    rows: &Rows,
+    drawn: Receiver<(usize, Vec<Sample>)>,
+) -> Result<(Vec<Group>, f64)> {
+    let (mut groups, mut seconds) = (Vec::new(), 0.0);
+    for (row, samples) in drawn {
+        let begun = Instant::now();
+        let replies: Vec<_> = samples
+            .iter()
+            .map(|sample| (row, sample.text.as_deref()))
+            .collect();
+        let judged = scorer.verdicts(&replies, &Silent)?;
+        let own = rows.rows.get(row).context("a row that is not there")?;
+        let found = rewards.of(own, &samples, &judged)?;
+        let answers = samples.into_iter().zip(judged).zip(found);
+        groups.push(Group {
+            row,
+            answers: answers
+                .map(|((sample, judged), reward)| Answer {
+                    query: sample.text.as_deref().and_then(|text| scorer.query(text)),
+                    sample,
+                    judged,
+                    reward,
+                })
+                .collect(),
+        });
+        seconds += begun.elapsed().as_secs_f64();
+    }
+    Ok((groups, seconds))
+}

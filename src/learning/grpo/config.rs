@@ -1,0 +1,121 @@
+//! What learning from rewards is told; the one home of its defaults.
+
+use crate::db::sqlite::Now;
+use crate::eval::databases::Databases;
+use crate::learning::rewards;
+use crate::run::usage::UsageError;
+use crate::session::config::SftConfig;
+use crate::training::objective::policy;
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Answers of a group, unless it is said.
+pub const SAMPLES: usize = 8;
+/// Steps in a row whose answers are all alike, after which nothing will come of it.
+pub const ALIKE: usize = 10;
+
+/// What is trained, and how answers are drawn and judged.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The rows (`data`), the start, and how it is trained. A batch is rows whose groups go through the base together.
+    pub sft: SftConfig,
+    pub loss: policy::Settings,
+    /// Answers a row.
+    pub samples: usize,
+    pub temperature: f64,
+    pub top_p: f64,
+    /// Longest answer in tokens.
+    pub max_tokens: usize,
+    /// Optimizer steps on the same answers.
+    pub iterations: usize,
+    /// How often rows whose answers are all worth the same are replaced by others in a step.
+    pub resample: usize,
+    pub rewards: rewards::Config,
+    pub databases: Databases,
+    /// The time of day that all queries see.
+    pub now: Now,
+    /// Whether rows whose reference fails are left out.
+    pub keep_going: bool,
+    /// The database of rows that name none.
+    pub db: Option<String>,
+}
+
+/// What the run's settings have beside those of every training.
+#[derive(Serialize)]
+pub struct Settings<'a> {
+    db_dir: Option<String>,
+    #[serde(flatten)]
+    loss: &'a policy::Settings,
+    samples: usize,
+    temperature: f64,
+    top_p: f64,
+    iterations: usize,
+    resample: usize,
+    rewards: Option<&'a PathBuf>,
+    timeout_ms: u128,
+    now: String,
+    keep_going: bool,
+    no_guards: bool,
+}
+
+impl Config {
+    /// Refuses settings that no run can have.
+    pub fn check(&self) -> Result<()> {
+        self.faults().map_err(UsageError::of)
+    }
+
+    fn faults(&self) -> Result<()> {
+        self.loss.check()?;
+        ensure!(
+            (2..=1024).contains(&self.samples),
+            "--samples is {}, expected 2 to 1024: an answer is judged beside others of its row",
+            self.samples
+        );
+        ensure!(
+            self.temperature.is_finite() && self.temperature > 0.0,
+            "--temperature must be above 0: without one all answers to a row are the same"
+        );
+        ensure!(
+            self.top_p > 0.0 && self.top_p <= 1.0,
+            "--top-p must be above 0 and at most 1"
+        );
+        ensure!(
+            (1..=65_536).contains(&self.max_tokens),
+            "--max-tokens is {}, expected 1 to 65536",
+            self.max_tokens
+        );
+        ensure!(
+            (1..=64).contains(&self.iterations),
+            "--iterations is {}, expected 1 to 64",
+            self.iterations
+        );
+        ensure!(
+            self.sft.adapter.dropout == 0.0,
+            "--dropout has no place in log-probabilities that are compared"
+        );
+        Ok(())
+    }
+
+    /// As the run's folder has them.
+    pub fn settings(&self, guards: bool) -> Settings<'_> {
+        Settings {
+            db_dir: self
+                .databases
+                .home
+                .folder()
+                .map(|folder| folder.display().to_string()),
+            loss: &self.loss,
+            samples: self.samples,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            iterations: self.iterations,
+            resample: self.resample,
+            rewards: self.rewards.path.as_ref(),
+            timeout_ms: self.databases.timeout.as_millis(),
+            now: self.now.to_string(),
+            keep_going: self.keep_going,
+            no_guards: !guards,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Learning from rewards: answers are drawn in groups, judged, and the better ones of a group made likelier than the others.
+
+mod collect;
+pub mod config;
+mod kept;
+mod practice;
+
+use super::rewards::Rewards;
+use super::rows::Rows;
+use super::verdicts::Scorer;
+use crate::adapters::ngrams::Ngrams;
+use crate::answering::trained;
+use crate::answering::trial;
+use crate::data::asking::Asking;
+use crate::data::template::Renderer;
+use crate::generation::stop::StopConfig;
+use crate::model::allocator;
+use crate::model::place::Place;
+use crate::run::observer::Observer;
+use crate::run::training_run::TrainingRun;
+use crate::session::config::Config as RunConfig;
+use crate::session::run::{Draw, Session};
+use crate::session::sft::begin_adapter;
+use crate::session::{recompute, settings};
+use crate::training::sft::Example;
+use anyhow::{Result, ensure};
+use collect::Collector;
+use config::Config;
+use kept::Kept;
+use practice::Practice;
+
+/// Trains an adapter at `place` and writes its folder.
+pub fn train(
+    config: &Config,
+    run: &RunConfig,
+    place: &Place,
+    observer: &dyn Observer,
+    draw: Draw,
+) -> Result<()> {
+    config.check()?;
+    let sft = &config.sft;
+    let resumed = run.resume.then(|| TrainingRun::resume(&run.out));
+    let resumed = resumed.transpose()?;
+    let (name, template) = (sft.base()?, sft.template()?);
+    let chat = sft.init.as_deref().map(trained::chat_template);
+    let chat = chat.transpose()?.flatten();
+    let mut rows = Rows::read(&sft.data, &sft.columns, config.db.as_deref())?;
+    let scorer = Scorer::open(
+        &mut rows,
+        &config.databases,
+        config.now,
+        config.keep_going,
+        observer,
+    )?;
+    let rewards = Rewards::open(&config.rewards)?;
+    let asking = Asking::of_file(&sft.data, &sft.columns)?;
+    // Before the base is loaded: a folder that cannot be made is known at once.
+    let mut folder = match resumed {
+        Some(folder) => folder,
+        None => TrainingRun::begin(&run.out)?,
+    };
+    allocator::keep_freed_memory();
+    let mut base = place.load(&name)?;
+    trained::take_template(template, chat, &mut base.tokenizer, observer);
+    let mut adapter = begin_adapter(sft, &base, name, observer)?;
+    ensure!(
+        adapter.config.dropout == 0.0,
+        "the adapter's dropout is {}: log-probabilities that are compared cannot have any; set it to 0 in its adapter_config.json",
+        adapter.config.dropout
+    );
+    let renderer = Renderer::new(template, &base.tokenizer)?;
+    trained::remark(&renderer, observer);
+    let stop = StopConfig {
+        max_tokens: config.max_tokens,
+        ..StopConfig::default()
+    };
+    let (lines, _) = rows.asked();
+    let prompts = trial::prompts(&base, &renderer, &sft.data, &lines, &sft.columns, &stop)?;
+    let heads: Vec<Example> = prompts
+        .iter()
+        .map(|prompt| Example::new(prompt, &[]))
+        .collect();
+    // A pass holds the longest groups at worst.
+    let longest = prompts
+        .iter()
+        .map(|prompt| Example::new(prompt, &vec![0; config.max_tokens]));
+    let longest: Vec<Example> = longest.collect();
+    let passes = crate::training::config::TrainConfig {
+        batch: sft.train.batch * config.samples,
+        ..sft.train.clone()
+    };
+    base.decoder.recompute =
+        recompute::decide(&base.decoder, &adapter.config, &longest, &passes, observer);
+    let ngrams = match &sft.init {
+        Some(init) if run.ngrams => Ngrams::read(init, &adapter, &base.decoder)?,
+        _ => None,
+    };
+    let mut practice = Practice::new(
+        config,
+        &base,
+        &heads,
+        (config.loss.beta > 0.0).then(|| adapter.clone()),
+        Collector {
+            config,
+            base: &base,
+            rows: &rows,
+            prompts: &prompts,
+            ngrams: ngrams.as_ref(),
+            stop,
+            scorer,
+            rewards,
+            observer,
+        },
+        Kept::new(folder.path()),
+    )?;
+    let places: Vec<String> = (0..rows.rows.len()).map(|row| rows.place(row)).collect();
+    observer.note(format_args!(
+        "{} rows, {} of them a step with {} answers each, {} steps",
+        heads.len(),
+        sft.train.rows_per_step().min(heads.len()),
+        config.samples,
+        crate::training::lessons::Lessons::steps(&practice),
+    ));
+    let session = Session {
+        command: "grpo",
+        config: run,
+        base: &base,
+        renderer: &renderer,
+        examples: &heads,
+        places: &places,
+        validation: None,
+        train: &sft.train,
+        settings: settings::of(
+            sft,
+            run,
+            template,
+            &adapter.config,
+            &base.decoder,
+            &config.settings(run.guards),
+        )?,
+        repair_rows: 0,
+        ngrams: ngrams.clone(),
+        asking,
+        observer,
+        draw,
+    };
+    session.run(&mut adapter, &mut practice, &mut folder)?;
+    folder.finish()
+}

@@ -1,0 +1,327 @@
+//! The steps of a run: which rows are drawn, which groups are learned from, and what is told of them.
+
+use super::collect::{Collector, Group, Seconds};
+use super::config::{ALIKE, Config};
+use super::kept::{Kept, Line};
+use crate::adapters::lora::Adapter;
+use crate::generation::sequence::Finish;
+use crate::learning::draw;
+use crate::model::load::Base;
+use crate::session::guard::ENDED;
+use crate::training::batching::steps;
+use crate::training::lessons::{Lessons, Metrics};
+use crate::training::objective::Objective;
+use crate::training::objective::policy::{Policy, Rollout, advantages};
+use crate::training::sft::Example;
+use crate::training::trainer::log_probabilities;
+use anyhow::{Result, ensure};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use std::time::Instant;
+
+/// The run's lessons.
+pub struct Practice<'a> {
+    config: &'a Config,
+    base: &'a Base,
+    /// The adapter whose divergence counts.
+    reference: Option<Adapter>,
+    collector: Collector<'a>,
+    kept: Kept,
+    /// The rows of each turn.
+    turns: Vec<Vec<usize>>,
+    steps: usize,
+    /// The answers of the turn that are learned from, group by group.
+    examples: Vec<Example>,
+    /// Rows of a pass.
+    passes: Vec<Vec<usize>>,
+    /// Which turn they are of.
+    turn: Option<usize>,
+    objective: Policy,
+    metrics: Metrics,
+    /// When the step's updates began.
+    updating: Instant,
+    /// Turns in a row without anything to learn.
+    alike: usize,
+}
+
+impl<'a> Practice<'a> {
+    pub fn new(
+        config: &'a Config,
+        base: &'a Base,
+        heads: &[Example],
+        reference: Option<Adapter>,
+        collector: Collector<'a>,
+        kept: Kept,
+    ) -> Result<Self> {
+        let train = &config.sft.train;
+        let heads: Vec<&Example> = heads.iter().collect();
+        let turns: Vec<Vec<usize>> = steps(&heads, train).collect();
+        Ok(Self {
+            steps: turns.len() * config.iterations,
+            turns,
+            objective: Policy::new(config.loss.clone()),
+            config,
+            base,
+            reference,
+            collector,
+            kept,
+            examples: Vec::new(),
+            passes: Vec::new(),
+            turn: None,
+            metrics: Metrics::new(),
+            updating: Instant::now(),
+            alike: 0,
+        })
+    }
+
+    /// Draws the answers of `turn`, and keeps them.
+    fn draw(&mut self, turn: usize, adapter: &Adapter) -> Result<Vec<Line>> {
+        let rows = self.turns[turn].clone();
+        let attempts = self.config.resample as u64 + 1;
+        let first = turn as u64 * attempts;
+        let (mut groups, mut seconds) = self.collector.groups(adapter, &rows, first)?;
+        // Others take the place of rows whose answers are all worth the same.
+        let mut more = self.others(&rows, turn).into_iter();
+        for attempt in 1..attempts {
+            let lacking = groups.iter().filter(|group| group.has_spread()).count();
+            let lacking = rows.len().saturating_sub(lacking);
+            let others: Vec<usize> = more.by_ref().take(lacking).collect();
+            if others.is_empty() {
+                break;
+            }
+            let (found, took) = self.collector.groups(adapter, &others, first + attempt)?;
+            seconds.generation += took.generation;
+            seconds.scoring += took.scoring;
+            groups.extend(found);
+        }
+        self.tell(&groups, seconds);
+        let mut room = rows.len();
+        let mut lines = Vec::new();
+        for group in groups {
+            let learned = group.has_spread() && room > 0;
+            room -= usize::from(learned);
+            lines.extend(self.lines(turn, group, learned));
+        }
+        Ok(lines)
+    }
+
+    /// Rows that are not among `rows`, in an order of the turn's own.
+    fn others(&self, rows: &[usize], turn: usize) -> Vec<usize> {
+        let all = 0..self.collector.prompts.len();
+        let mut others: Vec<usize> = all.filter(|row| !rows.contains(row)).collect();
+        let seed = draw::seed(self.config.sft.train.seed ^ 0x0074_6865_7273, turn as u64);
+        others.shuffle(&mut StdRng::seed_from_u64(seed));
+        others
+    }
+
+    fn lines(&self, turn: usize, group: Group, learned: bool) -> Vec<Line> {
+        let rewards: Vec<Option<f64>> = group.answers.iter().map(|answer| answer.reward).collect();
+        let advantages = advantages(self.config.loss.loss, &rewards);
+        let place = self.collector.rows.place(group.row);
+        let each = group.answers.into_iter().zip(advantages);
+        each.map(|(answer, advantage)| Line {
+            turn,
+            row: group.row,
+            place: place.clone(),
+            learned,
+            passed: answer.judged.passed(),
+            failure: answer.judged.failure,
+            reward: answer.reward,
+            advantage,
+            sample: answer.sample,
+            old: None,
+        })
+        .collect()
+    }
+
+    /// Makes examples and rollouts of what was drawn.
+    fn take(&mut self, turn: usize, lines: &[Line]) -> Result<()> {
+        let learned = || {
+            lines
+                .iter()
+                .filter(|line| line.learned && !line.sample.tokens.is_empty())
+        };
+        let prompts = self.collector.prompts;
+        let example = |line: &Line| Example::new(&prompts[line.row], &line.sample.tokens);
+        self.examples = learned().map(example).collect();
+        let batch = self.config.sft.train.batch * self.config.samples;
+        let decoder = &self.base.decoder;
+        let log_p = |adapter: &Adapter| {
+            let found = log_probabilities(decoder, adapter, &self.examples, batch, |_| Ok(()))?;
+            Ok::<_, anyhow::Error>(found.into_iter().map(|answer| answer.log_p))
+        };
+        let mut reference = self.reference.as_ref().map(log_p).transpose()?;
+        let rollouts = learned().map(|line| Rollout {
+            advantage: line.advantage,
+            old: line.old.clone(),
+            reference: reference.as_mut().and_then(Iterator::next),
+            sampled: Some(line.sample.logprobs.clone()),
+        });
+        self.objective.take(rollouts.collect());
+        // A group stays whole in a pass, so that its prompt is computed once.
+        let mut passes: Vec<Vec<usize>> = Vec::new();
+        let mut groups = Vec::new();
+        for (at, line) in learned().enumerate() {
+            if groups.last() != Some(&line.row) {
+                if groups.len().is_multiple_of(self.config.sft.train.batch) {
+                    passes.push(Vec::new());
+                }
+                groups.push(line.row);
+            }
+            if let Some(pass) = passes.last_mut() {
+                pass.push(at);
+            }
+        }
+        self.passes = passes;
+        self.turn = Some(turn);
+        Ok(())
+    }
+
+    /// log p of what was drawn, before the first of several steps on it.
+    fn olds(&self, lines: &mut [Line], adapter: &Adapter) -> Result<()> {
+        let batch = self.config.sft.train.batch * self.config.samples;
+        let prompts = self.collector.prompts;
+        let drawn = lines
+            .iter_mut()
+            .filter(|line| line.learned && !line.sample.tokens.is_empty());
+        let drawn: Vec<&mut Line> = drawn.collect();
+        let examples: Vec<Example> = drawn
+            .iter()
+            .map(|line| Example::new(&prompts[line.row], &line.sample.tokens))
+            .collect();
+        let found = log_probabilities(&self.base.decoder, adapter, &examples, batch, |_| Ok(()))?;
+        for (line, found) in drawn.into_iter().zip(found) {
+            line.old = Some(found.log_p);
+        }
+        Ok(())
+    }
+
+    /// What is told of a turn's groups.
+    fn tell(&mut self, groups: &[Group], seconds: Seconds) {
+        let answers: Vec<_> = groups.iter().flat_map(|group| &group.answers).collect();
+        let (n, of) = (answers.len() as f64, groups.len() as f64);
+        let rewards: Vec<f64> = answers.iter().filter_map(|answer| answer.reward).collect();
+        let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
+        let squares = rewards
+            .iter()
+            .map(|reward| (reward - mean).powi(2))
+            .sum::<f64>();
+        let share = |count: usize, of: f64| count as f64 / of;
+        let all_right = groups
+            .iter()
+            .filter(|group| group.right() == group.answers.len())
+            .count();
+        let all_wrong = groups.iter().filter(|group| group.right() == 0).count();
+        let tokens: usize = answers
+            .iter()
+            .map(|answer| answer.sample.tokens.len())
+            .sum();
+        let finished =
+            |finish: Finish| answers.iter().filter(|a| a.sample.finish == finish).count();
+        let alike = groups.iter().filter(|group| !group.has_spread()).count();
+        let distinct: usize = groups.iter().map(Group::distinct).sum();
+        self.metrics = Metrics::from([
+            ("reward", mean),
+            (
+                "reward_std",
+                (squares / rewards.len().saturating_sub(1).max(1) as f64).sqrt(),
+            ),
+            ("frac_reward_zero_std", share(alike, of)),
+            ("completions/mean_length", tokens as f64 / n),
+            (
+                "completions/clipped_ratio",
+                share(finished(Finish::Length), n),
+            ),
+            (ENDED, share(finished(Finish::Stop), n)),
+            ("rollouts", n),
+            (
+                "rollouts/passed",
+                share(answers.iter().filter(|a| a.judged.passed()).count(), n),
+            ),
+            (
+                "rollouts/ran",
+                share(
+                    answers
+                        .iter()
+                        .filter(|a| a.judged.returned.is_some())
+                        .count(),
+                    n,
+                ),
+            ),
+            ("groups/all_right", share(all_right, of)),
+            ("groups/all_wrong", share(all_wrong, of)),
+            ("groups/mixed", 1.0 - share(all_right + all_wrong, of)),
+            ("groups/distinct_queries", distinct as f64 / of),
+            ("seconds/generation", seconds.generation),
+            ("seconds/scoring", seconds.scoring),
+        ]);
+    }
+}
+
+impl Lessons for Practice<'_> {
+    fn steps(&self) -> usize {
+        self.steps
+    }
+
+    fn begin(&mut self, step: usize, adapter: &Adapter) -> Result<Vec<Vec<usize>>> {
+        let turn = step / self.config.iterations;
+        self.metrics = Metrics::new();
+        if self.turn != Some(turn) {
+            let again = !step.is_multiple_of(self.config.iterations);
+            // Of a run that goes on there may be more than its state knows of.
+            let back = match (turn, again) {
+                (_, true) => self.kept.back_to(turn)?,
+                (0, false) => Vec::new(),
+                (_, false) => {
+                    if self.turn.is_none() {
+                        self.kept.back_to(turn - 1)?;
+                    }
+                    Vec::new()
+                }
+            };
+            let lines = match again {
+                true => back,
+                false => {
+                    let mut lines = self.draw(turn, adapter)?;
+                    if self.config.iterations > 1 {
+                        self.olds(&mut lines, adapter)?;
+                    }
+                    self.kept.add(&lines)?;
+                    lines
+                }
+            };
+            self.take(turn, &lines)?;
+            self.alike = match self.passes.is_empty() {
+                true => self.alike + 1,
+                false => 0,
+            };
+            ensure!(
+                self.alike < ALIKE,
+                "in {ALIKE} steps one after the other no row had answers of different rewards, so there is nothing to learn: \
+                 all are right or all are wrong (factory headroom says which), or --temperature is too low"
+            );
+        }
+        // The step's size is that of all rows wanted, so that few groups with a spread do not count for more.
+        let answers = self.config.samples * self.turns[turn].len();
+        let labels = self.examples.iter().map(Example::labels).sum();
+        self.objective.begin(answers, labels);
+        self.updating = Instant::now();
+        Ok(self.passes.clone())
+    }
+
+    fn example(&self, row: usize) -> &Example {
+        &self.examples[row]
+    }
+
+    fn objective(&mut self) -> &mut dyn Objective {
+        &mut self.objective
+    }
+
+    fn metrics(&mut self) -> Metrics {
+        let mut all = std::mem::take(&mut self.metrics);
+        all.extend(self.objective.metrics());
+        all.insert("seconds/update", self.updating.elapsed().as_secs_f64());
+        all
+    }
+}

@@ -1,0 +1,157 @@
+use super::*;
+use crate::data::jsonl::Line;
+use crate::eval::returned::Returned;
+
+fn sample(text: &str, finish: Finish) -> Sample {
+    Sample {
+        text: Some(text.to_owned()),
+        finish,
+        tokens: Vec::new(),
+        logprobs: Vec::new(),
+    }
+}
+
+fn judged(failure: Option<&str>, error: Option<&str>, columns: bool) -> Judged {
+    Judged {
+        failure: failure.map(str::to_owned),
+        error: error.map(str::to_owned),
+        returned: (error.is_none() && failure != Some("no_sql")).then(|| Returned {
+            rows: 1,
+            digest: String::new(),
+        }),
+        columns,
+    }
+}
+
+/// A right answer, one with as many columns, one that runs, one that fails, one without a query that was cut.
+fn answers() -> (Vec<Sample>, Vec<Judged>) {
+    let cut = sample("the the", Finish::Length);
+    let all = [
+        (sample("a", Finish::Stop), judged(None, None, true)),
+        (sample("b", Finish::Stop), judged(Some("wrong"), None, true)),
+        (
+            sample("c", Finish::Stop),
+            judged(Some("wrong"), None, false),
+        ),
+        (
+            sample("d", Finish::Stop),
+            judged(Some("sql_error"), Some("no such table"), false),
+        ),
+        (cut, judged(Some("no_sql"), None, false)),
+    ];
+    all.into_iter().unzip()
+}
+
+fn row() -> Row {
+    let fields = json!({"prompt": "q", "db": "x", "gold_sql": "select 1"});
+    let fields = fields.as_object().cloned().unwrap_or_default();
+    let line = Line::new(1, fields);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.jsonl");
+    std::fs::write(&path, serde_json::to_string(line.fields()).unwrap()).unwrap();
+    let rows = super::super::rows::Rows::read(&path, &Default::default(), None).unwrap();
+    rows.rows.into_iter().next().unwrap()
+}
+
+fn of(parts: Vec<Part>) -> Result<Vec<Option<f64>>> {
+    let (samples, judged) = answers();
+    let config = Config { parts, path: None };
+    Rewards::open(&config)?.of(&row(), &samples, &judged)
+}
+
+#[test]
+fn a_right_answer_is_worth_one_and_a_close_one_a_tenth() {
+    let (samples, judged) = answers();
+    let mut rewards = Rewards::open(&Config::default()).unwrap();
+    let found = rewards.of(&row(), &samples, &judged).unwrap();
+    assert_eq!(
+        found,
+        [Some(1.0), Some(0.1), Some(0.0), Some(0.0), Some(0.0)]
+    );
+    // One that could not be drawn is worth nothing, and not zero.
+    let none = Sample {
+        text: None,
+        ..sample("", Finish::Error)
+    };
+    let found = rewards.of(&row(), &[none], &[Judged::no_answer()]).unwrap();
+    assert_eq!(found, [None]);
+}
+
+#[test]
+fn a_file_says_what_counts() {
+    let parts = file::parts(
+        "[[reward]]\nverifier = \"runs\"\nweight = 0.5\n[[reward]]\nverifier = \"ended\"\nweight = 0.25\n\
+         [[penalty]]\nfault = \"fails\"\nweight = -0.125\n[[penalty]]\nfault = \"no_query\"\nweight = -0.5\n\
+         [[penalty]]\nfault = \"cut\"\nweight = -1.0\n",
+    );
+    let found = of(parts.unwrap()).unwrap();
+    assert_eq!(
+        found,
+        [Some(0.75), Some(0.75), Some(0.75), Some(0.125), Some(-1.5)]
+    );
+    for (text, fault) in [
+        ("", "no [[reward]]"),
+        (
+            "[[reward]]\nverifier = \"execution\"\nweight = -1.0",
+            "[[penalty]]",
+        ),
+        (
+            "[[reward]]\nverifier = \"execution\"\nweight = 1.0\n[[penalty]]\nfault = \"cut\"\nweight = 0.1",
+            "would pay",
+        ),
+        ("[[reward]]\nweight = 1.0", "verifier or command"),
+        ("[[reward]]\nverifier = \"beauty\"\nweight = 1.0", "line 2"),
+        (
+            "[[reward]]\nverifier = \"execution\"\nweight = 1.0\nbonus = 2",
+            "line 4",
+        ),
+        ("[[reward]]\ncommand = []\nweight = 1.0", "command is empty"),
+        (
+            "[[reward]]\nverifier = \"execution\"\nweight = nan",
+            "[[penalty]]",
+        ),
+    ] {
+        let error = format!("{:#}", file::parts(text).unwrap_err());
+        assert!(error.contains(fault), "{text}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_answers_a_number_for_each_line_or_is_named() {
+    let command = |script: &str| {
+        let words = ["sh", "-c", script].map(str::to_owned).to_vec();
+        of(vec![Part::Command(words, 0.5)])
+    };
+    let half = command(
+        "while read line; do case $line in *'\"answer\":\"a\"'*) echo 1;; *) echo 0.5;; esac; done",
+    );
+    assert_eq!(
+        half.unwrap(),
+        [Some(0.5), Some(0.25), Some(0.25), Some(0.25), Some(0.25)]
+    );
+    for (script, fault) in [
+        ("read line; echo 1; exit 3", "ended: exit status: 3"),
+        (
+            "while read line; do echo good; done",
+            "\"good\", which is no number",
+        ),
+        (
+            "while read line; do echo nan; done",
+            "answered NaN, expected 0 to 1",
+        ),
+        (
+            "while read line; do echo 7; done",
+            "answered 7, expected 0 to 1",
+        ),
+        (
+            "while read line; do head -c 5000 /dev/zero | tr '\\0' 1; done",
+            "expected 0 to 1",
+        ),
+    ] {
+        let error = format!("{:#}", command(script).unwrap_err());
+        assert!(error.contains(fault), "{script}: {error}");
+    }
+    let none = of(vec![Part::Command(vec!["no-such-command".to_owned()], 1.0)]);
+    assert!(format!("{:#}", none.unwrap_err()).contains("no-such-command"));
+}
