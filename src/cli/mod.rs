@@ -18,6 +18,7 @@ mod eval_sql;
 mod fields;
 mod gate;
 mod generate;
+mod grpo;
 mod home;
 mod interrupt;
 mod lines;
@@ -35,6 +36,7 @@ mod route;
 mod rules;
 mod run;
 mod runs;
+mod scoring;
 mod serve;
 mod sft;
 mod sql_worker;
@@ -63,6 +65,8 @@ enum Command {
     Sft(Box<sft::Args>),
     /// Learn from preference pairs: DPO and its relatives, held to the adapter that the run begins with.
     Dpo(Box<dpo::Args>),
+    /// Learn from rewards: answers are drawn in groups, their queries run, and the better ones made likelier.
+    Grpo(Box<grpo::Args>),
     /// Answer prompts with a base model and an adapter.
     Generate(generate::Args),
     EvalSql(eval_sql::Args),
@@ -118,6 +122,7 @@ impl Command {
         match self {
             Command::Sft(args) => args.config().map(drop),
             Command::Dpo(args) => args.config().map(drop),
+            Command::Grpo(args) => args.check(),
             Command::Generate(args) => args.check(),
             _ => Ok(()),
         }
@@ -127,6 +132,7 @@ impl Command {
         match self {
             Command::Sft(args) => sft::run(*args),
             Command::Dpo(args) => dpo::run(*args),
+            Command::Grpo(args) => grpo::run(*args),
             Command::Generate(args) => generate::run(args),
             Command::Db(args) => db::run(args),
             Command::Mcp(args) => mcp::run(args),

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("sft", Some("out"), "adapter"),
     ("dpo", Some("out"), "adapter"),
+    ("grpo", Some("out"), "adapter"),
     ("generate", Some("out"), "predictions.jsonl"),
     ("eval-sql", Some("out"), "rows.jsonl"),
     ("eval-compare", Some("out"), "comparison.json"),
@@ -88,7 +89,7 @@ pub fn commands() -> Commands {
                 instead: (*words == "adapter convert").then_some(("to", "gguf", "adapter.gguf")),
             },
             resume: match *words {
-                "sft" | "dpo" => Resume::Folder,
+                "sft" | "dpo" | "grpo" => Resume::Folder,
                 "generate" | "eval-sql" => Resume::Flag,
                 _ => Resume::Never,
             },

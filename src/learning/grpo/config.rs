@@ -33,6 +33,8 @@ pub struct Config {
     pub resample: usize,
     pub rewards: rewards::Config,
     pub databases: Databases,
+    /// The flags that say so, as settings have them.
+    pub said: toml::Table,
     /// The time of day that all queries see.
     pub now: Now,
     /// Whether rows whose reference fails are left out.
@@ -44,7 +46,8 @@ pub struct Config {
 /// What the run's settings have beside those of every training.
 #[derive(Serialize)]
 pub struct Settings<'a> {
-    db_dir: Option<String>,
+    #[serde(flatten)]
+    said: toml::Table,
     #[serde(flatten)]
     loss: &'a policy::Settings,
     samples: usize,
@@ -53,9 +56,6 @@ pub struct Settings<'a> {
     iterations: usize,
     resample: usize,
     rewards: Option<&'a PathBuf>,
-    timeout_ms: u128,
-    now: String,
-    keep_going: bool,
     no_guards: bool,
 }
 
@@ -97,14 +97,14 @@ impl Config {
         Ok(())
     }
 
-    /// As the run's folder has them.
-    pub fn settings(&self, guards: bool) -> Settings<'_> {
+    /// As the run's folder has them; `measures` where they say themselves how a query is found in an answer.
+    pub fn settings(&self, guards: bool, measures: bool) -> Settings<'_> {
+        let mut said = self.said.clone();
+        if measures {
+            said.retain(|flag, _| !["extract", "follow_links"].contains(&flag));
+        }
         Settings {
-            db_dir: self
-                .databases
-                .home
-                .folder()
-                .map(|folder| folder.display().to_string()),
+            said,
             loss: &self.loss,
             samples: self.samples,
             temperature: self.temperature,
@@ -112,9 +112,6 @@ impl Config {
             iterations: self.iterations,
             resample: self.resample,
             rewards: self.rewards.path.as_ref(),
-            timeout_ms: self.databases.timeout.as_millis(),
-            now: self.now.to_string(),
-            keep_going: self.keep_going,
             no_guards: !guards,
         }
     }

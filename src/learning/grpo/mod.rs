@@ -22,6 +22,8 @@ use crate::session::config::Config as RunConfig;
 use crate::session::run::{Draw, Session};
 use crate::session::sft::begin_adapter;
 use crate::session::{recompute, settings};
+use crate::training::config::TrainConfig;
+use crate::training::lessons::Lessons;
 use crate::training::sft::Example;
 use anyhow::{Result, ensure};
 use collect::Collector;
@@ -85,7 +87,7 @@ pub fn train(
         .iter()
         .map(|prompt| Example::new(prompt, &vec![0; config.max_tokens]));
     let longest: Vec<Example> = longest.collect();
-    let passes = crate::training::config::TrainConfig {
+    let passes = TrainConfig {
         batch: sft.train.batch * config.samples,
         ..sft.train.clone()
     };
@@ -119,7 +121,7 @@ pub fn train(
         heads.len(),
         sft.train.rows_per_step().min(heads.len()),
         config.samples,
-        crate::training::lessons::Lessons::steps(&practice),
+        practice.steps(),
     ));
     let session = Session {
         command: "grpo",
@@ -136,7 +138,7 @@ pub fn train(
             template,
             &adapter.config,
             &base.decoder,
-            &config.settings(run.guards),
+            &config.settings(run.guards, run.selection.is_some()),
         )?,
         repair_rows: 0,
         ngrams: ngrams.clone(),

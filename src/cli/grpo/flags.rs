@@ -1,0 +1,172 @@
+//! The flags of `factory grpo` and the configs they stand for.
+
+use crate::cli::new_adapter::AdapterArgs;
+use crate::cli::scoring::ScoringArgs;
+use crate::cli::training::TrainingArgs;
+use crate::cli::{UsageError, heading};
+use crate::learning::grpo::config::{Config, SAMPLES};
+use crate::learning::rewards;
+use crate::model::place::Place;
+use crate::run::folder::default_path;
+use crate::run::training_run::TrainingRun;
+use crate::session::config::{Config as RunConfig, SftConfig};
+use crate::training::objective::policy::{Kind, Settings};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+/// Flags of `factory grpo`.
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("lr", |arg| arg.default_value("0.00002")))]
+#[command(mut_arg("batch", |arg| arg.default_value("4").help("Rows whose answers go through the base together; a step draws batch × grad-accum rows")))]
+pub struct Args {
+    /// Rows to practise on (JSONL): a prompt, db, and gold_sql or an answer with the right query.
+    #[arg(long, required_unless_present_any = ["config", "resume"])]
+    data: Option<PathBuf>,
+    /// Base model: a folder of safetensors, a .gguf file, or a hub id [default: that of --init, else Qwen/Qwen3-0.6B].
+    #[arg(long)]
+    base: Option<String>,
+    /// Folder the adapter is written to [default: runs/<date>-grpo-<data name>].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// What is made of rewards.
+    #[arg(long, value_enum, default_value_t = Kind::DrGrpo)]
+    loss: Kind,
+    /// Answers drawn of each row.
+    #[arg(long, default_value_t = SAMPLES)]
+    samples: usize,
+    /// How freely answers are drawn.
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f64,
+    /// Share of probability that is drawn from, likeliest tokens first.
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f64,
+    /// Longest answer in tokens.
+    #[arg(long, default_value_t = 128)]
+    max_tokens: usize,
+    /// What answers are worth (TOML) [default: 1 where the result matches, 0.1 where the query runs and has as many columns].
+    #[arg(long, value_name = "FILE")]
+    rewards: Option<PathBuf>,
+    /// Weight of the divergence from the adapter that the run begins with.
+    #[arg(help_heading = heading::LOSS, long, default_value_t = 0.0)]
+    beta: f64,
+    /// Optimizer steps on the same answers.
+    #[arg(help_heading = heading::LOSS, long, default_value_t = 1)]
+    iterations: usize,
+    /// How far a token's ratio may fall below 1 before it teaches no more; ratios are 1 in the first step on answers.
+    #[arg(help_heading = heading::LOSS, long, default_value_t = 0.2)]
+    epsilon: f64,
+    /// How far it may rise [default: as --epsilon; dapo 0.28]; of cispo the highest ratio [default: 5].
+    #[arg(help_heading = heading::LOSS, long)]
+    epsilon_high: Option<f64>,
+    /// How often a step draws other rows in place of those whose answers are all worth the same.
+    #[arg(help_heading = heading::DATA, long, default_value_t = 1)]
+    resample: usize,
+    #[command(flatten)]
+    scoring: ScoringArgs,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+    /// Go on where answers become alike, endless or wrong: without guards such a run ends with an adapter that answers nothing.
+    #[arg(help_heading = heading::EVALUATION, long)]
+    no_guards: bool,
+    /// Settings (TOML) by the names of these flags; a value given here wins over the file's.
+    #[arg(help_heading = heading::OUTPUT, long)]
+    config: Option<PathBuf>,
+    /// Go on with the interrupted run that was to become this folder, with its settings, as if it had never stopped.
+    #[arg(help_heading = heading::OUTPUT, long, value_name = "OUT", conflicts_with_all = ["config", "out"])]
+    resume: Option<PathBuf>,
+}
+
+impl Args {
+    /// Refuses settings that the command itself would refuse, without reading a file.
+    pub fn check(&self) -> Result<()> {
+        self.scoring.check()?;
+        self.loss().check().map_err(UsageError::of)?;
+        self.training.config().map(drop)
+    }
+
+    fn loss(&self) -> Settings {
+        let own = Settings::new(self.loss, self.max_tokens);
+        Settings {
+            beta: self.beta,
+            epsilon: self.epsilon,
+            epsilon_high: self.epsilon_high.unwrap_or(match self.loss {
+                Kind::Dapo | Kind::Cispo => own.epsilon_high,
+                _ => self.epsilon,
+            }),
+            ..own
+        }
+    }
+
+    /// What is trained, and how answers are judged.
+    pub fn config(&self) -> Result<Config> {
+        let training = &self.training;
+        let now = self.scoring.now();
+        let mut said = toml::Table::try_from(&self.scoring)?;
+        said.insert("now".to_owned(), now.to_string().into());
+        let config = Config {
+            sft: SftConfig {
+                data: self.data()?.to_owned(),
+                val_data: None,
+                columns: training.fields.columns()?,
+                base: self.base.clone(),
+                template: training.template,
+                init: self.adapter.init.clone(),
+                adapter: self.adapter.config()?,
+                train: training.config()?,
+            },
+            loss: self.loss(),
+            samples: self.samples,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_tokens: self.max_tokens,
+            iterations: self.iterations,
+            resample: self.resample,
+            rewards: match &self.rewards {
+                Some(path) => rewards::Config::read(path)?,
+                None => rewards::Config::default(),
+            },
+            databases: self.scoring.databases()?,
+            said,
+            now,
+            keep_going: self.scoring.keep_going,
+            db: self.scoring.db_dir.is_none().then(String::new),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// How the run on `data` is kept and measured.
+    pub fn run(&self, data: &Path) -> Result<RunConfig> {
+        let out = self.resume.as_ref().or(self.out.as_ref());
+        let out = out.cloned().unwrap_or_else(|| {
+            let stem = data.file_stem().unwrap_or_default().to_string_lossy();
+            default_path("grpo", &stem)
+        });
+        let rules = self.scoring.rules.get();
+        Ok(RunConfig {
+            guards: !self.no_guards,
+            ..self.training.run(out, self.resume.is_some(), rules)?
+        })
+    }
+
+    /// Where to run.
+    pub fn place(&self) -> Result<Place> {
+        self.training.place()
+    }
+
+    /// The rows, named by flag or by config.
+    fn data(&self) -> Result<&Path> {
+        if let Some(data) = &self.data {
+            return Ok(data);
+        }
+        if let Some(out) = &self.resume {
+            // Where there is no such run, that is what is wrong.
+            TrainingRun::resume(out)?;
+        }
+        bail!(UsageError(
+            "the rows are not named: give --data, or data in --config".to_owned()
+        ))
+    }
+}
