@@ -1,0 +1,300 @@
+//! `factory grpo` as a user meets it: groups drawn, judged and learned from; interrupted runs; rewards that are wrong.
+
+mod common;
+
+use common::{fails, ok, text, tiny};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Rows whose reference an adapter half knows, with their database.
+fn place() -> (TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("pens.sql"), "CREATE TABLE pens (id INTEGER);").unwrap();
+    let row = |i: usize, gold: &str| {
+        json!({"id": i, "prompt": format!("count {i}"), "gold_sql": gold, "db": "pens", "response": gold}).to_string() + "\n"
+    };
+    let rows: String = (0..6).map(|i| row(i, &format!("select {i};"))).collect();
+    fs::write(at("rows.jsonl"), &rows).unwrap();
+    let (data, out, base) = (text(&at("rows.jsonl")), text(&at("start")), tiny());
+    ok(&[
+        "sft", "--data", &data, "--base", &base, "--out", &out, "--device", "cpu", "--batch", "2",
+        "--steps", "24", "--lr", "0.01",
+    ]);
+    (dir, out)
+}
+
+fn words(dir: &Path, init: &str, out: &str, more: &[&str]) -> Vec<String> {
+    let (data, out, db, base) = (
+        text(&dir.join("rows.jsonl")),
+        text(&dir.join(out)),
+        text(dir),
+        tiny(),
+    );
+    let words = [
+        "grpo",
+        "--data",
+        &data,
+        "--db-dir",
+        &db,
+        "--base",
+        &base,
+        "--init",
+        init,
+        "--out",
+        &out,
+        "--device",
+        "cpu",
+        "--batch",
+        "3",
+        "--samples",
+        "4",
+        "--max-tokens",
+        "12",
+        "--lr",
+        "0.003",
+    ];
+    [&words, more]
+        .concat()
+        .iter()
+        .map(|word| (*word).to_owned())
+        .collect()
+}
+
+fn refs(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn weights(folder: &Path) -> Vec<u8> {
+    fs::read(folder.join("adapter_model.safetensors")).unwrap()
+}
+
+#[test]
+fn answers_that_are_right_become_likelier() {
+    let (dir, start) = place();
+    ok(&refs(&words(
+        dir.path(),
+        &start,
+        "out",
+        &["--steps", "30", "--seed", "3"],
+    )));
+    let out = dir.path().join("out");
+    let metrics = lines(&out.join("metrics.jsonl"));
+    let number = |line: &Value, name: &str| {
+        line[name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("no {name} in {line}"))
+    };
+    let mean = |lines: &[Value]| {
+        lines.iter().map(|line| number(line, "reward")).sum::<f64>() / lines.len() as f64
+    };
+    let (first, last) = (mean(&metrics[..5]), mean(&metrics[25..]));
+    assert!(
+        last > first + 0.1,
+        "rewards {first} at first, {last} at last"
+    );
+    let line = &metrics[0];
+    for name in [
+        "reward_std",
+        "frac_reward_zero_std",
+        "completions/mean_length",
+        "completions/ended",
+        "rollouts/passed",
+        "groups/mixed",
+        "groups/distinct_queries",
+        "seconds/generation",
+        "seconds/scoring",
+        "seconds/update",
+    ] {
+        assert!(number(line, name) >= 0.0, "{name}");
+    }
+    // Training finds what the sampler found.
+    let off = metrics
+        .iter()
+        .filter_map(|line| line["sampler_difference"].as_f64())
+        .fold(0.0, f64::max);
+    assert!(off < 1e-3, "{off}");
+    let rollouts = lines(&out.join("rollouts.jsonl"));
+    assert!(rollouts.len() >= 30 * 3 * 4, "{}", rollouts.len());
+    let line = &rollouts[0];
+    assert!(
+        line["text"].is_string() && line["reward"].is_number() && line["tokens"].is_array(),
+        "{line}"
+    );
+    // The result answers like any other adapter, and repeats from its settings.
+    let config = text(&out.join("config.toml"));
+    let again = text(&dir.path().join("again"));
+    ok(&["grpo", "--config", &config, "--out", &again]);
+    assert_eq!(weights(&out), weights(Path::new(&again)));
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes_with_any_number_of_threads() {
+    let (dir, start) = place();
+    let more = [
+        "--steps",
+        "8",
+        "--iterations",
+        "3",
+        "--beta",
+        "0.02",
+        "--checkpoint-every",
+        "1",
+        "--no-guards",
+    ];
+    ok(&refs(&words(dir.path(), &start, "whole", &more)));
+    let whole = weights(&dir.path().join("whole"));
+    let rollouts = fs::read(dir.path().join("whole/rollouts.jsonl")).unwrap();
+    // In the middle of the answers of a step, and between two steps on the same answers.
+    for (at, threads) in [(1, "1"), (2, "2"), (5, "1"), (10, "8")] {
+        let out = dir.path().join(format!("killed-{at}"));
+        let name = format!("killed-{at}");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_factory"))
+            .args(words(dir.path(), &start, &name, &more))
+            .env("RAYON_NUM_THREADS", threads)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let state = dir
+            .path()
+            .join(format!("{name}.partial/state-{at}.safetensors"));
+        while !state.exists() && !out.exists() && child.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !out.exists() {
+            ok(&["grpo", "--resume", &text(&out)]);
+        }
+        assert_eq!(weights(&out), whole, "killed behind step {at}");
+        assert_eq!(
+            fs::read(out.join("rollouts.jsonl")).unwrap(),
+            rollouts,
+            "killed behind step {at}"
+        );
+    }
+}
+
+#[test]
+fn every_loss_runs() {
+    let (dir, start) = place();
+    for loss in ["grpo", "dapo", "gspo", "cispo", "rloo"] {
+        let more = ["--loss", loss, "--steps", "2", "--iterations", "2"];
+        ok(&refs(&words(dir.path(), &start, loss, &more)));
+    }
+}
+
+#[test]
+fn rewards_that_are_all_alike_change_no_byte_and_end_the_run_in_time() {
+    let (dir, start) = place();
+    let rewards = dir.path().join("rewards.toml");
+    fs::write(&rewards, "[[reward]]\ncommand = [\"sh\", \"-c\", \"while read line; do echo 0.5; done\"]\nweight = 1.0\n").unwrap();
+    let rewards = text(&rewards);
+    let more = [
+        "--rewards",
+        &rewards,
+        "--steps",
+        "3",
+        "--weight-decay",
+        "0.1",
+    ];
+    ok(&refs(&words(dir.path(), &start, "out", &more)));
+    assert_eq!(weights(&dir.path().join("out")), weights(Path::new(&start)));
+    let metrics = lines(&dir.path().join("out/metrics.jsonl"));
+    assert!(
+        metrics
+            .iter()
+            .all(|line| line["frac_reward_zero_std"] == 1.0),
+        "{metrics:?}"
+    );
+    let more = ["--rewards", &rewards, "--steps", "30"];
+    fails(
+        &refs(&words(dir.path(), &start, "none", &more)),
+        1,
+        &["10 steps", "nothing to learn", "headroom"],
+    );
+    assert!(!dir.path().join("none").exists());
+}
+
+#[test]
+fn what_is_wrong_with_rewards_or_rows_is_one_line() {
+    let (dir, start) = place();
+    let of = |content: &str, code: i32, parts: &[&str]| {
+        let rewards = dir.path().join("rewards.toml");
+        fs::write(&rewards, content).unwrap();
+        let rewards = text(&rewards);
+        let more = ["--rewards", &rewards, "--steps", "2"];
+        fails(
+            &refs(&words(dir.path(), &start, "none", &more)),
+            code,
+            parts,
+        );
+        assert!(!dir.path().join("none").exists());
+    };
+    let command = |script: &str| {
+        format!("[[reward]]\ncommand = [\"sh\", \"-c\", \"{script}\"]\nweight = 1.0\n")
+    };
+    of(
+        &command("while read line; do echo nan; done"),
+        1,
+        &["answered NaN"],
+    );
+    of(
+        &command("read line; echo 1; exit 4"),
+        1,
+        &["ended", "exit status: 4"],
+    );
+    of(
+        &command("while read line; do echo 1 2; done"),
+        1,
+        &["which is no number"],
+    );
+    of(
+        "[[reward]]\nverifier = \"execution\"\nweight = 1.0\n[[penalty]]\nfault = \"cut\"\nweight = 1.0\n",
+        1,
+        &["rewards.toml", "would pay"],
+    );
+    let usage = |more: &[&str], parts: &[&str]| {
+        fails(&refs(&words(dir.path(), &start, "none", more)), 2, parts);
+    };
+    usage(&["--temperature", "0"], &["--temperature"]);
+    usage(&["--samples", "1"], &["--samples"]);
+    usage(&["--epsilon", "2"], &["--epsilon"]);
+    usage(&["--loss", "ppo"], &["ppo"]);
+    // A database that is gone, and a reference that fails.
+    let rows = fs::read_to_string(dir.path().join("rows.jsonl")).unwrap();
+    fs::write(
+        dir.path().join("rows.jsonl"),
+        rows.replacen("\"pens\"", "\"pins\"", 1),
+    )
+    .unwrap();
+    fails(
+        &refs(&words(dir.path(), &start, "none", &["--steps", "1"])),
+        1,
+        &["rows.jsonl:1", "pins"],
+    );
+    fs::write(
+        dir.path().join("rows.jsonl"),
+        rows.replacen("select 0", "select x", 2),
+    )
+    .unwrap();
+    fails(
+        &refs(&words(dir.path(), &start, "none", &["--steps", "1"])),
+        1,
+        &["rows.jsonl:1", "--keep-going"],
+    );
+    assert!(!dir.path().join("none").exists());
+}
