@@ -244,15 +244,11 @@ impl Block {
         gradients: &mut Gradients,
         into: Option<Tensor>,
     ) -> Result<Tensor> {
-        let w = self.projections[p as usize].numbers()?;
         let (d_wx, extra) = match c.delta {
             Some(delta) => delta.backward(self.site(p), dy, x, saved, gradients)?,
             None => (dy.clone(), None),
         };
-        let dx = match into {
-            Some(sum) => ops::add_product(c.path, sum, &d_wx, &w, 1.0)?,
-            None => ops::matmul(c.path, &d_wx, &w)?,
-        };
+        let dx = self.projections[p as usize].exact_backward(c.path, &d_wx, into)?;
         match extra {
             None => Ok(dx),
             Some(ExtraGradient {

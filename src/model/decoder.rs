@@ -210,18 +210,19 @@ impl Decoder {
             true => self.embedding.bytes(),
             false => self.embedding.bytes() + self.head.bytes(),
         };
-        let numbers = match self.held {
-            Held::Numbers => 0,
-            _ => {
-                let (c, size) = (&self.config, self.dtype.size_in_bytes());
-                let head = c.vocab_size * c.hidden_size;
-                let head = match self.path {
-                    Path::Fused => head.min(weight::PART),
-                    Path::Portable => head,
-                };
-                head.max(c.hidden_size * c.intermediate_size.max(c.heads().q_width())) * size
-            }
+        let c = &self.config;
+        let head = match (self.held, self.path) {
+            (Held::Numbers, _) => 0,
+            (_, Path::Portable) => c.vocab_size * c.hidden_size,
+            (Held::Bf16, Path::Fused) => (c.vocab_size * c.hidden_size).min(weight::PART),
+            // Products make no more of them than a thread multiplies at once; DoRA's norms need a projection whole.
+            (Held::Q8 | Held::Native, Path::Fused) => 0,
         };
+        let projection = match self.held {
+            Held::Numbers => 0,
+            _ => c.hidden_size * c.intermediate_size.max(c.heads().q_width()),
+        };
+        let numbers = head.max(projection) * self.dtype.size_in_bytes();
         own + numbers + self.projections().map(|(_, w)| w.bytes()).sum::<usize>()
     }
 

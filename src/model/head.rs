@@ -1,10 +1,11 @@
 //! Log-probabilities of labels and their gradient: the head runs only where a label stands, in
 //! chunks, and the softmax gradient overwrites the logits.
 
-use super::cpu::{Destination, Matrix, logit_gradient, parallel_product, view};
+use super::cpu::{logit_gradient, view};
 use super::decoder::Decoder;
 use super::ops::{self, Path};
 use super::portable;
+use super::weight::Direction;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 
@@ -135,7 +136,7 @@ impl Decoder {
         Ok((rows, at_labels))
     }
 
-    /// Log p and the gradient for one chunk of normed rows `[n, hidden]`, a part of the head at a time.
+    /// Log p and the gradient for one chunk of normed rows `[n, hidden]`, on the fused path.
     fn chunk_gradient(
         &self,
         x: &Tensor,
@@ -143,27 +144,12 @@ impl Decoder {
         coefficients: &[f32],
     ) -> Result<(Tensor, Tensor)> {
         let head = self.head();
-        let (n, hidden, vocab) = (targets.len(), x.dim(1)?, head.dims()?.0);
+        let (n, (vocab, hidden)) = (targets.len(), head.dims()?);
         let mut logits = vec![0f32; n * vocab];
-        let mut dx = vec![0f32; n * hidden];
-        let xs = view(x)?;
-        for part in head.parts()? {
-            let w = head.part(part.clone())?;
-            let (w, x) = (view(&w)?, Matrix::rows(&xs, hidden));
-            let to = Destination::rows(&mut logits, vocab).column(part.start);
-            let shape = (n, part.len(), hidden);
-            // SAFETY: the buffers were made for these shapes.
-            unsafe { parallel_product(shape, to, false, x, Matrix::rows(&w, hidden).t(), 1.0) };
-        }
+        head.multiply(Direction::Forward, &view(x)?, &mut logits)?;
         let log_p = logit_gradient(&mut logits, vocab, targets, coefficients);
-        for part in head.parts()? {
-            let w = head.part(part.clone())?;
-            let (w, d) = (view(&w)?, Matrix::rows(&logits, vocab).column(part.start));
-            let to = Destination::rows(&mut dx, hidden);
-            let (shape, more) = ((n, hidden, part.len()), part.start > 0);
-            // SAFETY: as above.
-            unsafe { parallel_product(shape, to, more, d, Matrix::rows(&w, hidden), 1.0) };
-        }
+        let mut dx = vec![0f32; n * hidden];
+        head.multiply(Direction::Backward, &logits, &mut dx)?;
         let log_p = Tensor::from_vec(log_p, n, &self.device)?;
         Ok((log_p, Tensor::from_vec(dx, x.shape(), &self.device)?))
     }

@@ -1,7 +1,8 @@
 //! A frozen matrix of the base: as numbers, or quantized as it is answered from.
 
-use super::cpu;
-pub use super::cpu::quantized::{Tiles, instructions};
+use super::cpu::quantized::AddBackward;
+pub use super::cpu::quantized::{Direction, Tiles, instructions};
+use super::cpu::{self, Destination, Matrix, parallel_product};
 use super::decoder::Weights;
 use super::ops::{self, Path};
 use super::portable;
@@ -9,7 +10,6 @@ use anyhow::Result;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// How the weights of a base are held.
@@ -60,7 +60,7 @@ pub fn in_whole_blocks(width: usize) -> bool {
     width.is_multiple_of(GgmlDType::Q8_0.block_size())
 }
 
-/// Numbers of a part of a matrix; see [`Weight::parts`].
+/// Most numbers that [`Weight::multiply`] makes of bf16 at once.
 pub const PART: usize = 4 * 1024 * 1024;
 
 /// A frozen matrix `[out, in]`. Clones share it.
@@ -165,33 +165,12 @@ impl Weight {
 
     /// The numbers, as f32 where it is held otherwise, which a matrix that is held otherwise is made into each time.
     pub fn numbers(&self) -> candle_core::Result<Tensor> {
-        self.part(0..self.dims()?.0)
-    }
-
-    /// [`Self::numbers`] of some rows.
-    pub fn part(&self, rows: Range<usize>) -> candle_core::Result<Tensor> {
         match self {
-            Self::Numbers(w) => w.narrow(0, rows.start, rows.len()),
-            Self::Half(w) => w.narrow(0, rows.start, rows.len())?.to_dtype(DType::F32),
-            Self::Quantized(w) => {
-                let shape = (rows.len(), w.width);
-                Tensor::from_vec(w.numbers(rows), shape, &Device::Cpu)
-            }
-            Self::OnDevice(w, device) => w.dequantize(device)?.narrow(0, rows.start, rows.len()),
+            Self::Numbers(w) => Ok(w.clone()),
+            Self::Half(w) => w.to_dtype(DType::F32),
+            Self::Quantized(w) => Tensor::from_vec(w.numbers(), (w.rows, w.width), &Device::Cpu),
+            Self::OnDevice(w, device) => w.dequantize(device),
         }
-    }
-
-    /// Parts that [`Self::part`] makes without much memory at once.
-    pub fn parts(&self) -> candle_core::Result<Vec<Range<usize>>> {
-        let (rows, width) = self.dims()?;
-        let most = match self {
-            Self::Half(_) | Self::Quantized(_) => PART / width,
-            // Of these a part costs as much as all.
-            Self::Numbers(_) | Self::OnDevice(..) => rows,
-        };
-        let most = most.max(1);
-        let firsts = (0..rows).step_by(most);
-        Ok(firsts.map(|first| first..rows.min(first + most)).collect())
     }
 
     /// The rows `ids`, `[ids, in]`, as f32 where they are held otherwise than as numbers.
@@ -211,8 +190,80 @@ impl Weight {
 
     /// `x · wᵀ` by the numbers.
     pub fn exact_product(&self, path: Path, x: &Tensor) -> candle_core::Result<Tensor> {
+        if let Self::Quantized(w) = self {
+            let shape = (x.dim(0)?, w.rows);
+            let mut product = vec![0f32; shape.0 * shape.1];
+            w.exact_product(Direction::Forward, &cpu::view(x)?, &mut product)?;
+            return Tensor::from_vec(product, shape, &Device::Cpu);
+        }
         let numbers = self.numbers()?.to_dtype(x.dtype())?;
         ops::matmul(path, x, &numbers.t()?)
+    }
+
+    /// `d · w` by the numbers, which is added to `into`: the gradient towards what the weight was multiplied with.
+    pub fn exact_backward(
+        &self,
+        path: Path,
+        d: &Tensor,
+        into: Option<Tensor>,
+    ) -> candle_core::Result<Tensor> {
+        if let Self::Quantized(w) = self {
+            let sum = match into {
+                Some(sum) => sum,
+                None => Tensor::zeros((d.dim(0)?, w.width), DType::F32, &Device::Cpu)?,
+            };
+            sum.inplace_op2(&d.contiguous()?, &AddBackward(w))?;
+            return Ok(sum);
+        }
+        let numbers = self.numbers()?;
+        match into {
+            Some(sum) => ops::add_product(path, sum, d, &numbers, 1.0),
+            None => ops::matmul(path, d, &numbers),
+        }
+    }
+
+    /// A product by the numbers on the fused path, without much memory at once; all row by row.
+    pub fn multiply(
+        &self,
+        direction: Direction,
+        x: &[f32],
+        to: &mut [f32],
+    ) -> candle_core::Result<()> {
+        if let Self::Quantized(w) = self {
+            return w.exact_product(direction, x, to);
+        }
+        let (rows, width) = self.dims()?;
+        let (m, n, k) = direction.shape((rows, width), x, to)?;
+        let most = match self {
+            Self::Half(_) => (PART / width).max(1),
+            // Numbers are there, and of others a part costs as much as all.
+            _ => rows,
+        };
+        for first in (0..rows).step_by(most) {
+            let part = most.min(rows - first);
+            let numbers = match self {
+                Self::Half(w) => w.narrow(0, first, part)?.to_dtype(DType::F32)?,
+                _ => self.numbers()?,
+            };
+            let numbers = cpu::view(&numbers)?;
+            let (w, x, to) = (
+                Matrix::rows(&numbers, width),
+                Matrix::rows(x, k),
+                Destination::rows(to, n),
+            );
+            // SAFETY: sizes were checked above.
+            unsafe {
+                match direction {
+                    Direction::Forward => {
+                        parallel_product((m, part, k), to.column(first), false, x, w.t(), 1.0)
+                    }
+                    Direction::Backward => {
+                        parallel_product((m, n, part), to, true, x.column(first), w, 1.0)
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use super::elements_mut;
 use candle_core::cpu_backend::CpuStorage;
 use candle_core::{InplaceOp3, Layout, Result, Storage, Tensor};
 use rayon::prelude::*;
+use std::ops::{Range, RangeInclusive};
 
 /// `a · b`, both two-dimensional; either may be a transposed view.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -128,7 +129,7 @@ impl Matrix {
 /// Products of fewer multiplications are not worth a second thread.
 const MIN_PARALLEL: usize = 256 * 1024;
 /// Columns of a piece: a few times what `gemm`'s kernels compute at once, and no more than keeps many threads busy.
-const COLUMNS: std::ops::RangeInclusive<usize> = 48..=528;
+const COLUMNS: RangeInclusive<usize> = 48..=528;
 /// Pieces of the columns between these bounds: each packs the rows again, so they should be few.
 const PIECES: usize = 4;
 /// What `gemm`'s kernels compute at once divides it: 6 rows on x86, 4 on ARM.
@@ -153,14 +154,29 @@ pub unsafe fn parallel_product(
     b: Matrix,
     scale: f32,
 ) {
+    in_pieces((m, n, k), COLUMNS, |rows, columns| {
+        let (top, left) = (rows.start, columns.start);
+        let (dst, a, b) = (dst.row(top).column(left), a.row(top), b.column(left));
+        // SAFETY: pieces do not overlap; the rest is the caller's.
+        unsafe { product((rows.len(), columns.len(), k), dst, accumulate, a, b, scale) }
+    });
+}
+
+/// Runs `work` on all threads for the rows and columns of each piece of a product. A piece has at most about as many columns as the
+/// end of `columns`, and begins at a multiple of their start.
+pub fn in_pieces(
+    (m, n, k): (usize, usize, usize),
+    columns: RangeInclusive<usize>,
+    work: impl Fn(Range<usize>, Range<usize>) + Sync,
+) {
     if m * n * k < MIN_PARALLEL {
-        // SAFETY: the caller's.
-        return unsafe { product((m, n, k), dst, accumulate, a, b, scale) };
+        return work(0..m, 0..n);
     }
-    let narrow = n < 2 * COLUMNS.start();
+    let (least, most) = columns.into_inner();
+    let narrow = n < 2 * least;
     let across = match narrow {
         true => 1,
-        false => n / (n / PIECES).clamp(*COLUMNS.start(), *COLUMNS.end()),
+        false => n / (n / PIECES).clamp(least, most),
     };
     let down = match narrow {
         true => m / NARROW_ROWS,
@@ -168,24 +184,20 @@ pub unsafe fn parallel_product(
     };
     let down = down.max(1);
     (0..down * across).into_par_iter().for_each(|i| {
-        let (top, bottom) = piece(m, KERNEL_ROWS, down, i / across);
-        let (left, right) = piece(n, *COLUMNS.start(), across, i % across);
-        let (m, n) = (bottom - top, right - left);
-        let (dst, a, b) = (dst.row(top).column(left), a.row(top), b.column(left));
-        // SAFETY: pieces do not overlap; the rest is the caller's.
-        unsafe { product((m, n, k), dst, accumulate, a, b, scale) }
+        let rows = piece(m, KERNEL_ROWS, down, i / across);
+        work(rows, piece(n, least, across, i % across))
     });
 }
 
 /// Where one of `count` pieces of a side begins and ends: at multiples of `unit`, which a kernel computes at once. None is much
 /// shorter than another, and the last takes up what would be too little for one, since `gemm` sums two columns in another order.
-fn piece(side: usize, unit: usize, count: usize, i: usize) -> (usize, usize) {
+fn piece(side: usize, unit: usize, count: usize, i: usize) -> Range<usize> {
     let units = (side + unit - unit / 3) / unit;
     let edge = |i: usize| match i == count {
         true => side,
         false => units * i / count * unit,
     };
-    (edge(i), edge(i + 1))
+    edge(i)..edge(i + 1)
 }
 
 /// A row-major matrix that tasks write to, each its own part.
@@ -230,7 +242,7 @@ impl Destination {
 }
 
 /// Products of no more rows or columns than that, whose operands both lie along the sum, are fastest vector by vector.
-const FEW: usize = 8;
+pub const FEW: usize = 8;
 /// `gemm` copies the operand that has the columns of `dst` into the order of its kernels, and the other one only when these columns
 /// are more than that.
 const UNPACKED: usize = 128;

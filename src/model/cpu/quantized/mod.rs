@@ -12,11 +12,14 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avxvnni;
+mod exact;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod numbers;
 mod plain;
 mod tiles;
 
+pub use exact::{AddBackward, Direction};
 pub use tiles::Tiles;
 
 use super::product::Destination;
@@ -210,12 +213,12 @@ mod tests {
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
 
-    fn values(rng: &mut StdRng, count: usize) -> Vec<f32> {
+    pub fn values(rng: &mut StdRng, count: usize) -> Vec<f32> {
         (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
     }
 
     /// Rows of weights in the layout of a file: scales, then quants.
-    fn blocks(rng: &mut StdRng, bits: Bits, count: usize) -> Vec<u8> {
+    pub fn blocks(rng: &mut StdRng, bits: Bits, count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         for _ in 0..count {
             let scale = half::f16::from_f32(rng.random_range(0.001..0.1));
@@ -229,7 +232,7 @@ mod tests {
         bytes
     }
 
-    fn weights(rng: &mut StdRng, bits: Bits, rows: usize, width: usize) -> Tiles {
+    pub fn weights(rng: &mut StdRng, bits: Bits, rows: usize, width: usize) -> Tiles {
         let bytes = blocks(rng, bits, rows * width / BLOCK);
         match bits {
             Bits::Four => Tiles::from_q4_1(&bytes, rows, width),

@@ -1,12 +1,10 @@
 //! Quantized matrices in the order in which kernels read them.
 
-use super::super::{fetch, wide};
+use super::super::fetch;
 use super::{BLOCK, GROUP, ROWS};
 use anyhow::{Result, ensure};
 use half::f16;
 use rayon::prelude::*;
-use std::mem::MaybeUninit;
-use std::ops::Range;
 
 /// Bits of a quant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +59,22 @@ pub struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// The quants of a block, four of each row at a time.
+    #[inline(always)]
+    pub fn groups(&self, b: usize) -> &[[[u8; GROUP]; ROWS]] {
+        let size = self.bits.bytes();
+        let quants = &self.quants[b * size..][..size];
+        quants.as_chunks().0.as_chunks().0
+    }
+
+    /// Has memory fetch a block.
+    #[inline(always)]
+    pub fn fetch(&self, b: usize) {
+        fetch(self.groups(b));
+        fetch(&self.scales[b..=b]);
+        fetch(self.minima.get(b..=b).unwrap_or_default());
+    }
+
     /// Has memory fetch a block of the tile that comes next.
     pub fn fetch_next(&self, block: usize) {
         let size = self.bits.bytes();
@@ -69,33 +83,6 @@ impl Tile<'_> {
                 .get(block * size..(block + 1) * size)
                 .unwrap_or_default(),
         );
-    }
-
-    /// The weights of the block `b` of the row `at`, four at a time, as they lie.
-    #[inline(always)]
-    fn write(&self, b: usize, at: usize, weights: &mut [MaybeUninit<f32>; BLOCK]) {
-        let size = self.bits.bytes();
-        let scale = f16::from_bits(self.scales[b][at]).to_f32();
-        let lines = self.quants[b * size..][..size].as_chunks::<LINE>().0;
-        let groups = lines.iter().map(|line| &line.as_chunks::<GROUP>().0[at]);
-        let weights = weights.as_chunks_mut::<GROUP>().0;
-        match self.bits {
-            Bits::Eight => {
-                for (weights, quants) in weights.iter_mut().zip(groups) {
-                    *weights =
-                        quants.map(|quant| MaybeUninit::new(scale * (f32::from(quant) - 128.0)));
-                }
-            }
-            Bits::Four => {
-                let minimum = f16::from_bits(self.minima[b][at]).to_f32();
-                let weight = |quant: u8| MaybeUninit::new(scale * f32::from(quant) + minimum);
-                let (low, high) = weights.split_at_mut(BLOCK / GROUP / 2);
-                for ((low, high), quants) in low.iter_mut().zip(high).zip(groups) {
-                    *low = quants.map(|quant| weight(quant & 15));
-                    *high = quants.map(|quant| weight(quant >> 4));
-                }
-            }
-        }
     }
 }
 
@@ -234,53 +221,10 @@ impl Tiles {
         }
     }
 
-    /// The weights of a row.
-    pub fn row(&self, at: usize) -> Vec<f32> {
-        // It has four bytes of each line of its tile.
-        fetch(self.tile(at / ROWS).quants);
-        written(self.width, |row| self.write(at, row))
-    }
-
-    #[inline(always)]
-    fn write(&self, at: usize, row: &mut [MaybeUninit<f32>]) {
-        let (tile, at) = (self.tile(at / ROWS), at % ROWS);
-        let (whole, rest) = row.as_chunks_mut();
-        for (b, weights) in whole.iter_mut().enumerate() {
-            tile.write(b, at, weights);
-        }
-        if !rest.is_empty() {
-            let mut last = [MaybeUninit::new(0f32); BLOCK];
-            tile.write(whole.len(), at, &mut last);
-            rest.copy_from_slice(&last[..rest.len()]);
-        }
-    }
-
-    /// The weights of some rows, row by row.
-    pub fn numbers(&self, of: Range<usize>) -> Vec<f32> {
-        written(of.len() * self.width, |numbers| {
-            let rows = numbers.par_chunks_mut(self.width).enumerate();
-            rows.for_each(|(i, row)| {
-                wide(
-                    #[inline(always)]
-                    || self.write(of.start + i, row),
-                )
-            });
-        })
-    }
-
     /// Bytes of all of it.
     pub fn bytes(&self) -> usize {
         self.quants.len() * LINE + (self.scales.len() + self.minima.len()) * ROWS * 2
     }
-}
-
-/// So many numbers, all of which `write` writes: zeros before them would be as many bytes again.
-fn written(length: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
-    let mut numbers = Vec::with_capacity(length);
-    write(&mut numbers.spare_capacity_mut()[..length]);
-    // SAFETY: they were written.
-    unsafe { numbers.set_len(length) };
-    numbers
 }
 
 trait AsBytes {
