@@ -223,7 +223,7 @@ fn a_run_that_collapses_is_ended_and_leaves_the_start_as_it_was() {
         "--steps",
         "40",
         "--lr",
-        "0.01",
+        "0.003",
     ];
     let simpo = words(dir.path(), "format.jsonl", "simpo", &recipe);
     fails(
@@ -245,7 +245,7 @@ fn a_run_that_collapses_is_ended_and_leaves_the_start_as_it_was() {
         "--steps",
         "40",
         "--lr",
-        "0.01",
+        "0.003",
     ];
     dpo(dir.path(), "format.jsonl", "simpo", &recipe);
     let kept = metrics(&dir.path().join("simpo"));
@@ -348,4 +348,68 @@ fn what_is_no_pair_is_named() {
     of(&pairs, &["--loss", "ppo"], 2, &["ppo"]);
     let qwen = text(&golden("tiny-qwen3-lora"));
     of(&pairs, &["--init", &qwen], 1, &["tiny-qwen3-lora"]);
+}
+
+#[test]
+fn own_answers_that_pass_are_preferred_to_own_answers_that_fail() {
+    let dir = place();
+    let start = taught(dir.path());
+    let (eval, db) = common::answered_rows(dir.path());
+    let base = tiny();
+    let out = text(&dir.path().join("own"));
+    let words = [
+        "dpo",
+        "--on-policy",
+        "--data",
+        &eval,
+        "--db-dir",
+        &db,
+        "--base",
+        &base,
+        "--init",
+        &start,
+        "--out",
+        &out,
+        "--device",
+        "cpu",
+        "--steps",
+        "3",
+        "--temperature",
+        "1.5",
+        "--samples",
+        "6",
+        "--no-guards",
+    ];
+    ok(&words);
+    let pairs = fs::read_to_string(dir.path().join("own/pairs.jsonl")).unwrap();
+    let pairs: Vec<Value> = pairs
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(!pairs.is_empty());
+    for pair in &pairs {
+        let row = pair["row"].as_u64().unwrap();
+        assert!(
+            pair["chosen"]
+                .as_str()
+                .unwrap()
+                .contains(&format!("select {row}")),
+            "{pair}"
+        );
+        assert_ne!(pair["chosen"], pair["rejected"]);
+    }
+    let again = text(&dir.path().join("again"));
+    ok(&[
+        "dpo",
+        "--config",
+        &format!("{out}/config.toml"),
+        "--out",
+        &again,
+    ]);
+    assert_eq!(weights(Path::new(&out)), weights(Path::new(&again)));
+    fails(
+        &["dpo", "--on-policy", "--data", &eval, "--base", &base],
+        2,
+        &["--db-dir"],
+    );
 }

@@ -165,6 +165,7 @@ impl Command {
 mod heading {
     pub const DATA: &str = "Data";
     pub const LOSS: &str = "Loss";
+    pub const OWN: &str = "Own answers";
     pub const ADAPTER: &str = "Adapter";
     pub const SCHEDULE: &str = "Schedule";
     pub const MEMORY: &str = "Memory";

@@ -57,6 +57,16 @@ impl ScoringArgs {
         at(home, timeout, self.rules.get())
     }
 
+    /// The database of rows that name none: a connection is one.
+    pub fn db(&self) -> Option<&'static str> {
+        self.db_dir.is_none().then_some("")
+    }
+
+    /// From now on the time of day is one, which settings say too.
+    pub fn settle(&mut self) {
+        self.now = Some(self.now());
+    }
+
     /// The time of day that all queries see.
     pub fn now(&self) -> Now {
         self.now.unwrap_or_else(Now::current)

@@ -143,6 +143,11 @@ impl TrainingArgs {
         }))
     }
 
+    /// Whether adapters are measured on the way.
+    pub fn measures(&self) -> bool {
+        self.eval_data.is_some()
+    }
+
     /// Where to train.
     pub fn place(&self) -> Result<Place> {
         self.base_weights.at(self.held(WeightsArg::F32)?)

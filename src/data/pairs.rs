@@ -1,6 +1,8 @@
 //! Preference pairs: which answers to one prompt are compared, and which pairs differ in nothing but their wrapping.
 
-use super::record::{self, Columns, Content, Conversation, Judgement, Record, Turn};
+use super::record::{
+    self, Columns, Content, Conversation, Judgement, Preference, Record, Role, Turn,
+};
 use crate::sql::extract::Extraction;
 use crate::sql::normalize::canonical;
 use anyhow::{Result, ensure};
@@ -13,6 +15,27 @@ pub struct Pair {
     pub rejected: Record,
     /// Whether both answers hold the same query.
     pub format_only: bool,
+}
+
+impl Pair {
+    /// Of two answers to a prompt that a row at `place` asks.
+    pub fn new(place: &str, prompt: &Conversation, chosen: &str, rejected: &str) -> Self {
+        let [chosen, rejected] =
+            [chosen, rejected].map(|text| vec![Turn::new(Role::Assistant, text.to_owned())]);
+        Self::of(place, prompt, chosen, rejected)
+    }
+
+    fn of(place: &str, prompt: &Conversation, chosen: Vec<Turn>, rejected: Vec<Turn>) -> Self {
+        let side = |turns: Vec<Turn>| Record {
+            place: place.to_owned(),
+            content: Content::Turns(behind(prompt, turns)),
+        };
+        Self {
+            format_only: same_query(&chosen, &rejected),
+            chosen: side(chosen),
+            rejected: side(rejected),
+        }
+    }
 }
 
 /// A row of a file of pairs.
@@ -43,16 +66,13 @@ pub fn read(path: &Path, columns: &Columns, labelled: bool) -> Result<Vec<Judged
                 side.len()
             );
         }
-        let side = |turns: Vec<Turn>| Record {
-            place: place.clone(),
-            content: Content::Turns(behind(&preference.prompt, turns)),
-        };
-        let format_only = same_query(&preference.chosen, &preference.rejected);
-        Ok(Judged::Pair(Box::new(Pair {
-            format_only,
-            chosen: side(preference.chosen),
-            rejected: side(preference.rejected),
-        })))
+        let Preference {
+            prompt,
+            chosen,
+            rejected,
+        } = preference;
+        let pair = Pair::of(&place, &prompt, chosen, rejected);
+        Ok(Judged::Pair(Box::new(pair)))
     })
 }
 

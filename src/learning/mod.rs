@@ -2,6 +2,7 @@
 
 pub mod draw;
 pub mod grpo;
+pub mod on_policy;
 pub mod rewards;
 pub mod rows;
 pub mod verdicts;

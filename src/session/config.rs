@@ -67,6 +67,8 @@ pub struct PreferenceConfig {
     pub loss: PreferenceLoss,
     /// Whether pairs whose answers hold the same query are learned from.
     pub format_pairs: bool,
+    /// The flags that say how pairs are made, as settings have them, where they are.
+    pub said: toml::Table,
 }
 
 impl SftConfig {

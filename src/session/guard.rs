@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Steps that a mean is over.
 const WINDOW: usize = 20;
 /// Steps without which there is no mean.
-const FEWEST: usize = 5;
+const FEWEST: usize = 10;
 /// Steps that say how a run began.
 const FIRST: usize = 3;
 /// The share of answers that ended by themselves, where answers are drawn.
@@ -187,11 +187,11 @@ mod tests {
             steps.map(|step| guards.step(&step)).collect::<Vec<_>>()
         };
         assert_eq!(of(&[-0.05; 40]), vec![None; 40]);
-        let found = of(&[-0.5; 8]);
+        let found = of(&[-0.5; 14]);
         let tripped = found.iter().position(Option::is_some);
         assert_eq!(tripped, Some(FEWEST - 1));
-        // One bad step among good ones.
-        assert_eq!(of(&[0.1, 0.1, -0.4, 0.1, 0.1, 0.1]), vec![None; 6]);
+        // Bad steps among good ones.
+        assert_eq!(of(&[0.1, -0.4, 0.1, 0.1].repeat(5)), vec![None; 20]);
         assert_eq!(Guards::default().step(&Metrics::new()), None);
     }
 

@@ -1,15 +1,16 @@
 //! The flags of `factory dpo` and the configs they stand for.
 
 use crate::cli::new_adapter::AdapterArgs;
+use crate::cli::scoring::ScoringArgs;
 use crate::cli::training::TrainingArgs;
 use crate::cli::{UsageError, heading};
-use crate::eval::session::Rules;
+use crate::generation::sampler::SamplerConfig;
+use crate::learning::on_policy;
 use crate::model::place::Place;
 use crate::run::folder::default_path;
 use crate::run::training_run::TrainingRun;
 use crate::session::config::{Config, PreferenceConfig, PreferenceLoss, SftConfig};
 use crate::session::preferences;
-use crate::sql::extract::Extraction;
 use crate::training::objective::kto::{self, KTO};
 use crate::training::objective::preference::{Kind, Settings};
 use anyhow::{Result, bail};
@@ -56,6 +57,20 @@ pub struct Args {
     /// Weight of a bad answer (kto) [default: 1].
     #[arg(help_heading = heading::LOSS, long)]
     undesirable_weight: Option<f64>,
+    /// Make the pairs of the model's own answers to --data, rows as grpo has them: one that passes over one that fails.
+    #[arg(help_heading = heading::OWN, long, requires = "databases")]
+    on_policy: bool,
+    /// Answers drawn of each row.
+    #[arg(help_heading = heading::OWN, long, requires = "on_policy", default_value_t = 8)]
+    samples: usize,
+    /// How freely answers are drawn.
+    #[arg(help_heading = heading::OWN, long, requires = "on_policy", default_value_t = 1.0)]
+    temperature: f64,
+    /// Most pairs of a row.
+    #[arg(help_heading = heading::OWN, long, requires = "on_policy", default_value_t = 2)]
+    per_row: usize,
+    #[command(flatten)]
+    scoring: ScoringArgs,
     /// Learn from pairs whose answers hold the same query too: they teach a format, which sft does better.
     #[arg(help_heading = heading::DATA, long)]
     format_pairs: bool,
@@ -63,12 +78,6 @@ pub struct Args {
     adapter: AdapterArgs,
     #[command(flatten)]
     training: TrainingArgs,
-    /// How the query is found in an answer to --eval-data [default: statement].
-    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data", value_enum)]
-    extract: Option<Extraction>,
-    /// Let links in --eval-db lead out of it.
-    #[arg(help_heading = heading::EVALUATION, long, requires = "eval_data")]
-    follow_links: bool,
     /// Go on where the adapter unlearns its answers: without guards such a run ends with an adapter that answers nothing.
     #[arg(help_heading = heading::EVALUATION, long)]
     no_guards: bool,
@@ -115,9 +124,57 @@ impl Args {
             },
             loss: self.loss()?,
             format_pairs: self.format_pairs,
+            said: self.said()?,
         };
         preferences::check(&config)?;
         Ok(config)
+    }
+
+    /// How own answers are drawn, where pairs are made of them.
+    pub fn own(&self) -> Result<Option<on_policy::Config>> {
+        if !self.on_policy {
+            return Ok(None);
+        }
+        let sampler = SamplerConfig {
+            temperature: self.temperature,
+            samples: self.samples,
+            ..SamplerConfig::default()
+        };
+        sampler.check().map_err(UsageError::of)?;
+        if self.samples < 2 {
+            bail!(UsageError(
+                "--samples must be 2 or more: a pair is two answers".to_owned()
+            ));
+        }
+        Ok(Some(on_policy::Config {
+            samples: self.samples,
+            temperature: self.temperature,
+            per_row: self.per_row,
+            seed: self.training.seed,
+        }))
+    }
+
+    /// Where own answers are judged.
+    pub fn scoring(&mut self) -> &mut ScoringArgs {
+        &mut self.scoring
+    }
+
+    /// What the settings say of own answers.
+    fn said(&self) -> Result<toml::Table> {
+        if !self.on_policy {
+            return Ok(toml::Table::new());
+        }
+        let mut said = toml::Table::try_from(&self.scoring)?;
+        said.insert("now".to_owned(), self.scoring.now().to_string().into());
+        said.insert("on_policy".to_owned(), true.into());
+        said.insert("samples".to_owned(), i64::try_from(self.samples)?.into());
+        said.insert("temperature".to_owned(), self.temperature.into());
+        said.insert("per_row".to_owned(), i64::try_from(self.per_row)?.into());
+        if self.training.measures() {
+            // Said by the evaluation.
+            said.retain(|flag, _| !["extract", "follow_links"].contains(&flag));
+        }
+        Ok(said)
     }
 
     /// The loss with its constants. One that the loss does not have is refused.
@@ -184,10 +241,7 @@ impl Args {
             let stem = data.file_stem().unwrap_or_default().to_string_lossy();
             default_path("dpo", &stem)
         });
-        let rules = Rules {
-            extract: self.extract.unwrap_or_default(),
-            follow_links: self.follow_links,
-        };
+        let rules = self.scoring.rules.get();
         Ok(Config {
             guards: !self.no_guards,
             ..self.training.run(out, self.resume.is_some(), rules)?

@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(help_heading = heading::DATA, long, default_value_t = 1)]
     resample: usize,
     #[command(flatten)]
-    scoring: ScoringArgs,
+    pub scoring: ScoringArgs,
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
@@ -131,7 +131,7 @@ impl Args {
             said,
             now,
             keep_going: self.scoring.keep_going,
-            db: self.scoring.db_dir.is_none().then(String::new),
+            db: self.scoring.db(),
         };
         config.check()?;
         Ok(config)

@@ -10,8 +10,9 @@ use anyhow::Result;
 pub use flags::Args;
 
 /// Trains an adapter and writes its folder.
-pub fn run(args: Args) -> Result<()> {
+pub fn run(mut args: Args) -> Result<()> {
     args.check()?;
+    args.scoring.settle();
     let config = args.config()?;
     let run = args.run(&config.sft.data)?;
     let place = args.place()?;

@@ -40,7 +40,7 @@ pub struct Config {
     /// Whether rows whose reference fails are left out.
     pub keep_going: bool,
     /// The database of rows that name none.
-    pub db: Option<String>,
+    pub db: Option<&'static str>,
 }
 
 /// What the run's settings have beside those of every training.

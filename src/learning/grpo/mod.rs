@@ -46,7 +46,7 @@ pub fn train(
     let (name, template) = (sft.base()?, sft.template()?);
     let chat = sft.init.as_deref().map(trained::chat_template);
     let chat = chat.transpose()?.flatten();
-    let mut rows = Rows::read(&sft.data, &sft.columns, config.db.as_deref())?;
+    let mut rows = Rows::read(&sft.data, &sft.columns, config.db)?;
     let scorer = Scorer::open(
         &mut rows,
         &config.databases,

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// Most bytes of a line that a command answers.
 const LONGEST: u64 = 1_000;
@@ -54,9 +55,9 @@ impl Judge {
         let read = sent.and_then(|()| self.answers.by_ref().take(LONGEST).read_line(&mut line));
         match read {
             Ok(1..) => {}
-            Ok(0) | Err(_) => match self.child.try_wait() {
-                Ok(Some(status)) => bail!("the reward command {name:?} ended: {status}"),
-                _ => bail!("the reward command {name:?} closed its output"),
+            Ok(0) | Err(_) => match ended(&mut self.child) {
+                Some(status) => bail!("the reward command {name:?} ended: {status}"),
+                None => bail!("the reward command {name:?} closed its output"),
             },
         }
         let text = line.trim();
@@ -69,6 +70,17 @@ impl Judge {
         );
         Ok(number)
     }
+}
+
+/// How a command ended whose output is closed already; it may take a moment.
+fn ended(child: &mut Child) -> Option<ExitStatus> {
+    for _ in 0..100 {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
 }
 
 impl Drop for Judge {

@@ -167,10 +167,10 @@ fn without_ends(
 impl Encoder<'_> {
     /// `None` leaves a row out.
     fn row(&self, row: &Judged) -> Result<Option<Row>> {
+        let place = place(row);
         let row = match row {
             Judged::Answer(record, good) => Row::Answer(self.example(record)?, *good),
             Judged::Pair(pair) => {
-                let place = &pair.chosen.place;
                 let sides = [self.example(&pair.chosen)?, self.example(&pair.rejected)?];
                 let [chosen, rejected] = &sides;
                 ensure!(
@@ -192,7 +192,7 @@ impl Encoder<'_> {
             (true, _) => Ok(Some(row)),
             (false, OnLong::Skip) => Ok(None),
             (false, _) => bail!(
-                "the row has {length} tokens, more than {}; raise --max-seq, or use --on-long skip",
+                "{place}: the row has {length} tokens, more than {}; raise --max-seq, or use --on-long skip",
                 self.most
             ),
         }

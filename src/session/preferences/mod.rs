@@ -7,12 +7,14 @@ use super::config::{Config, PreferenceConfig, PreferenceLoss};
 use super::run::{Draw, Session};
 use super::sft::begin_adapter;
 use super::{recompute, reference, settings as run_settings};
+use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::answering::trained;
 use crate::data::asking::Asking;
 use crate::data::pairs::{self, Judged};
 use crate::data::template::Renderer;
 use crate::model::allocator;
+use crate::model::load::Base;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
 use crate::run::training_run::TrainingRun;
@@ -28,9 +30,14 @@ use anyhow::{Result, ensure};
 use encoded::Encoded;
 use settings::Settings;
 
-/// Trains an adapter at `place` and writes its folder.
+/// Makes the rows that are learned from, by the base and the adapter that the run begins with.
+pub type Source<'a> =
+    &'a mut dyn FnMut(&Base, &Adapter, &Renderer, &TrainingRun) -> Result<Vec<Judged>>;
+
+/// Trains an adapter at `place` and writes its folder. The rows are those of the file where no `source` makes them.
 pub fn train(
     config: &PreferenceConfig,
+    source: Option<Source>,
     run: &Config,
     place: &Place,
     observer: &dyn Observer,
@@ -43,7 +50,10 @@ pub fn train(
     let (name, template) = (sft.base()?, sft.template()?);
     let chat = sft.init.as_deref().map(trained::chat_template);
     let chat = chat.transpose()?.flatten();
-    let rows = read(config, observer)?;
+    let read = match source {
+        Some(_) => Vec::new(),
+        None => pairs::read(&sft.data, &sft.columns, labelled(config))?,
+    };
     let asking = Asking::of_file(&sft.data, &sft.columns)?;
     // Before the base is loaded: a folder that cannot be made is known at once.
     let mut folder = match resumed {
@@ -60,6 +70,11 @@ pub fn train(
         adapter.config.dropout
     );
     let renderer = Renderer::new(template, &base.tokenizer)?;
+    let rows = match source {
+        Some(source) => source(&base, &adapter, &renderer, &folder)?,
+        None => read,
+    };
+    let rows = with_a_query_apart(rows, config, observer)?;
     let encoded = Encoded::of(rows, config, &base, &renderer, observer)?;
     let rows = &encoded.examples;
     // Rows are counted two by two.
@@ -132,12 +147,18 @@ pub fn check(config: &PreferenceConfig) -> Result<()> {
     Err(UsageError(refused.to_owned()).into())
 }
 
-/// The rows that are learned from.
-fn read(config: &PreferenceConfig, observer: &dyn Observer) -> Result<Vec<Judged>> {
-    let (sft, from) = (&config.sft, config.sft.data.display());
-    let labelled = matches!(config.loss, PreferenceLoss::Kto(_));
-    let mut rows = pairs::read(&sft.data, &sft.columns, labelled)?;
-    let all = rows.len();
+/// Whether the loss takes answers alone.
+fn labelled(config: &PreferenceConfig) -> bool {
+    matches!(config.loss, PreferenceLoss::Kto(_))
+}
+
+/// The rows that are learned from: pairs that differ in format alone are not, unless they are asked for.
+fn with_a_query_apart(
+    mut rows: Vec<Judged>,
+    config: &PreferenceConfig,
+    observer: &dyn Observer,
+) -> Result<Vec<Judged>> {
+    let (from, all) = (config.sft.data.display(), rows.len());
     if !config.format_pairs {
         rows.retain(|row| !matches!(row, Judged::Pair(pair) if pair.format_only));
     }

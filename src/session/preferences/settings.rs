@@ -11,6 +11,8 @@ pub struct Settings<'a> {
     loss: Loss<'a>,
     format_pairs: bool,
     no_guards: bool,
+    #[serde(flatten)]
+    said: &'a toml::Table,
 }
 
 #[derive(Serialize)]
@@ -36,6 +38,7 @@ impl<'a> Settings<'a> {
             },
             format_pairs: config.format_pairs,
             no_guards: !run.guards,
+            said: &config.said,
         }
     }
 }
