@@ -107,6 +107,9 @@ pub struct TrainingArgs {
     /// Also write the metrics as a TensorBoard event file into the run's folder.
     #[arg(help_heading = heading::OUTPUT, long)]
     tensorboard: bool,
+    /// Also write the metrics as metrics.csv, a line a step.
+    #[arg(help_heading = heading::OUTPUT, long)]
+    csv: bool,
     /// Leave out ngrams.safetensors, a table of what follows what in the training answers: with it answers come faster, and parts of
     /// the training answers can be read out of it.
     #[arg(help_heading = heading::OUTPUT, long)]
@@ -121,6 +124,7 @@ impl TrainingArgs {
             resume,
             checkpoint_every: self.checkpoint_every,
             tensorboard: self.tensorboard,
+            csv: self.csv,
             ngrams: !self.no_ngrams,
             guards: false,
             selection: self.selection(rules)?,

@@ -22,6 +22,8 @@ pub struct Config {
     pub checkpoint_every: Option<u64>,
     /// Whether metrics are written as TensorBoard's events too.
     pub tensorboard: bool,
+    /// Whether metrics are written as CSV too.
+    pub csv: bool,
     /// Whether the adapter gets a table of its training answers' n-grams.
     pub ngrams: bool,
     /// Whether a run that spoils its adapter is ended, see [`super::guard`].

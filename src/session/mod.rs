@@ -7,6 +7,7 @@ pub mod estimate;
 mod files;
 pub mod guard;
 pub mod lengths;
+mod metrics;
 pub mod preferences;
 pub mod recompute;
 mod reference;

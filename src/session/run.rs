@@ -4,6 +4,7 @@ use super::config::Config;
 use super::course::Course;
 use super::files::{Files, SETTINGS};
 use super::guard::Tripped;
+use super::metrics::{self, CSV};
 use super::selection::Selection;
 use super::state::{self, Notes, States};
 use crate::adapters::lora::Adapter;
@@ -188,6 +189,9 @@ impl Session<'_> {
     ) -> Result<()> {
         for (name, content) in files.of(adapter)? {
             folder.write(name, &content)?;
+        }
+        if self.config.csv {
+            folder.write(CSV, &metrics::csv(&folder.path().join(METRICS))?)?;
         }
         let curve = (self.draw)(&folder.path().join(METRICS))?;
         folder.write("loss.svg", curve.as_bytes())?;

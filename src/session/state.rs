@@ -16,7 +16,13 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 
 /// Settings that change no byte of the adapter: a run may go on with others.
-const FREE: [&str; 4] = ["recompute", "tensorboard", "throttle", "checkpoint_every"];
+const FREE: [&str; 5] = [
+    "recompute",
+    "tensorboard",
+    "csv",
+    "throttle",
+    "checkpoint_every",
+];
 
 /// What a state says beside the trainer's own.
 #[derive(Clone, Default, Serialize, Deserialize)]

@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(help_heading = heading::LOSS, long)]
     undesirable_weight: Option<f64>,
     /// Make the pairs of the model's own answers to --data, rows as grpo has them: one that passes over one that fails.
-    #[arg(help_heading = heading::OWN, long, requires = "databases")]
+    #[arg(help_heading = heading::OWN, long)]
     on_policy: bool,
     /// Answers drawn of each row.
     #[arg(help_heading = heading::OWN, long, requires = "on_policy", default_value_t = 8)]
@@ -126,6 +126,9 @@ impl Args {
             format_pairs: self.format_pairs,
             said: self.said()?,
         };
+        if self.on_policy {
+            self.scoring.check()?;
+        }
         preferences::check(&config)?;
         Ok(config)
     }
