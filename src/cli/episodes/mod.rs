@@ -4,8 +4,9 @@ mod make;
 mod replay;
 mod run;
 
-use crate::cli::UsageError;
+use crate::data::template::Template;
 use crate::db::home::Home;
+use crate::learning::episodes::protocol::Protocol;
 use anyhow::Result;
 use clap::builder::RangedU64ValueParser;
 
@@ -69,11 +70,6 @@ fn default_db(home: &Home) -> Option<String> {
 }
 
 /// Refuses a template that episodes are not written in.
-fn refuse_base(template: Option<crate::data::template::Template>) -> Result<()> {
-    match template {
-        Some(template) => crate::learning::episodes::protocol::Protocol::of(template)
-            .map(drop)
-            .map_err(UsageError::of),
-        None => Ok(()),
-    }
+fn refuse_base(template: Option<Template>) -> Result<()> {
+    template.map(Protocol::of).transpose().map(drop)
 }

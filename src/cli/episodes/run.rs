@@ -9,9 +9,9 @@ use crate::cli::scoring::ScoringArgs;
 use crate::cli::terminal::Terminal;
 use crate::cli::{UsageError, say};
 use crate::generation::sampler::SamplerConfig;
-use crate::learning::episodes::play;
 use crate::learning::episodes::run::{Data, Job, Source};
 use crate::learning::episodes::summary::Summary;
+use crate::learning::episodes::table;
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -149,13 +149,13 @@ pub fn run(args: Args) -> Result<()> {
         now: args.scoring.now(),
         keep_going: args.scoring.keep_going,
         knowledge: args.knowledge.clone(),
-        play: play::Config {
+        play: table::Config {
             turns: args.lengths.turns as usize,
             observation: args.lengths.observation_tokens as usize,
             max_tokens: config.stop.max_tokens,
             kv_memory: config
                 .kv_memory
-                .unwrap_or(play::Config::default().kv_memory),
+                .unwrap_or(table::Config::default().kv_memory),
         },
         sampler: args.sampler(),
     };

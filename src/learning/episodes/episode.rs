@@ -83,3 +83,42 @@ impl Episode {
         calls.flat_map(Call::tables).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::{DEFINITIONS, EXECUTE};
+    use super::*;
+    use serde_json::json;
+
+    fn turn(call: Call, outcome: Outcome) -> Turn {
+        Turn {
+            said: String::new(),
+            call: Some(call),
+            outcome,
+            repeated: false,
+            observed: None,
+        }
+    }
+
+    #[test]
+    fn what_was_looked_up_before_a_turn_is_known() {
+        let look = |names: &[&str]| Call::new(DEFINITIONS, json!({ "table_names": names }));
+        let run = Call::new(EXECUTE, json!({"query": "SELECT 1"}));
+        let episode = Episode {
+            tokens: vec![1, 2, 3, 4, 5],
+            written: vec![1..2, 3..5],
+            logprobs: vec![-1.0; 3],
+            turns: vec![
+                turn(look(&["boats", "crews"]), Outcome::Ok),
+                turn(look(&["ships"]), Outcome::UnknownTable),
+                turn(run, Outcome::Ok),
+                turn(Call::answer("SELECT 2"), Outcome::Ok),
+            ],
+            end: End::Answered,
+        };
+        assert!(episode.looked_up(0).is_empty());
+        assert_eq!(episode.looked_up(2), ["boats", "crews"]);
+        assert_eq!(episode.answer(), Some("SELECT 2"));
+        assert_eq!(episode.example().labels(), episode.logprobs.len());
+    }
+}

@@ -13,8 +13,8 @@ static MARKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)<(/?\s*(?:observation|solution|sql|tables|schema|tool_call|tool_response|tools|think)\b)").ok()
 });
 
-/// The text, at most `most` tokens of it, and how it goes on said where it was cut. Control characters become spaces; of the marks of an episode, and
-/// of what stands in `<|…|>`, the bracket is another one. No special token can come of it where it is tokenized as a stranger's text.
+/// The text, at most `most` tokens of it, with `(cut)` behind it where there is more. Control characters become spaces; of the marks of an episode, and
+/// of what stands in `<|…|>`, the bracket is another one; in the name of a special token there is a space, so that none can come of it.
 pub fn clean(tokenizer: &Tokenizer, text: &str, most: usize) -> Result<String> {
     let taken: String = text.chars().take(LONGEST).collect();
     let whole = taken.len() == text.len();
@@ -29,7 +29,14 @@ pub fn clean(tokenizer: &Tokenizer, text: &str, most: usize) -> Result<String> {
         Some(marks) => marks.replace_all(&shown, "‹$1").into_owned(),
         None => shown.replace('<', "‹"),
     };
-    let shown = shown.trim_end();
+    let (mut safe, mut done) = (String::new(), 0);
+    for cut in tokenizer.cuts(&shown, true) {
+        safe += &shown[done..cut];
+        safe.push(' ');
+        done = cut;
+    }
+    safe += &shown[done..];
+    let shown = safe.trim_end();
     let tokens = tokenizer.encode(shown)?;
     if whole && tokens.len() <= most {
         return Ok(shown.to_owned());

@@ -2,10 +2,11 @@
 
 use super::episode::Episode;
 use super::knowledge::Knowledge;
-use super::play::{self, Table, play};
+use super::play::play;
 use super::protocol::Protocol;
 use super::spider2::Spider2;
 use super::summary::{Line, Summary};
+use super::table::{self, Table};
 use super::tasks::{Opening, Question};
 use super::tools::{self, Builtin, Server, Tools};
 use crate::answering::config::Config as Answering;
@@ -56,7 +57,7 @@ pub struct Job {
     pub keep_going: bool,
     /// Folder of documents.
     pub knowledge: Option<PathBuf>,
-    pub play: play::Config,
+    pub play: table::Config,
     pub sampler: SamplerConfig,
 }
 

@@ -1,8 +1,8 @@
 //! Questions, and what an episode on each begins with.
 
 use super::knowledge::Knowledge;
-use super::play::Task;
 use super::protocol::{Protocol, Setting};
+use super::table::Task;
 use crate::data::jsonl::{Faults, Line};
 use crate::data::record::Conversation;
 use crate::data::template::Renderer;

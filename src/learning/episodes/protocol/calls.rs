@@ -1,6 +1,6 @@
 //! Calls as Qwen3 writes them.
 
-use super::{NoCall, Setting};
+use super::setting::{NoCall, Setting};
 use crate::learning::episodes::call::{ANSWER, Call};
 use serde_json::{Map, Value, json};
 

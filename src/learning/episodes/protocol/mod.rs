@@ -1,17 +1,17 @@
 //! How an episode is written: what the model is told of its tools, how it calls them, how it hears of them. One call a turn.
 
 mod calls;
+mod setting;
 mod tags;
 
 use super::call::Call;
 use super::observation::left;
 use crate::data::record::{Conversation, Role, Turn};
 use crate::data::template::Template;
-use crate::db::notes::Dialect;
 use crate::run::usage::UsageError;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+pub use setting::{NoCall, Setting};
 
 /// A way to write episodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,21 +22,6 @@ pub enum Protocol {
     /// Qwen3's `<tool_call>` and `<tool_response>`.
     Calls,
 }
-
-/// What an episode's first turn says of it.
-pub struct Setting<'a> {
-    pub dialect: Dialect,
-    /// Turns that the model has.
-    pub turns: usize,
-    /// What it is given to know.
-    pub knowledge: Option<&'a str>,
-    /// The tools as functions, the one that answers among them.
-    pub tools: &'a [Value],
-}
-
-/// Why a turn has no call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoCall(pub String);
 
 impl Protocol {
     /// That of a template. Errors for a base's own, which need not show earlier turns as they were drawn.

@@ -1,6 +1,6 @@
 //! Calls in tags, for bases that know no tools.
 
-use super::{NoCall, Setting};
+use super::setting::{NoCall, Setting};
 use crate::learning::episodes::call::{
     ALL_TABLES, ANSWER, Call, DEFINITIONS, EXECUTE, FILTER_TABLES,
 };

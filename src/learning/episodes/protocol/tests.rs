@@ -1,5 +1,6 @@
 use super::*;
 use crate::data::record;
+use crate::db::notes::Dialect;
 use crate::learning::episodes::call::{ALL_TABLES, DEFINITIONS, EXECUTE, FILTER_TABLES};
 use serde_json::json;
 

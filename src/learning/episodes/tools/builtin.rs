@@ -1,7 +1,8 @@
 //! mcp-alchemy's tools over the databases of rows, each call to a database in a process of its own.
 
 use super::described::builtin;
-use super::{Said, Tools, spread};
+use super::said::{Said, Tools};
+use super::spread::spread;
 use crate::db::alchemy;
 use crate::db::answer::Bounds;
 use crate::db::connections::Connection;

@@ -1,6 +1,7 @@
 //! The tools of a server that speaks the Model Context Protocol, started anew for each database and turn of the episodes that ask it.
 
-use super::{Said, Tools, spread};
+use super::said::{Said, Tools};
+use super::spread::spread;
 use crate::db::home::Home;
 use crate::learning::episodes::call::{
     ALL_TABLES, ANSWER, Call, DEFINITIONS, EXECUTE, FILTER_TABLES,
