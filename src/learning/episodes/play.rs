@@ -7,7 +7,7 @@ use crate::generation::engine::Engine;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
 use crate::learning::draw;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 
 /// Plays `sampler.samples` episodes of each of the tasks `which`, whose order they are in. `engine` makes what draws a turn.
@@ -48,6 +48,7 @@ pub fn play<'e>(
         }
         played.extend(wave.played);
     }
+    ensure!(played.len() == places.len(), "a task is to be played twice");
     let mut episodes = places.iter().filter_map(|place| played.remove(place));
     let own = which
         .iter()
