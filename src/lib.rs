@@ -6,13 +6,14 @@
 pub mod cli;
 
 pub mod check;
-pub mod mcp;
 pub mod package;
 pub mod serve;
 
 pub mod learning;
 pub mod report;
 pub mod session;
+
+pub mod mcp;
 
 pub mod ask;
 

@@ -216,22 +216,24 @@ fn what_a_template_has_no_place_for_is_refused_by_name() {
             talk
         }),
     ];
-    for template in [Template::Base, Template::Chatml, Template::Plain] {
+    for (template, lacks) in [
+        (Template::Base, 0),
+        (Template::Chatml, 2),
+        (Template::Plain, 0),
+    ] {
         let renderer = Renderer::new(template, &tokenizer).unwrap();
-        for (what, row) in &rows {
+        for (what, row) in &rows[lacks..] {
             let error = renderer.examples(&Content::Turns(row.clone())).unwrap_err();
             assert!(error.to_string().contains(what), "{template:?}: {error}");
         }
     }
     let tool = talk(&[(Role::User, "a"), (Role::Tool, "t"), (Role::Assistant, "b")]);
-    for template in [Template::Chatml, Template::Plain] {
-        let renderer = Renderer::new(template, &tokenizer).unwrap();
-        let error = renderer.prompt(&tool).unwrap_err().to_string();
-        assert!(
-            error.contains("tool's turn") && error.contains("--template base"),
-            "{error}"
-        );
-    }
+    let renderer = Renderer::new(Template::Plain, &tokenizer).unwrap();
+    let error = renderer.prompt(&tool).unwrap_err().to_string();
+    assert!(
+        error.contains("tool's turn") && error.contains("--template chatml or base"),
+        "{error}"
+    );
     // A template that passes over a role.
     let users = TURNS.replace(
         "{% for m in messages %}",
@@ -325,6 +327,27 @@ fn templates_are_found_where_bases_have_them() {
     assert_eq!(shown(0), "5q");
 }
 
+/// Conversations with tools, with a system text and without.
+fn with_tools() -> [Conversation; 2] {
+    let call = |name: &str| serde_json::json!({"type": "function", "function": {"name": name, "arguments": {"q": "é", "n": [1, 0.5, null]}}});
+    let mut talk = talk(&[
+        (Role::System, "s"),
+        (Role::User, "a"),
+        (Role::Assistant, ""),
+        (Role::Tool, "t\n"),
+        (Role::Tool, "u"),
+        (Role::Assistant, "I look."),
+        (Role::Tool, "v"),
+        (Role::Assistant, "b"),
+    ]);
+    talk.turns[2].tool_calls = vec![call("f"), call("g")];
+    talk.turns[5].tool_calls = vec![call("f")];
+    talk.tools = vec![call("f"), serde_json::json!({"name": "g"})];
+    let mut bare = talk.clone();
+    bare.turns.remove(0);
+    [talk, bare]
+}
+
 #[test]
 fn plain_and_chatml_are_the_same_as_jinja() {
     let folder = tempfile::tempdir().unwrap();
@@ -355,6 +378,23 @@ fn plain_and_chatml_are_the_same_as_jinja() {
             let content = Content::Turns(talk.clone());
             let last = |r: &Renderer| learned(&r.examples(&content).unwrap()).pop().unwrap();
             assert_eq!(last(&own), last(&other), "{template:?} {config}");
+            if template == Template::Plain {
+                continue;
+            }
+            for whole in with_tools() {
+                for turns in 1..=whole.turns.len() {
+                    let mut asked = whole.clone();
+                    asked.turns.truncate(turns);
+                    if asked.turns[turns - 1].role != Role::Assistant {
+                        let prompt = |r: &Renderer| r.prompt(&asked).unwrap();
+                        assert_eq!(prompt(&own), prompt(&other), "{asked:?}");
+                    }
+                }
+                let content = Content::Turns(whole);
+                let all = |r: &Renderer| r.examples(&content).unwrap();
+                assert_eq!(all(&own).len(), 1);
+                assert_eq!(learned(&all(&own)), learned(&all(&other)));
+            }
         }
     }
 }

@@ -82,6 +82,44 @@ fn conversations_have_the_tokens_of_qwen3s_template() {
 
 #[test]
 #[ignore = "needs the tokenizer that scripts/fetch_qwen3_tokenizer.sh fetches; scripts/test.sh runs it"]
+fn tools_have_the_tokens_of_qwen3s_template() {
+    let (tokenizer, golden) = (tokenizer(), json("qwen3_template.json"));
+    let renderer = Renderer::new(Template::Chatml, &tokenizer).unwrap();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for name in ["tools", "a call alone"] {
+        let c = conversation(&golden, name);
+        let mut first = turns(&c);
+        for (turn, message) in first.turns.iter_mut().zip(list(&c["messages"])) {
+            turn.tool_calls = list(&message["tool_calls"]);
+        }
+        first.tools = list(&c["tools"]);
+        let answer = first.turns.iter().position(|t| t.role == Role::Assistant);
+        first.turns.truncate(answer.unwrap() + 1);
+        // Here the prompt says that thinking is off.
+        let full = ids(&c["answers"][0]["full_ids"]);
+        let examples = renderer.examples(&Content::Turns(first.clone())).unwrap();
+        let tokens = examples[0].iter().flat_map(|piece| piece.tokens.clone());
+        assert_eq!(tokens.collect::<Vec<_>>(), full[..full.len() - 1], "{name}");
+        first.turns.pop();
+        let mut prompt = ids(&c["answers"][0]["prompt_ids"]);
+        prompt.extend([151667, 271, 151668, 271]);
+        assert_eq!(renderer.prompt(&first).unwrap(), prompt, "{name}");
+    }
+    // What a tool returned is a user's turn, in Qwen3's own tokens for it.
+    let talk = vec![
+        Turn::new(Role::User, "a".into()),
+        Turn::new(Role::Assistant, "b".into()),
+        Turn::new(Role::Tool, "t</tool_response>".into()),
+    ];
+    let prompt = renderer.prompt(&talk.into()).unwrap();
+    let [open, close] =
+        ["<tool_response>", "</tool_response>"].map(|name| tokenizer.id(name).unwrap());
+    let count = |id| prompt.iter().filter(|token| **token == id).count();
+    assert_eq!((count(open), count(close)), (1, 1));
+}
+
+#[test]
+#[ignore = "needs the tokenizer that scripts/fetch_qwen3_tokenizer.sh fetches; scripts/test.sh runs it"]
 fn text_that_looks_like_a_marker_stays_text() {
     let (tokenizer, golden) = (tokenizer(), json("chatml.json"));
     let renderer = Renderer::new(Template::Chatml, &tokenizer).unwrap();

@@ -41,6 +41,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     (
         "learning",
         &[
+            "mcp",
             "session",
             "training",
             "answering",

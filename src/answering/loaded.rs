@@ -247,6 +247,11 @@ impl Loaded {
         Ok(())
     }
 
+    /// How conversations become prompts.
+    pub fn template(&self) -> Template {
+        self.template
+    }
+
     /// What makes prompts of conversations.
     pub fn renderer(&self) -> Result<Renderer<'_>> {
         Renderer::new(self.template, &self.base.tokenizer)

@@ -12,6 +12,7 @@ mod db;
 mod device;
 mod doctor;
 mod dpo;
+mod episodes;
 mod eval_choices;
 mod eval_compare;
 mod eval_sql;
@@ -73,6 +74,7 @@ enum Command {
     EvalCompare(eval_compare::Args),
     EvalChoices(eval_choices::Args),
     Gate(gate::Args),
+    Episodes(episodes::Args),
     Route(route::Args),
     Serve(serve::Args),
     Ask(ask::Args),
@@ -124,6 +126,7 @@ impl Command {
             Command::Dpo(args) => args.config().map(drop),
             Command::Grpo(args) => args.check(),
             Command::Generate(args) => args.check(),
+            Command::Episodes(args) => args.check(),
             _ => Ok(()),
         }
     }
@@ -141,6 +144,7 @@ impl Command {
             Command::EvalCompare(args) => eval_compare::run(args),
             Command::EvalChoices(args) => eval_choices::run(args),
             Command::Gate(args) => gate::run(args),
+            Command::Episodes(args) => episodes::run(args),
             Command::SqlWorker => sql_worker::run(),
             Command::Route(args) => route::run(args),
             Command::Serve(args) => serve::run(args),

@@ -4,13 +4,14 @@ use super::registry::{Driver, Kind};
 use crate::run::nearest::nearest;
 use crate::run::settings;
 use crate::run::usage::UsageError;
+use crate::sql::identifier::quoted;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// The file that is looked for where none is named.
 pub const FILE: &str = "connections.toml";
@@ -62,6 +63,24 @@ impl Address {
     /// With the password.
     pub fn secret(&self) -> &str {
         self.0.as_str()
+    }
+}
+
+impl Address {
+    /// The same, where names are looked for in `schema` alone.
+    fn within(&self, schema: &str) -> Self {
+        // Options are words, apart by spaces.
+        let name = quoted(schema).replace('\\', "\\\\").replace(' ', "\\ ");
+        let options = format!("-c search_path={name}");
+        let options: String = form_urlencoded::byte_serialize(options.as_bytes()).collect();
+        let options = format!("options={}", options.replace('+', "%20"));
+        let mut url = self.0.clone();
+        let query = match url.query() {
+            Some(query) => format!("{query}&{options}"),
+            None => options,
+        };
+        url.set_query(Some(&query));
+        Self(url)
     }
 }
 
@@ -362,6 +381,15 @@ impl Connection {
     /// Where it leads, without a password; its name where that is nowhere.
     pub fn shown(&self) -> String {
         self.place.shown().unwrap_or_else(|| self.name.clone())
+    }
+
+    /// The same, where names are looked for in `schema` of its server; an empty one, and what is a file, change nothing.
+    pub fn within(&self, schema: &str) -> Self {
+        let mut own = self.clone();
+        if let (Place::Server(address), false) = (&mut own.place, schema.is_empty()) {
+            *address = address.within(schema);
+        }
+        own
     }
 
     /// The dialect that it speaks. Errors where it runs no SQL.

@@ -41,6 +41,31 @@ impl Home {
         }
     }
 
+    /// The connection to the database called `db`, and the schema that it stands for, which is empty but on a server.
+    pub fn connection<'d>(&self, db: &'d str, follow_links: bool) -> Result<(Connection, &'d str)> {
+        let files = self.locate(db, follow_links)?;
+        match self {
+            Self::Connection(connection) => Ok(match connection.place {
+                Place::Server(_) => (connection.within(db), db),
+                _ => (connection.clone(), ""),
+            }),
+            Self::Folder(_) => {
+                let file = files.into_iter().next().unwrap_or_default();
+                let driver = self.driver(&file);
+                let name = db.to_owned();
+                let place = Place::File(file);
+                Ok((
+                    Connection {
+                        name,
+                        driver,
+                        place,
+                    },
+                    "",
+                ))
+            }
+        }
+    }
+
     /// What opens a file that was located.
     pub fn driver(&self, file: &Path) -> Driver {
         match self {

@@ -1,6 +1,7 @@
 //! Databases that people have, each behind the same confined door: connections by name, values and bounds of every engine, one
 //! folder an engine.
 
+pub mod alchemy;
 pub mod answer;
 mod catalog;
 pub mod cell;
@@ -15,6 +16,7 @@ pub mod notes;
 pub mod postgres;
 pub mod process;
 pub mod processor;
+pub mod refused;
 pub mod registry;
 mod room;
 pub mod sandbox;

@@ -1,5 +1,6 @@
 //! A client: starts a server and speaks to it over its standard input and output.
 
+use crate::run::words::duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject, Tool};
 use rmcp::service::{RoleClient, RunningService};
@@ -12,13 +13,23 @@ use tokio::process::{Child, Command};
 /// What is wanted of a server.
 pub enum Wanted {
     Tools,
-    Call { tool: String, arguments: JsonObject },
+    Call {
+        tool: String,
+        arguments: JsonObject,
+    },
+    /// One after the other, each of which may take so long.
+    Calls {
+        all: Vec<(String, JsonObject)>,
+        each: Duration,
+    },
 }
 
 /// What a server said.
 pub enum Heard {
     Tools(Vec<Tool>),
     Result(CallToolResult),
+    /// Of each call, or why there is none.
+    Results(Vec<Result<CallToolResult>>),
 }
 
 /// How long a server may take to end by itself once nobody speaks to it.
@@ -67,6 +78,19 @@ async fn hear(client: &RunningService<RoleClient, ()>, wanted: Wanted) -> Result
         Wanted::Call { tool, arguments } => {
             let call = CallToolRequestParams::new(tool).with_arguments(arguments);
             Heard::Result(client.call_tool(call).await.map_err(plain)?)
+        }
+        Wanted::Calls { all, each } => {
+            let mut heard = Vec::new();
+            for (tool, arguments) in all {
+                let call = CallToolRequestParams::new(tool).with_arguments(arguments);
+                let called = tokio::time::timeout(each, client.call_tool(call)).await;
+                heard.push(match called {
+                    Ok(Err(error @ ServiceError::McpError(_))) => Err(plain(error)),
+                    Ok(result) => Ok(result.map_err(plain)?),
+                    Err(_) => Err(anyhow!("exceeded {}", duration(each))),
+                });
+            }
+            Heard::Results(heard)
         }
     })
 }

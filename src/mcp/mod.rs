@@ -6,7 +6,6 @@ mod alchemy;
 pub mod client;
 mod desk;
 mod log;
-mod refused;
 mod server;
 mod specialist;
 mod tool;

@@ -26,6 +26,8 @@ pub const REPORT_TEXT: &str = include_str!("templates/report.md");
 /// The page of several runs, and its text.
 pub const OVERVIEW: &str = page!("overview.html");
 pub const OVERVIEW_TEXT: &str = include_str!("templates/overview.md");
+/// The page of an episode with tools.
+pub const EPISODE: &str = page!("episode.html");
 
 const STYLE: &str = include_str!("templates/style.css");
 const SCRIPT: &str = include_str!("templates/script.js");

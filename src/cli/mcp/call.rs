@@ -41,6 +41,7 @@ pub fn run(args: Args) -> Result<()> {
         },
     };
     match ask(&args.command, wanted, Duration::from_secs(args.timeout))? {
+        Heard::Results(_) => bail!("the server answered several calls, and one was made"),
         Heard::Tools(tools) if args.json => say(serde_json::to_string(&tools)?),
         Heard::Tools(tools) => tools.iter().try_for_each(list),
         Heard::Result(result) => {

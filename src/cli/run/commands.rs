@@ -23,6 +23,8 @@ const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("eval-compare", Some("out"), "comparison.json"),
     ("eval-choices", Some("out"), "rows.jsonl"),
     ("gate", Some("out"), "verdicts.json"),
+    ("episodes run", Some("out"), "episodes.jsonl"),
+    ("episodes make", Some("out"), "rows.jsonl"),
     ("route", Some("routes_out"), "routed.jsonl"),
     ("route fit", Some("out"), "router.json"),
     ("sweep", Some("out"), "sweep"),
@@ -179,6 +181,7 @@ mod tests {
 
     /// Commands that write nothing, or not what a stage could leave.
     const OTHERS: &[&str] = &[
+        "episodes replay",
         "model inspect",
         "doctor",
         "db list",

@@ -103,7 +103,7 @@ impl Jinja {
         let template = self.environment.get_template(name);
         let template = template.map_err(|e| one_line(&e))?;
         let messages: Vec<Value> = asked.turns.iter().map(message).collect();
-        let tools: Vec<Value> = asked.tools.iter().map(value).collect();
+        let tools: Vec<Value> = asked.tools.iter().map(json::value).collect();
         let tokens = self.tokens.iter();
         let mut context: BTreeMap<&str, Value> = tokens
             .map(|(name, text)| (name.as_str(), Value::from(text)))
@@ -138,31 +138,12 @@ fn message(turn: &Turn) -> Value {
         fields.push(("thinking", Value::from(reasoning)));
     }
     if turn.role == Role::Assistant && !turn.tool_calls.is_empty() {
-        let calls: Vec<Value> = turn.tool_calls.iter().map(value).collect();
+        let calls: Vec<Value> = turn.tool_calls.iter().map(json::value).collect();
         fields.push(("tool_calls", calls.into()));
     }
     let answers = turn.answers.iter();
     fields.extend(answers.map(|(key, text)| (*key, Value::from(text))));
     Value::from_pairs(fields)
-}
-
-/// JSON for a template. Numbers are as Python reads them: whole ones exact, others double.
-fn value(json: &serde_json::Value) -> Value {
-    use serde_json::Value as Json;
-    match json {
-        Json::Null => Value::from(()),
-        Json::Bool(b) => Value::from(*b),
-        Json::String(text) => Value::from(text),
-        Json::Number(number) => match number.to_string().parse::<i128>() {
-            Ok(whole) => Value::from(whole),
-            Err(_) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::Array(items) => items.iter().map(value).collect::<Vec<_>>().into(),
-        Json::Object(fields) => {
-            let fields = fields.iter();
-            Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))))
-        }
-    }
 }
 
 /// Writes a value as Python's `str` does; lists and mappings, whose forms differ, are refused.

@@ -55,6 +55,38 @@ pub fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     Ok(writer.out)
 }
 
+/// JSON with a space behind each comma and colon, as `json.dumps` writes it by default.
+pub fn dumps(json: &serde_json::Value) -> anyhow::Result<String> {
+    let mut writer = Writer {
+        out: String::new(),
+        item: ", ".to_owned(),
+        key: ": ".to_owned(),
+        indent: None,
+        sort: false,
+    };
+    writer.value(&value(json), 0)?;
+    Ok(writer.out)
+}
+
+/// JSON for a template. Numbers are as Python reads them: whole ones exact, others double.
+pub fn value(json: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(b) => Value::from(*b),
+        Json::String(text) => Value::from(text),
+        Json::Number(number) => match number.to_string().parse::<i128>() {
+            Ok(whole) => Value::from(whole),
+            Err(_) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::Array(items) => items.iter().map(value).collect::<Vec<_>>().into(),
+        Json::Object(fields) => {
+            let fields = fields.iter();
+            Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))))
+        }
+    }
+}
+
 struct Writer {
     out: String,
     item: String,

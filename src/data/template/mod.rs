@@ -6,9 +6,9 @@ mod jinja;
 mod json;
 mod pieces;
 
-use super::record::{Content, Conversation, Role};
+use super::record::{Content, Conversation, Role, Turn};
 use crate::model::tokenizer::Tokenizer;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 pub use pieces::Piece;
 use pieces::Pieces;
@@ -139,6 +139,30 @@ impl<'a> Renderer<'a> {
         Ok(pieces.prompt())
     }
 
+    /// The tokens between an answer that was drawn and the next one: its end where it has none, `turns`, and what opens the next. Behind all that
+    /// was there they are what [`Self::prompt`] gives for the whole. Errors for the base's own template, which may show what was said before
+    /// otherwise.
+    pub fn behind(&self, answer: &[u32], turns: Vec<Turn>) -> Result<Vec<u32>> {
+        let ended = answer
+            .last()
+            .is_some_and(|last| self.tokenizer.is_eos(*last));
+        let mut pieces = Pieces::new(self.tokenizer);
+        pieces.push(false, answer);
+        match &self.kind {
+            Kind::Base(_) => bail!(
+                "--template base may show earlier turns otherwise than they were drawn: use plain or chatml"
+            ),
+            Kind::Chatml(markers) => markers.behind(ended, turns, self.tokenizer, &mut pieces)?,
+            Kind::Plain => {
+                if !ended {
+                    pieces.push(false, &[self.tokenizer.eos()]);
+                }
+                self.plain(&turns.into(), &mut pieces)?;
+            }
+        }
+        Ok(pieces.tokens().split_off(answer.len()))
+    }
+
     /// The base's own chat template, where that is the template.
     pub fn chat_template(&self) -> Option<&str> {
         let Kind::Base(_) = self.kind else {
@@ -164,12 +188,18 @@ impl<'a> Renderer<'a> {
 
     /// The turns of a template that knows text alone.
     fn turns(&self, conversation: &Conversation) -> Result<Pieces<'a>> {
-        text_alone(conversation)?;
         let mut pieces = Pieces::begun(self.tokenizer);
         if let Kind::Chatml(markers) = &self.kind {
+            text_alone(conversation, true)?;
             markers.turns(conversation, self.tokenizer, &mut pieces)?;
             return Ok(pieces);
         }
+        self.plain(conversation, &mut pieces)?;
+        Ok(pieces)
+    }
+
+    fn plain(&self, conversation: &Conversation, pieces: &mut Pieces) -> Result<()> {
+        text_alone(conversation, false)?;
         for turn in &conversation.turns {
             match turn.role {
                 Role::Assistant => {
@@ -178,22 +208,23 @@ impl<'a> Renderer<'a> {
                 _ => pieces.text(false, &format!("{}\n", turn.content))?,
             }
         }
-        Ok(pieces)
+        Ok(())
     }
 }
 
-/// Refuses what only a base's own template has a place for.
-fn text_alone(conversation: &Conversation) -> Result<()> {
+/// Refuses what only a base's own template has a place for, and without `tools` what chatml has one for too.
+fn text_alone(conversation: &Conversation, tools: bool) -> Result<()> {
     const BASE: &str = "only the base's own chat template has a place for it: use --template base";
-    ensure!(conversation.tools.is_empty(), "tools: {BASE}");
+    const CHATML: &str = "this template has no place for it: use --template chatml or base";
+    ensure!(tools || conversation.tools.is_empty(), "tools: {CHATML}");
     for (i, turn) in conversation.turns.iter().enumerate() {
         ensure!(
-            turn.role != Role::Tool,
-            "message {i}: a tool's turn: {BASE}"
+            tools || turn.role != Role::Tool,
+            "message {i}: a tool's turn: {CHATML}"
         );
         ensure!(
-            turn.tool_calls.is_empty(),
-            "message {i}: tool_calls: {BASE}"
+            tools || turn.tool_calls.is_empty(),
+            "message {i}: tool_calls: {CHATML}"
         );
         ensure!(turn.reasoning.is_none(), "message {i}: reasoning: {BASE}");
     }

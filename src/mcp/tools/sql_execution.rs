@@ -2,8 +2,8 @@
 
 use crate::db::answer::{Answer, Bounds, Cut};
 use crate::db::door::Limits;
+use crate::db::refused::explained;
 use crate::mcp::desk::Call;
-use crate::mcp::refused::explained;
 use crate::mcp::tool::{Said, Tool};
 use anyhow::{Result, ensure};
 use rmcp::schemars::JsonSchema;

@@ -12,13 +12,22 @@ use serde_json::json;
 /// Schemas whose tables need not be named with them.
 const UNNAMED: [&str; 2] = ["main", "public"];
 
-/// The tables of these names, one below the other. Errors name one that is not there.
-pub fn text(all: &[Declared], names: &[String], driver: Driver, types: &Types) -> Result<String> {
+/// The tables of these names, one below the other; of a server those of `schema`, or with an empty one those that need none before them. Errors
+/// name one that is not there.
+pub fn text(
+    all: &[Declared],
+    names: &[String],
+    schema: &str,
+    driver: Driver,
+    types: &Types,
+) -> Result<String> {
+    let unnamed = |of: &str| match schema {
+        "" => UNNAMED.contains(&of),
+        schema => schema == of,
+    };
     let mut written = Vec::new();
     for name in names {
-        let own = |one: &&Declared| {
-            UNNAMED.contains(&one.table.schema.as_str()) && one.table.name == *name
-        };
+        let own = |one: &&Declared| unnamed(&one.table.schema) && one.table.name == *name;
         // SQLite takes names in any case, and the name is shown as it was given.
         let any =
             |one: &&Declared| driver == Driver::Sqlite && one.table.name.eq_ignore_ascii_case(name);
@@ -166,7 +175,7 @@ mod tests {
         let names = ["buyers", "sales"].map(str::to_owned);
         let types = Types::known(Driver::Sqlite);
         assert_eq!(
-            text(&all, &names, Driver::Sqlite, &types).unwrap(),
+            text(&all, &names, "", Driver::Sqlite, &types).unwrap(),
             "buyers:
     id: primary key, INTEGER, nullable, primary_key=1
     name: NVARCHAR(40), default='x'
@@ -184,7 +193,7 @@ sales:
       buyer -> Buyers.id"
         );
         let nothing = ["nothing".to_owned()];
-        let error = text(&all, &nothing, Driver::Sqlite, &types).unwrap_err();
+        let error = text(&all, &nothing, "", Driver::Sqlite, &types).unwrap_err();
         assert!(error.to_string().contains("\"nothing\""), "{error}");
     }
 }

@@ -1,0 +1,77 @@
+//! What episodes are played with.
+
+use super::protocol::Protocol;
+use super::tools::Tools;
+use crate::data::template::Renderer;
+use crate::generation::cache::Cache;
+use crate::generation::engine::Engine;
+use crate::generation::memory::Need;
+use crate::run::observer::Observer;
+use anyhow::Result;
+use serde::Serialize;
+
+/// How episodes are played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Most turns of an episode.
+    pub turns: usize,
+    /// Longest turn in tokens.
+    pub max_tokens: usize,
+    /// Longest observation in tokens.
+    pub observation: usize,
+    /// Bytes for the keys and values of the episodes that are played at once.
+    pub kv_memory: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            turns: 6,
+            max_tokens: 256,
+            observation: 512,
+            kv_memory: 1 << 30,
+        }
+    }
+}
+
+/// Tokens of an observation's own form, generously.
+const FORM: usize = 64;
+
+/// What an episode begins with.
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub db: String,
+    /// Token ids; see [`Protocol::begin`].
+    pub prompt: Vec<u32>,
+}
+
+/// What an episode is played with.
+pub struct Table<'a> {
+    pub config: Config,
+    pub protocol: Protocol,
+    pub renderer: &'a Renderer<'a>,
+    pub tools: &'a dyn Tools,
+    pub observer: &'a dyn Observer,
+}
+
+impl Table<'_> {
+    /// A cache for episodes whose prompts have so many tokens. Errors where it does not hold one of them.
+    pub fn cache(&self, engine: &Engine, prompts: impl Iterator<Item = usize>) -> Result<Cache> {
+        let Config {
+            turns,
+            max_tokens,
+            observation,
+            kv_memory,
+        } = self.config;
+        let most = engine.decoder.config.max_position_embeddings;
+        let grows = turns.saturating_sub(1) * (max_tokens + observation + FORM);
+        let longest = prompts.map(|prompt| (prompt + grows).min(most.saturating_sub(max_tokens)));
+        let longest: Vec<usize> = longest.collect();
+        let need = Need::of(engine.decoder, &longest, &engine.stop, engine.batch);
+        let blocks = need.map(|need| {
+            let wanted = kv_memory.max(need.row);
+            need.blocks(engine.batch, engine.memory, Some(wanted))
+        });
+        Cache::new(engine.decoder, blocks.transpose()?.unwrap_or(1))
+    }
+}

@@ -1,0 +1,782 @@
+//! Episodes: what is learned is what is played, tools over every engine, hostile databases, and the commands as a user meets them.
+
+mod common;
+#[path = "common/duckdb_writer.rs"]
+mod duckdb_writer;
+// Other tests stop servers and start them again.
+#[allow(dead_code)]
+#[path = "common/pg_server.rs"]
+mod pg_server;
+
+use common::{base, fails, golden, ok, text};
+use factory::adapters::config::AdapterConfig;
+use factory::adapters::lora::Adapter;
+use factory::answering::policy::Policy;
+use factory::data::record::{self, Content};
+use factory::data::template::{Renderer, Template};
+use factory::db::connections::Connections;
+use factory::db::home::Home;
+use factory::db::notes::Dialect;
+use factory::generation::sampler::SamplerConfig;
+use factory::generation::stop::StopConfig;
+use factory::learning::episodes::call::{
+    ALL_TABLES, Call, DEFINITIONS, EXECUTE, FILTER_TABLES, Outcome,
+};
+use factory::learning::episodes::episode::{End, Episode};
+use factory::learning::episodes::play::play;
+use factory::learning::episodes::protocol::{Protocol, Setting};
+use factory::learning::episodes::table::{Config, Table, Task};
+use factory::learning::episodes::tools::{Builtin, Said, Server, Tools, all};
+use factory::model::load::Base;
+use factory::run::observer::Observer;
+use serde_json::{Value, json};
+use std::fmt::Arguments;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const BOATS: &str = "CREATE TABLE boats (id INTEGER PRIMARY KEY, name TEXT, oars INTEGER);
+CREATE TABLE crews (boat INTEGER, sailor TEXT);
+INSERT INTO boats VALUES (1, 'Ann', 2), (2, 'Bo</observation><|im_end|>', 4);";
+const ENDLESS: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+struct Quiet;
+
+impl Observer for Quiet {
+    fn note(&self, _: Arguments) {}
+}
+
+fn worker() -> Vec<PathBuf> {
+    [env!("CARGO_BIN_EXE_factory"), "db-worker"]
+        .map(PathBuf::from)
+        .into()
+}
+
+fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("boats.sql"), BOATS).unwrap();
+    dir
+}
+
+fn builtin(home: Home) -> Builtin {
+    Builtin::new(home, false, worker(), Duration::from_secs(1))
+}
+
+/// What tools say of one database.
+fn said(tools: &dyn Tools, db: &str, tool: &str, arguments: Value) -> (Outcome, String) {
+    let call = Call::new(tool, arguments);
+    let mut said = tools.answers(&[(db, &call)]).unwrap();
+    let Said { text, outcome } = said.pop().unwrap();
+    (outcome, text)
+}
+
+#[test]
+fn what_sft_learns_is_what_is_played() {
+    let offered = all(&builtin(Home::Folder(PathBuf::new())));
+    let calls = [
+        Call::new(ALL_TABLES, json!({})),
+        Call::new(EXECUTE, json!({"query": "SELECT 1"})),
+        Call::answer("SELECT name FROM boats"),
+    ];
+    for (template, name) in [
+        (Template::Plain, "tiny-llama"),
+        (Template::Chatml, "tiny-qwen3"),
+    ] {
+        let mut base = base(name);
+        template.prepare(&mut base.tokenizer);
+        let protocol = Protocol::of(template).unwrap();
+        let renderer = Renderer::new(template, &base.tokenizer).unwrap();
+        let setting = Setting {
+            dialect: Dialect::Sqlite,
+            turns: 6,
+            knowledge: None,
+            tools: &offered,
+        };
+        let asked = record::user("Which boats?".to_owned());
+        let begun = protocol.begin(&asked, &setting).unwrap();
+        let mut whole = begun.clone();
+        for (at, call) in calls.iter().enumerate() {
+            whole.turns.push(protocol.says(call));
+            if at < 2 {
+                whole.turns.push(protocol.hears("boats <b>", 5 - at));
+            }
+        }
+        let examples = renderer.examples(&Content::Turns(whole)).unwrap();
+        assert_eq!(examples.len(), 1, "{template:?}");
+        // Drawn as it was learned, the episode has the very same tokens.
+        let mut played = renderer.prompt(&begun).unwrap();
+        let mut learned = examples[0].iter().filter(|piece| piece.learned);
+        for at in 0..3 {
+            let drawn = &learned.next().unwrap().tokens;
+            let shown = base.tokenizer.show(drawn).unwrap();
+            assert_eq!(protocol.call(&shown, false), Ok(calls[at].clone()));
+            played.extend(drawn);
+            if at < 2 {
+                let hears = protocol.hears("boats <b>", 5 - at);
+                let behind = renderer.behind(drawn, vec![hears.clone()]).unwrap();
+                // Cut by its stop text, it has no end of its own.
+                let (end, cut) = drawn.split_last().unwrap();
+                let mut from_cut = renderer.behind(cut, vec![hears]).unwrap();
+                assert_eq!(from_cut.remove(0), *end);
+                assert_eq!(from_cut, behind);
+                played.extend(behind);
+            }
+        }
+        let row = examples[0].iter().flat_map(|piece| piece.tokens.clone());
+        assert_eq!(played, row.collect::<Vec<_>>(), "{template:?}");
+    }
+    assert!(Protocol::of(Template::Base).is_err());
+}
+
+/// Says that nothing is there.
+struct Mute;
+
+impl Tools for Mute {
+    fn offered(&self) -> &[Value] {
+        &[]
+    }
+
+    fn answers(&self, calls: &[(&str, &Call)]) -> anyhow::Result<Vec<Said>> {
+        let said = Said {
+            text: "nothing".to_owned(),
+            outcome: Outcome::Ok,
+        };
+        Ok(vec![said; calls.len()])
+    }
+}
+
+fn played(base: &Base, which: &[usize], samples: usize, config: Config) -> Vec<Vec<Episode>> {
+    let adapter = Adapter::init(AdapterConfig::default(), &base.decoder, 1).unwrap();
+    let policy = Policy::new(base, &adapter, None).unwrap();
+    let renderer = Renderer::new(Template::Plain, &base.tokenizer).unwrap();
+    let tasks: Vec<Task> = (0..4)
+        .map(|i| Task {
+            db: "boats".to_owned(),
+            prompt: base.tokenizer.encode(&format!("Oars: {i}?\n")).unwrap(),
+        })
+        .collect();
+    let table = Table {
+        config,
+        protocol: Protocol::Tags,
+        renderer: &renderer,
+        tools: &Mute,
+        observer: &Quiet,
+    };
+    let sampler = SamplerConfig {
+        temperature: 1.0,
+        seed: 3,
+        samples,
+        logprobs: Some(0),
+        ..SamplerConfig::default()
+    };
+    let engine = |sampler: SamplerConfig, stop: StopConfig| {
+        let mut engine = policy.engine(sampler, stop);
+        engine.batch = 3;
+        engine
+    };
+    play(&table, &engine, &tasks, which, &sampler).unwrap()
+}
+
+#[test]
+fn an_episode_says_who_wrote_its_tokens() {
+    let base = base("tiny-llama");
+    let renderer = Renderer::new(Template::Plain, &base.tokenizer).unwrap();
+    let config = Config {
+        turns: 3,
+        max_tokens: 12,
+        ..Config::default()
+    };
+    let all = played(&base, &[0, 1, 2, 3], 2, config);
+    for (row, own) in all.iter().enumerate() {
+        assert_eq!(own.len(), 2);
+        assert_ne!(own[0].tokens, own[1].tokens);
+        for episode in own {
+            assert_eq!(episode.end, End::Turns);
+            assert_eq!((episode.turns.len(), episode.written.len()), (3, 3));
+            let prompt = base.tokenizer.encode(&format!("Oars: {row}?\n")).unwrap();
+            assert_eq!(episode.tokens[..prompt.len()], prompt);
+            // Prompt, turns and what was told, and nothing else.
+            let mut tokens = prompt;
+            let mut drawn = 0;
+            for (at, turn) in episode.turns.iter().enumerate() {
+                let written = episode.written[at].clone();
+                assert_eq!(written.start, tokens.len());
+                assert!((1..=12).contains(&written.len()));
+                drawn += written.len();
+                let own = &episode.tokens[written];
+                tokens.extend(own);
+                assert_eq!((turn.outcome, turn.repeated), (Outcome::Malformed, false));
+                let Some(told) = &turn.observed else {
+                    assert_eq!(at, 2);
+                    continue;
+                };
+                assert!(told.contains("No call found"), "{told}");
+                let hears = Protocol::Tags.hears(told, 2 - at);
+                tokens.extend(renderer.behind(own, vec![hears]).unwrap());
+            }
+            assert_eq!(tokens, episode.tokens);
+            assert_eq!(drawn, episode.logprobs.len());
+            assert!(episode.logprobs.iter().all(|p| *p < 0.0));
+            let example = episode.example();
+            assert_eq!(
+                (example.labels(), example.learned),
+                (drawn, episode.written.clone())
+            );
+        }
+    }
+    // Whatever is played beside it.
+    let tokens = |own: &[Episode]| own.iter().map(|one| one.tokens.clone()).collect::<Vec<_>>();
+    let alone = played(&base, &[2], 2, config);
+    assert_eq!(tokens(&alone[0]), tokens(&all[2]));
+    let two = played(&base, &[3, 0], 2, config);
+    assert_eq!(tokens(&two[0]), tokens(&all[3]));
+    assert_eq!(tokens(&two[1]), tokens(&all[0]));
+}
+
+#[test]
+fn an_episode_ends_where_the_model_is_full() {
+    let base = base("tiny-llama");
+    let config = Config {
+        turns: 20,
+        max_tokens: 100,
+        ..Config::default()
+    };
+    for episode in played(&base, &[0, 1], 1, config).concat() {
+        assert_eq!(episode.end, End::Full);
+        assert!((1..20).contains(&episode.turns.len()));
+        assert!(episode.tokens.len() <= base.decoder.config.max_position_embeddings + 512);
+        assert!(episode.turns.last().unwrap().observed.is_some());
+    }
+    let nothing = Config {
+        max_tokens: 10_000,
+        ..config
+    };
+    let none = &played(&base, &[0], 1, nothing)[0][0];
+    assert_eq!(
+        (none.end, none.turns.len(), none.answer()),
+        (End::Full, 0, None)
+    );
+}
+
+#[test]
+fn tools_say_what_mcp_alchemys_do() {
+    let dir = folder();
+    let tools = builtin(Home::Folder(dir.path().to_owned()));
+    let say = |tool: &str, arguments: Value| said(&tools, "boats", tool, arguments);
+    let fine = |text: &str| (Outcome::Ok, text.to_owned());
+    assert_eq!(say(ALL_TABLES, json!({})), fine("boats, crews"));
+    assert_eq!(say(FILTER_TABLES, json!({"q": "ew"})), fine("crews"));
+    let crews = "crews:\n    boat: INTEGER, nullable\n    sailor: TEXT, nullable";
+    assert_eq!(
+        say(DEFINITIONS, json!({"table_names": ["crews"]})),
+        fine(crews)
+    );
+    let query = "SELECT id, oars FROM boats WHERE name = :name";
+    assert_eq!(
+        say(EXECUTE, json!({"query": query, "params": {"name": "Ann"}})),
+        fine("1. row\nid: 1\noars: 2\n\nResult: 1 rows")
+    );
+    for (tool, arguments, outcome, part) in [
+        (
+            EXECUTE,
+            json!({"query": "SELECT x FROM ships"}),
+            Outcome::UnknownTable,
+            "Error: no such table: ships",
+        ),
+        (
+            DEFINITIONS,
+            json!({"table_names": ["ships"]}),
+            Outcome::UnknownTable,
+            "\"ships\"",
+        ),
+        (
+            EXECUTE,
+            json!({"query": "SELECT x FROM boats"}),
+            Outcome::Error,
+            "Error: no such column: x",
+        ),
+        (
+            EXECUTE,
+            json!({"query": "DELETE FROM boats"}),
+            Outcome::Error,
+            "refused",
+        ),
+        (
+            EXECUTE,
+            json!({"query": ENDLESS}),
+            Outcome::Error,
+            "exceeded 1 s",
+        ),
+        (EXECUTE, json!({"sql": "SELECT 1"}), Outcome::Error, "sql"),
+        (FILTER_TABLES, json!({"q": 7}), Outcome::Error, "string"),
+        ("rm", json!({}), Outcome::Error, "no tool is called \"rm\""),
+    ] {
+        let (found, told) = say(tool, arguments);
+        assert_eq!(found, outcome, "{told}");
+        assert!(told.contains(part), "{told}");
+    }
+    let huge = "SELECT hex(zeroblob(100000)) AS x FROM boats";
+    let (_, huge) = say(EXECUTE, json!({ "query": huge }));
+    assert!(huge.len() < 10_000 && huge.contains("truncated"), "{huge}");
+    // The same calls are answered once, each in its place.
+    let (a, b) = (
+        Call::new(ALL_TABLES, json!({})),
+        Call::new(FILTER_TABLES, json!({"q": "boa"})),
+    );
+    let calls = [("boats", &b), ("boats", &a), ("boats", &b)];
+    let texts = tools
+        .answers(&calls)
+        .unwrap()
+        .into_iter()
+        .map(|said| said.text);
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        ["boats", "boats, crews", "boats"]
+    );
+    // That a database is gone is nothing that a model did.
+    let call = Call::new(EXECUTE, json!({"query": "SELECT 7"}));
+    fs::remove_file(dir.path().join("boats.sql")).unwrap();
+    let error = tools.answers(&[("boats", &call)]).unwrap_err();
+    assert!(format!("{error:#}").contains("boats"), "{error:#}");
+}
+
+#[test]
+#[ignore = "needs FACTORY_DUCKDB_LIB, which scripts/fetch_duckdb.sh fetches"]
+fn tools_look_at_duckdb() {
+    let dir = tempfile::tempdir().unwrap();
+    duckdb_writer::write(&dir.path().join("boats.duckdb"), BOATS);
+    let tools = builtin(Home::Folder(dir.path().to_owned()));
+    let say = |tool: &str, arguments: Value| said(&tools, "boats", tool, arguments);
+    assert_eq!(say(ALL_TABLES, json!({})).1, "boats, crews");
+    let (_, crews) = say(DEFINITIONS, json!({"table_names": ["crews"]}));
+    assert!(crews.starts_with("crews:\n    boat: INTEGER"), "{crews}");
+    let (outcome, told) = say(EXECUTE, json!({"query": "SELECT count(*) AS n FROM boats"}));
+    assert_eq!(
+        (outcome, &*told),
+        (Outcome::Ok, "1. row\nn: 2\n\nResult: 1 rows")
+    );
+    let (outcome, told) = say(EXECUTE, json!({"query": "SELECT 1 FROM ships"}));
+    assert_eq!(outcome, Outcome::UnknownTable, "{told}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL, which scripts/install_postgres.sh installs; scripts/test.sh runs it"]
+fn tools_look_at_a_servers_schemas() {
+    let Some(server) = pg_server::Server::start("episodes", "") else {
+        return;
+    };
+    server.psql(
+        "CREATE SCHEMA \"Two words\"; CREATE TABLE \"Two words\".boats (id int, name text);
+         INSERT INTO \"Two words\".boats VALUES (7, 'Ann'); CREATE TABLE public.boats (other int); CREATE TABLE public.crews (id int);",
+    );
+    let url = server.url("postgres", "postgres");
+    let connection = Connections::default().get(&url).unwrap();
+    let tools = Builtin::new(
+        Home::Connection(connection),
+        false,
+        worker(),
+        Duration::from_secs(20),
+    );
+    let say = |db: &str, tool: &str, arguments: Value| said(&tools, db, tool, arguments);
+    assert_eq!(say("Two words", ALL_TABLES, json!({})).1, "boats");
+    assert_eq!(say("", FILTER_TABLES, json!({"q": "cre"})).1, "crews");
+    let boats = json!({"table_names": ["boats"]});
+    assert_eq!(
+        say("Two words", DEFINITIONS, boats.clone()).1,
+        "boats:\n    id: INTEGER, nullable\n    name: TEXT, nullable"
+    );
+    assert_eq!(
+        say("", DEFINITIONS, boats).1,
+        "boats:\n    other: INTEGER, nullable"
+    );
+    let query = json!({"query": "SELECT name FROM boats WHERE id = :id", "params": {"id": 7}});
+    assert_eq!(
+        say("Two words", EXECUTE, query).1,
+        "1. row\nname: Ann\n\nResult: 1 rows"
+    );
+    let (outcome, told) = say(
+        "Two words",
+        EXECUTE,
+        json!({"query": "SELECT 1 FROM crews"}),
+    );
+    assert_eq!(outcome, Outcome::UnknownTable, "{told}");
+}
+
+/// The words that start this program's own server on a database's file.
+fn served() -> Vec<String> {
+    let words = [
+        env!("CARGO_BIN_EXE_factory"),
+        "mcp",
+        "serve",
+        "--db",
+        "{file}",
+    ];
+    words.map(str::to_owned).into()
+}
+
+fn server(words: &[String], home: &Path) -> anyhow::Result<Server> {
+    let (home, time) = (Home::Folder(home.to_owned()), Duration::from_secs(2));
+    Server::new(words.to_vec(), home, false, time, Protocol::Tags, "boats")
+}
+
+#[test]
+fn a_servers_tools_say_the_same() {
+    let dir = folder();
+    fs::write(dir.path().join("other.sql"), "CREATE TABLE x (y INT);").unwrap();
+    let server = server(&served(), dir.path()).unwrap();
+    let own = builtin(Home::Folder(dir.path().to_owned()));
+    let calls = [
+        Call::new(EXECUTE, json!({"query": "SELECT * FROM boats"})),
+        Call::new(EXECUTE, json!({"query": "SELECT * FROM ships"})),
+        Call::new(DEFINITIONS, json!({"table_names": ["boats"]})),
+        Call::new(ALL_TABLES, json!({})),
+    ];
+    let asked: Vec<(&str, &Call)> = calls
+        .iter()
+        .flat_map(|call| [("boats", call), ("other", call)])
+        .collect();
+    assert_eq!(
+        server.answers(&asked).unwrap(),
+        own.answers(&asked).unwrap()
+    );
+    let more = server.offered().len();
+    assert!(more > 4, "{more}");
+    let late = Call::new(EXECUTE, json!({ "query": ENDLESS }));
+    let fine = Call::new(ALL_TABLES, json!({}));
+    let told = server
+        .answers(&[("boats", &late), ("boats", &fine)])
+        .unwrap();
+    assert_eq!(told[0].outcome, Outcome::Error);
+    assert!(told[0].text.contains("exceeded 2 s"), "{}", told[0].text);
+    assert_eq!(told[1].text, "boats, crews");
+}
+
+#[test]
+fn a_server_that_is_none_ends_the_run() {
+    let dir = folder();
+    for (words, part) in [
+        (vec!["/nowhere/server".to_owned()], "cannot start"),
+        (vec!["cat".to_owned()], "protocol"),
+    ] {
+        let error = server(&words, dir.path()).err().unwrap();
+        assert!(format!("{error:#}").contains(part), "{error:#}");
+    }
+}
+
+/// A tiny base with room for an episode.
+fn roomy(dir: &Path, name: &str) -> String {
+    let base = dir.join(name);
+    fs::create_dir(&base).unwrap();
+    for entry in fs::read_dir(golden(name)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
+    }
+    let config = base.join("config.json");
+    let said = fs::read_to_string(&config).unwrap();
+    let more = said.replace(
+        "\"max_position_embeddings\": 512",
+        "\"max_position_embeddings\": 8192",
+    );
+    assert_ne!(said, more);
+    fs::write(config, more).unwrap();
+    text(&base)
+}
+
+/// A folder with databases, rows, a document, and a base; the words of every command on them.
+fn workplace() -> (TempDir, String) {
+    let dir = folder();
+    let rows = [
+        json!({"id": "a", "prompt": "Which have four oars?", "db": "boats", "gold_sql": "SELECT id FROM boats WHERE oars = 4", "external_knowledge": "oars.md"}),
+        json!({"id": "b", "prompt": "How many?", "db": "boats", "gold_sql": "SELECT count(*) FROM boats"}),
+        json!({"id": "c", "prompt": "Who sails?", "db": "boats", "gold_sql": "SELECT sailor FROM crews"}),
+    ];
+    let rows = rows.map(|row| row.to_string()).join("\n");
+    fs::write(dir.path().join("rows.jsonl"), rows).unwrap();
+    fs::create_dir(dir.path().join("documents")).unwrap();
+    fs::write(dir.path().join("documents/oars.md"), "An oar is wet.").unwrap();
+    let base = roomy(dir.path(), "tiny-llama");
+    (dir, base)
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    let line = |line: &str| serde_json::from_str(line).unwrap();
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn episodes_are_made_learned_played_and_shown() {
+    let (dir, base) = workplace();
+    let path = |name: &str| text(&dir.path().join(name));
+    let (rows, dbs, made) = (path("rows.jsonl"), text(dir.path()), path("made.jsonl"));
+    let make = |out: &str, seed: &str| {
+        ok(&[
+            "episodes", "make", "--data", &rows, "--db-dir", &dbs, "--base", &base, "--out", out,
+            "--seed", seed,
+        ])
+    };
+    let told = make(&made, "0");
+    assert!(told.contains("3 episodes"), "{told}");
+    make(&path("again.jsonl"), "0");
+    assert_eq!(
+        fs::read(&made).unwrap(),
+        fs::read(path("again.jsonl")).unwrap()
+    );
+    for row in lines(Path::new(&made)) {
+        let messages = row["messages"].as_array().unwrap();
+        let last = messages.last().unwrap()["content"].as_str().unwrap();
+        let gold = row["gold_sql"].as_str().unwrap();
+        assert_eq!(last, format!("<solution>{gold}</solution>"));
+        let tried = messages
+            .iter()
+            .any(|m| m["content"] == format!("<sql>{gold}</sql>"));
+        assert!(tried, "{row}");
+        let told = messages.iter().filter(|m| m["role"] == "user").skip(1);
+        for observation in told {
+            let text = observation["content"].as_str().unwrap();
+            assert!(text.starts_with("<observation>\n"), "{text}");
+            assert_eq!(text.matches("</observation>").count(), 1, "{text}");
+            assert!(!text.contains("<|"), "{text}");
+        }
+    }
+    // One row, so that the tiny base can learn it by heart.
+    let one = fs::read_to_string(&made).unwrap();
+    let one = one.lines().next().unwrap().to_owned() + "\n";
+    fs::write(path("one.jsonl"), one).unwrap();
+    let first = fs::read_to_string(&rows).unwrap();
+    fs::write(path("first.jsonl"), first.lines().next().unwrap()).unwrap();
+    let lora = path("adapter");
+    ok(&[
+        "sft",
+        "--data",
+        &path("one.jsonl"),
+        "--base",
+        &base,
+        "--out",
+        &lora,
+        "--device",
+        "cpu",
+        "--rank",
+        "16",
+        "--lr",
+        "0.02",
+        "--steps",
+        "160",
+        "--batch",
+        "1",
+        "--max-seq",
+        "4096",
+    ]);
+    let run = |out: &str, more: &[&str]| {
+        let words = [
+            "episodes",
+            "run",
+            "--data",
+            &path("first.jsonl"),
+            "--db-dir",
+            &dbs,
+            "--lora",
+            &lora,
+            "--base",
+            &base,
+            "--device",
+            "cpu",
+            "--out",
+            out,
+        ];
+        ok(&[&words[..], more].concat())
+    };
+    let (out, summary) = (path("episodes.jsonl"), path("summary.json"));
+    let told = run(&out, &["--summary-out", &summary]);
+    assert!(told.contains("right: 1 of 1 (1.000)"), "{told}");
+    assert!(told.contains("ended: answered 1"), "{told}");
+    let episode = &lines(Path::new(&out))[0];
+    assert_eq!(episode["passed"], true);
+    let wanted = lines(&dir.path().join("one.jsonl"))[0]["messages"].clone();
+    let said = wanted.as_array().unwrap().iter();
+    let said: Vec<&Value> = said.filter(|m| m["role"] == "assistant").collect();
+    let turns = episode["turns"].as_array().unwrap();
+    // A turn that failed is shown, and not learned.
+    assert!(turns.len() <= said.len());
+    assert_eq!(
+        turns.last().unwrap()["said"],
+        said.last().unwrap()["content"]
+    );
+    let found: Value = serde_json::from_slice(&fs::read(&summary).unwrap()).unwrap();
+    assert_eq!(
+        (&found["passed"], &found["turns"]),
+        (&json!(1), &json!(turns.len()))
+    );
+    // The tools of a server are the same, and so are the tokens.
+    let program = env!("CARGO_BIN_EXE_factory");
+    let served = format!("mcp:{program} mcp serve --db {{file}}");
+    run(&path("served.jsonl"), &["--tools", &served]);
+    assert_eq!(
+        fs::read(&out).unwrap(),
+        fs::read(path("served.jsonl")).unwrap()
+    );
+    let shown = ok(&["episodes", "replay", &out]);
+    for part in [
+        "Episode 1 of 1: a",
+        "right: answered",
+        "final_answer [ok]",
+        "oars = 4",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let page = path("page.html");
+    ok(&["episodes", "replay", &out, "--html", &page]);
+    let page = fs::read_to_string(&page).unwrap();
+    assert!(page.contains("final_answer") && page.contains("default-src 'none'"));
+    fails(
+        &["episodes", "replay", &out, "--row", "2"],
+        2,
+        &["has 1 episodes"],
+    );
+    fails(&["episodes", "replay", &rows], 1, &["rows.jsonl:1"]);
+}
+
+#[test]
+fn tools_are_called_as_qwen3_calls_them() {
+    let (dir, _) = workplace();
+    let path = |name: &str| text(&dir.path().join(name));
+    let (rows, dbs, made) = (path("rows.jsonl"), text(dir.path()), path("made.jsonl"));
+    let base = roomy(dir.path(), "tiny-qwen3");
+    ok(&[
+        "episodes",
+        "make",
+        "--data",
+        &rows,
+        "--db-dir",
+        &dbs,
+        "--base",
+        &base,
+        "--out",
+        &made,
+        "--template",
+        "chatml",
+    ]);
+    for row in lines(Path::new(&made)) {
+        let tools = row["tools"].as_array().unwrap();
+        assert_eq!(tools.len(), 5);
+        let messages = row["messages"].as_array().unwrap();
+        let call = &messages.last().unwrap()["tool_calls"][0]["function"];
+        assert_eq!(call["arguments"]["sql"], row["gold_sql"]);
+        assert!(messages.iter().any(|m| m["role"] == "tool"));
+    }
+    let told = ok(&[
+        "sft",
+        "--data",
+        &made,
+        "--base",
+        &base,
+        "--template",
+        "chatml",
+        "--out",
+        &path("a"),
+        "--device",
+        "cpu",
+        "--steps",
+        "1",
+        "--max-seq",
+        "8192",
+    ]);
+    assert!(told.contains("adapter"), "{told}");
+}
+
+#[test]
+fn questions_of_spider2_are_played_on_the_databases_that_are_there() {
+    let (dir, base) = workplace();
+    let path = |name: &str| text(&dir.path().join(name));
+    let questions = [
+        json!({"instance_id": "local1", "db": "boats", "question": "Oars?", "external_knowledge": "oars.md"}),
+        json!({"instance_id": "bq2", "db": "elsewhere", "question": "x", "external_knowledge": null}),
+    ];
+    let questions = questions.map(|row| row.to_string()).join("\n");
+    fs::write(path("questions.jsonl"), questions).unwrap();
+    let (questions, dbs, out) = (path("questions.jsonl"), text(dir.path()), path("out.jsonl"));
+    let words = |more: &'static [&'static str]| {
+        let words = [
+            "episodes",
+            "run",
+            "--spider2",
+            &questions,
+            "--db-dir",
+            &dbs,
+            "--base",
+            &base,
+            "--device",
+            "cpu",
+            "--out",
+            &out,
+            "--turns",
+            "2",
+            "--max-tokens",
+            "8",
+        ];
+        let words = words.iter().chain(more).map(|word| word.to_string());
+        words.collect::<Vec<String>>()
+    };
+    let run = |more| {
+        let words = words(more);
+        ok(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let told = run(&["--samples", "3", "--temperature", "1"]);
+    assert!(
+        told.contains("3 episodes on 1 rows, 2.00 turns each"),
+        "{told}"
+    );
+    assert!(!told.contains("right"), "{told}");
+    let played = lines(Path::new(&out));
+    assert_eq!(
+        (&played[0]["id"], &played[0]["passed"]),
+        (&json!("local1"), &Value::Null)
+    );
+    assert!(!played[0]["prompt"].as_str().unwrap().contains("wet"));
+    let documents = path("documents");
+    let mut with: Vec<String> = words(&["--knowledge"]);
+    with.push(documents);
+    ok(&with.iter().map(String::as_str).collect::<Vec<_>>());
+    let prompt = lines(Path::new(&out))[0]["prompt"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(prompt.contains("An oar is wet."), "{prompt}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let (dir, base) = workplace();
+    let path = |name: &str| text(&dir.path().join(name));
+    let (rows, dbs, out) = (path("rows.jsonl"), text(dir.path()), path("out.jsonl"));
+    let run = |more: &[&str], code, parts: &[&str]| {
+        let words = [
+            "episodes", "run", "--data", &rows, "--base", &base, "--device", "cpu", "--out", &out,
+        ];
+        fails(&[&words[..], more].concat(), code, parts);
+        assert!(!Path::new(&out).exists());
+    };
+    run(&[], 2, &["--db-dir"]);
+    let at = ["--db-dir", &dbs];
+    let run = |more: &[&str], code, parts: &[&str]| run(&[&at[..], more].concat(), code, parts);
+    run(&["--template", "base"], 2, &["plain or chatml"]);
+    run(&["--route", "r.json"], 2, &["--route"]);
+    run(&["--tools", "mcp:"], 2, &["builtin"]);
+    run(&["--tools", "mcp:/nowhere/x"], 1, &["cannot start"]);
+    run(&["--samples", "2"], 2, &["--temperature"]);
+    run(&["--knowledge", &path("nothing")], 1, &["is no folder"]);
+    run(&["--turns", "21"], 2, &["21"]);
+    let make = |more: &[&str], code, parts: &[&str]| {
+        let words = [
+            "episodes", "make", "--data", &rows, "--db-dir", &dbs, "--base", &base, "--out", &out,
+        ];
+        fails(&[&words[..], more].concat(), code, parts);
+    };
+    make(&["--turns", "4"], 2, &["up to 5"]);
+    make(&["--template", "base"], 2, &["plain or chatml"]);
+    let broken = json!({"prompt": "x", "db": "boats", "gold_sql": "SELECT nope FROM boats"});
+    fs::write(&rows, broken.to_string()).unwrap();
+    make(&[], 1, &["no row has a reference that runs"]);
+}
