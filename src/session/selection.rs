@@ -2,6 +2,7 @@
 
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
+use crate::answering::config::Config as Answering;
 use crate::answering::rows::named;
 use crate::answering::trial;
 use crate::data::jsonl::Line;
@@ -10,7 +11,6 @@ use crate::data::template::Renderer;
 use crate::eval::gates::{self, Gate};
 use crate::eval::score::ScoredRow;
 use crate::eval::session::Rules;
-use crate::generation::stop::StopConfig;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
 use anyhow::Result;
@@ -109,7 +109,7 @@ impl<'a> Selection<'a> {
         let Config { data, db, .. } = config;
         let gate = gates::execution(data, db, &config.worker, TIMEOUT, config.rules)?;
         let lines = gate.lines();
-        let stop = StopConfig::default();
+        let stop = Answering::default().stop;
         let prompts = trial::prompts(base, renderer, data, &lines, &config.columns, &stop)?;
         Ok(Self {
             config,

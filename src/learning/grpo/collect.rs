@@ -166,13 +166,15 @@ fn judge(
             .collect();
         let judged = scorer.verdicts(&replies, &Silent)?;
         let own = rows.rows.get(row).context("a row that is not there")?;
-        let found = rewards.of(own, &samples, &judged)?;
-        let answers = samples.into_iter().zip(judged).zip(found);
+        let query = |sample: &Sample| scorer.query(sample.text.as_deref()?);
+        let queries: Vec<Option<String>> = samples.iter().map(query).collect();
+        let found = rewards.of(own, &samples, &judged, &queries)?;
+        let answers = samples.into_iter().zip(judged).zip(queries).zip(found);
         groups.push(Group {
             row,
             answers: answers
-                .map(|((sample, judged), reward)| Answer {
-                    query: sample.text.as_deref().and_then(|text| scorer.query(text)),
+                .map(|(((sample, judged), query), reward)| Answer {
+                    query,
                     sample,
                     judged,
                     reward,

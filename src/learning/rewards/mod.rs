@@ -1,5 +1,5 @@
 //! What an answer is worth: a sum of verifiers, each 0 to 1 by its weight, and of penalties, which never pay. By default 1 for a result that
-//! matches, 0.1 for a query that runs and returns as many columns as the reference, else 0.
+//! matches, 0.1 for a query that runs and returns as many columns as the reference, else 0. A result that matches by a trick is no match.
 
 mod command;
 mod file;
@@ -8,6 +8,7 @@ use super::draw::Sample;
 use super::rows::Row;
 use crate::eval::judged::Judged;
 use crate::generation::sequence::Finish;
+use crate::sql::tokens::tokens;
 use anyhow::{Context, Result, ensure};
 use command::Judge;
 use serde::{Deserialize, Serialize};
@@ -106,20 +107,35 @@ impl Rewards {
         })
     }
 
-    /// What each of a row's answers is worth. `None` is one that could not be drawn.
+    /// What each of a row's answers is worth, in which these `queries` are. `None` is one that could not be drawn.
     pub fn of(
         &mut self,
         row: &Row,
         samples: &[Sample],
         judged: &[Judged],
+        queries: &[Option<String>],
     ) -> Result<Vec<Option<f64>>> {
+        let gold = row.example.text("gold_sql").unwrap_or_default();
+        let each = judged.iter().zip(queries);
+        let earned: Vec<bool> = each
+            .map(|(judged, query)| earned(judged, query.as_deref(), gold))
+            .collect();
         let drawn = samples.iter().map(|sample| sample.text.is_some());
         let mut all: Vec<Option<f64>> = drawn.map(|drawn| drawn.then_some(0.0)).collect();
         let mut judges = self.judges.iter_mut();
         for part in &self.config.parts {
             let found = match part {
-                Part::Verified(verifier, _) => each(samples, judged, |s, j| verifier.holds(s, j)),
-                Part::Punished(fault, _) => each(samples, judged, |s, j| fault.holds(s, j)),
+                Part::Verified(verifier, _) => {
+                    let all = samples.iter().zip(judged).zip(&earned);
+                    all.map(|((s, j), earned)| share(verifier.holds(s, j, *earned)))
+                        .collect()
+                }
+
+                Part::Punished(fault, _) => {
+                    let all = samples.iter().zip(judged);
+                    all.map(|(s, j)| share(fault.holds(s, j))).collect()
+                }
+
                 Part::Command(..) => {
                     let judge = judges.next().context("a command was not started")?;
                     judge.numbers(&questions(row, samples, judged))?
@@ -149,11 +165,10 @@ impl Part {
 }
 
 impl Verifier {
-    fn holds(self, sample: &Sample, judged: &Judged) -> bool {
+    fn holds(self, sample: &Sample, judged: &Judged, earned: bool) -> bool {
         match self {
-            Self::Execution => judged.passed(),
-            // A result without rows has no columns to count, and one that matches has those of the reference.
-            Self::Columns => judged.columns || judged.passed(),
+            Self::Execution => earned,
+            Self::Columns => judged.columns,
             Self::Runs => judged.returned.is_some(),
             Self::Query => judged.returned.is_some() || judged.error.is_some(),
             Self::Ended => sample.finish == Finish::Stop,
@@ -164,21 +179,23 @@ impl Verifier {
 impl Fault {
     fn holds(self, sample: &Sample, judged: &Judged) -> bool {
         match self {
-            Self::NoQuery => !Verifier::Query.holds(sample, judged),
+            Self::NoQuery => judged.returned.is_none() && judged.error.is_none(),
             Self::Fails => judged.error.is_some(),
             Self::Cut => sample.finish == Finish::Length,
         }
     }
 }
 
-fn each(
-    samples: &[Sample],
-    judged: &[Judged],
-    holds: impl Fn(&Sample, &Judged) -> bool,
-) -> Vec<f64> {
-    let all = samples.iter().zip(judged);
-    all.map(|(sample, judged)| f64::from(u8::from(holds(sample, judged))))
-        .collect()
+fn share(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+/// Whether a result that matches says that the query is right. One without rows does not, as any query may be that finds nothing; nor does a
+/// constant, where the reference reads a table.
+fn earned(judged: &Judged, query: Option<&str>, gold: &str) -> bool {
+    let reads = |sql: &str| tokens(sql).iter().any(|token| token.is("from"));
+    let rows = judged.returned.as_ref().map_or(0, |returned| returned.rows);
+    judged.passed() && rows > 0 && (query.is_some_and(reads) || !reads(gold))
 }
 
 /// What a command is told of each answer, a line each.

@@ -42,6 +42,11 @@ fn answers() -> (Vec<Sample>, Vec<Judged>) {
     all.into_iter().unzip()
 }
 
+/// Queries as the reference of [`row`] is.
+fn queries(count: usize) -> Vec<Option<String>> {
+    vec![Some("select 1".to_owned()); count]
+}
+
 fn row() -> Row {
     let fields = json!({"prompt": "q", "db": "x", "gold_sql": "select 1"});
     let fields = fields.as_object().cloned().unwrap_or_default();
@@ -56,14 +61,16 @@ fn row() -> Row {
 fn of(parts: Vec<Part>) -> Result<Vec<Option<f64>>> {
     let (samples, judged) = answers();
     let config = Config { parts, path: None };
-    Rewards::open(&config)?.of(&row(), &samples, &judged)
+    Rewards::open(&config)?.of(&row(), &samples, &judged, &queries(samples.len()))
 }
 
 #[test]
 fn a_right_answer_is_worth_one_and_a_close_one_a_tenth() {
     let (samples, judged) = answers();
     let mut rewards = Rewards::open(&Config::default()).unwrap();
-    let found = rewards.of(&row(), &samples, &judged).unwrap();
+    let found = rewards
+        .of(&row(), &samples, &judged, &queries(samples.len()))
+        .unwrap();
     assert_eq!(
         found,
         [Some(1.0), Some(0.1), Some(0.0), Some(0.0), Some(0.0)]
@@ -73,7 +80,9 @@ fn a_right_answer_is_worth_one_and_a_close_one_a_tenth() {
         text: None,
         ..sample("", Finish::Error)
     };
-    let found = rewards.of(&row(), &[none], &[Judged::no_answer()]).unwrap();
+    let found = rewards
+        .of(&row(), &[none], &[Judged::no_answer()], &[None])
+        .unwrap();
     assert_eq!(found, [None]);
 }
 
