@@ -26,8 +26,8 @@ fn training_lists_what_people_need_first_and_the_rest_in_groups() {
     let groups: Vec<_> = listed.iter().filter(|l| !l.starts_with('-')).collect();
     let expected = [
         "Options",
-        "Data",
         "Adapter",
+        "Data",
         "Schedule",
         "Memory",
         "Evaluation",

@@ -6,9 +6,11 @@ use crate::model::weight::Held;
 use anyhow::Result;
 use candle_core::{DType, Device};
 use clap::ValueEnum;
+use serde::Serialize;
 
 /// Where tensors live.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceArg {
     /// The best this build and machine have.
     Auto,
@@ -41,7 +43,8 @@ impl DeviceArg {
 }
 
 /// Type of the base's weights and of activations.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum DTypeArg {
     /// f32 on the CPU, bf16 elsewhere.
     Auto,
@@ -62,7 +65,8 @@ impl DTypeArg {
 }
 
 /// How the base's weights are held while it answers.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum WeightsArg {
     /// native on the CPU of a GGUF file in Q4_0, Q4_1 or Q8_0 or a 4-bit MLX folder, else f32.
     Auto,
@@ -75,6 +79,15 @@ pub enum WeightsArg {
 }
 
 impl WeightsArg {
+    /// The place with the base's weights held so.
+    pub fn at(self, place: &Place) -> Place {
+        Place {
+            held: self.held(),
+            device: place.device.clone(),
+            ..*place
+        }
+    }
+
     fn held(self) -> Option<Held> {
         match self {
             Self::Auto => None,
@@ -86,7 +99,8 @@ impl WeightsArg {
 }
 
 /// How the base's weights are held while an adapter is trained on them.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum BaseWeightsArg {
     /// As numbers of --dtype.
     F32,

@@ -3,12 +3,14 @@
 use super::{UsageError, heading};
 use crate::data::record::Columns;
 use anyhow::Result;
+use serde::Serialize;
 
 /// The flag.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args, Serialize)]
 pub struct FieldArgs {
     /// Read a field from a column of another name, as prompt=question or response=sql (repeatable).
     #[arg(help_heading = heading::DATA, long = "field", value_name = "FIELD=COLUMN")]
+    #[serde(rename = "field", skip_serializing_if = "Vec::is_empty")]
     given: Vec<String>,
 }
 

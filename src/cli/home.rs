@@ -5,9 +5,10 @@ use crate::db::connections::Place;
 use crate::db::door::Limits;
 use crate::db::home::Home;
 use anyhow::Result;
+use serde::Serialize;
 
 /// A connection, where one is named.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args, Serialize)]
 pub struct ConnectionArgs {
     /// One database for all rows, in place of a folder: a connection's name, a database file or a URL. On a server a row's db names a schema;
     /// rows without db run in the schemas that the role looks into by itself.
@@ -20,6 +21,7 @@ pub struct ConnectionArgs {
     )]
     connection: Option<String>,
     #[command(flatten)]
+    #[serde(flatten)]
     connections: ConnectionsArgs,
 }
 

@@ -4,12 +4,17 @@ use anyhow::{Context, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+static WATCHED: AtomicBool = AtomicBool::new(false);
 
 /// The shell's exit code for a program that Ctrl-C ended.
 const ENDED: i32 = 130;
 
 /// From now on, such a signal only asks.
 pub fn watch() -> Result<()> {
+    // A command may do long work several times.
+    if WATCHED.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
     let handler = || {
         if ASKED.swap(true, Ordering::Relaxed) {
             std::process::exit(ENDED);

@@ -17,6 +17,7 @@ mod eval_sql;
 mod fields;
 mod gate;
 mod generate;
+mod headroom;
 mod home;
 mod interrupt;
 mod lines;
@@ -29,15 +30,18 @@ mod parent;
 mod private;
 mod progress;
 mod report;
+mod rft;
 mod route;
 mod rules;
 mod run;
 mod runs;
+mod scoring;
 mod serve;
 mod sft;
 mod sql_worker;
 mod sweep;
 mod terminal;
+mod training;
 
 pub use crate::run::usage::{GateFailed, UsageError};
 pub use crate::run::words::one_line;
@@ -64,6 +68,8 @@ enum Command {
     EvalCompare(eval_compare::Args),
     EvalChoices(eval_choices::Args),
     Gate(gate::Args),
+    Headroom(headroom::Args),
+    Rft(Box<rft::Args>),
     Route(route::Args),
     Serve(serve::Args),
     Ask(ask::Args),
@@ -113,6 +119,8 @@ impl Command {
         match self {
             Command::Sft(args) => args.config().map(drop),
             Command::Generate(args) => args.check(),
+            Command::Headroom(args) => args.check(),
+            Command::Rft(args) => args.check(),
             _ => Ok(()),
         }
     }
@@ -128,6 +136,8 @@ impl Command {
             Command::EvalCompare(args) => eval_compare::run(args),
             Command::EvalChoices(args) => eval_choices::run(args),
             Command::Gate(args) => gate::run(args),
+            Command::Headroom(args) => headroom::run(args),
+            Command::Rft(args) => rft::run(*args),
             Command::SqlWorker => sql_worker::run(),
             Command::Route(args) => route::run(args),
             Command::Serve(args) => serve::run(args),

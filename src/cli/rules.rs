@@ -2,9 +2,10 @@
 
 use crate::eval::session::Rules;
 use crate::sql::extract::Extraction;
+use serde::Serialize;
 
 /// The flags.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, clap::Args, Serialize)]
 pub struct RulesArgs {
     /// How the query is found in a reply, in mode factory: the statement that is the answer, or the original's rule.
     #[arg(long, value_enum, default_value_t)]

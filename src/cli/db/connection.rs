@@ -4,10 +4,11 @@ use super::worker;
 use crate::db::connections::Connections;
 use crate::db::door::{Door, Limits};
 use anyhow::Result;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// Where connections are configured.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args, Serialize)]
 pub struct ConnectionsArgs {
     /// File of connections [default: connections.toml, where it is there].
     #[arg(long, global = true, value_name = "FILE")]

@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 /// it.
 const STAGES: &[(&str, Option<&str>, &str)] = &[
     ("sft", Some("out"), "adapter"),
+    ("rft", Some("out"), "adapter"),
     ("generate", Some("out"), "predictions.jsonl"),
     ("eval-sql", Some("out"), "rows.jsonl"),
     ("eval-compare", Some("out"), "comparison.json"),
     ("eval-choices", Some("out"), "rows.jsonl"),
     ("gate", Some("out"), "verdicts.json"),
+    ("headroom", Some("out"), "rows.jsonl"),
     ("route", Some("routes_out"), "routed.jsonl"),
     ("route fit", Some("out"), "router.json"),
     ("sweep", Some("out"), "sweep"),
@@ -87,7 +89,7 @@ pub fn commands() -> Commands {
                 instead: (*words == "adapter convert").then_some(("to", "gguf", "adapter.gguf")),
             },
             resume: match *words {
-                "sft" => Resume::Folder,
+                "sft" | "rft" => Resume::Folder,
                 "generate" | "eval-sql" => Resume::Flag,
                 _ => Resume::Never,
             },
