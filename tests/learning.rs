@@ -158,6 +158,7 @@ fn folder() -> TempDir {
     let rows = [
         r#"{"id": 1, "prompt": "Four oars?", "gold_sql": "SELECT name FROM boats WHERE oars = 4", "db": "boats"}"#,
         r#"{"instruction": "How many?", "response": "select count(*) from boats;", "db_id": "boats"}"#,
+        r#"{"prompt": [{"role": "user", "content": "Oars?"}], "completion": [{"role": "assistant", "content": "SELECT oars FROM boats"}], "db": "boats"}"#,
         r#"{"messages": [{"role": "user", "content": "Names?"}, {"role": "assistant", "content": "Sure: ```sql\nSELECT name FROM boats\n```"}], "db": "boats"}"#,
     ];
     fs::write(dir.path().join("rows.jsonl"), rows.join("\n")).unwrap();
@@ -188,7 +189,7 @@ fn open(dir: &Path, keep_going: bool) -> anyhow::Result<(Rows, Scorer)> {
 fn every_reply_gets_its_verdict_and_what_it_returned() {
     let dir = folder();
     let (rows, mut scorer) = open(dir.path(), false).unwrap();
-    assert_eq!(rows.rows.len(), 3);
+    assert_eq!(rows.rows.len(), 4);
     assert_eq!(
         rows.rows[1].example.text("gold_sql"),
         Some("select count(*) from boats;")
@@ -212,18 +213,19 @@ fn every_reply_gets_its_verdict_and_what_it_returned() {
         (0, None),
         (1, Some("SELECT 3")),
         (1, Some(four)),
-        (2, Some("SELECT name FROM boats ORDER BY name")),
+        (2, Some("SELECT oars FROM boats ORDER BY name")),
+        (3, Some("SELECT name FROM boats ORDER BY name")),
     ];
     let found = scorer.verdicts(&replies, &patient()).unwrap();
     let passed: Vec<usize> = (0..found.len()).filter(|at| found[*at].passed()).collect();
-    assert_eq!(passed, [0, 1, 2, 12, 14]);
+    assert_eq!(passed, [0, 1, 2, 12, 14, 15]);
     // Written otherwise it is the same query, and rows in another order are the same result.
     assert_eq!(found[0], found[1]);
     assert_eq!(found[0].returned, found[2].returned);
     assert_eq!(found[0].returned, found[13].returned);
     assert!(found[3].returned != found[0].returned);
     let columns: Vec<usize> = (0..found.len()).filter(|at| found[*at].columns).collect();
-    assert_eq!(columns, [0, 1, 2, 3, 12, 13, 14]);
+    assert_eq!(columns, [0, 1, 2, 3, 12, 13, 14, 15]);
     assert_eq!(found[5].returned.as_ref().unwrap().rows, 0);
     for (at, kind, error) in [
         (3, "sql_wrong", None),
@@ -258,7 +260,7 @@ fn what_cannot_be_scored_is_named_or_left_out() {
         error
     };
     let none = refused(r#"{"prompt": "x", "db": "boats"}"#, true);
-    assert!(none.contains(":4: no reference"), "{none}");
+    assert!(none.contains(":5: no reference"), "{none}");
     let none = refused(r#"{"prompt": "x", "gold_sql": "SELECT 1"}"#, true);
     assert!(none.contains("field \"db\" is missing"), "{none}");
     let fails =
@@ -268,7 +270,7 @@ fn what_cannot_be_scored_is_named_or_left_out() {
         assert!(named.contains(part), "{named}");
     }
     let (rows, mut scorer) = open(dir.path(), true).unwrap();
-    assert_eq!(rows.rows.len(), 3);
-    let verdict = scorer.verdicts(&[(2, Some("SELECT name FROM boats"))], &patient());
+    assert_eq!(rows.rows.len(), 4);
+    let verdict = scorer.verdicts(&[(3, Some("SELECT name FROM boats"))], &patient());
     assert!(verdict.unwrap()[0].passed());
 }

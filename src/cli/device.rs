@@ -79,6 +79,15 @@ pub enum WeightsArg {
 }
 
 impl WeightsArg {
+    /// The place with the base's weights held so.
+    pub fn at(self, place: &Place) -> Place {
+        Place {
+            held: self.held(),
+            device: place.device.clone(),
+            ..*place
+        }
+    }
+
     fn held(self) -> Option<Held> {
         match self {
             Self::Auto => None,

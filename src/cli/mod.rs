@@ -20,6 +20,7 @@ mod fields;
 mod gate;
 mod generate;
 mod grpo;
+mod headroom;
 mod home;
 mod interrupt;
 mod lines;
@@ -33,6 +34,7 @@ mod parent;
 mod private;
 mod progress;
 mod report;
+mod rft;
 mod route;
 mod rules;
 mod run;
@@ -75,6 +77,8 @@ enum Command {
     EvalChoices(eval_choices::Args),
     Gate(gate::Args),
     Episodes(episodes::Args),
+    Headroom(headroom::Args),
+    Rft(Box<rft::Args>),
     Route(route::Args),
     Serve(serve::Args),
     Ask(ask::Args),
@@ -127,6 +131,8 @@ impl Command {
             Command::Grpo(args) => args.check(),
             Command::Generate(args) => args.check(),
             Command::Episodes(args) => args.check(),
+            Command::Headroom(args) => args.check(),
+            Command::Rft(args) => args.check(),
             _ => Ok(()),
         }
     }
@@ -145,6 +151,8 @@ impl Command {
             Command::EvalChoices(args) => eval_choices::run(args),
             Command::Gate(args) => gate::run(args),
             Command::Episodes(args) => episodes::run(args),
+            Command::Headroom(args) => headroom::run(args),
+            Command::Rft(args) => rft::run(*args),
             Command::SqlWorker => sql_worker::run(),
             Command::Route(args) => route::run(args),
             Command::Serve(args) => serve::run(args),

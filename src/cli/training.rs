@@ -10,6 +10,7 @@ use crate::session::config::Config;
 use crate::session::selection;
 use crate::training::config::{Length, OnLong, Recompute, Schedule, TrainConfig};
 use anyhow::Result;
+use candle_core::{DType, Device};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -84,7 +85,8 @@ pub struct TrainingArgs {
     base_weights: BaseWeightsArg,
     #[cfg(feature = "metal")]
     #[command(flatten)]
-    #[serde(flatten)]
+    // Bytes by now, of which the flags know nothing.
+    #[serde(skip)]
     memory: device::MemoryArgs,
     /// Rows that the adapter answers during training (JSONL with gold_sql and db); the one with the best execution accuracy is kept.
     #[arg(help_heading = heading::EVALUATION, long, requires = "eval_db")]
@@ -154,18 +156,27 @@ impl TrainingArgs {
 
     /// Where to train.
     pub fn place(&self) -> Result<Place> {
-        self.base_weights.at(self.held(WeightsArg::F32)?)
-    }
-
-    /// The same, with the base's weights held in another way.
-    pub fn held(&self, weights: WeightsArg) -> Result<Place> {
-        device::place(
+        let place = device::place(
             self.device,
             self.dtype,
-            weights,
+            WeightsArg::F32,
             #[cfg(feature = "metal")]
             &self.memory,
-        )
+        )?;
+        self.base_weights.at(place)
+    }
+
+    /// Takes down where that is, once it is known.
+    pub fn settle(&mut self, place: &Place) {
+        self.device = match place.device {
+            Device::Cpu => DeviceArg::Cpu,
+            Device::Metal(_) => DeviceArg::Metal,
+            Device::Cuda(_) => DeviceArg::Cuda,
+        };
+        self.dtype = match place.dtype {
+            DType::BF16 => DTypeArg::Bf16,
+            _ => DTypeArg::F32,
+        };
     }
 
     /// How is trained.

@@ -7,12 +7,14 @@
 //! These fields and those that [`row`] refuses change what a row means, and none is dropped. All others mean nothing here:
 //! ids, sources, reference queries.
 
+mod answer;
 mod columns;
 mod format;
 mod messages;
 mod preference;
 mod row;
 
+pub use answer::answered;
 pub use columns::Columns;
 pub use preference::Preference;
 pub use row::FIELDS;

@@ -8,18 +8,7 @@ use std::collections::BTreeMap;
 
 /// The names of the slices that a row lies in.
 pub fn slices(example: &Example, row: &ScoredRow) -> Vec<String> {
-    let mut names = Vec::new();
-    for field in ["domain", "curriculum"] {
-        names.extend(example.text(field).map(|value| format!("{field}:{value}")));
-    }
-    names.extend(example.text("slice").map(str::to_owned));
-    // A row whose gold results are files lies in none of them.
-    let gold = Some(&row.gold_sql).filter(|gold| !gold.is_empty());
-    names.extend(
-        gold.into_iter()
-            .flat_map(|gold| features(gold))
-            .map(str::to_owned),
-    );
+    let mut names = asked(example);
     let clean = clean::class(&row.predicted_sql) == clean::CLEAN;
     names.push(
         if clean {
@@ -29,6 +18,19 @@ pub fn slices(example: &Example, row: &ScoredRow) -> Vec<String> {
         }
         .to_owned(),
     );
+    names
+}
+
+/// Those of them that what is asked decides, whatever is answered.
+pub fn asked(example: &Example) -> Vec<String> {
+    let mut names = Vec::new();
+    for field in ["domain", "curriculum"] {
+        names.extend(example.text(field).map(|value| format!("{field}:{value}")));
+    }
+    names.extend(example.text("slice").map(str::to_owned));
+    // A row whose gold results are files lies in none of them.
+    let gold = example.text("gold_sql").filter(|gold| !gold.is_empty());
+    names.extend(gold.into_iter().flat_map(features).map(str::to_owned));
     names
 }
 

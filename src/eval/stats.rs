@@ -13,26 +13,56 @@ pub struct Share {
     pub wilson95: [f64; 2],
 }
 
+/// A mean over rows, each between 0 and 1, with its 95% interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mean {
+    pub value: f64,
+    pub n: usize,
+    /// Wilson's, as if each row were a yes or a no with that chance: no numbers between 0 and 1 vary more, so that it is rather too wide.
+    pub wilson95: [f64; 2],
+}
+
 /// `passed` of `n`. Of no rows nothing is known: the share is 0, the interval everything.
 pub fn share(passed: usize, n: usize) -> Share {
     let value = passed as f64 / n.max(1) as f64;
-    let z = Normal::standard().inverse_cdf(0.975);
-    let wilson95 = match n {
-        0 => [0.0, 1.0],
-        _ => {
-            let n = n as f64;
-            let whole = 1.0 + z * z / n;
-            let middle = (value + z * z / (2.0 * n)) / whole;
-            let half = z * (value * (1.0 - value) / n + z * z / (4.0 * n * n)).sqrt() / whole;
-            [(middle - half).max(0.0), (middle + half).min(1.0)]
-        }
-    };
     Share {
         value,
         passed,
         n,
-        wilson95,
+        wilson95: wilson95(value, n),
     }
+}
+
+/// The mean of numbers between 0 and 1; of none it is 0, the interval everything.
+pub fn mean(of: impl Iterator<Item = f64>) -> Mean {
+    let (sum, n) = of.fold((0.0, 0), |(sum, n), value| (sum + value, n + 1));
+    let value = sum / n.max(1) as f64;
+    Mean {
+        value,
+        n,
+        wilson95: wilson95(value, n),
+    }
+}
+
+fn wilson95(value: f64, n: usize) -> [f64; 2] {
+    if n == 0 {
+        return [0.0, 1.0];
+    }
+    let z = Normal::standard().inverse_cdf(0.975);
+    let n = n as f64;
+    let whole = 1.0 + z * z / n;
+    let middle = (value + z * z / (2.0 * n)) / whole;
+    let half = z * (value * (1.0 - value) / n + z * z / (4.0 * n * n)).sqrt() / whole;
+    [(middle - half).max(0.0), (middle + half).min(1.0)]
+}
+
+/// How likely one of `k` is right that are drawn without return from `n` of which `right` are: what is expected of a row's pass@k
+/// (Chen et al. 2021, equation 1). `k` is at most `n`.
+pub fn pass_at(k: usize, right: usize, n: usize) -> f64 {
+    let none: f64 = (n - right + 1..=n)
+        .map(|i| 1.0 - (k as f64 / i as f64).min(1.0))
+        .product();
+    1.0 - none
 }
 
 /// McNemar's exact two-sided p: the chance that fair coins split `gained + lost` rows at least as unevenly.
@@ -69,6 +99,33 @@ mod tests {
             assert!(near(a, low) && near(b, high), "{passed} of {n}: {a} {b}");
         }
         assert_eq!(share(0, 0).wilson95, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_mean_of_yes_and_no_is_a_share() {
+        let (one, other) = (mean([1.0, 0.0, 1.0, 1.0].into_iter()), share(3, 4));
+        assert_eq!((one.value, one.n), (other.value, other.n));
+        assert_eq!(one.wilson95, other.wilson95);
+        assert_eq!(mean(std::iter::empty()).wilson95, [0.0, 1.0]);
+    }
+
+    /// By counting all ways to choose k of n.
+    #[test]
+    fn pass_at_k_is_what_counting_gives() {
+        for n in 1..8u32 {
+            for right in 0..=n {
+                for k in 1..=n {
+                    let ways = (0..1u32 << n).filter(|set| set.count_ones() == k);
+                    let (mut all, mut with) = (0, 0);
+                    for set in ways {
+                        all += 1;
+                        with += usize::from(set & ((1 << right) - 1) != 0);
+                    }
+                    let found = pass_at(k as usize, right as usize, n as usize);
+                    assert!(near(found, with as f64 / all as f64), "{k} {right} {n}");
+                }
+            }
+        }
     }
 
     /// statsmodels 0.15: mcnemar([[0, gained], [lost, 0]], exact=True).pvalue.

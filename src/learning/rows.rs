@@ -6,6 +6,7 @@ use crate::eval::example::{self, Example};
 use crate::sql::extract::Extraction;
 use crate::sql::normalize::is_query;
 use anyhow::{Result, anyhow};
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// The rows of a file, in its order.
@@ -73,25 +74,36 @@ impl Rows {
 
 /// The row with its reference in `gold_sql`.
 fn referred(path: &Path, line: &Line, columns: &Columns) -> Result<Line> {
-    let mut line = line.clone();
-    if line.value(path, "gold_sql")?.is_some() {
-        return Ok(line);
+    let mut referred = line.clone();
+    if line.value(path, "prompt")?.is_some_and(Value::is_array) {
+        // Messages are asked, and no text that a scored row shows.
+        referred.replace(&["prompt"], Map::new());
     }
-    let answer = match record::learned(path, &line, columns) {
-        Ok(Content::Turns(conversation)) => conversation.turns.into_iter().next_back(),
-        _ => None,
-    };
-    let query = answer.and_then(|turn| match turn.content.trim() {
-        query if is_query(query) => Some(query.to_owned()),
-        reply => Extraction::default().find(reply).query().map(str::to_owned),
-    });
-    let query = query.ok_or_else(|| {
+    if line.value(path, "gold_sql")?.is_some() {
+        return Ok(referred);
+    }
+    let query = answered(path, line, columns).ok_or_else(|| {
         anyhow!(
             "{}:{}: no reference: field \"gold_sql\" is missing, and the row has no answer with a query in it",
             path.display(),
             line.number
         )
     })?;
-    line.set("gold_sql", query);
-    Ok(line)
+    referred.set("gold_sql", query);
+    Ok(referred)
+}
+
+/// The query in the row's own answer.
+fn answered(path: &Path, line: &Line, columns: &Columns) -> Option<String> {
+    let Ok(Content::Turns(conversation)) = record::learned(path, line, columns) else {
+        return None;
+    };
+    let answer = conversation.turns.last()?.content.trim();
+    match is_query(answer) {
+        true => Some(answer.to_owned()),
+        false => Extraction::default()
+            .find(answer)
+            .query()
+            .map(str::to_owned),
+    }
 }

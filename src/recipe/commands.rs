@@ -29,6 +29,14 @@ pub struct Command {
     pub folder_of: Option<(&'static str, &'static [&'static str])>,
 }
 
+/// Commands that train an adapter on rows.
+pub const TRAINING: [&str; 2] = ["sft", "rft"];
+
+/// Whether the command of that name learns from rows.
+pub fn learns(name: &str) -> bool {
+    TRAINING.contains(&name) || name == "route fit"
+}
+
 /// The output that a stage is named for.
 #[derive(Clone, Debug)]
 pub struct Main {

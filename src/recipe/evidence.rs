@@ -1,5 +1,6 @@
 //! What a run folder is made from.
 
+use super::commands::learns;
 use super::done::Done;
 use crate::eval::judge::{GateSpec, Role};
 use anyhow::{Context, Result};
@@ -71,7 +72,7 @@ impl Evidence {
 
     /// Every stage that learned from rows, once.
     pub fn learned(&self) -> Vec<&Done> {
-        let learned = |done: &&Done| matches!(&done.name()[..], "sft" | "route fit");
+        let learned = |done: &&Done| learns(&done.name());
         self.stages().into_iter().filter(learned).collect()
     }
 

@@ -1,6 +1,7 @@
 //! The run folders of a recipe: begun before its first stage, brought on as its stages end, made whole and decided at the end.
 
 use super::assemble::assemble;
+use super::commands::TRAINING;
 use super::dataset;
 use super::decision::decide;
 use super::done::Done;
@@ -226,7 +227,8 @@ impl<'a> Folders<'a> {
     /// Puts what a sweep found into the folder, where it measured the very adapters that the run rests on.
     fn trade_off(&self, run: &PlannedRun, done: &[Option<Done>], folder: &Path) -> Result<()> {
         let trained = |stages: BTreeSet<usize>| -> BTreeSet<usize> {
-            let is = |at: &usize| self.plan.stages[*at].words == ["sft"];
+            let words = |at: &usize| self.plan.stages[*at].words.join(" ");
+            let is = |at: &usize| TRAINING.contains(&words(at).as_str());
             stages.into_iter().filter(is).collect()
         };
         let own = trained(self.plan.before(&learning(run)));
@@ -294,7 +296,7 @@ pub fn check(plan: &Plan, states: &[State]) -> Result<()> {
 /// What a stage will be. Rows that are still to be made for it are those that they are made of.
 fn expected(plan: &Plan, at: usize) -> Done {
     let mut done = plan.stages[at].expected();
-    if done.name() == "sft" {
+    if TRAINING.contains(&done.name().as_str()) {
         for path in done.values("--data").iter().map(Path::new) {
             for origin in origins(plan, path).iter().filter(|origin| *origin != path) {
                 let words = ["--data".to_owned(), origin.display().to_string()];

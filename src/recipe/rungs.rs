@@ -1,6 +1,7 @@
 //! The runs of a recipe made out: which stages each is judged by, for each combination of the matrix that it depends on.
 
 use super::arguments::{self, Word};
+use super::commands::{TRAINING, learns};
 use super::document::{Faults, Kind, Value, nearest};
 use super::draft::{Draft, Drafts, Making};
 use super::file::{Gate, Run};
@@ -84,7 +85,7 @@ impl Drafted {
             }
         }
         let learned = |at: &usize| {
-            LEARNING.contains(&&*stages[*at].words.join(" "))
+            learns(&stages[*at].words.join(" "))
                 && ![run.training, run.artifact].contains(&Some(*at))
         };
         run.behind = before.into_iter().filter(learned).collect();
@@ -201,7 +202,7 @@ impl Reading<'_, '_> {
             self.faults
                 .add(run.line, format!("run {} has no target", run.name));
         }
-        let training = field("training").and_then(|v| self.stage(v, "training", &["sft"]));
+        let training = field("training").and_then(|v| self.stage(v, "training", &TRAINING));
         let artifact = field("artifact").map(|value| self.stage(value, "artifact", &MAKERS));
         let follows = field("follows").map(|value| self.text(value, "follows"));
         if let (Some(value), Some(id)) = (field("follows"), &follows)
@@ -496,16 +497,14 @@ impl Reading<'_, '_> {
 const STAGES: [&str; 4] = ["training", "artifact", "candidate", "baseline"];
 
 /// Commands that make what can be shipped.
-const MAKERS: [&str; 5] = [
+const MAKERS: [&str; 6] = [
     "sft",
+    "rft",
     "route fit",
     "adapter compose",
     "adapter merge",
     "adapter convert",
 ];
-
-/// Commands that learn from rows.
-const LEARNING: [&str; 2] = ["sft", "route fit"];
 
 /// The names of what eval-sql scores.
 const PREDICTIONS: [&str; 2] = ["predictions", "data"];

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub const METRICS: &str = "metrics.jsonl";
 /// The best adapter so far, while a run goes on: this and the step behind which it was, so that each state has its own.
 const BEST: &str = "best-";
+/// What a run of several stages has done, while it goes on.
+const PROGRESS: &str = "progress.json";
 /// States that are kept: the newest, and one more should that be damaged.
 const STATES: usize = 2;
 
@@ -55,7 +57,7 @@ impl TrainingRun {
             partial,
         };
         ensure!(
-            run.states()?.is_empty(),
+            !has_state(target),
             "{} is an interrupted run: go on with --resume {}, or remove it",
             run.partial.display(),
             target.display()
@@ -171,6 +173,20 @@ impl TrainingRun {
         Ok(())
     }
 
+    /// Writes down what a run of several stages has done: it goes on behind that.
+    pub fn save_progress(&mut self, content: &[u8]) -> Result<()> {
+        self.write(PROGRESS, content)?;
+        self.kept = true;
+        Ok(())
+    }
+
+    /// What was written down of it; `None` where nothing was.
+    pub fn progress(&self) -> Result<Option<Vec<u8>>> {
+        let path = self.partial.join(PROGRESS);
+        let read = path.exists().then(|| fs::read(&path)).transpose();
+        read.with_context(|| format!("cannot read {}", path.display()))
+    }
+
     /// Appends a line to the metrics, which can be followed while the run goes on.
     pub fn metric(&mut self, line: &impl Serialize) -> Result<()> {
         let path = self.partial.join(METRICS);
@@ -218,7 +234,7 @@ impl TrainingRun {
         }
     }
 
-    /// Moves the folder to its place, without the states and the best folders. Where that fails the work is kept, and the error says where.
+    /// Moves the folder to its place, without the states, the best folders and what was written down of stages. Where that fails the work is kept, and the error says where.
     pub fn finish(mut self) -> Result<()> {
         self.kept = true;
         move_into_place(&self.partial, &self.target)?;
@@ -229,7 +245,7 @@ impl TrainingRun {
             fs::remove_file(&state)
                 .with_context(|| format!("cannot remove {}", state.display()))?;
         }
-        self.clear(|name| name.starts_with(BEST))
+        self.clear(|name| name.starts_with(BEST) || name == PROGRESS)
     }
 }
 
@@ -245,9 +261,10 @@ impl Drop for TrainingRun {
 /// The file of a folder that is held.
 pub const LOCK: &str = ".lock";
 
-/// Whether an interrupted run that was to become `target` has a state to go on from.
+/// Whether an interrupted run that was to become `target` has a state, or a stage, to go on from.
 pub fn has_state(target: &Path) -> bool {
-    states(&partial(target)).is_ok_and(|states| !states.is_empty())
+    let partial = partial(target);
+    partial.join(PROGRESS).exists() || states(&partial).is_ok_and(|states| !states.is_empty())
 }
 
 /// The states in a run's folder, newest first, by their step.
@@ -317,6 +334,25 @@ mod tests {
         let error = TrainingRun::begin(&root.path().join("run")).err().unwrap();
         assert!(error.to_string().contains("no interrupted run"), "{error}");
         assert_eq!(fs::read(own.join("notes")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_run_of_stages_goes_on_behind_those_that_are_done() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("run");
+        let mut run = TrainingRun::begin(&target).unwrap();
+        assert_eq!(run.progress().unwrap(), None);
+        run.save_progress(b"one").unwrap();
+        drop(run);
+        assert!(has_state(&target));
+        let error = TrainingRun::begin(&target).err().unwrap().to_string();
+        assert!(error.contains("go on with --resume"), "{error}");
+        let run = TrainingRun::resume(&target).unwrap();
+        assert_eq!(run.progress().unwrap().unwrap(), b"one");
+        run.write("result", b"1").unwrap();
+        run.finish().unwrap();
+        let left = fs::read_dir(&target).unwrap().map(|e| e.unwrap());
+        assert_eq!(left.map(|e| e.file_name()).collect::<Vec<_>>(), ["result"]);
     }
 
     #[test]

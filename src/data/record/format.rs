@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 /// The formats.
-enum Format {
+pub(super) enum Format {
     /// By the field that asks; what answers is looked for where it is needed.
     Pair(&'static str),
     /// By the field that holds the messages.
@@ -123,7 +123,7 @@ pub fn asked(row: &Row) -> Result<Conversation> {
 }
 
 /// The format of a row with these `answers`, if it has any. Errors where it has fields of two.
-fn format(row: &Row, answers: &[&'static str]) -> Result<Option<Format>> {
+pub(super) fn format(row: &Row, answers: &[&'static str]) -> Result<Option<Format>> {
     let (asked, lists) = (row.present(&ASKED)?, row.present(&LISTS)?);
     let text = row.present(&["text"])?;
     let pair = !asked.is_empty() || !answers.is_empty();

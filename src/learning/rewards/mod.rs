@@ -5,10 +5,10 @@ mod command;
 mod file;
 
 use super::draw::Sample;
+use super::earned::unearned;
 use super::rows::Row;
 use crate::eval::judged::Judged;
 use crate::generation::sequence::Finish;
-use crate::sql::tokens::tokens;
 use anyhow::{Context, Result, ensure};
 use command::Judge;
 use serde::{Deserialize, Serialize};
@@ -118,7 +118,10 @@ impl Rewards {
         let gold = row.example.text("gold_sql").unwrap_or_default();
         let each = judged.iter().zip(queries);
         let earned: Vec<bool> = each
-            .map(|(judged, query)| earned(judged, query.as_deref(), gold))
+            .map(|(judged, query)| {
+                let query = query.as_deref().unwrap_or_default();
+                judged.passed() && unearned(judged, query, gold).is_none()
+            })
             .collect();
         let drawn = samples.iter().map(|sample| sample.text.is_some());
         let mut all: Vec<Option<f64>> = drawn.map(|drawn| drawn.then_some(0.0)).collect();
@@ -188,14 +191,6 @@ impl Fault {
 
 fn share(holds: bool) -> f64 {
     f64::from(u8::from(holds))
-}
-
-/// Whether a result that matches says that the query is right. One without rows does not, as any query may be that finds nothing; nor does a
-/// constant, where the reference reads a table.
-fn earned(judged: &Judged, query: Option<&str>, gold: &str) -> bool {
-    let reads = |sql: &str| tokens(sql).iter().any(|token| token.is("from"));
-    let rows = judged.returned.as_ref().map_or(0, |returned| returned.rows);
-    judged.passed() && rows > 0 && (query.is_some_and(reads) || !reads(gold))
 }
 
 /// What a command is told of each answer, a line each.
