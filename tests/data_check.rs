@@ -306,7 +306,7 @@ fn tokens_are_counted_as_training_counts_them() {
         .collect();
     let said = details.join("\n");
     for part in [
-        "tools: only the base's own",
+        "tools: this template has no place for it",
         "truncate-prompt cuts",
         "an answer is never cut",
     ] {

@@ -116,7 +116,7 @@ impl Args {
             TrainingRun::resume(out)?;
         }
         let message = || UsageError(format!("give --{flag}, or {flag} in --config"));
-        Ok(path.as_deref().with_context(message)?)
+        path.as_deref().with_context(message)
     }
 
     fn config(mut self, place: &Place) -> Result<Config> {

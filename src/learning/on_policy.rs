@@ -92,6 +92,9 @@ fn read(path: &Path) -> Result<Vec<Line>> {
     lines.map(line).collect()
 }
 
+/// The different queries of a row's answers that pass, or that fail: when each came first, in which answer, and why it fails.
+type Side<'a> = BTreeMap<String, (usize, &'a str, Option<String>)>;
+
 fn drawn(
     config: &Config,
     (base, adapter): (&Base, &Adapter),
@@ -128,8 +131,7 @@ fn drawn(
         .flat_map(|(row, own)| own.iter().map(move |one| (row, one.text.as_deref())))
         .collect();
     let verdicts = scorer.verdicts(&replies, observer)?;
-    let mut groups: BTreeMap<usize, [BTreeMap<String, (usize, &str, Option<String>)>; 2]> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<usize, [Side; 2]> = BTreeMap::new();
     for (at, ((row, reply), judged)) in replies.iter().zip(verdicts).enumerate() {
         let Some(reply) = reply else { continue };
         // An answer without a query is itself.

@@ -10,7 +10,7 @@ const LONGEST: usize = 16_000;
 
 /// Names that mean something in an episode when they stand in angle brackets.
 static MARKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)<(/?\s*(?:observation|solution|sql|tables|schema|tool_call|tool_response|tools|think)\b)").ok()
+    Regex::new(r"(?i)<(\s*/?\s*(?:observation|solution|sql|tables|schema|tool_call|tool_response|tools|think)\b)").ok()
 });
 
 /// The text, at most `most` tokens of it, with `(cut)` behind it where there is more. Control characters become spaces; of the marks of an episode, and

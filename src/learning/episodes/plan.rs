@@ -33,7 +33,7 @@ pub fn plan(gold: &str, tables: &[String], random: &mut StdRng) -> Vec<Step> {
     let mut steps = Vec::new();
     let first = random.random::<f64>();
     match &used[..] {
-        [one] if first >= ALL && first < ALL + FILTER => {
+        [one] if (ALL..ALL + FILTER).contains(&first) => {
             let q = word(one);
             steps.push(learned(Call::new(FILTER_TABLES, json!({ "q": q }))));
         }
