@@ -76,12 +76,6 @@ fn tools_say_what_mcp_alchemys_do() {
             Outcome::Error,
             "refused",
         ),
-        (
-            EXECUTE,
-            json!({"query": ENDLESS}),
-            Outcome::Error,
-            "exceeded 1 s",
-        ),
         (EXECUTE, json!({"sql": "SELECT 1"}), Outcome::Error, "sql"),
         (FILTER_TABLES, json!({"q": 7}), Outcome::Error, "string"),
         ("rm", json!({}), Outcome::Error, "no tool is called \"rm\""),
@@ -90,6 +84,11 @@ fn tools_say_what_mcp_alchemys_do() {
         assert_eq!(found, outcome, "{told}");
         assert!(told.contains(part), "{told}");
     }
+    let home = Home::Folder(dir.path().to_owned());
+    let brief = Builtin::new(home, false, worker(), Duration::from_secs(1));
+    let (found, told) = said(&brief, "boats", EXECUTE, json!({ "query": ENDLESS }));
+    assert_eq!(found, Outcome::Error);
+    assert!(told.contains("exceeded 1 s"), "{told}");
     let huge = "SELECT hex(zeroblob(100000)) AS x FROM boats";
     let (_, huge) = say(EXECUTE, json!({ "query": huge }));
     assert!(huge.len() < 10_000 && huge.contains("truncated"), "{huge}");
@@ -189,8 +188,8 @@ fn served() -> Vec<String> {
     words.map(str::to_owned).into()
 }
 
-fn server(words: &[String], home: &Path) -> anyhow::Result<Server> {
-    let (home, time) = (Home::Folder(home.to_owned()), Duration::from_secs(2));
+fn server(words: &[String], home: &Path, seconds: u64) -> anyhow::Result<Server> {
+    let (home, time) = (Home::Folder(home.to_owned()), Duration::from_secs(seconds));
     Server::new(words.to_vec(), home, false, time, Protocol::Tags, "boats")
 }
 
@@ -198,7 +197,7 @@ fn server(words: &[String], home: &Path) -> anyhow::Result<Server> {
 fn a_servers_tools_say_the_same() {
     let dir = folder();
     fs::write(dir.path().join("other.sql"), "CREATE TABLE x (y INT);").unwrap();
-    let server = server(&served(), dir.path()).unwrap();
+    let patient = server(&served(), dir.path(), 60).unwrap();
     let own = builtin(Home::Folder(dir.path().to_owned()));
     let calls = [
         Call::new(EXECUTE, json!({"query": "SELECT * FROM boats"})),
@@ -211,19 +210,16 @@ fn a_servers_tools_say_the_same() {
         .flat_map(|call| [("boats", call), ("other", call)])
         .collect();
     assert_eq!(
-        server.answers(&asked).unwrap(),
+        patient.answers(&asked).unwrap(),
         own.answers(&asked).unwrap()
     );
-    let more = server.offered().len();
+    let more = patient.offered().len();
     assert!(more > 4, "{more}");
-    let late = Call::new(EXECUTE, json!({ "query": ENDLESS }));
-    let fine = Call::new(ALL_TABLES, json!({}));
-    let told = server
-        .answers(&[("boats", &late), ("boats", &fine)])
-        .unwrap();
-    assert_eq!(told[0].outcome, Outcome::Error);
-    assert!(told[0].text.contains("exceeded 2 s"), "{}", told[0].text);
-    assert_eq!(told[1].text, "boats, crews");
+    let brief = server(&served(), dir.path(), 2).unwrap();
+    let late = json!({ "query": ENDLESS });
+    let (outcome, told) = said(&brief, "boats", EXECUTE, late);
+    assert_eq!(outcome, Outcome::Error);
+    assert!(told.contains("exceeded 2 s"), "{told}");
 }
 
 #[test]
@@ -231,9 +227,9 @@ fn a_server_that_is_none_ends_the_run() {
     let dir = folder();
     for (words, part) in [
         (vec!["/nowhere/server".to_owned()], "cannot start"),
-        (vec!["cat".to_owned()], "protocol"),
+        (vec!["true".to_owned()], "protocol"),
     ] {
-        let error = server(&words, dir.path()).err().unwrap();
+        let error = server(&words, dir.path(), 60).err().unwrap();
         assert!(format!("{error:#}").contains(part), "{error:#}");
     }
 }

@@ -24,5 +24,5 @@ pub fn folder() -> TempDir {
 }
 
 pub fn builtin(home: Home) -> Builtin {
-    Builtin::new(home, false, worker(), Duration::from_secs(1))
+    Builtin::new(home, false, worker(), Duration::from_secs(60))
 }
