@@ -290,6 +290,8 @@ fn losses_of_rollouts_are_those_of_trl() {
     let kinds = BTreeMap::from([
         ("grpo", Grpo),
         ("grpo_kl", Grpo),
+        // In one micro-batch it is DAPO.
+        ("bnpo", Dapo),
         ("dr_grpo", DrGrpo),
         ("dr_grpo_on_policy", DrGrpo),
         ("dapo", Dapo),
