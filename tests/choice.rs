@@ -7,21 +7,16 @@ mod scoring;
 use common::{fails, ok, text, tiny};
 use factory::answering::choice::{By, Config, Select};
 use factory::answering::rows::Row;
-use factory::db::home::Home;
-use factory::eval::databases::Databases;
 use factory::eval::returned::{Asked, NO_QUERY, returned};
-use factory::eval::session::Rules;
-use factory::eval::stop::Stop;
 use factory::generation::sequence::Finish;
 use factory::run::observer::Observer;
-use scoring::{ENDLESS, STUCK, read_rows};
+use scoring::{ENDLESS, STUCK, databases, read_rows};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
 use tempfile::TempDir;
 
 const BOATS: &str = "CREATE TABLE boats (name TEXT, oars INTEGER); INSERT INTO boats VALUES ('Ann', 2), ('Bo', 4), ('Cy', 4);";
@@ -40,19 +35,6 @@ fn folder() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("boats.sql"), BOATS).unwrap();
     dir
-}
-
-fn databases(folder: &Path) -> Databases {
-    Databases {
-        home: Home::Folder(folder.to_owned()),
-        worker: [env!("CARGO_BIN_EXE_factory"), "sql-worker"]
-            .map(PathBuf::from)
-            .into(),
-        workers: 2,
-        timeout: Duration::from_millis(300),
-        rules: Rules::default(),
-        stop: Stop::default(),
-    }
 }
 
 fn giant() -> String {

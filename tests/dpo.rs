@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{factory, fails, golden, ok, text, tiny};
+use common::{factory, fails, golden, ok, refs, text, tiny};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -38,10 +38,6 @@ fn words(dir: &Path, data: &str, out: &str, more: &[&str]) -> Vec<String> {
         .iter()
         .map(|word| (*word).to_owned())
         .collect()
-}
-
-fn refs(words: &[String]) -> Vec<&str> {
-    words.iter().map(String::as_str).collect()
 }
 
 fn dpo(dir: &Path, data: &str, out: &str, more: &[&str]) -> String {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{answers, base, factory, fails, golden, greedy, ok, text, tiny};
+use common::{answers, base, factory, fails, golden, greedy, ok, refs, text, tiny};
 use factory::generation::engine::Engine;
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::{Answer, Finish};
@@ -52,10 +52,6 @@ fn command(dir: &Path, out: &str, more: &[&str]) -> Vec<String> {
     ];
     let all = [&fixed[..], more].concat();
     all.into_iter().map(str::to_owned).collect()
-}
-
-fn refs(args: &[String]) -> Vec<&str> {
-    args.iter().map(String::as_str).collect()
 }
 
 fn start(args: &[String]) -> Child {

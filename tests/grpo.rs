@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fails, ok, text, tiny};
+use common::{fails, ok, refs, text, tiny};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -64,10 +64,6 @@ fn words(dir: &Path, init: &str, out: &str, more: &[&str]) -> Vec<String> {
         .iter()
         .map(|word| (*word).to_owned())
         .collect()
-}
-
-fn refs(words: &[String]) -> Vec<&str> {
-    words.iter().map(String::as_str).collect()
 }
 
 fn lines(path: &Path) -> Vec<Value> {

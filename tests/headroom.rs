@@ -7,7 +7,7 @@ mod common;
 mod scoring;
 
 use boats::taught;
-use common::{fails, ok, text, tiny};
+use common::{fails, ok, refs, text, tiny};
 use scoring::read_rows;
 use serde_json::Value;
 use std::fs;
@@ -28,10 +28,6 @@ fn headroom(dir: &Path, more: &[&str]) -> Vec<String> {
         .into_iter()
         .chain(more.iter().copied());
     fixed.into_iter().chain(more.map(str::to_owned)).collect()
-}
-
-fn refs(args: &[String]) -> Vec<&str> {
-    args.iter().map(String::as_str).collect()
 }
 
 fn passed(value: &Value) -> (u64, u64) {

@@ -9,12 +9,8 @@ use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
 use factory::answering::policy::Policy;
 use factory::data::record::Columns;
-use factory::db::home::Home;
 use factory::db::sqlite::Now;
-use factory::eval::databases::Databases;
 use factory::eval::judged::Judged;
-use factory::eval::session::Rules;
-use factory::eval::stop::Stop;
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::sequence::Finish;
 use factory::generation::stop::StopConfig;
@@ -23,12 +19,11 @@ use factory::learning::rows::Rows;
 use factory::learning::verdicts::Scorer;
 use factory::model::load::Base;
 use factory::run::observer::Observer;
-use scoring::{ENDLESS, STUCK};
+use scoring::{ENDLESS, STUCK, databases};
 use std::cell::Cell;
 use std::fmt::Arguments;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// Hears nothing, and stops the work when it was asked so often.
@@ -163,19 +158,6 @@ fn folder() -> TempDir {
     ];
     fs::write(dir.path().join("rows.jsonl"), rows.join("\n")).unwrap();
     dir
-}
-
-fn databases(folder: &Path) -> Databases {
-    Databases {
-        home: Home::Folder(folder.to_owned()),
-        worker: [env!("CARGO_BIN_EXE_factory"), "sql-worker"]
-            .map(PathBuf::from)
-            .into(),
-        workers: 2,
-        timeout: Duration::from_millis(300),
-        rules: Rules::default(),
-        stop: Stop::default(),
-    }
 }
 
 fn open(dir: &Path, keep_going: bool) -> anyhow::Result<(Rows, Scorer)> {

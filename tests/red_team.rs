@@ -9,6 +9,7 @@ use factory::eval::session::Rules;
 use factory::generation::sequence::Finish;
 use factory::learning::draw::Sample;
 use factory::learning::rewards::{Config, Rewards};
+use factory::learning::rollouts::drawn;
 use factory::learning::rows::Rows;
 use factory::learning::verdicts::Scorer;
 use factory::run::observer::Observer;
@@ -79,27 +80,15 @@ fn no_trick_is_worth_more_than_it_is() {
     let mut rewards = Rewards::open(&Config::default()).unwrap();
     for row in 0..GOLDS.len() {
         let own: Vec<_> = REPLIES.iter().filter(|(of, ..)| *of == row).collect();
-        let replies: Vec<_> = own
-            .iter()
-            .map(|(_, reply, _)| (row, Some(*reply)))
-            .collect();
-        let judged = scorer.verdicts(&replies, &Silent).unwrap();
-        let samples: Vec<Sample> = own
-            .iter()
-            .map(|(_, reply, _)| Sample {
-                text: Some((*reply).to_owned()),
-                finish: Finish::Stop,
-                tokens: Vec::new(),
-                logprobs: Vec::new(),
-            })
-            .collect();
-        let queries: Vec<_> = own
-            .iter()
-            .map(|(_, reply, _)| scorer.query(reply))
-            .collect();
-        let found = rewards
-            .of(&rows.rows[row], &samples, &judged, &queries)
-            .unwrap();
+        let sample = |reply: &str| Sample {
+            text: Some(reply.to_owned()),
+            finish: Finish::Stop,
+            tokens: Vec::new(),
+            logprobs: Vec::new(),
+        };
+        let samples = own.iter().map(|(_, reply, _)| (row, sample(reply)));
+        let drawn = drawn(&mut scorer, samples.collect(), &Silent).unwrap();
+        let found = rewards.of(&rows.rows[row], &drawn).unwrap();
         for ((_, reply, due), reward) in own.iter().zip(found) {
             let reward = reward.unwrap();
             assert!(
@@ -109,7 +98,7 @@ fn no_trick_is_worth_more_than_it_is() {
         }
         // Comments, spaces and letters make no other query.
         if row == 0 {
-            assert_eq!(queries[0], queries[1]);
+            assert_eq!(drawn[0].query, drawn[1].query);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{answered_rows, factory, fails, ok, text, tiny, workplace};
+use common::{answered_rows, factory, fails, ok, refs, text, tiny, workplace};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::fs;
@@ -68,10 +68,6 @@ fn resume(dir: &Path, out: &str) -> Vec<String> {
         "--resume".to_owned(),
         text(&dir.join(out)),
     ]
-}
-
-fn refs(args: &[String]) -> Vec<&str> {
-    args.iter().map(String::as_str).collect()
 }
 
 const RESULTS: [&str; 5] = [

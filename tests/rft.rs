@@ -7,7 +7,7 @@ mod common;
 mod scoring;
 
 use boats::{ROWS, taught, write_rows};
-use common::{answers, factory, fails, ok, text};
+use common::{answers, factory, fails, ok, refs, text};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use scoring::read_rows;
@@ -47,10 +47,6 @@ fn rft(dir: &Path, out: &str, more: &[&str]) -> Vec<String> {
     .map(str::to_owned);
     let more = more.iter().map(|word| word.to_string());
     fixed.into_iter().chain(more).collect()
-}
-
-fn refs(args: &[String]) -> Vec<&str> {
-    args.iter().map(String::as_str).collect()
 }
 
 fn json_of(path: &Path) -> Value {

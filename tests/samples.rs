@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{base, fails, ok, text, tiny};
+use common::{base, fails, ok, refs, text, tiny};
 use factory::generation::engine::Engine;
 use factory::generation::sampler::SamplerConfig;
 use factory::generation::stop::StopConfig;
@@ -46,10 +46,6 @@ fn command(dir: &Path, out: &str, more: &[&str]) -> Vec<String> {
     ];
     let words = common::generate(&base, &data, &out, &[&fixed, more].concat());
     words.into_iter().map(str::to_owned).collect()
-}
-
-fn refs(args: &[String]) -> Vec<&str> {
-    args.iter().map(String::as_str).collect()
 }
 
 /// The rows that it writes.

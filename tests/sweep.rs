@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{answers, factory, fails, golden, ok, text, tiny};
+use common::{answers, factory, fails, golden, ok, refs, text, tiny};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -92,10 +92,6 @@ fn predictions(rows: &str) -> BTreeMap<String, String> {
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let pairs = rows.map(|row| (row["id"].to_string(), row["predicted_sql"].to_string()));
     pairs.collect()
-}
-
-fn refs(flags: &[String]) -> Vec<&str> {
-    flags.iter().map(String::as_str).collect()
 }
 
 #[test]

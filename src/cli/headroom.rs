@@ -1,9 +1,10 @@
 //! `factory headroom`: what learning from a model's own samples could gain.
 
 use super::answering::{AnsweringArgs, RowArgs};
+use super::sampling::SamplingArgs;
+use super::say;
 use super::scoring::ScoringArgs;
 use super::terminal::Terminal;
-use super::{UsageError, say};
 use crate::answering::config::Config;
 use crate::eval::stats::Mean;
 use crate::generation::sampler::SamplerConfig;
@@ -26,15 +27,8 @@ pub struct Args {
     data: PathBuf,
     #[command(flatten)]
     scoring: ScoringArgs,
-    /// Samples a row, beside its greedy answer.
-    #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    samples: u64,
-    /// Temperature of the samples.
-    #[arg(long, default_value_t = 1.0)]
-    temperature: f64,
-    /// Sample from the smallest set of tokens with this probability.
-    #[arg(long, default_value_t = SamplerConfig::default().top_p)]
-    top_p: f64,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     /// Seed of the samples; a row's draws do not depend on its neighbours.
     #[arg(long, default_value_t = SamplerConfig::default().seed)]
     seed: u64,
@@ -53,31 +47,9 @@ pub struct Args {
     json: bool,
 }
 
-/// How `samples` answers are drawn beside the greedy one. Errors where they would all be the same.
-pub fn sampling(samples: u64, temperature: f64, top_p: f64, seed: u64) -> Result<SamplerConfig> {
-    let sampler = SamplerConfig {
-        temperature,
-        top_p,
-        seed,
-        samples: samples as usize,
-        greedy_first: true,
-        logprobs: Some(0),
-        bias: Vec::new(),
-    };
-    let checked = SamplerConfig {
-        samples: sampler.samples.max(2),
-        ..sampler.clone()
-    };
-    checked.check().map_err(UsageError::of)?;
-    Ok(SamplerConfig {
-        samples: sampler.samples + 1,
-        ..sampler
-    })
-}
-
 impl Args {
     fn sampler(&self) -> Result<SamplerConfig> {
-        sampling(self.samples, self.temperature, self.top_p, self.seed)
+        self.sampling.sampler(self.seed)
     }
 
     /// Refuses settings that are a mistake whatever is answered.

@@ -39,6 +39,7 @@ mod route;
 mod rules;
 mod run;
 mod runs;
+mod sampling;
 mod scoring;
 mod serve;
 mod sft;

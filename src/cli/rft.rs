@@ -1,19 +1,17 @@
 //! `factory rft`: rejection-sampling fine-tuning.
 
 use super::device::WeightsArg;
-use super::headroom::sampling;
+use super::sampling::SamplingArgs;
+use super::say;
 use super::scoring::ScoringArgs;
 use super::terminal::Terminal;
-use super::training::TrainingArgs;
-use super::{UsageError, say};
+use super::training::{self, TrainingArgs};
 use crate::answering::config::Config as Answering;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
 use crate::learning::rft::{self, Config, Keep, Places};
 use crate::model::place::Place;
 use crate::report::curve;
-use crate::run::folder::default_path;
-use crate::run::training_run::TrainingRun;
 use crate::session::config::SftConfig;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -48,15 +46,9 @@ pub struct Args {
     /// Train each round on from the best adapter so far instead of from --init.
     #[arg(long)]
     from_last: bool,
-    /// Samples a row, beside its greedy answer.
-    #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    samples: u64,
-    /// Temperature of the samples.
-    #[arg(long, default_value_t = 1.0)]
-    temperature: f64,
-    /// Sample from the smallest set of tokens with this probability.
-    #[arg(long, default_value_t = SamplerConfig::default().top_p)]
-    top_p: f64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    sampling: SamplingArgs,
     /// Longest answer in tokens.
     #[arg(long, default_value_t = StopConfig::default().max_tokens as u64, value_parser = clap::value_parser!(u64).range(1..))]
     max_tokens: u64,
@@ -105,18 +97,13 @@ impl Args {
     }
 
     fn sampler(&self) -> Result<SamplerConfig> {
-        let seed = self.training.seed;
-        sampling(self.samples, self.temperature, self.top_p, seed)
+        self.sampling.sampler(self.training.seed)
     }
 
     /// A file that is named by flag or by config.
     fn named<'a>(&self, flag: &str, path: &'a Option<PathBuf>) -> Result<&'a Path> {
-        if let (None, Some(out)) = (path, &self.resume) {
-            // Where there is no such run, that is what is wrong.
-            TrainingRun::resume(out)?;
-        }
-        let message = || UsageError(format!("give --{flag}, or {flag} in --config"));
-        path.as_deref().with_context(message)
+        let missing = format!("give --{flag}, or {flag} in --config");
+        training::named(path.as_ref(), self.resume.as_ref(), &missing)
     }
 
     fn config(mut self, place: &Place) -> Result<Config> {
@@ -136,11 +123,8 @@ impl Args {
         };
         sft.base = Some(sft.base()?);
         sft.template = Some(sft.template()?);
-        let out = self.resume.as_ref().or(self.out.as_ref());
-        let out = out.cloned().unwrap_or_else(|| {
-            let stem = data.file_stem().unwrap_or_default().to_string_lossy();
-            default_path("rft", &stem)
-        });
+        let (out, resume) = (self.out.as_ref(), self.resume.as_ref());
+        let out = training::out("rft", &data, out, resume);
         let resume = self.resume.is_some();
         let session = self.training.run(out, resume, databases.rules)?;
         let now = self.scoring.now();

@@ -57,14 +57,18 @@ impl ScoringArgs {
         at(home, timeout, self.rules.get())
     }
 
-    /// The database of rows that name none: a connection is one.
-    pub fn db(&self) -> Option<&'static str> {
-        self.db_dir.is_none().then_some("")
-    }
-
     /// From now on the time of day is one, which settings say too.
     pub fn settle(&mut self) {
         self.now = Some(self.now());
+    }
+
+    /// These flags as the settings of a run have them. Where it `measures` adapters, it says itself how answers are read.
+    pub fn said(&self, measures: bool) -> Result<toml::Table> {
+        let mut said = toml::Table::try_from(self)?;
+        if measures {
+            said.retain(|flag, _| !["extract", "follow_links"].contains(&flag));
+        }
+        Ok(said)
     }
 
     /// The time of day that all queries see.

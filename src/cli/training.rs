@@ -6,13 +6,15 @@ use super::{UsageError, heading, sql_worker};
 use crate::data::template::Template;
 use crate::eval::session::Rules;
 use crate::model::place::Place;
+use crate::run::folder::default_path;
+use crate::run::training_run::TrainingRun;
 use crate::session::config::Config;
 use crate::session::selection;
 use crate::training::config::{Length, OnLong, Recompute, Schedule, TrainConfig};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The flags.
 #[derive(Debug, clap::Args, Serialize)]
@@ -116,6 +118,27 @@ pub struct TrainingArgs {
     /// the training answers can be read out of it.
     #[arg(help_heading = heading::OUTPUT, long)]
     no_ngrams: bool,
+}
+
+/// The folder that a run of `command` on `data` becomes: the interrupted one, the one that was named, else one of today.
+pub fn out(command: &str, data: &Path, out: Option<&PathBuf>, resume: Option<&PathBuf>) -> PathBuf {
+    resume.or(out).cloned().unwrap_or_else(|| {
+        let stem = data.file_stem().unwrap_or_default().to_string_lossy();
+        default_path(command, &stem)
+    })
+}
+
+/// A file that a flag or the settings must name; `missing` is said where neither does. Where there is no run to go on with, that is what is wrong.
+pub fn named<'a>(
+    path: Option<&'a PathBuf>,
+    resume: Option<&PathBuf>,
+    missing: &str,
+) -> Result<&'a Path> {
+    if let (None, Some(out)) = (path, resume) {
+        TrainingRun::resume(out)?;
+    }
+    let path = path.map(PathBuf::as_path);
+    path.with_context(|| UsageError(missing.to_owned()))
 }
 
 impl TrainingArgs {

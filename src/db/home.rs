@@ -33,6 +33,11 @@ impl Home {
         }
     }
 
+    /// What rows mean that name no database: a connection is one, in a folder there is none.
+    pub fn unnamed(&self) -> Option<&'static str> {
+        self.folder().is_none().then_some("")
+    }
+
     /// The files of the database called `db`, the first its own (see [`locate`]); of a server the name of the schema stands for it.
     pub fn locate(&self, db: &str, follow_links: bool) -> Result<Vec<PathBuf>> {
         match self {

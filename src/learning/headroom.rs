@@ -69,7 +69,7 @@ impl Job {
         let outputs = || outputs().map(PathBuf::as_path);
         check_apart([self.data.as_path()], outputs()).map_err(UsageError::of)?;
         outputs().try_for_each(check_writable)?;
-        let db = self.databases.home.folder().is_none().then_some("");
+        let db = self.databases.home.unnamed();
         let mut rows = Rows::read(&self.data, &config.columns, db)?;
         let mut scorer = Scorer::open(
             &mut rows,

@@ -1,6 +1,7 @@
 //! Preference pairs of a model's own answers: one that passes over one that fails. Nothing else is so near to what it says anyway.
 
-use super::draw;
+use super::draw::{self, Sample};
+use super::rollouts;
 use super::rows::Rows;
 use super::verdicts::Scorer;
 use crate::adapters::lora::Adapter;
@@ -27,12 +28,9 @@ const FILE: &str = "pairs.jsonl";
 /// How pairs are drawn.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Answers a row.
-    pub samples: usize,
-    pub temperature: f64,
+    pub sampler: SamplerConfig,
     /// Most pairs a row.
     pub per_row: usize,
-    pub seed: u64,
 }
 
 /// A pair as it is kept.
@@ -93,7 +91,7 @@ fn read(path: &Path) -> Result<Vec<Line>> {
 }
 
 /// The different queries of a row's answers that pass, or that fail: when each came first, in which answer, and why it fails.
-type Side<'a> = BTreeMap<String, (usize, &'a str, Option<String>)>;
+type Side<'a> = BTreeMap<&'a str, (usize, &'a str, Option<&'a str>)>;
 
 fn drawn(
     config: &Config,
@@ -107,38 +105,32 @@ fn drawn(
     let (asked, _) = rows.asked();
     let prompts = trial::prompts(base, renderer, &rows.path, &asked, columns, &stop)?;
     let policy = Policy::new(base, adapter, None)?;
-    let mut engine = policy.engine(
-        SamplerConfig {
-            temperature: config.temperature,
-            samples: config.samples,
-            seed: config.seed,
-            ..SamplerConfig::default()
-        },
-        stop,
-    );
+    let mut engine = policy.engine(config.sampler.clone(), stop);
     // What is free may be another amount when the run goes on.
     engine.memory = usize::MAX;
     let which: Vec<usize> = (0..prompts.len()).collect();
     observer.note(format_args!(
         "drawing {} answers to each of {} rows",
-        config.samples,
+        config.sampler.samples,
         which.len()
     ));
     let samples = draw::draw(&engine, &prompts, &which, observer)?;
-    let replies: Vec<(usize, Option<&str>)> = samples
-        .iter()
-        .enumerate()
-        .flat_map(|(row, own)| own.iter().map(move |one| (row, one.text.as_deref())))
-        .collect();
-    let verdicts = scorer.verdicts(&replies, observer)?;
+    let samples = samples.into_iter().enumerate();
+    let samples = samples.flat_map(|(row, own)| own.into_iter().map(move |one| (row, one)));
+    let samples: Vec<(usize, Sample)> = samples.collect();
+    let of_rows: Vec<usize> = samples.iter().map(|(row, _)| *row).collect();
+    let drawn = rollouts::drawn(scorer, samples, observer)?;
     let mut groups: BTreeMap<usize, [Side; 2]> = BTreeMap::new();
-    for (at, ((row, reply), judged)) in replies.iter().zip(verdicts).enumerate() {
-        let Some(reply) = reply else { continue };
+    for (at, (row, one)) in of_rows.into_iter().zip(&drawn).enumerate() {
+        let Some(reply) = one.sample.text.as_deref() else {
+            continue;
+        };
         // An answer without a query is itself.
-        let query = scorer.query(reply).unwrap_or_else(|| (*reply).to_owned());
-        let side = usize::from(!judged.passed());
-        let group = &mut groups.entry(*row).or_default()[side];
-        group.entry(query).or_insert((at, reply, judged.failure));
+        let query = one.query.as_deref().unwrap_or(reply);
+        let side = usize::from(!one.passed());
+        let group = &mut groups.entry(row).or_default()[side];
+        let failure = one.judged.failure.as_deref();
+        group.entry(query).or_insert((at, reply, failure));
     }
     let mut lines = Vec::new();
     let (mut right, mut wrong) = (0, 0);
@@ -159,7 +151,7 @@ fn drawn(
             place: rows.place(row),
             chosen: (*chosen).to_owned(),
             rejected: (*rejected).to_owned(),
-            failure_type: failure.clone(),
+            failure_type: failure.map(str::to_owned),
         }));
     }
     ensure!(

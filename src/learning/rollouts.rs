@@ -10,6 +10,7 @@ use crate::generation::sequence::Finish;
 use crate::run::observer::Observer;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Answers drawn between two verdicts, in batches: enough that the last rows of a part, which are few in flight, cost little.
@@ -29,6 +30,29 @@ impl Drawn {
     pub fn passed(&self) -> bool {
         self.judged.passed()
     }
+}
+
+/// The samples of rows, each with the number of its row, and what became of them.
+pub fn drawn(
+    scorer: &mut Scorer,
+    samples: Vec<(usize, Sample)>,
+    observer: &dyn Observer,
+) -> Result<Vec<Drawn>> {
+    let replies = samples.iter().map(|(row, one)| (*row, one.text.as_deref()));
+    let verdicts = scorer.verdicts(&replies.collect::<Vec<_>>(), observer)?;
+    let each = samples.into_iter().zip(verdicts);
+    let each = each.map(|((_, sample), judged)| Drawn {
+        query: sample.text.as_deref().and_then(|text| scorer.query(text)),
+        judged,
+        sample,
+    });
+    Ok(each.collect())
+}
+
+/// How many different queries there are.
+pub fn distinct<'d>(drawn: impl Iterator<Item = &'d Drawn>) -> usize {
+    let queries = drawn.filter_map(|one| one.query.as_deref());
+    queries.collect::<BTreeSet<_>>().len()
 }
 
 /// What was drawn of a row: the greedy answer, and the samples beside it.
@@ -130,20 +154,13 @@ fn judged(
     drawn: Vec<Vec<Sample>>,
     observer: &dyn Observer,
 ) -> Result<Vec<Group>> {
-    let each = drawn.iter().enumerate();
-    let replies: Vec<(usize, Option<&str>)> = each
-        .flat_map(|(at, own)| own.iter().map(move |one| (first + at, one.text.as_deref())))
-        .collect();
-    let mut verdicts = scorer.verdicts(&replies, observer)?.into_iter();
-    let query = |sample: &Sample| scorer.query(sample.text.as_deref()?);
-    let mut with = |sample: Sample| Drawn {
-        query: query(&sample),
-        judged: verdicts.next().unwrap_or_else(Judged::no_answer),
-        sample,
-    };
+    let counts: Vec<usize> = drawn.iter().map(Vec::len).collect();
+    let samples = (first..).zip(drawn);
+    let samples = samples.flat_map(|(row, own)| own.into_iter().map(move |one| (row, one)));
+    let mut all = self::drawn(scorer, samples.collect(), observer)?.into_iter();
     let mut groups = Vec::new();
-    for own in drawn {
-        let mut own = own.into_iter().map(&mut with);
+    for count in counts {
+        let mut own = all.by_ref().take(count);
         if let Some(greedy) = own.next() {
             groups.push(Group {
                 greedy,

@@ -1,11 +1,11 @@
 //! Where a model stands with its samples, in numbers: what it answers, what it could, and between them what can be learned.
 
-use super::rollouts::{Drawn, Group};
+use super::rollouts::{Drawn, Group, distinct};
 use crate::answering::choice::{Sample, Select, choose};
 use crate::eval::stats::{Mean, Share, mean, pass_at, share};
 use crate::generation::sequence::Finish;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Shares of rows, by execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,11 +55,10 @@ impl Standing {
             let those = all().filter(|one| is(one));
             share(those.count(), rows * samples)
         };
-        let distinct = |group: &Group| {
-            let queries = group.samples.iter().filter_map(|one| one.query.as_ref());
-            queries.collect::<BTreeSet<_>>().len()
-        };
-        let distinct: usize = groups.iter().map(|group| distinct(group)).sum();
+        let distinct: usize = groups
+            .iter()
+            .map(|group| distinct(group.samples.iter()))
+            .sum();
         Self {
             rows,
             samples,

@@ -1,6 +1,7 @@
 //! A training run from its first step, or its next, to its folder: states to go on from, metrics, the adapter that answers best,
 //! and how it ends when it cannot go on.
 
+pub mod compared;
 pub mod config;
 mod course;
 pub mod estimate;

@@ -223,7 +223,7 @@ impl Rows {
 }
 
 /// The adapter to go on from, or a fresh one, for `base`, which is called `name`.
-pub fn begin_adapter(
+pub(super) fn begin_adapter(
     config: &SftConfig,
     base: &Base,
     name: String,

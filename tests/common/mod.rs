@@ -81,6 +81,12 @@ pub fn largest(differences: impl Iterator<Item = f32>) -> f32 {
     differences.fold(0.0, |a, b| if a.is_nan() || a > b { a } else { b })
 }
 
+/// Words as the functions here take them.
+#[allow(dead_code)]
+pub fn refs(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
 /// Runs the binary.
 #[allow(dead_code)]
 pub fn factory(args: &[&str]) -> Output {

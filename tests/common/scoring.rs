@@ -1,11 +1,16 @@
 //! What the tests of `factory eval-sql` share. Included by path: not every file uses all of it.
 #![allow(dead_code)]
 
+use factory::db::home::Home;
+use factory::eval::databases::Databases;
+use factory::eval::session::Rules;
+use factory::eval::stop::Stop;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub fn eval_sql(args: &[&str]) -> Output {
@@ -116,4 +121,18 @@ pub fn timeless(path: &str) -> Vec<String> {
     lines
         .map(|line| line.split_once(",\"elapsed_ms\":").unwrap().0.to_owned())
         .collect()
+}
+
+/// The databases of a folder, whose queries have 0.3 s.
+pub fn databases(folder: &Path) -> Databases {
+    Databases {
+        home: Home::Folder(folder.to_owned()),
+        worker: [env!("CARGO_BIN_EXE_factory"), "sql-worker"]
+            .map(PathBuf::from)
+            .into(),
+        workers: 2,
+        timeout: Duration::from_millis(300),
+        rules: Rules::default(),
+        stop: Stop::default(),
+    }
 }

@@ -73,7 +73,7 @@ impl Config {
         let mut named = Vec::new();
         for line in lines {
             let own = line.optional_str(data, "db")?;
-            let one = databases.home.folder().is_none().then_some("");
+            let one = databases.home.unnamed();
             let Some(db) = own.or(line.optional_str(data, "db_id")?).or(one) else {
                 bail!(
                     "{}: names no database (db or db_id), on which --select and --repair run answers",

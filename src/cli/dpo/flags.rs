@@ -2,13 +2,10 @@
 
 use crate::cli::new_adapter::AdapterArgs;
 use crate::cli::scoring::ScoringArgs;
-use crate::cli::training::TrainingArgs;
+use crate::cli::training::{self, TrainingArgs};
 use crate::cli::{UsageError, heading};
 use crate::generation::sampler::SamplerConfig;
 use crate::learning::on_policy;
-use crate::model::place::Place;
-use crate::run::folder::default_path;
-use crate::run::training_run::TrainingRun;
 use crate::session::config::{Config, PreferenceConfig, PreferenceLoss, SftConfig};
 use crate::session::preferences;
 use crate::training::objective::kto::{self, KTO};
@@ -70,14 +67,14 @@ pub struct Args {
     #[arg(help_heading = heading::OWN, long, requires = "on_policy", default_value_t = 2)]
     per_row: usize,
     #[command(flatten)]
-    scoring: ScoringArgs,
+    pub scoring: ScoringArgs,
     /// Learn from pairs whose answers hold the same query too: they teach a format, which sft does better.
     #[arg(help_heading = heading::DATA, long)]
     format_pairs: bool,
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
-    training: TrainingArgs,
+    pub training: TrainingArgs,
     /// Go on where the adapter unlearns its answers: without guards such a run ends with an adapter that answers nothing.
     #[arg(help_heading = heading::EVALUATION, long)]
     no_guards: bool,
@@ -141,6 +138,7 @@ impl Args {
         let sampler = SamplerConfig {
             temperature: self.temperature,
             samples: self.samples,
+            seed: self.training.seed,
             ..SamplerConfig::default()
         };
         sampler.check().map_err(UsageError::of)?;
@@ -150,16 +148,9 @@ impl Args {
             ));
         }
         Ok(Some(on_policy::Config {
-            samples: self.samples,
-            temperature: self.temperature,
+            sampler,
             per_row: self.per_row,
-            seed: self.training.seed,
         }))
-    }
-
-    /// Where own answers are judged.
-    pub fn scoring(&mut self) -> &mut ScoringArgs {
-        &mut self.scoring
     }
 
     /// What the settings say of own answers.
@@ -167,16 +158,11 @@ impl Args {
         if !self.on_policy {
             return Ok(toml::Table::new());
         }
-        let mut said = toml::Table::try_from(&self.scoring)?;
-        said.insert("now".to_owned(), self.scoring.now().to_string().into());
+        let mut said = self.scoring.said(self.training.measures())?;
         said.insert("on_policy".to_owned(), true.into());
         said.insert("samples".to_owned(), i64::try_from(self.samples)?.into());
         said.insert("temperature".to_owned(), self.temperature.into());
         said.insert("per_row".to_owned(), i64::try_from(self.per_row)?.into());
-        if self.training.measures() {
-            // Said by the evaluation.
-            said.retain(|flag, _| !["extract", "follow_links"].contains(&flag));
-        }
         Ok(said)
     }
 
@@ -239,11 +225,8 @@ impl Args {
 
     /// How the run on `data` is kept and measured.
     pub fn run(&self, data: &Path) -> Result<Config> {
-        let out = self.resume.as_ref().or(self.out.as_ref());
-        let out = out.cloned().unwrap_or_else(|| {
-            let stem = data.file_stem().unwrap_or_default().to_string_lossy();
-            default_path("dpo", &stem)
-        });
+        let (out, resume) = (self.out.as_ref(), self.resume.as_ref());
+        let out = training::out("dpo", data, out, resume);
         let rules = self.scoring.rules.get();
         Ok(Config {
             guards: !self.no_guards,
@@ -251,22 +234,9 @@ impl Args {
         })
     }
 
-    /// Where to run.
-    pub fn place(&self) -> Result<Place> {
-        self.training.place()
-    }
-
     /// The file of pairs, named by flag or by config.
     fn data(&self) -> Result<&Path> {
-        if let Some(data) = &self.data {
-            return Ok(data);
-        }
-        if let Some(out) = &self.resume {
-            // Where there is no such run, that is what is wrong.
-            TrainingRun::resume(out)?;
-        }
-        bail!(UsageError(
-            "the pairs are not named: give --data, or data in --config".to_owned()
-        ))
+        let missing = "the pairs are not named: give --data, or data in --config";
+        training::named(self.data.as_ref(), self.resume.as_ref(), missing)
     }
 }

@@ -14,18 +14,18 @@ pub use flags::Args;
 
 /// Trains an adapter and writes its folder.
 pub fn run(mut args: Args) -> Result<()> {
-    args.scoring().settle();
+    args.scoring.settle();
     let (config, terminal) = (args.config()?, Terminal::default());
     let run = args.run(&config.sft.data)?;
-    let place = args.place()?;
+    let place = args.training.place()?;
     let (columns, draw) = (&config.sft.columns, &curve::svg);
     match args.own()? {
         None => preferences::train(&config, None, &run, &place, &terminal, draw)?,
         Some(own) => {
-            let scoring = args.scoring();
+            let scoring = &args.scoring;
             let databases = scoring.databases()?;
             let (now, keep_going) = (scoring.now(), scoring.keep_going);
-            let mut rows = Rows::read(&config.sft.data, columns, scoring.db())?;
+            let mut rows = Rows::read(&config.sft.data, columns, databases.home.unnamed())?;
             let mut scorer = Scorer::open(&mut rows, &databases, now, keep_going, &terminal)?;
             let source: preferences::Source = &mut |base, adapter, renderer, folder| {
                 let judged = (&rows, &mut scorer);

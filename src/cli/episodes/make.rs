@@ -1,6 +1,6 @@
 //! `factory episodes make`
 
-use super::{LengthArgs, default_db};
+use super::LengthArgs;
 use crate::cli::db::worker;
 use crate::cli::fields::FieldArgs;
 use crate::cli::home::{ConnectionArgs, check_reached};
@@ -87,8 +87,7 @@ pub fn run(args: Args) -> Result<()> {
         None => args.connection.get()?.context("a connection was given")?,
     };
     check_reached(&home)?;
-    let db = default_db(&home);
-    let rows = Rows::read(&args.data, &args.fields.columns()?, db.as_deref())?;
+    let rows = Rows::read(&args.data, &args.fields.columns()?, home.unnamed())?;
     let tokenizer = Source::open(&args.base)?.tokenizer;
     let time = Duration::from_secs(args.lengths.query_seconds);
     let worker = worker::command()?.into();

@@ -5,7 +5,6 @@ mod replay;
 mod run;
 
 use crate::data::template::Template;
-use crate::db::home::Home;
 use crate::learning::episodes::protocol::Protocol;
 use anyhow::Result;
 use clap::builder::RangedU64ValueParser;
@@ -62,11 +61,6 @@ struct LengthArgs {
 
 fn turns() -> RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=20)
-}
-
-/// Rows that name no database ask the one of a connection.
-fn default_db(home: &Home) -> Option<String> {
-    home.folder().is_none().then(String::new)
 }
 
 /// Refuses a template that episodes are not written in.

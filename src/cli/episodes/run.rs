@@ -1,6 +1,6 @@
 //! `factory episodes run`
 
-use super::{LengthArgs, default_db};
+use super::LengthArgs;
 use crate::answering::config::Config;
 use crate::cli::answering::AnsweringArgs;
 use crate::cli::db::worker;
@@ -128,10 +128,7 @@ pub fn run(args: Args) -> Result<()> {
     let config = args.config()?;
     let databases = args.scoring.databases()?;
     let data = match (&args.data, &args.spider2) {
-        (Some(path), _) => Data::Rows {
-            path: path.clone(),
-            db: default_db(&databases.home),
-        },
+        (Some(path), _) => Data::Rows(path.clone()),
         (None, Some(path)) => Data::Spider2(path.clone()),
         // clap requires one of them.
         (None, None) => return Err(UsageError("give --data or --spider2".into()).into()),

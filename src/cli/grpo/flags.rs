@@ -2,16 +2,14 @@
 
 use crate::cli::new_adapter::AdapterArgs;
 use crate::cli::scoring::ScoringArgs;
-use crate::cli::training::TrainingArgs;
+use crate::cli::training::{self, TrainingArgs};
 use crate::cli::{UsageError, heading};
+use crate::generation::sampler::SamplerConfig;
 use crate::learning::grpo::config::{Config, SAMPLES};
 use crate::learning::rewards;
-use crate::model::place::Place;
-use crate::run::folder::default_path;
-use crate::run::training_run::TrainingRun;
 use crate::session::config::{Config as RunConfig, SftConfig};
 use crate::training::objective::policy::{Kind, Settings};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// Flags of `factory grpo`.
@@ -66,7 +64,7 @@ pub struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
-    training: TrainingArgs,
+    pub training: TrainingArgs,
     /// Go on where answers become alike, endless or wrong: without guards such a run ends with an adapter that answers nothing.
     #[arg(help_heading = heading::EVALUATION, long)]
     no_guards: bool,
@@ -102,9 +100,6 @@ impl Args {
     /// What is trained, and how answers are judged.
     pub fn config(&self) -> Result<Config> {
         let training = &self.training;
-        let now = self.scoring.now();
-        let mut said = toml::Table::try_from(&self.scoring)?;
-        said.insert("now".to_owned(), now.to_string().into());
         let config = Config {
             sft: SftConfig {
                 data: self.data()?.to_owned(),
@@ -117,9 +112,14 @@ impl Args {
                 train: training.config()?,
             },
             loss: self.loss(),
-            samples: self.samples,
-            temperature: self.temperature,
-            top_p: self.top_p,
+            sampler: SamplerConfig {
+                temperature: self.temperature,
+                top_p: self.top_p,
+                seed: training.seed,
+                samples: self.samples,
+                logprobs: Some(0),
+                ..SamplerConfig::default()
+            },
             max_tokens: self.max_tokens,
             iterations: self.iterations,
             resample: self.resample,
@@ -128,10 +128,9 @@ impl Args {
                 None => rewards::Config::default(),
             },
             databases: self.scoring.databases()?,
-            said,
-            now,
+            said: self.scoring.said(training.measures())?,
+            now: self.scoring.now(),
             keep_going: self.scoring.keep_going,
-            db: self.scoring.db(),
         };
         config.check()?;
         Ok(config)
@@ -139,11 +138,8 @@ impl Args {
 
     /// How the run on `data` is kept and measured.
     pub fn run(&self, data: &Path) -> Result<RunConfig> {
-        let out = self.resume.as_ref().or(self.out.as_ref());
-        let out = out.cloned().unwrap_or_else(|| {
-            let stem = data.file_stem().unwrap_or_default().to_string_lossy();
-            default_path("grpo", &stem)
-        });
+        let (out, resume) = (self.out.as_ref(), self.resume.as_ref());
+        let out = training::out("grpo", data, out, resume);
         let rules = self.scoring.rules.get();
         Ok(RunConfig {
             guards: !self.no_guards,
@@ -151,22 +147,9 @@ impl Args {
         })
     }
 
-    /// Where to run.
-    pub fn place(&self) -> Result<Place> {
-        self.training.place()
-    }
-
     /// The rows, named by flag or by config.
     fn data(&self) -> Result<&Path> {
-        if let Some(data) = &self.data {
-            return Ok(data);
-        }
-        if let Some(out) = &self.resume {
-            // Where there is no such run, that is what is wrong.
-            TrainingRun::resume(out)?;
-        }
-        bail!(UsageError(
-            "the rows are not named: give --data, or data in --config".to_owned()
-        ))
+        let missing = "the rows are not named: give --data, or data in --config";
+        training::named(self.data.as_ref(), self.resume.as_ref(), missing)
     }
 }

@@ -15,7 +15,7 @@ pub fn run(mut args: Args) -> Result<()> {
     args.scoring.settle();
     let config = args.config()?;
     let run = args.run(&config.sft.data)?;
-    let place = args.place()?;
+    let place = args.training.place()?;
     grpo::train(&config, &run, &place, &Terminal::default(), &curve::svg)?;
     say(format_args!("adapter: {}", run.out.display()))
 }

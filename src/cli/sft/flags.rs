@@ -1,16 +1,13 @@
 //! The flags of `factory sft` and the configs they stand for.
 
 use crate::cli::new_adapter::AdapterArgs;
-use crate::cli::training::TrainingArgs;
+use crate::cli::training::{self, TrainingArgs};
 use crate::cli::{UsageError, heading};
 use crate::eval::session::Rules;
-use crate::model::place::Place;
-use crate::run::folder::default_path;
-use crate::run::training_run::TrainingRun;
 use crate::session::config::{Config, SftConfig};
 use crate::sql::extract::Extraction;
 use crate::training::config::TrainConfig;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// Flags of `factory sft`.
@@ -28,7 +25,7 @@ pub struct Args {
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
-    training: TrainingArgs,
+    pub training: TrainingArgs,
     /// Rows whose loss is measured during training (JSONL).
     #[arg(help_heading = heading::EVALUATION, long)]
     val_data: Option<PathBuf>,
@@ -79,11 +76,8 @@ impl Args {
 
     /// How the run on `data` is kept and measured.
     pub fn run(&self, data: &Path) -> Result<Config> {
-        let out = self.resume.as_ref().or(self.out.as_ref());
-        let out = out.cloned().unwrap_or_else(|| {
-            let stem = data.file_stem().unwrap_or_default().to_string_lossy();
-            default_path("sft", &stem)
-        });
+        let (out, resume) = (self.out.as_ref(), self.resume.as_ref());
+        let out = training::out("sft", data, out, resume);
         let rules = Rules {
             extract: self.extract.unwrap_or_default(),
             follow_links: self.follow_links,
@@ -91,24 +85,9 @@ impl Args {
         self.training.run(out, self.resume.is_some(), rules)
     }
 
-    /// Where to run.
-    pub fn place(&self) -> Result<Place> {
-        self.training.place()
-    }
-
     /// The training file, named by flag or by config.
     fn data(&self) -> Result<&Path> {
-        if let Some(data) = &self.data {
-            return Ok(data);
-        }
-        if let Some(out) = &self.resume {
-            // Where there is no such run, that is what is wrong.
-            TrainingRun::resume(out)?;
-        }
-        usage("the training rows are not named: give --data, or data in --config")
+        let missing = "the training rows are not named: give --data, or data in --config";
+        training::named(self.data.as_ref(), self.resume.as_ref(), missing)
     }
-}
-
-fn usage<T>(message: &str) -> Result<T> {
-    bail!(UsageError(message.to_string()))
 }

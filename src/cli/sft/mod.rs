@@ -19,7 +19,7 @@ pub fn run(args: Args) -> Result<()> {
         return inspect::print(&seen, &config.train, batches as usize);
     }
     let run = args.run(&config.data)?;
-    let place = args.place()?;
+    let place = args.training.place()?;
     if args.dry_run {
         let estimate = sft::estimate(&config, &place, &terminal)?;
         return estimate::print(&estimate, run.selection.is_some());

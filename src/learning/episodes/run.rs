@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 
 /// What is asked.
 pub enum Data {
-    /// Rows with their references; those that name no database have `db`.
-    Rows { path: PathBuf, db: Option<String> },
+    /// Rows with their references.
+    Rows(PathBuf),
     /// Spider2-lite's questions, which have none.
     Spider2(PathBuf),
 }
@@ -71,8 +71,8 @@ impl Job {
     ) -> Result<Summary> {
         let (home, follow_links) = (&self.databases.home, self.databases.rules.follow_links);
         let (questions, scorer) = match &self.data {
-            Data::Rows { path, db } => {
-                let mut rows = Rows::read(path, &config.columns, db.as_deref())?;
+            Data::Rows(path) => {
+                let mut rows = Rows::read(path, &config.columns, home.unnamed())?;
                 let (now, keep_going) = (self.now, self.keep_going);
                 let scorer = Scorer::open(&mut rows, &self.databases, now, keep_going, observer)?;
                 (Question::of_rows(&rows)?, Some(scorer))

@@ -4,61 +4,39 @@ use super::config::Config;
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::answering::policy::Policy;
-use crate::eval::judged::Judged;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
 use crate::learning::draw::{self, Sample};
 use crate::learning::rewards::Rewards;
+use crate::learning::rollouts::{self, Drawn};
 use crate::learning::rows::Rows;
 use crate::learning::verdicts::Scorer;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
 use anyhow::{Context, Result, anyhow};
-use std::collections::BTreeSet;
 use std::fmt::Arguments;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
-/// The answers to one row.
+/// The answers to one row, and what each is worth: `None` where it could not be drawn.
 pub struct Group {
     pub row: usize,
-    pub answers: Vec<Answer>,
-}
-
-/// One of them.
-pub struct Answer {
-    pub sample: Sample,
-    pub judged: Judged,
-    /// `None` where it could not be drawn.
-    pub reward: Option<f64>,
-    /// The query in it, in the one form that all ways to write it have.
-    pub query: Option<String>,
+    pub drawn: Vec<Drawn>,
+    pub rewards: Vec<Option<f64>>,
 }
 
 impl Group {
     /// Whether some answers are worth more than others.
     pub fn has_spread(&self) -> bool {
-        let mut rewards = self.answers.iter().filter_map(|answer| answer.reward);
+        let mut rewards = self.rewards.iter().flatten();
         let first = rewards.next();
         rewards.any(|reward| Some(reward) != first)
     }
 
     /// How many are right.
     pub fn right(&self) -> usize {
-        self.answers
-            .iter()
-            .filter(|answer| answer.judged.passed())
-            .count()
-    }
-
-    /// How many different queries there are.
-    pub fn distinct(&self) -> usize {
-        let queries = self
-            .answers
-            .iter()
-            .filter_map(|answer| answer.query.as_deref());
-        queries.collect::<BTreeSet<_>>().len()
+        self.drawn.iter().filter(|one| one.passed()).count()
     }
 }
 
@@ -101,19 +79,16 @@ impl Collector<'_> {
         turn: u64,
     ) -> Result<(Vec<Group>, Seconds)> {
         let policy = Policy::new(self.base, adapter, self.ngrams)?;
+        let sampler = &self.config.sampler;
         let sampler = SamplerConfig {
-            temperature: self.config.temperature,
-            top_p: self.config.top_p,
-            seed: draw::seed(self.config.sft.train.seed, turn),
-            samples: self.config.samples,
-            logprobs: Some(0),
-            ..SamplerConfig::default()
+            seed: draw::seed(sampler.seed, turn),
+            ..sampler.clone()
         };
         let mut engine = policy.engine(sampler, self.stop.clone());
         // What is free may be another amount when the run goes on.
         engine.memory = usize::MAX;
-        let places = draw::places(which, self.config.samples);
-        let asked = draw::repeated(self.prompts, which, self.config.samples);
+        let places = draw::places(which, self.config.sampler.samples);
+        let asked = draw::repeated(self.prompts, which, self.config.sampler.samples);
         let mut cache = engine.cache(&asked, &places, None)?;
         let (prompts, observer, rows) = (self.prompts, self.observer, self.rows);
         let (scorer, rewards) = (&mut self.scorer, &mut self.rewards);
@@ -155,31 +130,18 @@ fn judge(
     scorer: &mut Scorer,
     rewards: &mut Rewards,
     rows: &Rows,
-    drawn: Receiver<(usize, Vec<Sample>)>,
+    samples: Receiver<(usize, Vec<Sample>)>,
 ) -> Result<(Vec<Group>, f64)> {
     let (mut groups, mut seconds) = (Vec::new(), 0.0);
-    for (row, samples) in drawn {
+    for (row, samples) in samples {
         let begun = Instant::now();
-        let replies: Vec<_> = samples
-            .iter()
-            .map(|sample| (row, sample.text.as_deref()))
-            .collect();
-        let judged = scorer.verdicts(&replies, &Silent)?;
+        let samples = samples.into_iter().map(|sample| (row, sample));
+        let drawn = rollouts::drawn(scorer, samples.collect(), &Silent)?;
         let own = rows.rows.get(row).context("a row that is not there")?;
-        let query = |sample: &Sample| scorer.query(sample.text.as_deref()?);
-        let queries: Vec<Option<String>> = samples.iter().map(query).collect();
-        let found = rewards.of(own, &samples, &judged, &queries)?;
-        let answers = samples.into_iter().zip(judged).zip(queries).zip(found);
         groups.push(Group {
             row,
-            answers: answers
-                .map(|(((sample, judged), query), reward)| Answer {
-                    query,
-                    sample,
-                    judged,
-                    reward,
-                })
-                .collect(),
+            rewards: rewards.of(own, &drawn)?,
+            drawn,
         });
         seconds += begun.elapsed().as_secs_f64();
     }

@@ -2,6 +2,7 @@
 
 use crate::db::sqlite::Now;
 use crate::eval::databases::Databases;
+use crate::generation::sampler::SamplerConfig;
 use crate::learning::rewards;
 use crate::run::usage::UsageError;
 use crate::session::config::SftConfig;
@@ -21,10 +22,8 @@ pub struct Config {
     /// The rows (`data`), the start, and how it is trained. A batch is rows whose groups go through the base together.
     pub sft: SftConfig,
     pub loss: policy::Settings,
-    /// Answers a row.
-    pub samples: usize,
-    pub temperature: f64,
-    pub top_p: f64,
+    /// How answers are drawn, and how many a row.
+    pub sampler: SamplerConfig,
     /// Longest answer in tokens.
     pub max_tokens: usize,
     /// Optimizer steps on the same answers.
@@ -39,15 +38,13 @@ pub struct Config {
     pub now: Now,
     /// Whether rows whose reference fails are left out.
     pub keep_going: bool,
-    /// The database of rows that name none.
-    pub db: Option<&'static str>,
 }
 
 /// What the run's settings have beside those of every training.
 #[derive(Serialize)]
 pub struct Settings<'a> {
     #[serde(flatten)]
-    said: toml::Table,
+    said: &'a toml::Table,
     #[serde(flatten)]
     loss: &'a policy::Settings,
     samples: usize,
@@ -67,18 +64,11 @@ impl Config {
 
     fn faults(&self) -> Result<()> {
         self.loss.check()?;
+        self.sampler.check()?;
         ensure!(
-            (2..=1024).contains(&self.samples),
+            (2..=1024).contains(&self.sampler.samples),
             "--samples is {}, expected 2 to 1024: an answer is judged beside others of its row",
-            self.samples
-        );
-        ensure!(
-            self.temperature.is_finite() && self.temperature > 0.0,
-            "--temperature must be above 0: without one all answers to a row are the same"
-        );
-        ensure!(
-            self.top_p > 0.0 && self.top_p <= 1.0,
-            "--top-p must be above 0 and at most 1"
+            self.sampler.samples
         );
         ensure!(
             (1..=65_536).contains(&self.max_tokens),
@@ -97,18 +87,14 @@ impl Config {
         Ok(())
     }
 
-    /// As the run's folder has them; `measures` where they say themselves how a query is found in an answer.
-    pub fn settings(&self, guards: bool, measures: bool) -> Settings<'_> {
-        let mut said = self.said.clone();
-        if measures {
-            said.retain(|flag, _| !["extract", "follow_links"].contains(&flag));
-        }
+    /// As the run's folder has them.
+    pub fn settings(&self, guards: bool) -> Settings<'_> {
         Settings {
-            said,
+            said: &self.said,
             loss: &self.loss,
-            samples: self.samples,
-            temperature: self.temperature,
-            top_p: self.top_p,
+            samples: self.sampler.samples,
+            temperature: self.sampler.temperature,
+            top_p: self.sampler.top_p,
             iterations: self.iterations,
             resample: self.resample,
             rewards: self.rewards.path.as_ref(),

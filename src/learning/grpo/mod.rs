@@ -14,18 +14,16 @@ use crate::answering::trial;
 use crate::data::asking::Asking;
 use crate::data::template::Renderer;
 use crate::generation::stop::StopConfig;
-use crate::model::allocator;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
-use crate::run::training_run::TrainingRun;
+use crate::session::compared::{Begun, Opened};
 use crate::session::config::Config as RunConfig;
 use crate::session::run::{Draw, Session};
-use crate::session::sft::begin_adapter;
 use crate::session::{recompute, settings};
 use crate::training::config::TrainConfig;
 use crate::training::lessons::Lessons;
 use crate::training::sft::Example;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use collect::Collector;
 use config::Config;
 use kept::Kept;
@@ -41,12 +39,9 @@ pub fn train(
 ) -> Result<()> {
     config.check()?;
     let sft = &config.sft;
-    let resumed = run.resume.then(|| TrainingRun::resume(&run.out));
-    let resumed = resumed.transpose()?;
-    let (name, template) = (sft.base()?, sft.template()?);
-    let chat = sft.init.as_deref().map(trained::chat_template);
-    let chat = chat.transpose()?.flatten();
-    let mut rows = Rows::read(&sft.data, &sft.columns, config.db)?;
+    let opened = Opened::new(sft, run)?;
+    let template = opened.template;
+    let mut rows = Rows::read(&sft.data, &sft.columns, config.databases.home.unnamed())?;
     let scorer = Scorer::open(
         &mut rows,
         &config.databases,
@@ -56,20 +51,11 @@ pub fn train(
     )?;
     let rewards = Rewards::open(&config.rewards)?;
     let asking = Asking::of_file(&sft.data, &sft.columns)?;
-    // Before the base is loaded: a folder that cannot be made is known at once.
-    let mut folder = match resumed {
-        Some(folder) => folder,
-        None => TrainingRun::begin(&run.out)?,
-    };
-    allocator::keep_freed_memory();
-    let mut base = place.load(&name)?;
-    trained::take_template(template, chat, &mut base.tokenizer, observer);
-    let mut adapter = begin_adapter(sft, &base, name, observer)?;
-    ensure!(
-        adapter.config.dropout == 0.0,
-        "the adapter's dropout is {}: log-probabilities that are compared cannot have any; set it to 0 in its adapter_config.json",
-        adapter.config.dropout
-    );
+    let Begun {
+        mut folder,
+        mut base,
+        mut adapter,
+    } = opened.begin(sft, run, place, observer)?;
     let renderer = Renderer::new(template, &base.tokenizer)?;
     trained::remark(&renderer, observer);
     let stop = StopConfig {
@@ -88,7 +74,7 @@ pub fn train(
         .map(|prompt| Example::new(prompt, &vec![0; config.max_tokens]));
     let longest: Vec<Example> = longest.collect();
     let passes = TrainConfig {
-        batch: sft.train.batch * config.samples,
+        batch: sft.train.batch * config.sampler.samples,
         ..sft.train.clone()
     };
     base.decoder.recompute =
@@ -120,7 +106,7 @@ pub fn train(
         "{} rows, {} of them a step with {} answers each, {} steps",
         heads.len(),
         sft.train.rows_per_step().min(heads.len()),
-        config.samples,
+        config.sampler.samples,
         practice.steps(),
     ));
     let session = Session {
@@ -138,7 +124,7 @@ pub fn train(
             template,
             &adapter.config,
             &base.decoder,
-            &config.settings(run.guards, run.selection.is_some()),
+            &config.settings(run.guards),
         )?,
         repair_rows: 0,
         ngrams: ngrams.clone(),

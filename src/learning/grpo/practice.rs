@@ -6,6 +6,7 @@ use super::kept::{Kept, Line};
 use crate::adapters::lora::Adapter;
 use crate::generation::sequence::Finish;
 use crate::learning::draw;
+use crate::learning::rollouts::{Drawn, distinct};
 use crate::model::load::Base;
 use crate::session::guard::ENDED;
 use crate::training::batching::steps;
@@ -110,98 +111,121 @@ impl<'a> Practice<'a> {
     fn others(&self, rows: &[usize], turn: usize) -> Vec<usize> {
         let all = 0..self.collector.prompts.len();
         let mut others: Vec<usize> = all.filter(|row| !rows.contains(row)).collect();
-        let seed = draw::seed(self.config.sft.train.seed ^ 0x0074_6865_7273, turn as u64);
+        let seed = draw::seed(self.config.sampler.seed ^ 0x0074_6865_7273, turn as u64);
         others.shuffle(&mut StdRng::seed_from_u64(seed));
         others
     }
 
     fn lines(&self, turn: usize, group: Group, learned: bool) -> Vec<Line> {
-        let rewards: Vec<Option<f64>> = group.answers.iter().map(|answer| answer.reward).collect();
-        let advantages = advantages(self.config.loss.loss, &rewards);
+        let advantages = advantages(self.config.loss.loss, &group.rewards);
         let place = self.collector.rows.place(group.row);
-        let each = group.answers.into_iter().zip(advantages);
-        each.map(|(answer, advantage)| Line {
+        let each = group.drawn.into_iter().zip(group.rewards).zip(advantages);
+        each.map(|((one, reward), advantage)| Line {
             turn,
             row: group.row,
             place: place.clone(),
-            learned,
-            passed: answer.judged.passed(),
-            failure: answer.judged.failure,
-            reward: answer.reward,
+            // One that is nothing teaches nothing.
+            learned: learned && !one.sample.tokens.is_empty(),
+            passed: one.passed(),
+            failure: one.judged.failure,
+            reward,
             advantage,
-            sample: answer.sample,
+            sample: one.sample,
             old: None,
         })
         .collect()
     }
 
-    /// Makes examples and rollouts of what was drawn.
-    fn take(&mut self, turn: usize, lines: &[Line]) -> Result<()> {
-        let learned = || {
-            lines
-                .iter()
-                .filter(|line| line.learned && !line.sample.tokens.is_empty())
-        };
+    /// Makes examples, and the passes that they go through the base in, of what was drawn.
+    fn take(&mut self, turn: usize, lines: &[Line]) {
         let prompts = self.collector.prompts;
+        let learned = || lines.iter().filter(|line| line.learned);
         let example = |line: &Line| Example::new(&prompts[line.row], &line.sample.tokens);
         self.examples = learned().map(example).collect();
-        let batch = self.config.sft.train.batch * self.config.samples;
-        let decoder = &self.base.decoder;
-        let log_p = |adapter: &Adapter| {
-            let found = log_probabilities(decoder, adapter, &self.examples, batch, |_| Ok(()))?;
-            Ok::<_, anyhow::Error>(found.into_iter().map(|answer| answer.log_p))
-        };
-        let mut reference = self.reference.as_ref().map(log_p).transpose()?;
-        let rollouts = learned().map(|line| Rollout {
-            advantage: line.advantage,
-            old: line.old.clone(),
-            reference: reference.as_mut().and_then(Iterator::next),
-            sampled: Some(line.sample.logprobs.clone()),
-        });
-        self.objective.take(rollouts.collect());
         // A group stays whole in a pass, so that its prompt is computed once.
-        let mut passes: Vec<Vec<usize>> = Vec::new();
+        self.passes = Vec::new();
         let mut groups = Vec::new();
         for (at, line) in learned().enumerate() {
             if groups.last() != Some(&line.row) {
                 if groups.len().is_multiple_of(self.config.sft.train.batch) {
-                    passes.push(Vec::new());
+                    self.passes.push(Vec::new());
                 }
                 groups.push(line.row);
             }
-            if let Some(pass) = passes.last_mut() {
+            if let Some(pass) = self.passes.last_mut() {
                 pass.push(at);
             }
         }
-        self.passes = passes;
         self.turn = Some(turn);
-        Ok(())
     }
 
-    /// log p of what was drawn, before the first of several steps on it.
-    fn olds(&self, lines: &mut [Line], adapter: &Adapter) -> Result<()> {
-        let batch = self.config.sft.train.batch * self.config.samples;
-        let prompts = self.collector.prompts;
-        let drawn = lines
-            .iter_mut()
-            .filter(|line| line.learned && !line.sample.tokens.is_empty());
-        let drawn: Vec<&mut Line> = drawn.collect();
-        let examples: Vec<Example> = drawn
-            .iter()
-            .map(|line| Example::new(&prompts[line.row], &line.sample.tokens))
-            .collect();
-        let found = log_probabilities(&self.base.decoder, adapter, &examples, batch, |_| Ok(()))?;
-        for (line, found) in drawn.into_iter().zip(found) {
-            line.old = Some(found.log_p);
-        }
+    /// log p of the turn's examples under `adapter`.
+    fn log_p(&self, adapter: &Adapter) -> Result<impl Iterator<Item = Vec<f32>> + use<>> {
+        let batch = self.config.sft.train.batch * self.config.sampler.samples;
+        let decoder = &self.base.decoder;
+        let found = log_probabilities(decoder, adapter, &self.examples, batch, |_| Ok(()))?;
+        Ok(found.into_iter().map(|answer| answer.log_p))
+    }
+
+    /// The rollouts of the turn's examples.
+    fn rollouts(&self, lines: Vec<Line>) -> Result<Vec<Rollout>> {
+        let reference = self.reference.as_ref();
+        let mut reference = reference.map(|adapter| self.log_p(adapter)).transpose()?;
+        let learned = lines.into_iter().filter(|line| line.learned);
+        let rollouts = learned.map(|line| Rollout {
+            advantage: line.advantage,
+            old: line.old,
+            reference: reference.as_mut().and_then(Iterator::next),
+            sampled: Some(line.sample.logprobs),
+        });
+        Ok(rollouts.collect())
+    }
+
+    /// Takes up `turn`: draws its answers, or has them from the file where a run goes on between two steps on them.
+    fn take_up(&mut self, turn: usize, again: bool, adapter: &Adapter) -> Result<()> {
+        let lines = match again {
+            true => {
+                let lines = self.kept.back_to(turn)?;
+                self.take(turn, &lines);
+                lines
+            }
+            false => {
+                // Of a run that goes on there may be more than its state knows of.
+                if let (None, 1..) = (self.turn, turn) {
+                    self.kept.back_to(turn - 1)?;
+                }
+                let mut lines = self.draw(turn, adapter)?;
+                self.take(turn, &lines);
+                if self.config.iterations > 1 {
+                    let learned = lines.iter_mut().filter(|line| line.learned);
+                    for (line, log_p) in learned.zip(self.log_p(adapter)?) {
+                        line.old = Some(log_p);
+                    }
+                }
+                self.kept.add(&lines)?;
+                lines
+            }
+        };
+        let rollouts = self.rollouts(lines)?;
+        self.objective.take(rollouts);
+        self.alike = match self.passes.is_empty() {
+            true => self.alike + 1,
+            false => 0,
+        };
+        ensure!(
+            self.alike < ALIKE,
+            "in {ALIKE} steps one after the other no row had answers of different rewards, so there is nothing to learn: \
+             all are right or all are wrong (factory headroom says which), or --temperature is too low"
+        );
         Ok(())
     }
 
     /// What is told of a turn's groups.
     fn tell(&mut self, groups: &[Group], seconds: Seconds) {
-        let answers: Vec<_> = groups.iter().flat_map(|group| &group.answers).collect();
+        let answers: Vec<&Drawn> = groups.iter().flat_map(|group| &group.drawn).collect();
         let (n, of) = (answers.len() as f64, groups.len() as f64);
-        let rewards: Vec<f64> = answers.iter().filter_map(|answer| answer.reward).collect();
+        let rewards = groups.iter().flat_map(|group| &group.rewards);
+        let rewards: Vec<f64> = rewards.flatten().copied().collect();
         let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
         let squares = rewards
             .iter()
@@ -210,7 +234,7 @@ impl<'a> Practice<'a> {
         let share = |count: usize, of: f64| count as f64 / of;
         let all_right = groups
             .iter()
-            .filter(|group| group.right() == group.answers.len())
+            .filter(|group| group.right() == group.drawn.len())
             .count();
         let all_wrong = groups.iter().filter(|group| group.right() == 0).count();
         let tokens: usize = answers
@@ -220,7 +244,10 @@ impl<'a> Practice<'a> {
         let finished =
             |finish: Finish| answers.iter().filter(|a| a.sample.finish == finish).count();
         let alike = groups.iter().filter(|group| !group.has_spread()).count();
-        let distinct: usize = groups.iter().map(Group::distinct).sum();
+        let distinct: usize = groups
+            .iter()
+            .map(|group| distinct(group.drawn.iter()))
+            .sum();
         self.metrics = Metrics::from([
             ("reward", mean),
             (
@@ -237,7 +264,7 @@ impl<'a> Practice<'a> {
             ("rollouts", n),
             (
                 "rollouts/passed",
-                share(answers.iter().filter(|a| a.judged.passed()).count(), n),
+                share(answers.iter().filter(|a| a.passed()).count(), n),
             ),
             (
                 "rollouts/ran",
@@ -269,41 +296,10 @@ impl Lessons for Practice<'_> {
         self.metrics = Metrics::new();
         if self.turn != Some(turn) {
             let again = !step.is_multiple_of(self.config.iterations);
-            // Of a run that goes on there may be more than its state knows of.
-            let back = match (turn, again) {
-                (_, true) => self.kept.back_to(turn)?,
-                (0, false) => Vec::new(),
-                (_, false) => {
-                    if self.turn.is_none() {
-                        self.kept.back_to(turn - 1)?;
-                    }
-                    Vec::new()
-                }
-            };
-            let lines = match again {
-                true => back,
-                false => {
-                    let mut lines = self.draw(turn, adapter)?;
-                    if self.config.iterations > 1 {
-                        self.olds(&mut lines, adapter)?;
-                    }
-                    self.kept.add(&lines)?;
-                    lines
-                }
-            };
-            self.take(turn, &lines)?;
-            self.alike = match self.passes.is_empty() {
-                true => self.alike + 1,
-                false => 0,
-            };
-            ensure!(
-                self.alike < ALIKE,
-                "in {ALIKE} steps one after the other no row had answers of different rewards, so there is nothing to learn: \
-                 all are right or all are wrong (factory headroom says which), or --temperature is too low"
-            );
+            self.take_up(turn, again, adapter)?;
         }
         // The step's size is that of all rows wanted, so that few groups with a spread do not count for more.
-        let answers = self.config.samples * self.turns[turn].len();
+        let answers = self.config.sampler.samples * self.turns[turn].len();
         let labels = self.examples.iter().map(Example::labels).sum();
         self.objective.begin(answers, labels);
         self.updating = Instant::now();

@@ -4,10 +4,9 @@
 mod command;
 mod file;
 
-use super::draw::Sample;
 use super::earned::unearned;
+use super::rollouts::Drawn;
 use super::rows::Row;
-use crate::eval::judged::Judged;
 use crate::generation::sequence::Finish;
 use anyhow::{Context, Result, ensure};
 use command::Judge;
@@ -58,7 +57,7 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
     pub parts: Vec<Part>,
-    /// Where commands run, and what errors name.
+    /// The file that says so, where there is one.
     pub path: Option<PathBuf>,
 }
 
@@ -107,41 +106,23 @@ impl Rewards {
         })
     }
 
-    /// What each of a row's answers is worth, in which these `queries` are. `None` is one that could not be drawn.
-    pub fn of(
-        &mut self,
-        row: &Row,
-        samples: &[Sample],
-        judged: &[Judged],
-        queries: &[Option<String>],
-    ) -> Result<Vec<Option<f64>>> {
+    /// What each of a row's answers is worth. `None` is one that could not be drawn.
+    pub fn of(&mut self, row: &Row, drawn: &[Drawn]) -> Result<Vec<Option<f64>>> {
         let gold = row.example.text("gold_sql").unwrap_or_default();
-        let each = judged.iter().zip(queries);
-        let earned: Vec<bool> = each
-            .map(|(judged, query)| {
-                let query = query.as_deref().unwrap_or_default();
-                judged.passed() && unearned(judged, query, gold).is_none()
-            })
-            .collect();
-        let drawn = samples.iter().map(|sample| sample.text.is_some());
-        let mut all: Vec<Option<f64>> = drawn.map(|drawn| drawn.then_some(0.0)).collect();
+        let there = drawn.iter().map(|one| one.sample.text.is_some());
+        let mut all: Vec<Option<f64>> = there.map(|there| there.then_some(0.0)).collect();
         let mut judges = self.judges.iter_mut();
         for part in &self.config.parts {
-            let found = match part {
-                Part::Verified(verifier, _) => {
-                    let all = samples.iter().zip(judged).zip(&earned);
-                    all.map(|((s, j), earned)| share(verifier.holds(s, j, *earned)))
-                        .collect()
-                }
-
-                Part::Punished(fault, _) => {
-                    let all = samples.iter().zip(judged);
-                    all.map(|(s, j)| share(fault.holds(s, j))).collect()
-                }
-
+            let each = |holds: &dyn Fn(&Drawn) -> bool| {
+                let all = drawn.iter().map(|one| f64::from(u8::from(holds(one))));
+                all.collect()
+            };
+            let found: Vec<f64> = match part {
+                Part::Verified(verifier, _) => each(&|one| verifier.holds(one, gold)),
+                Part::Punished(fault, _) => each(&|one| fault.holds(one)),
                 Part::Command(..) => {
                     let judge = judges.next().context("a command was not started")?;
-                    judge.numbers(&questions(row, samples, judged))?
+                    judge.numbers(&questions(row, drawn))?
                 }
             };
             let weight = part.weight();
@@ -168,46 +149,42 @@ impl Part {
 }
 
 impl Verifier {
-    fn holds(self, sample: &Sample, judged: &Judged, earned: bool) -> bool {
+    fn holds(self, one: &Drawn, gold: &str) -> bool {
         match self {
-            Self::Execution => earned,
-            Self::Columns => judged.columns,
-            Self::Runs => judged.returned.is_some(),
-            Self::Query => judged.returned.is_some() || judged.error.is_some(),
-            Self::Ended => sample.finish == Finish::Stop,
+            Self::Execution => one.passed() && unearned(one, gold).is_none(),
+            Self::Columns => one.judged.columns,
+            Self::Runs => one.judged.returned.is_some(),
+            Self::Query => !Fault::NoQuery.holds(one),
+            Self::Ended => one.sample.finish == Finish::Stop,
         }
     }
 }
 
 impl Fault {
-    fn holds(self, sample: &Sample, judged: &Judged) -> bool {
+    fn holds(self, one: &Drawn) -> bool {
+        let judged = &one.judged;
         match self {
             Self::NoQuery => judged.returned.is_none() && judged.error.is_none(),
             Self::Fails => judged.error.is_some(),
-            Self::Cut => sample.finish == Finish::Length,
+            Self::Cut => one.sample.finish == Finish::Length,
         }
     }
 }
 
-fn share(holds: bool) -> f64 {
-    f64::from(u8::from(holds))
-}
-
 /// What a command is told of each answer, a line each.
-fn questions(row: &Row, samples: &[Sample], judged: &[Judged]) -> Vec<String> {
-    let all = samples.iter().zip(judged);
-    all.map(|(sample, judged)| {
+fn questions(row: &Row, drawn: &[Drawn]) -> Vec<String> {
+    let question = |one: &Drawn| {
         json!({
             "row": row.line.fields(),
-            "answer": sample.text,
-            "passed": judged.passed(),
-            "failure": judged.failure,
-            "error": judged.error,
-            "ended": sample.finish == Finish::Stop,
+            "answer": one.sample.text,
+            "passed": one.passed(),
+            "failure": one.judged.failure,
+            "error": one.judged.error,
+            "ended": one.sample.finish == Finish::Stop,
         })
         .to_string()
-    })
-    .collect()
+    };
+    drawn.iter().map(question).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use super::*;
 use crate::data::jsonl::Line;
+use crate::eval::judged::Judged;
 use crate::eval::returned::Returned;
+use crate::learning::draw::Sample;
 
 fn sample(text: &str, finish: Finish) -> Sample {
     Sample {
@@ -24,7 +26,7 @@ fn judged(failure: Option<&str>, error: Option<&str>, columns: bool) -> Judged {
 }
 
 /// A right answer, one with as many columns, one that runs, one that fails, one without a query that was cut.
-fn answers() -> (Vec<Sample>, Vec<Judged>) {
+fn answers() -> Vec<Drawn> {
     let cut = sample("the the", Finish::Length);
     let all = [
         (sample("a", Finish::Stop), judged(None, None, true)),
@@ -39,12 +41,13 @@ fn answers() -> (Vec<Sample>, Vec<Judged>) {
         ),
         (cut, judged(Some("no_sql"), None, false)),
     ];
-    all.into_iter().unzip()
-}
-
-/// Queries as the reference of [`row`] is.
-fn queries(count: usize) -> Vec<Option<String>> {
-    vec![Some("select 1".to_owned()); count]
+    let drawn = all.map(|(sample, judged)| Drawn {
+        sample,
+        judged,
+        // As the reference of [`row`] is.
+        query: Some("select 1".to_owned()),
+    });
+    drawn.into()
 }
 
 fn row() -> Row {
@@ -59,30 +62,28 @@ fn row() -> Row {
 }
 
 fn of(parts: Vec<Part>) -> Result<Vec<Option<f64>>> {
-    let (samples, judged) = answers();
     let config = Config { parts, path: None };
-    Rewards::open(&config)?.of(&row(), &samples, &judged, &queries(samples.len()))
+    Rewards::open(&config)?.of(&row(), &answers())
 }
 
 #[test]
 fn a_right_answer_is_worth_one_and_a_close_one_a_tenth() {
-    let (samples, judged) = answers();
     let mut rewards = Rewards::open(&Config::default()).unwrap();
-    let found = rewards
-        .of(&row(), &samples, &judged, &queries(samples.len()))
-        .unwrap();
+    let found = rewards.of(&row(), &answers()).unwrap();
     assert_eq!(
         found,
         [Some(1.0), Some(0.1), Some(0.0), Some(0.0), Some(0.0)]
     );
     // One that could not be drawn is worth nothing, and not zero.
-    let none = Sample {
-        text: None,
-        ..sample("", Finish::Error)
+    let none = Drawn {
+        sample: Sample {
+            text: None,
+            ..sample("", Finish::Error)
+        },
+        judged: Judged::no_answer(),
+        query: None,
     };
-    let found = rewards
-        .of(&row(), &[none], &[Judged::no_answer()], &[None])
-        .unwrap();
+    let found = rewards.of(&row(), &[none]).unwrap();
     assert_eq!(found, [None]);
 }
 

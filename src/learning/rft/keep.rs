@@ -32,7 +32,7 @@ pub fn kept<'g>(
     let all = [&group.greedy].into_iter().chain(&group.samples);
     for one in all.filter(|one| one.passed()) {
         let query = one.query.as_deref().unwrap_or_default();
-        let reason = unearned(one, query, gold);
+        let reason = unearned(one, gold);
         let reason = reason.or_else(|| match known.insert(query) {
             true if kept.len() < most => None,
             true => Some("more than are kept of a row"),
@@ -47,9 +47,9 @@ pub fn kept<'g>(
 }
 
 /// Why an answer that passed is not known to be right, or is no whole answer.
-fn unearned(one: &Drawn, query: &str, gold: &str) -> Option<&'static str> {
+fn unearned(one: &Drawn, gold: &str) -> Option<&'static str> {
     match one.sample.finish {
-        Finish::Stop | Finish::StopText => earned::unearned(&one.judged, query, gold),
+        Finish::Stop | Finish::StopText => earned::unearned(one, gold),
         _ => Some("cut at the longest answer"),
     }
 }

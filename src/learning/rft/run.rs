@@ -35,7 +35,7 @@ pub fn run(
     observer: &dyn Observer,
     draw: Draw,
 ) -> Result<Summary> {
-    let db = config.databases.home.folder().is_none().then_some("");
+    let db = config.databases.home.unnamed();
     let mut rows = Rows::read(&config.data, &config.columns, db)?;
     let (folder, summary) = Folder::open(config, &rows.sha256)?;
     let scorer = Scorer::open(

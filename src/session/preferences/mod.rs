@@ -3,17 +3,15 @@
 mod encoded;
 mod settings;
 
+use super::compared::{Begun, Opened};
 use super::config::{Config, PreferenceConfig, PreferenceLoss};
 use super::run::{Draw, Session};
-use super::sft::begin_adapter;
 use super::{recompute, reference, settings as run_settings};
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
-use crate::answering::trained;
 use crate::data::asking::Asking;
 use crate::data::pairs::{self, Judged};
 use crate::data::template::Renderer;
-use crate::model::allocator;
 use crate::model::load::Base;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
@@ -45,30 +43,18 @@ pub fn train(
 ) -> Result<()> {
     let sft = &config.sft;
     check(config)?;
-    let resumed = run.resume.then(|| TrainingRun::resume(&run.out));
-    let resumed = resumed.transpose()?;
-    let (name, template) = (sft.base()?, sft.template()?);
-    let chat = sft.init.as_deref().map(trained::chat_template);
-    let chat = chat.transpose()?.flatten();
+    let opened = Opened::new(sft, run)?;
+    let template = opened.template;
     let read = match source {
         Some(_) => Vec::new(),
         None => pairs::read(&sft.data, &sft.columns, labelled(config))?,
     };
     let asking = Asking::of_file(&sft.data, &sft.columns)?;
-    // Before the base is loaded: a folder that cannot be made is known at once.
-    let mut folder = match resumed {
-        Some(folder) => folder,
-        None => TrainingRun::begin(&run.out)?,
-    };
-    allocator::keep_freed_memory();
-    let mut base = place.load(&name)?;
-    trained::take_template(template, chat, &mut base.tokenizer, observer);
-    let mut adapter = begin_adapter(sft, &base, name, observer)?;
-    ensure!(
-        adapter.config.dropout == 0.0,
-        "the adapter's dropout is {}: log-probabilities that are compared cannot have any; set it to 0 in its adapter_config.json",
-        adapter.config.dropout
-    );
+    let Begun {
+        mut folder,
+        mut base,
+        mut adapter,
+    } = opened.begin(sft, run, place, observer)?;
     let renderer = Renderer::new(template, &base.tokenizer)?;
     let rows = match source {
         Some(source) => source(&base, &adapter, &renderer, &folder)?,

@@ -4,11 +4,13 @@ use super::super::{log_sigmoid, sigmoid};
 use super::{Given, Pair, Settings, Side};
 
 pub fn pair(pair: &Pair, s: &Settings) -> Given {
-    of(
-        s.beta * pair.margin(),
-        s.beta,
-        [pair.chosen, pair.rejected].map(|side| s.beta * side.gain()),
-    )
+    let u = s.beta * pair.margin();
+    let c = s.beta * sigmoid(-u);
+    Given {
+        loss: -log_sigmoid(u),
+        coefficients: [-c, c],
+        rewards: pair.rewards(s.beta),
+    }
 }
 
 /// CPO's: as if the reference found all answers alike.
@@ -22,14 +24,4 @@ pub fn without_reference(pair: &Pair, s: &Settings) -> Given {
         rejected: free(pair.rejected),
     };
     self::pair(&free, s)
-}
-
-/// −log σ(u), where a label of the chosen answer changes u by `scale`.
-fn of(u: f64, scale: f64, rewards: [f64; 2]) -> Given {
-    let c = scale * sigmoid(-u);
-    Given {
-        loss: -log_sigmoid(u),
-        coefficients: [-c, c],
-        rewards,
-    }
 }

@@ -9,6 +9,6 @@ pub fn pair(pair: &Pair, s: &Settings) -> Given {
     Given {
         loss: -log_sigmoid(u),
         coefficients: [-c / pair.chosen.tokens, c / pair.rejected.tokens],
-        rewards: [pair.chosen, pair.rejected].map(|side| s.beta * side.gain()),
+        rewards: pair.rewards(s.beta),
     }
 }

@@ -15,6 +15,6 @@ pub fn pair(pair: &Pair, s: &Settings) -> Given {
     Given {
         loss: -log_sigmoid(u),
         coefficients: [-c * more, c],
-        rewards: [pair.chosen, pair.rejected].map(|side| s.beta * side.gain()),
+        rewards: pair.rewards(s.beta),
     }
 }

@@ -11,6 +11,6 @@ pub fn pair(pair: &Pair, s: &Settings) -> Given {
     Given {
         loss: (1.0 - u).max(0.0),
         coefficients: [-c, c],
-        rewards: [pair.chosen, pair.rejected].map(|side| s.beta * side.gain()),
+        rewards: pair.rewards(s.beta),
     }
 }

@@ -10,6 +10,6 @@ pub fn pair(pair: &Pair, s: &Settings) -> Given {
             2.0 * off / pair.chosen.tokens,
             -2.0 * off / pair.rejected.tokens,
         ],
-        rewards: [pair.chosen, pair.rejected].map(|side| s.beta * side.gain()),
+        rewards: pair.rewards(s.beta),
     }
 }

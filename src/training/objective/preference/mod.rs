@@ -169,6 +169,11 @@ impl Pair {
         self.chosen.gain() - self.rejected.gain()
     }
 
+    /// What DPO calls rewards, of the chosen answer and of the other.
+    fn rewards(&self, beta: f64) -> [f64; 2] {
+        [self.chosen, self.rejected].map(|side| beta * side.gain())
+    }
+
     /// δ: the same of means a token.
     fn mean_margin(&self) -> f64 {
         self.chosen.gain() / self.chosen.tokens - self.rejected.gain() / self.rejected.tokens
@@ -180,7 +185,7 @@ struct Given {
     loss: f64,
     /// The derivative of the loss by each label's log p, of the chosen answer and of the other.
     coefficients: [f64; 2],
-    /// What DPO calls rewards, of the chosen answer and of the other.
+    /// See [`Pair::rewards`]; without a reference of log-probabilities alone.
     rewards: [f64; 2],
 }
 

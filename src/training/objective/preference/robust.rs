@@ -11,6 +11,6 @@ pub fn pair(pair: &Pair, s: &Settings) -> Given {
     Given {
         loss: (-right * log_sigmoid(u) + wrong * log_sigmoid(-u)) / all,
         coefficients: [-c, c],
-        rewards: [pair.chosen, pair.rejected].map(|side| s.beta * side.gain()),
+        rewards: pair.rewards(s.beta),
     }
 }
