@@ -35,6 +35,7 @@ def main():
     p.add_argument("--base", help="GGUF file, whose converted weights are the peer's [default: what scripts/fetch_base.sh prints], or a transformers folder")
     p.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     p.add_argument("--dtype", default="f32", choices=LONG)
+    p.add_argument("--batch", type=int, choices=STEPS, help="rows a step [default: each of them]")
     p.add_argument("--repeats", type=int, default=3)
     a = p.parse_args()
     data = a.b1 / "sql-poc-expanded" / "train.jsonl" if a.b1 else a.data
@@ -42,7 +43,7 @@ def main():
     hf = base if Path(base).is_dir() else subprocess.check_output([HERE / "peers.sh", a.peers], text=True).strip()
     print("| batch | adapter | rows | factory tokens/s | PEFT tokens/s | ratio | factory peak GB | PEFT peak GB | ratio |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for batch in STEPS:
+    for batch in [a.batch] if a.batch else STEPS:
         ways = [way for way in WAYS if batch > 1 or way == "whole"]
         runs = {(adapter, who): [] for adapter in ADAPTERS for who in [*ways, "peft"]}
         for _ in range(a.repeats):

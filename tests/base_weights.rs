@@ -35,8 +35,8 @@ impl Weights for Replaced {
     }
 }
 
-/// Log-probabilities and gradients of one pass.
-fn pass(decoder: &Decoder, dora: bool) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+/// What passes are made of: an adapter in training, a batch and its labels.
+fn setting(decoder: &Decoder, dora: bool) -> (Adapter, Batch, [Label; 3]) {
     let config = AdapterConfig {
         dora,
         ..AdapterConfig::new(4, 8.0)
@@ -56,7 +56,19 @@ fn pass(decoder: &Decoder, dora: bool) -> (Vec<f32>, BTreeMap<String, Vec<f32>>)
         target,
         sequence: 0,
     };
-    let labels = [label(2, 31), label(3, 7), label(6, 90)];
+    (adapter, batch, [label(2, 31), label(3, 7), label(6, 90)])
+}
+
+/// Log-probabilities without a gradient, as answers have them.
+fn answered(decoder: &Decoder, dora: bool) -> Vec<f32> {
+    let (adapter, batch, labels) = setting(decoder, dora);
+    let hidden = decoder.forward(&batch, None, Some(&adapter)).unwrap();
+    decoder.label_log_probabilities(&hidden, &labels).unwrap()
+}
+
+/// Log-probabilities and gradients of one pass.
+fn pass(decoder: &Decoder, dora: bool) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    let (adapter, batch, labels) = setting(decoder, dora);
     let (hidden, tape) = decoder.forward_train(&batch, &adapter).unwrap();
     let (log_p, d) = decoder
         .label_gradient(&hidden, &labels, &[1.0, 0.5, -2.0])
@@ -109,6 +121,39 @@ fn gradients_of(base: &str, rounds: Held) {
                 assert_ne!(found.0, pass(&plain, dora).0, "{held:?} is rounded");
             }
         }
+    }
+}
+
+#[test]
+fn as_answered_log_probabilities_are_those_of_answering_and_gradients_near_those_of_the_numbers() {
+    let path = golden("tiny-llama");
+    let source = Source::open(path.to_str().unwrap()).unwrap();
+    let weights = source.weights.as_ref();
+    let mut decoder = Decoder::new(
+        source.config.clone(),
+        weights,
+        Held::Q8,
+        DType::F32,
+        &DEVICE,
+    )
+    .unwrap();
+    for dora in [false, true] {
+        decoder.as_answered = false;
+        let (exact, by_numbers) = pass(&decoder, dora);
+        decoder.as_answered = true;
+        let (log_p, gradients) = pass(&decoder, dora);
+        assert_ne!(log_p, exact, "activations are rounded too");
+        decoder.recompute = true;
+        assert_eq!(pass(&decoder, dora), (log_p.clone(), gradients.clone()));
+        decoder.recompute = false;
+        assert_eq!(log_p, answered(&decoder, dora));
+        let all = |of: &BTreeMap<String, Vec<f32>>| -> Vec<f64> {
+            of.values().flatten().map(|x| f64::from(*x)).collect()
+        };
+        let (a, b) = (all(&gradients), all(&by_numbers));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+        assert!(cosine > 0.999, "{cosine}");
     }
 }
 

@@ -200,6 +200,26 @@ fn taught(dir: &Path) -> String {
 }
 
 #[test]
+fn over_weights_in_8_bits_training_finds_what_the_reference_found() {
+    let dir = place();
+    let start = taught(dir.path());
+    let flags = [
+        "--loss",
+        "dpo",
+        "--steps",
+        "1",
+        "--init",
+        &start,
+        "--base-weights",
+        "q8",
+    ];
+    dpo(dir.path(), "pairs.jsonl", "out", &flags);
+    let line = &metrics(&dir.path().join("out"))[0];
+    let off = number(line, "loss") - 2f64.ln();
+    assert!(off.abs() < 1e-6, "{off}");
+}
+
+#[test]
 fn a_run_that_collapses_is_ended_and_leaves_the_start_as_it_was() {
     let dir = place();
     let start = taught(dir.path());

@@ -137,6 +137,22 @@ fn answers_that_are_right_become_likelier() {
 }
 
 #[test]
+fn over_weights_in_8_bits_training_finds_what_the_sampler_found() {
+    let (dir, start) = place();
+    let flags = ["--steps", "4", "--seed", "3", "--base-weights", "q8"];
+    ok(&refs(&words(dir.path(), &start, "out", &flags)));
+    let metrics = lines(&dir.path().join("out/metrics.jsonl"));
+    let found = metrics
+        .iter()
+        .filter_map(|line| line["sampler_difference"].as_f64());
+    let found: Vec<f64> = found.collect();
+    assert!(
+        !found.is_empty() && found.iter().all(|off| *off < 1e-4),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_killed_run_goes_on_to_the_same_bytes_with_any_number_of_threads() {
     let (dir, start) = place();
     let more = [

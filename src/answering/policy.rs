@@ -35,7 +35,8 @@ impl<'a> Policy<'a> {
         })
     }
 
-    /// What answers prompts, as many at once as by default, in the memory that is free.
+    /// What answers prompts, as many at once as by default, in the memory that is free; on another device than the CPU four times as many, whose
+    /// steps hardly take longer.
     pub fn engine(&self, sampler: SamplerConfig, stop: StopConfig) -> Engine<'_> {
         let decoder = &self.base.decoder;
         Engine {
@@ -48,7 +49,7 @@ impl<'a> Policy<'a> {
             }),
             sampler,
             stop,
-            batch: Config::default().batch,
+            batch: Config::default().batch * if decoder.device.is_cpu() { 1 } else { 4 },
             memory: memory(&decoder.device),
             speculation: Some(&self.ngrams),
             grammars: Vec::new(),

@@ -18,7 +18,7 @@ pub struct Context<'a> {
     pub windowed: Option<Plan<'a>>,
     /// Where the batch goes in the cache on the portable path (see kv::scattered).
     pub scattered: Option<Tensor>,
-    /// Whether products are those of the weights' numbers: what backward differentiates.
+    /// Whether forward products are those of the weights' numbers, which backward takes in any case.
     pub exact: bool,
     pub delta: Option<&'a dyn Delta>,
 }

@@ -43,6 +43,9 @@ pub struct Decoder {
     /// Whether a training pass keeps only what enters a block, and backward computes the rest again: less memory, a third more
     /// products, the same bits.
     pub recompute: bool,
+    /// Whether a training pass multiplies quantized weights as [`Self::forward`] does, activations in 8 bits too: its log-probabilities are
+    /// then those of answering, and it is faster. The gradient is that of the weights' numbers all the same.
+    pub as_answered: bool,
     /// Runs after every block, forward and backward: where a device's memory is checked.
     pub after_block: Option<AfterBlock>,
 }
@@ -97,6 +100,7 @@ impl Decoder {
                 .collect::<Result<_>>()?,
             config,
             recompute: false,
+            as_answered: false,
             after_block: None,
         })
     }
@@ -125,7 +129,7 @@ impl Decoder {
 
     /// [`Self::forward`] that keeps what [`Self::backward`] needs.
     pub fn forward_train(&self, batch: &Batch, delta: &dyn Delta) -> Result<(Tensor, Tape)> {
-        let context = self.context(batch, false, Some(delta), true)?;
+        let context = self.context(batch, false, Some(delta), !self.as_answered)?;
         let mut x = self.embed(batch)?;
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
@@ -150,7 +154,7 @@ impl Decoder {
         delta: &dyn Delta,
         gradients: &mut Gradients,
     ) -> Result<()> {
-        let context = self.context(batch, false, Some(delta), true)?;
+        let context = self.context(batch, false, Some(delta), !self.as_answered)?;
         let mut d = d_hidden;
         for (block, kept) in self.blocks.iter().zip(tape.blocks).rev() {
             let saved = match kept {

@@ -5,7 +5,7 @@ use super::cpu::{logit_gradient, view};
 use super::decoder::Decoder;
 use super::ops::{self, Path};
 use super::portable;
-use super::weight::Direction;
+use super::weight::{self, Direction};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 
@@ -78,7 +78,13 @@ impl Decoder {
             let coefficients = &coefficients[i * CHUNK..][..chunk.len()];
             let (p, d) = match &whole {
                 Some(head) => {
-                    let logits = portable::matmul(&x, &head.t()?)?;
+                    let logits = match self.as_answered {
+                        true => {
+                            let [logits] = weight::products(self.path, [self.head()], &x)?;
+                            logits.to_dtype(DType::F32)?
+                        }
+                        false => portable::matmul(&x, &head.t()?)?,
+                    };
                     let (p, d) = ops::log_probability_gradient(&logits, &targets, coefficients)?;
                     (p, portable::matmul(&d.to_dtype(head.dtype())?, head)?)
                 }
@@ -145,8 +151,10 @@ impl Decoder {
     ) -> Result<(Tensor, Tensor)> {
         let head = self.head();
         let (n, (vocab, hidden)) = (targets.len(), head.dims()?);
-        let mut logits = vec![0f32; n * vocab];
-        head.multiply(Direction::Forward, &view(x)?, &mut logits)?;
+        let mut logits = match self.as_answered {
+            true => head.answered_product(&view(x)?)?,
+            false => head.product(&view(x)?)?,
+        };
         let log_p = logit_gradient(&mut logits, vocab, targets, coefficients);
         let mut dx = vec![0f32; n * hidden];
         head.multiply(Direction::Backward, &logits, &mut dx)?;

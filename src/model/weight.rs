@@ -222,6 +222,22 @@ impl Weight {
         }
     }
 
+    /// `x · wᵀ` on the fused path as [`products`] has it, all row by row.
+    pub fn answered_product(&self, x: &[f32]) -> candle_core::Result<Vec<f32>> {
+        match self {
+            Self::Quantized(w) => Ok(cpu::quantized::products(&[w], x).swap_remove(0)),
+            _ => self.product(x),
+        }
+    }
+
+    /// The same by the numbers.
+    pub fn product(&self, x: &[f32]) -> candle_core::Result<Vec<f32>> {
+        let (rows, width) = self.dims()?;
+        let mut product = vec![0f32; x.len() / width * rows];
+        self.multiply(Direction::Forward, x, &mut product)?;
+        Ok(product)
+    }
+
     /// A product by the numbers on the fused path, without much memory at once; all row by row.
     pub fn multiply(
         &self,

@@ -30,7 +30,7 @@ pub struct Command {
 }
 
 /// Commands that train an adapter on rows.
-pub const TRAINING: [&str; 2] = ["sft", "rft"];
+pub const TRAINING: [&str; 4] = ["sft", "rft", "dpo", "grpo"];
 
 /// Whether the command of that name learns from rows.
 pub fn learns(name: &str) -> bool {

@@ -497,9 +497,11 @@ impl Reading<'_, '_> {
 const STAGES: [&str; 4] = ["training", "artifact", "candidate", "baseline"];
 
 /// Commands that make what can be shipped.
-const MAKERS: [&str; 6] = [
+const MAKERS: [&str; 8] = [
     "sft",
     "rft",
+    "dpo",
+    "grpo",
     "route fit",
     "adapter compose",
     "adapter merge",

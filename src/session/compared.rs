@@ -56,6 +56,8 @@ impl Opened {
         };
         allocator::keep_freed_memory();
         let mut base = place.load(&self.name)?;
+        // What is compared must be computed in one way: the start's log-probabilities, the sampler's and those of training.
+        base.decoder.as_answered = true;
         trained::take_template(self.template, self.chat, &mut base.tokenizer, observer);
         let adapter = begin_adapter(sft, &base, self.name, observer)?;
         ensure!(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::fill::rank;
 use super::pool::Made;
+use crate::data::set::flat;
 
 /// Dev rows of a shape.
 const OF_SHAPE: usize = 4;
@@ -38,7 +39,6 @@ pub fn split(pool: &[Made], train: usize, dev: usize, seed: u64) -> Split {
         held.insert(shape);
     }
     let mut values: BTreeSet<&str> = chosen.iter().map(|at| pool[*at].value.as_str()).collect();
-    let mut queries: BTreeSet<(usize, &str)> = BTreeSet::new();
     let seen: Vec<&str> = order
         .iter()
         .copied()
@@ -69,16 +69,13 @@ pub fn split(pool: &[Made], train: usize, dev: usize, seed: u64) -> Split {
             }
         }
     }
-    queries.extend(
-        chosen
-            .iter()
-            .map(|at| (pool[*at].database, pool[*at].sql.as_str())),
-    );
+    // Two databases may have a table of one name, and so the same query.
+    let queries: BTreeSet<String> = chosen.iter().map(|at| flat(&pool[*at].sql)).collect();
     let left = (0..pool.len()).filter(|at| {
         let made = &pool[*at];
         let apart = !held.contains(made.shape.as_str())
             && !values.contains(made.value.as_str())
-            && !queries.contains(&(made.database, made.sql.as_str()));
+            && !queries.contains(&flat(&made.sql));
         apart && !chosen.contains(at)
     });
     Split {
