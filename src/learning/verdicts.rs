@@ -33,7 +33,7 @@ impl Scorer {
         observer: &dyn Observer,
     ) -> Result<Self> {
         let mut examples = rows.examples();
-        let mut pool = databases.pool_at(examples.len(), now);
+        let mut pool = databases.judges(examples.len(), now);
         let broken = Golds::of(&examples).broken(&examples, &mut pool)?;
         if !broken.is_empty() {
             let mut named = Faults::default();
