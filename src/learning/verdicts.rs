@@ -66,6 +66,14 @@ impl Scorer {
         })
     }
 
+    /// Leaves rows out, here and of `rows`: `kept` says of each whether it stays.
+    pub fn keep(&mut self, rows: &mut Rows, kept: &[bool]) {
+        let mut kept = kept.iter();
+        rows.rows.retain(|_| kept.next() == Some(&true));
+        self.examples = rows.examples();
+        self.golds = Golds::of(&self.examples);
+    }
+
     /// The verdict on each of `replies`, which say their row; `None` is no answer. A query that a row has several times, but for letter case,
     /// spaces and comments, runs once. Errors where the observer says stop.
     pub fn verdicts(

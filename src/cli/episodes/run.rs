@@ -23,6 +23,7 @@ use std::time::Duration;
 /// only read, each in a process of its own.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("max_tokens", |arg| arg.default_value("256").help("Longest turn in tokens")))]
+#[command(mut_arg("follow_links", |arg| arg.conflicts_with("connection")))]
 pub struct Args {
     /// Rows with a prompt, a reference (gold_sql, or an answer with a query) and db (JSONL).
     #[arg(long, value_name = "ROWS", required_unless_present = "spider2")]
