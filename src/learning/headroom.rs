@@ -1,8 +1,7 @@
 //! What learning from a model's own samples could gain at most on some rows: drawn, judged, counted.
 
-mod kept;
-
 use super::advice::advice;
+use super::kept::{self, Identity, Kept};
 use super::rollouts::{Drawn, Group, Rollouts};
 use super::rows::{Row, Rows};
 use super::standing::Standing;
@@ -21,11 +20,10 @@ use crate::eval::slices;
 use crate::generation::engine::{Adapters, Engine};
 use crate::generation::sampler::SamplerConfig;
 use crate::model::place::Place;
-use crate::run::files::{check_apart, check_writable, is_device, json, partial, write_atomic};
+use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use crate::run::observer::Observer;
 use crate::run::usage::UsageError;
 use anyhow::Result;
-use kept::{Identity, Kept, NOW};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -71,7 +69,7 @@ pub struct Headroom {
 impl Job {
     /// Draws and judges as `config` says, at `place`, and writes what is to be written.
     pub fn run(&self, config: &Config, place: &Place, observer: &dyn Observer) -> Result<Headroom> {
-        let journal = self.journal()?;
+        let journal = kept::beside(self.out.as_deref(), self.resume)?;
         let outputs = || {
             [&self.out, &self.summary_out, &journal]
                 .into_iter()
@@ -80,11 +78,7 @@ impl Job {
         let outputs = || outputs().map(PathBuf::as_path);
         check_apart([self.data.as_path()], outputs()).map_err(UsageError::of)?;
         outputs().try_for_each(check_writable)?;
-        let kept = match &journal {
-            Some(path) if self.resume => kept::time(path)?,
-            _ => None,
-        };
-        let now = self.now.or(kept).unwrap_or_else(Now::current);
+        let now = kept::time(self.now, journal.as_deref(), self.resume)?;
         let db = self.databases.home.unnamed();
         let mut rows = Rows::read(&self.data, &config.columns, db)?;
         let mut scorer = Scorer::open(&mut rows, &self.databases, now, self.keep_going, observer)?;
@@ -107,18 +101,6 @@ impl Job {
         Ok(found)
     }
 
-    /// The file that grows beside the output, where there is one.
-    fn journal(&self) -> Result<Option<PathBuf>> {
-        match &self.out {
-            Some(out) if !is_device(out) => Ok(Some(partial(out))),
-            _ if self.resume => {
-                let message = "--resume needs an --out that is a file".to_owned();
-                Err(UsageError(message).into())
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// What the groups depend on that `engine` draws of rows, and that are judged at the time of day `now`.
     fn identity(
         &self,
@@ -128,22 +110,9 @@ impl Job {
         now: Now,
     ) -> Result<Identity> {
         let mut identity = identity::of(engine, lines, prompts)?;
-        let Databases {
-            home,
-            timeout,
-            rules,
-            ..
-        } = &self.databases;
-        let judged = [
-            // Over weights that are not quantized another batch may draw otherwise.
-            ("--batch", engine.batch.into()),
-            ("databases", home.to_string().into()),
-            ("--timeout-ms", (timeout.as_millis() as u64).into()),
-            ("--extract", json!(rules.extract)),
-            ("--follow-links", rules.follow_links.into()),
-            (NOW, json!(now)),
-        ];
-        identity.extend(judged.map(|(name, value)| (name.to_owned(), value)));
+        identity.extend(kept::judged(&self.databases, now));
+        // Over weights that are not quantized another batch may draw otherwise.
+        identity.insert("--batch".to_owned(), engine.batch.into());
         if let Some(constraint) = constraints.identity() {
             identity.insert("--constrain".to_owned(), constraint);
         }
