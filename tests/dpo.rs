@@ -427,4 +427,27 @@ fn own_answers_that_pass_are_preferred_to_own_answers_that_fail() {
         2,
         &["--db-dir"],
     );
+    // What says how own answers are drawn and judged is nothing without them.
+    for (flag, value) in [
+        ("--db-dir", db.as_str()),
+        ("--connection", "shop"),
+        ("--timeout-ms", "100"),
+        ("--now", "2026-01-02T03:04:05Z"),
+        ("--keep-going", ""),
+        ("--samples", "4"),
+        ("--temperature", "0.5"),
+        ("--per-row", "1"),
+        ("--extract", "first-select"),
+        ("--follow-links", ""),
+    ] {
+        let all = ["dpo", "--data", &eval, "--base", &base, flag, value];
+        let all = &all[..all.len() - usize::from(value.is_empty())];
+        let run = factory(all);
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(run.status.code(), Some(2), "{flag}: {said}");
+        assert!(
+            said.contains("--on-policy") || said.contains("--eval-db"),
+            "{flag}: {said}"
+        );
+    }
 }

@@ -4,7 +4,7 @@ mod common;
 #[path = "common/tools.rs"]
 mod tools;
 
-use common::{base, fails, golden, ok, text};
+use common::{base, fails, golden, ok, refs, text};
 use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
 use factory::answering::policy::Policy;
@@ -26,6 +26,9 @@ use serde_json::{Value, json};
 use std::fmt::Arguments;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 use tempfile::TempDir;
 use tools::{builtin, folder};
 
@@ -506,6 +509,55 @@ fn questions_of_spider2_are_played_on_the_databases_that_are_there() {
         .unwrap()
         .to_owned();
     assert!(prompt.contains("An oar is wet."), "{prompt}");
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes() {
+    let (dir, base) = workplace();
+    let path = |name: &str| text(&dir.path().join(name));
+    let rows = fs::read_to_string(path("rows.jsonl")).unwrap() + "\n";
+    fs::write(path("rows.jsonl"), rows.repeat(20)).unwrap();
+    let (rows, dbs) = (path("rows.jsonl"), text(dir.path()));
+    let run = |out: &str, more: &[&str]| {
+        let fixed = "episodes run --device cpu --batch 1 --turns 2 --max-tokens 24 --temperature 1";
+        let own = [
+            "--data",
+            &rows,
+            "--db-dir",
+            &dbs,
+            "--base",
+            &base,
+            "--out",
+            &path(out),
+        ];
+        let words = fixed.split(' ').chain(own).chain(more.iter().copied());
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    ok(&refs(&run("whole", &[])));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_factory"))
+        .args(run("killed", &[]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let kept = dir.path().join("killed.partial");
+    while fs::read_to_string(&kept).map_or(0, |text| text.lines().count()) < 4 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fails(
+        &refs(&run("killed", &[])),
+        1,
+        &["killed.partial", "--resume"],
+    );
+    let other = run("killed", &["--resume", "--seed", "5"]);
+    fails(&refs(&other), 1, &["other inputs or flags (--seed)"]);
+    ok(&refs(&run("killed", &["--resume"])));
+    let [whole, killed] = ["whole", "killed"].map(|out| fs::read(path(out)).unwrap());
+    assert!(whole == killed);
+    assert!(!kept.exists());
 }
 
 #[test]

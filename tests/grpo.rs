@@ -200,6 +200,87 @@ fn a_killed_run_goes_on_to_the_same_bytes_with_any_number_of_threads() {
     }
 }
 
+/// A reward command that says 1 each time, and waits with the answer of a number that the file `hold` has until that file is gone; `held` is there
+/// as soon as it waits.
+const HOLDS: &str = r#"cd "$1"; n=0; while read line; do n=$((n + 1));
+if [ "$n" = "$(cat hold 2>/dev/null)" ]; then : > held; while [ -e hold ]; do sleep 0.05; done; fi; echo 1; done"#;
+
+#[cfg(unix)]
+#[test]
+fn killed_while_answers_are_judged_it_goes_on_to_the_same_bytes() {
+    let (dir, start) = place();
+    let at = |name: &str| dir.path().join(name);
+    let here = text(dir.path());
+    let command = toml::Value::from(vec!["sh", "-c", HOLDS, "sh", &here]);
+    let rewards = format!(
+        "[[reward]]\nverifier = \"execution\"\nweight = 0.9\n[[reward]]\ncommand = {command}\nweight = 0.1\n"
+    );
+    fs::write(at("rewards.toml"), rewards).unwrap();
+    let rewards = text(&at("rewards.toml"));
+    let more = [
+        "--steps",
+        "8",
+        "--checkpoint-every",
+        "1",
+        "--no-guards",
+        "--rewards",
+        &rewards,
+    ];
+    ok(&refs(&words(dir.path(), &start, "whole", &more)));
+    // A step has 12 to 24 answers: these are of the second step or the third, and of the third to the sixth.
+    for answer in ["30", "66"] {
+        fs::write(at("hold"), answer).unwrap();
+        let name = format!("killed-{answer}");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_factory"))
+            .args(words(dir.path(), &start, &name, &more))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !at("held").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended");
+            sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        fs::remove_file(at("hold")).unwrap();
+        fs::remove_file(at("held")).unwrap();
+        let out = at(&name);
+        ok(&["grpo", "--resume", &text(&out)]);
+        assert_eq!(weights(&out), weights(&at("whole")), "killed at {answer}");
+        let [whole, killed] =
+            [at("whole"), out].map(|run| fs::read(run.join("rollouts.jsonl")).unwrap());
+        assert_eq!(killed, whole, "killed at {answer}");
+    }
+}
+
+#[test]
+fn rows_are_held_to_a_length_with_their_longest_answers() {
+    let (dir, start) = place();
+    let path = dir.path().join("rows.jsonl");
+    let row = json!({"prompt": "count ".repeat(60), "gold_sql": "select 1;", "db": "pens"});
+    let rows = fs::read_to_string(&path).unwrap() + &format!("{row}\n");
+    fs::write(&path, rows).unwrap();
+    // All rows once.
+    let more = ["--max-seq", "50", "--steps", "3", "--no-shuffle"];
+    fails(
+        &refs(&words(dir.path(), &start, "none", &more)),
+        1,
+        &["rows.jsonl:7", "--max-seq 50", "--max-tokens 12"],
+    );
+    for (on_long, drawn) in [("skip", false), ("truncate-prompt", true)] {
+        let more = [&more[..], &["--on-long", on_long]].concat();
+        ok(&refs(&words(dir.path(), &start, on_long, &more)));
+        let rollouts = lines(&dir.path().join(on_long).join("rollouts.jsonl"));
+        let long = |line: &Value| line["place"].as_str().unwrap().contains("rows.jsonl:7");
+        assert_eq!(rollouts.iter().any(long), drawn, "{on_long}");
+        assert!(!rollouts.iter().all(long), "{on_long}");
+    }
+    let more = ["--max-seq", "13", "--on-long", "skip", "--steps", "1"];
+    let none = words(dir.path(), &start, "none", &more);
+    fails(&refs(&none), 1, &["all 7 rows", "--max-seq 13"]);
+}
+
 #[test]
 fn every_loss_runs() {
     let (dir, start) = place();
@@ -286,6 +367,14 @@ fn what_is_wrong_with_rewards_or_rows_is_one_line() {
     usage(&["--samples", "1"], &["--samples"]);
     usage(&["--epsilon", "2"], &["--epsilon"]);
     usage(&["--loss", "ppo"], &["ppo"]);
+    // What would do nothing.
+    usage(&["--epsilon", "0.1"], &["--epsilon", "--iterations 2"]);
+    usage(
+        &["--epsilon-high", "0.3"],
+        &["--epsilon-high", "--iterations 2"],
+    );
+    let cispo = ["--loss", "cispo", "--iterations", "2", "--epsilon", "0.1"];
+    usage(&cispo, &["--epsilon", "cispo"]);
     // A database that is gone, and a reference that fails.
     let rows = fs::read_to_string(dir.path().join("rows.jsonl")).unwrap();
     fs::write(

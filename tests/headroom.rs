@@ -12,6 +12,9 @@ use scoring::read_rows;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 fn headroom(dir: &Path, more: &[&str]) -> Vec<String> {
     let path = |name: &str| text(&dir.join(name));
@@ -123,6 +126,65 @@ fn shares_are_those_of_the_rows_that_are_written() {
     assert!(scored.contains(&line), "{line} is not in {scored}");
     let line = format!("execution_accuracy={:.3}", greedy as f64 / 12.0);
     assert!(scored.contains(&line), "{line} is not in {scored}");
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes() {
+    // Two rows a part, and many of them.
+    let dir = taught(30);
+    let path = |name: &str| text(&dir.path().join(name));
+    let run = |out: &str, more: &[&str]| {
+        let (rows, summary) = (path(&format!("{out}.jsonl")), path(&format!("{out}.json")));
+        let flags = ["--batch", "1", "--out", &rows, "--summary-out", &summary];
+        headroom(dir.path(), &[&flags, more].concat())
+    };
+    let now = ["--now", "2026-01-02T03:04:05Z"];
+    ok(&refs(&run("whole", &now)));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_factory"))
+        .args(run("killed", &now))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let kept = dir.path().join("killed.jsonl.partial");
+    let parts = || fs::read_to_string(&kept).map_or(0, |text| text.lines().count());
+    while parts() < 4 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fails(
+        &refs(&run("killed", &now)),
+        1,
+        &["killed.jsonl.partial", "--resume"],
+    );
+    fails(
+        &refs(&run("killed", &["--resume", "--seed", "9"])),
+        1,
+        &["of a run with other inputs or flags (--seed)"],
+    );
+    // The time of day is that of the run that is gone on with.
+    ok(&refs(&run("killed", &["--resume"])));
+    for ending in ["jsonl", "json"] {
+        let [whole, killed] =
+            ["whole", "killed"].map(|run| fs::read(path(&format!("{run}.{ending}"))).unwrap());
+        assert!(whole == killed, "{ending}");
+    }
+    assert!(!kept.exists());
+    let alone = headroom(dir.path(), &["--resume"]);
+    fails(&refs(&alone), 2, &["required arguments"]);
+    let (rows, adapter) = (path("rows.jsonl"), path("adapter"));
+    let linked = [
+        "headroom",
+        "--data",
+        &rows,
+        "--lora",
+        &adapter,
+        "--follow-links",
+    ];
+    let linked = [&linked[..], &["--connection", "shop"]].concat();
+    fails(&linked, 2, &["--follow-links", "cannot be used with"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 #[path = "common/scoring.rs"]
 mod scoring;
 
-use boats::{ROWS, taught, write_rows};
+use boats::{BOATS, ROWS, taught, taught_with, write_rows};
 use common::{answers, factory, fails, ok, refs, text};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -154,6 +154,88 @@ fn a_round_learns_what_was_right() {
     assert!(!path("out/round-1/samples.jsonl.partial").exists());
 }
 
+/// The runs `whole` and `killed` have the same bytes, of so many rounds.
+fn same(dir: &Path, rounds: usize) {
+    let all = [
+        "rft.json",
+        "adapter_model.safetensors",
+        "ngrams.safetensors",
+    ]
+    .map(str::to_owned);
+    let round = |number: usize| {
+        let files = [
+            "rows.jsonl",
+            "samples.jsonl",
+            "adapter/adapter_model.safetensors",
+        ];
+        files.map(|file| format!("round-{number}/{file}"))
+    };
+    for file in all.into_iter().chain((1..=rounds).flat_map(round)) {
+        let [whole, killed] = ["whole", "killed"].map(|out| fs::read(dir.join(out).join(&file)));
+        assert!(whole.unwrap() == killed.unwrap(), "{file}");
+    }
+}
+
+/// A query that takes minutes over the numbers of [`NUMBERS`].
+const SLOW: (&str, &str) = ("slow", "SELECT COUNT(*) FROM n, n a, n b");
+const NUMBERS: &str = "CREATE TABLE n AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 4000) SELECT x FROM c;";
+
+/// The processor time of each process that `parent` started, in hundredths of a second.
+#[cfg(target_os = "linux")]
+fn used(parent: u32) -> Vec<(u32, u64)> {
+    let children = scoring::children(parent).into_iter();
+    let time = |(pid, _): (u32, _)| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may hold anything.
+        let time = stat.rsplit_once(") ")?.1.split(' ').nth(11)?.parse();
+        Some((pid, time.ok()?))
+    };
+    children.filter_map(time).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn killed_while_answers_are_judged_it_leaves_the_same_bytes() {
+    let dir = taught_with(4, &[SLOW; 5]);
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("boats.sql"), format!("{BOATS}{NUMBERS}")).unwrap();
+    // Rows whose answers are slow to judge, behind a part of the others.
+    let rows = fs::read_to_string(path("rows.jsonl")).unwrap();
+    let slow = json!({"id": "slow", "prompt": "slow", "completion": ROWS[0].1, "db": "boats"});
+    fs::write(path("rows.jsonl"), format!("{rows}{slow}\n")).unwrap();
+    let flags = ["--draw-batch", "4", "--steps", "4", "--timeout-ms", "3000"];
+    ok(&refs(&rft(dir.path(), "whole", &flags)));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_factory"))
+        .args(rft(dir.path(), "killed", &flags))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // A second of one process is a third of what the slow query has; nothing else takes near as long. Stopped, it answers no more.
+    let judging = loop {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        let busy = used(child.id()).into_iter().find(|(_, time)| *time > 100);
+        if let Some((pid, _)) = busy {
+            break pid.to_string();
+        }
+        sleep(Duration::from_millis(5));
+    };
+    let signal = |what: &str| {
+        Command::new("kill")
+            .args([what, &judging])
+            .status()
+            .unwrap()
+    };
+    assert!(signal("-STOP").success());
+    assert!(path("killed.partial/progress.json").exists());
+    assert!(!path("killed.partial/round-1/samples.jsonl").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    signal("-KILL");
+    ok(&["rft", "--resume", &text(&path("killed"))]);
+    same(dir.path(), 1);
+}
+
 #[test]
 fn killed_at_any_moment_it_leaves_the_same_bytes() {
     let dir = taught(8);
@@ -205,22 +287,7 @@ fn killed_at_any_moment_it_leaves_the_same_bytes() {
     if !path("killed").exists() {
         ok(&["rft", "--resume", &text(&path("killed"))]);
     }
-    let files = [
-        "rft.json",
-        "adapter_model.safetensors",
-        "ngrams.safetensors",
-        "round-1/rows.jsonl",
-        "round-1/samples.jsonl",
-        "round-1/adapter/adapter_model.safetensors",
-        "round-2/rows.jsonl",
-        "round-2/samples.jsonl",
-        "round-2/adapter/adapter_model.safetensors",
-    ];
-    for file in files {
-        let [whole, killed] =
-            ["whole", "killed"].map(|out| fs::read(path(out).join(file)).unwrap());
-        assert!(whole == killed, "{file}");
-    }
+    same(dir.path(), 2);
     let names = |folder: &Path| -> BTreeSet<PathBuf> {
         let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
         entries
@@ -372,6 +439,11 @@ fn what_makes_no_sense_is_refused() {
     fails(&refs(&of(&["--temperature", "0"])), 2, &["--temperature"]);
     fails(&refs(&of(&["--replay", "1"])), 2, &["0 to 0.99"]);
     fails(&["rft", "--data", "x"], 2, &["required arguments"]);
+    fails(
+        &refs(&of(&["--from-last"])),
+        2,
+        &["--from-last", "--rounds 2"],
+    );
     let (data, init) = (
         text(&dir.path().join("rows.jsonl")),
         text(&dir.path().join("adapter")),

@@ -24,12 +24,34 @@ pub fn prompts(
     columns: &Columns,
     stop: &StopConfig,
 ) -> Result<Vec<Vec<u32>>> {
+    let prompts = rendered(renderer, data, lines, columns)?;
+    check(base, data, lines, &prompts, stop)?;
+    Ok(prompts)
+}
+
+/// The tokens that the rows of `data` ask with, however many they are.
+pub fn rendered(
+    renderer: &Renderer,
+    data: &Path,
+    lines: &[Line],
+    columns: &Columns,
+) -> Result<Vec<Vec<u32>>> {
     let asked = record::prompts(data, lines, columns)?;
     let prompts = asked.iter().map(|asked| renderer.prompt(asked));
-    let prompts: Vec<_> = prompts.collect::<Result<_>>()?;
-    let long = too_long(data, lines, &prompts, stop, &base.decoder.config);
+    prompts.collect()
+}
+
+/// Errors where a prompt does not fit the model with its longest answer.
+pub fn check(
+    base: &Base,
+    data: &Path,
+    lines: &[Line],
+    prompts: &[Vec<u32>],
+    stop: &StopConfig,
+) -> Result<()> {
+    let long = too_long(data, lines, prompts, stop, &base.decoder.config);
     ensure!(long.is_empty(), "{}", named(&long));
-    Ok(prompts)
+    Ok(())
 }
 
 /// The answers of `base` under `adapter`, guessed ahead by its `ngrams` too; `None` where the model's logits are no numbers.

@@ -23,7 +23,7 @@ pub struct ConstrainArgs {
     #[arg(long, value_enum, value_name = "KIND", default_value_t = constraint::Kind::Off)]
     constrain: constraint::Kind,
     /// Hold rows whose schema is not understood to SQL alone, and count them; else they are refused.
-    #[arg(long)]
+    #[arg(long, requires = "constrain")]
     constrain_fallback: bool,
 }
 

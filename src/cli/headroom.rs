@@ -21,6 +21,7 @@ use std::path::PathBuf;
 /// The greedy answer of each row and its samples run confined, as in eval-sql, and are held against the row's reference: gold_sql, or the query
 /// in its own answer.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("follow_links", |arg| arg.conflicts_with("connection")))]
 pub struct Args {
     /// Rows with a prompt, a reference (gold_sql, or an answer with a query) and db (JSONL).
     #[arg(long)]
@@ -36,9 +37,13 @@ pub struct Args {
     rows: RowArgs,
     #[command(flatten)]
     answering: AnsweringArgs,
-    /// Write the rows with greedy answer (predicted_sql), samples (_samples) and verdicts to this file (JSONL).
-    #[arg(long, value_name = "FILE")]
+    /// Write the rows with greedy answer (predicted_sql), samples (_samples) and verdicts to this file (JSONL). Until all are there they are kept
+    /// in OUT.partial.
+    #[arg(long, value_name = "OUT")]
     out: Option<PathBuf>,
+    /// Go on with an interrupted run of the same command, from OUT.partial.
+    #[arg(long, requires = "out")]
+    resume: bool,
     /// Write the summary to this file (JSON), with n and a 95% interval of every share.
     #[arg(long, value_name = "FILE")]
     summary_out: Option<PathBuf>,
@@ -65,10 +70,11 @@ impl Args {
         let job = Job {
             data: self.data.clone(),
             out: self.out.clone(),
+            resume: self.resume,
             summary_out: self.summary_out.clone(),
             sampler: self.sampler()?,
             databases,
-            now: self.scoring.now(),
+            now: self.scoring.now,
             keep_going: self.scoring.keep_going,
         };
         let config = self.rows.with(self.answering.config()?, Some(home))?;

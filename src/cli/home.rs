@@ -9,6 +9,7 @@ use serde::Serialize;
 
 /// A connection, where one is named.
 #[derive(Debug, Clone, Default, clap::Args, Serialize)]
+#[command(mut_arg("connections", |arg| arg.requires("connection")))]
 pub struct ConnectionArgs {
     /// One database for all rows, in place of a folder: a connection's name, a database file or a URL. On a server a row's db names a schema;
     /// rows without db run in the schemas that the role looks into by itself.

@@ -12,8 +12,10 @@ use crate::generation::stop::StopConfig;
 use crate::learning::rft::{self, Config, Keep, Places};
 use crate::model::place::Place;
 use crate::report::curve;
+use crate::run::usage::UsageError;
 use crate::session::config::SftConfig;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use clap::ArgGroup;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,8 @@ use std::path::{Path, PathBuf};
 /// different queries, as they were drawn, beside rows of before with their own answers. With --eval-data the best adapter of all rounds and the start
 /// is handed out.
 #[derive(Debug, clap::Args, Serialize)]
+#[command(mut_arg("follow_links", |arg| arg.requires("folders")))]
+#[command(group = ArgGroup::new("folders").args(["db_dir", "eval_db"]).multiple(true))]
 pub struct Args {
     /// Rows with a prompt, a reference (gold_sql, or an answer with a query) and db (JSONL).
     #[arg(long, required_unless_present_any = ["config", "resume"])]
@@ -93,6 +97,11 @@ impl Args {
     pub fn check(&self) -> Result<()> {
         self.sampler()?;
         self.scoring.check()?;
+        let message = "--from-last does nothing in one round, which trains on from --init: give --rounds 2 or more";
+        ensure!(
+            !self.from_last || self.rounds > 1,
+            UsageError(message.to_owned())
+        );
         self.training.config().map(drop)
     }
 

@@ -60,17 +60,23 @@ impl Databases {
 
     /// The processes for so many rows.
     pub fn pool(&self, rows: usize) -> Pool {
-        self.pool_at(rows, Now::current())
+        self.of(rows, Now::current(), false)
     }
 
-    /// The same, in which all queries see that time of day.
-    pub fn pool_at(&self, rows: usize, now: Now) -> Pool {
+    /// Those that judge what is to be learned: a reply is right only where it is so on every database of a row's test suite. All queries see
+    /// that time of day.
+    pub fn judges(&self, rows: usize, now: Now) -> Pool {
+        self.of(rows, now, true)
+    }
+
+    fn of(&self, rows: usize, now: Now, suites: bool) -> Pool {
         let setup = Setup {
             home: self.home.clone(),
             modes: vec![modes::ALL[0].name().to_owned()],
             options: Options {
                 timeout: self.timeout,
                 keep_distinct: false,
+                suites,
                 rules: self.rules,
                 now,
                 shown: most_bytes(rows),

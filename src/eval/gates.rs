@@ -116,6 +116,7 @@ fn open(
         options: Options {
             timeout,
             keep_distinct: false,
+            suites: false,
             rules,
             now: Now::current(),
             shown: most_bytes(examples.len()),

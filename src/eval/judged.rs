@@ -2,14 +2,14 @@
 
 use super::example::Example;
 use super::golds::Golds;
-use super::modes::{Mode, Texts};
+use super::modes::{Mode, Texts, Verdict};
 use super::pool::Pool;
 use super::returned::Returned;
 use super::score::NO_ANSWER;
 use super::session::Session;
 use super::worker::{Reply, Task};
 use crate::run::words::hex;
-use crate::sql::compare::text_digest;
+use crate::sql::compare::{soft_f1, text_digest};
 use crate::sql::error::SqlError;
 use crate::sql::taxonomy::classify;
 use crate::sql::value::Row;
@@ -18,16 +18,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What became of a reply, by the first metric of the first mode that can score its row.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// The kind of failure; `None` for a reply that is right.
     pub failure: Option<String>,
-    /// Why its query gave no rows.
+    /// Why its query gave no rows: on the row's own database, or on another of its test suite, which is named then.
     pub error: Option<String>,
-    /// What its query returned, where the mode ran it.
+    /// What its query returned from the row's own database, where the mode ran it.
     pub returned: Option<Returned>,
     /// Whether the rows that it returned have as many columns as those of the reference; a result without rows has none to count.
     pub columns: bool,
+    /// How much of what it returned from the row's own database is right, 0 to 1: mode soft-f1's points, and 1 for a reply that is right, in
+    /// whatever order its rows are.
+    pub soft_f1: f64,
 }
 
 impl Judged {
@@ -64,24 +67,35 @@ pub(super) fn judge(
     session.begin_mode();
     let mode = modes.iter().find(|mode| suits(**mode));
     let verdict = mode.map(|mode| mode.score(texts, session));
-    let (passed, execution) = match verdict {
-        Some(verdict) => (verdict.passed.first() == Some(&true), verdict.execution),
-        None => (false, None),
-    };
+    let Verdict {
+        passed,
+        execution,
+        elsewhere,
+        ..
+    } = verdict.unwrap_or_default();
+    let passed = passed.first() == Some(&true);
     let ran = execution.as_ref().map(|ran| ran.predicted.as_ref());
-    let error = ran.and_then(|ran| ran.as_ref().err());
+    let own = ran.and_then(|ran| ran.as_ref().err());
+    let other = elsewhere.as_ref();
+    let error = own.or(other.map(|(_, error)| error));
+    let said = other.map(|(name, error)| format!("on {name}: {error}"));
     let rows = ran.and_then(|ran| ran.as_ref().ok());
     let gold = execution.as_ref().map(|ran| ran.gold.as_ref());
     let gold = gold.and_then(|gold| gold.as_ref().ok());
     let width = |rows: Option<&Vec<Row>>| rows?.first().map(Vec::len);
     Judged {
         failure: (!passed).then(|| classify(texts.scored, texts.gold, error).to_owned()),
-        error: error.map(SqlError::to_string),
+        error: said.or(error.map(SqlError::to_string)),
         returned: rows.map(|rows| Returned {
             rows: rows.len(),
             digest: hex(&text_digest(rows)),
         }),
         columns: width(rows).is_some() && width(rows) == width(gold),
+        soft_f1: match (rows, gold) {
+            _ if passed => 1.0,
+            (Some(rows), Some(gold)) => soft_f1(rows, gold),
+            _ => 0.0,
+        },
     }
 }
 

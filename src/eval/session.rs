@@ -69,6 +69,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Whether spider-ts leaves DISTINCT where it is.
     pub keep_distinct: bool,
+    /// Whether mode factory wants a match on every database of a row's test suite, and not on its own alone.
+    pub suites: bool,
     pub rules: Rules,
     /// The time of day that all queries see.
     pub now: Now,

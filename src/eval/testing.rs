@@ -63,6 +63,7 @@ pub fn desk(folder: &Path, timeout: Duration) -> Desk {
     let options = Options {
         timeout,
         keep_distinct: false,
+        suites: false,
         rules: Rules::default(),
         now: Now::current(),
         shown: most_bytes(1),

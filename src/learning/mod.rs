@@ -7,6 +7,7 @@ pub mod earned;
 pub mod episodes;
 pub mod grpo;
 pub mod headroom;
+mod kept;
 pub mod on_policy;
 pub mod rewards;
 pub mod rft;

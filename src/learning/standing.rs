@@ -131,6 +131,7 @@ pub(super) mod tests {
                     digest: digest.to_owned(),
                 }),
                 columns: true,
+                soft_f1: f64::from(u8::from(right)),
             },
             query: Some(canonical(text)),
         }

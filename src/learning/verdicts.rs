@@ -33,7 +33,7 @@ impl Scorer {
         observer: &dyn Observer,
     ) -> Result<Self> {
         let mut examples = rows.examples();
-        let mut pool = databases.pool_at(examples.len(), now);
+        let mut pool = databases.judges(examples.len(), now);
         let broken = Golds::of(&examples).broken(&examples, &mut pool)?;
         if !broken.is_empty() {
             let mut named = Faults::default();
@@ -64,6 +64,14 @@ impl Scorer {
             pool,
             extract: databases.rules.extract,
         })
+    }
+
+    /// Leaves rows out, here and of `rows`: `kept` says of each whether it stays.
+    pub fn keep(&mut self, rows: &mut Rows, kept: &[bool]) {
+        let mut kept = kept.iter();
+        rows.rows.retain(|_| kept.next() == Some(&true));
+        self.examples = rows.examples();
+        self.golds = Golds::of(&self.examples);
     }
 
     /// The verdict on each of `replies`, which say their row; `None` is no answer. A query that a row has several times, but for letter case,

@@ -20,7 +20,7 @@ pub enum SqlError {
     /// The database could not be opened: nothing that the query did.
     #[error("database: {0}")]
     Database(String),
-    /// A gold result in a file cannot be used: nothing that any query did.
+    /// A gold result cannot be used, in a file or from another database of a row's test suite, as the text says.
     #[error("{0}")]
     Gold(String),
 }

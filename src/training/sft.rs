@@ -130,8 +130,8 @@ fn example(pieces: Vec<Piece>) -> Option<Example> {
     (!learned.is_empty()).then_some(Example { tokens, learned })
 }
 
-/// Holds a row to `max_seq`; `None` leaves it out.
-fn fit(mut e: Example, config: &TrainConfig, place: &str) -> Result<Option<Example>> {
+/// Holds a row to `max_seq`; `None` leaves it out. Errors name the row's `place`.
+pub fn fit(mut e: Example, config: &TrainConfig, place: &str) -> Result<Option<Example>> {
     let (length, most) = (e.len(), config.max_seq);
     if length <= most {
         return Ok(Some(e));

@@ -33,12 +33,17 @@ pub const ROWS: [(&str, &str); 3] = [
 
 /// A folder with `boats.sql`, `rows.jsonl` (each of [`ROWS`] so many times) and `adapter`.
 pub fn taught(times: usize) -> TempDir {
+    taught_with(times, &[])
+}
+
+/// The same, where the adapter was taught `more`.
+pub fn taught_with(times: usize, more: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     fs::write(path("boats.sql"), BOATS).unwrap();
-    let learn =
-        TAUGHT.map(|(ask, sql)| json!({"prompt": ask, "completion": sql}).to_string() + "\n");
-    fs::write(path("train.jsonl"), learn.concat()).unwrap();
+    let all = TAUGHT.iter().chain(more);
+    let learn = all.map(|(ask, sql)| json!({"prompt": ask, "completion": sql}).to_string() + "\n");
+    fs::write(path("train.jsonl"), learn.collect::<String>()).unwrap();
     write_rows(&path("rows.jsonl"), &ROWS, times);
     let (base, data, out) = (tiny(), text(&path("train.jsonl")), text(&path("adapter")));
     ok(&[

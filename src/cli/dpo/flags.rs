@@ -11,8 +11,8 @@ use crate::session::preferences;
 use crate::training::objective::kto::{self, KTO};
 use crate::training::objective::preference::{Kind, Settings};
 use anyhow::{Result, bail};
-use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{ArgGroup, ValueEnum};
 use std::path::{Path, PathBuf};
 
 /// Flags of `factory dpo`.
@@ -20,6 +20,16 @@ use std::path::{Path, PathBuf};
 // sft's rate would move answers far from the reference in a few steps.
 #[command(mut_arg("lr", |arg| arg.default_value("0.00001")))]
 #[command(mut_arg("batch", |arg| arg.help("Pairs a forward pass")))]
+// What judges own answers, and what also reads answers to --eval-data.
+#[command(mut_arg("db_dir", |arg| arg.requires("on_policy")))]
+#[command(mut_arg("connection", |arg| arg.requires("on_policy")))]
+#[command(mut_arg("timeout_ms", |arg| arg.requires("on_policy")))]
+#[command(mut_arg("now", |arg| arg.requires("on_policy")))]
+#[command(mut_arg("keep_going", |arg| arg.requires("on_policy")))]
+#[command(mut_arg("extract", |arg| arg.requires("answers")))]
+#[command(mut_arg("follow_links", |arg| arg.requires("folders")))]
+#[command(group = ArgGroup::new("answers").args(["on_policy", "eval_data"]).multiple(true))]
+#[command(group = ArgGroup::new("folders").args(["db_dir", "eval_db"]).multiple(true))]
 pub struct Args {
     /// Pairs (JSONL): prompt, chosen and rejected, as `eval-sql --prefs-out` writes them; for kto also prompt, completion and label.
     #[arg(long, required_unless_present_any = ["config", "resume"])]

@@ -44,7 +44,7 @@ pub struct Args {
     #[command(flatten)]
     connection: ConnectionArgs,
     /// Let links in the database folder lead out of it.
-    #[arg(long, requires = "db_dir")]
+    #[arg(long, conflicts_with = "connection")]
     follow_links: bool,
     /// Base model whose tokenizer counts an observation's tokens: a folder, a .gguf file or a hub id.
     #[arg(long, default_value = DEFAULT_BASE)]

@@ -23,6 +23,7 @@ use std::time::Duration;
 /// only read, each in a process of its own.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("max_tokens", |arg| arg.default_value("256").help("Longest turn in tokens")))]
+#[command(mut_arg("follow_links", |arg| arg.conflicts_with("connection")))]
 pub struct Args {
     /// Rows with a prompt, a reference (gold_sql, or an answer with a query) and db (JSONL).
     #[arg(long, value_name = "ROWS", required_unless_present = "spider2")]
@@ -31,9 +32,12 @@ pub struct Args {
     /// reference: answers are not judged.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "now", "keep_going", "timeout_ms", "extract", "given"])]
     spider2: Option<PathBuf>,
-    /// File the episodes are written to (JSONL).
+    /// File the episodes are written to (JSONL). Until all are judged those that were played are kept in OUT.partial.
     #[arg(long)]
     out: PathBuf,
+    /// Go on with an interrupted run of the same command, from OUT.partial.
+    #[arg(long)]
+    resume: bool,
     #[command(flatten)]
     scoring: ScoringArgs,
     /// Whose tools: this program's, or those of the server that CMD starts for each database. {file} in it is the database's file, {db} its name.
@@ -136,6 +140,7 @@ pub fn run(args: Args) -> Result<()> {
     let job = Job {
         data,
         out: args.out.clone(),
+        resume: args.resume,
         source: match args.tools.0.clone() {
             Some(words) => Source::Mcp(words),
             None => Source::Builtin,
@@ -143,7 +148,7 @@ pub fn run(args: Args) -> Result<()> {
         worker: worker::command()?.into(),
         time: Duration::from_secs(args.lengths.query_seconds),
         databases,
-        now: args.scoring.now(),
+        now: args.scoring.now,
         keep_going: args.scoring.keep_going,
         knowledge: args.knowledge.clone(),
         play: table::Config {

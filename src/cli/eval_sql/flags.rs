@@ -153,6 +153,7 @@ impl Args {
             options: Options {
                 timeout: Duration::from_millis(self.timeout_ms),
                 keep_distinct: self.keep_distinct,
+                suites: false,
                 rules: self.rules.get(),
                 now,
                 shown: most_bytes(rows),

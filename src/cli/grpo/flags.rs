@@ -5,17 +5,22 @@ use crate::cli::scoring::ScoringArgs;
 use crate::cli::training::{self, TrainingArgs};
 use crate::cli::{UsageError, heading};
 use crate::generation::sampler::SamplerConfig;
-use crate::learning::grpo::config::{Config, SAMPLES};
+use crate::learning::grpo::config::{Config, SAMPLES, bounded};
 use crate::learning::rewards;
 use crate::session::config::{Config as RunConfig, SftConfig};
 use crate::training::objective::policy::{Kind, Settings};
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use clap::ArgGroup;
 use std::path::{Path, PathBuf};
 
 /// Flags of `factory grpo`.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("lr", |arg| arg.default_value("0.00002")))]
 #[command(mut_arg("batch", |arg| arg.default_value("4").help("Rows whose answers go through the base together; a step draws batch × grad-accum rows")))]
+#[command(mut_arg("max_seq", |arg| arg.help("Longest prompt and answer in tokens, the answer counted as --max-tokens")))]
+#[command(mut_arg("on_long", |arg| arg.help("What to do with rows that are longer")))]
+#[command(mut_arg("follow_links", |arg| arg.requires("folders")))]
+#[command(group = ArgGroup::new("folders").args(["db_dir", "eval_db"]).multiple(true))]
 pub struct Args {
     /// Rows to practise on (JSONL): a prompt, db, and gold_sql or an answer with the right query.
     #[arg(long, required_unless_present_any = ["config", "resume"])]
@@ -50,9 +55,9 @@ pub struct Args {
     /// Optimizer steps on the same answers.
     #[arg(help_heading = heading::LOSS, long, default_value_t = 1)]
     iterations: usize,
-    /// How far a token's ratio may fall below 1 before it teaches no more; ratios are 1 in the first step on answers.
-    #[arg(help_heading = heading::LOSS, long, default_value_t = 0.2)]
-    epsilon: f64,
+    /// How far a token's ratio may fall below 1 before it teaches no more; ratios are 1 in the first step on answers [default: 0.2].
+    #[arg(help_heading = heading::LOSS, long)]
+    epsilon: Option<f64>,
     /// How far it may rise [default: as --epsilon; dapo 0.28]; of cispo the highest ratio [default: 5].
     #[arg(help_heading = heading::LOSS, long)]
     epsilon_high: Option<f64>,
@@ -81,20 +86,42 @@ impl Args {
     pub fn check(&self) -> Result<()> {
         self.scoring.check()?;
         self.loss().check().map_err(UsageError::of)?;
+        self.check_bounds()?;
         self.training.config().map(drop)
     }
 
     fn loss(&self) -> Settings {
         let own = Settings::new(self.loss, self.max_tokens);
+        let epsilon = self.epsilon.unwrap_or(own.epsilon);
         Settings {
             beta: self.beta,
-            epsilon: self.epsilon,
+            epsilon,
             epsilon_high: self.epsilon_high.unwrap_or(match self.loss {
                 Kind::Dapo | Kind::Cispo => own.epsilon_high,
-                _ => self.epsilon,
+                _ => epsilon,
             }),
             ..own
         }
+    }
+
+    /// Refuses bounds of ratios that there are none of.
+    fn check_bounds(&self) -> Result<()> {
+        let (below, above) = bounded(self.loss, self.iterations);
+        let given = [
+            ("--epsilon", self.epsilon, below),
+            ("--epsilon-high", self.epsilon_high, above),
+        ];
+        for (flag, value, counts) in given {
+            let why = match self.loss {
+                Kind::Cispo => "--loss cispo lets ratios fall as they like",
+                _ => "ratios are 1 in the first step on answers: give --iterations 2 or more",
+            };
+            ensure!(
+                value.is_none() || counts,
+                UsageError(format!("{flag} does nothing here, {why}"))
+            );
+        }
+        Ok(())
     }
 
     /// What is trained, and how answers are judged.

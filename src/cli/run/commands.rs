@@ -94,7 +94,7 @@ pub fn commands() -> Commands {
             },
             resume: match *words {
                 "sft" | "dpo" | "grpo" | "rft" => Resume::Folder,
-                "generate" | "eval-sql" => Resume::Flag,
+                "generate" | "eval-sql" | "headroom" | "episodes run" => Resume::Flag,
                 _ => Resume::Never,
             },
             guard: *words == "data check",

@@ -94,6 +94,8 @@ pub struct Verdict {
     pub points: f64,
     /// What running the queries gave, for modes that run them.
     pub execution: Option<Execution>,
+    /// Another database of the row's suite on which the model's query gave no rows, and why.
+    pub elsewhere: Option<(String, SqlError)>,
 }
 
 /// What the two queries returned.

@@ -63,6 +63,7 @@ impl Mode for RVes {
             passed: vec![same],
             points,
             execution: Some(execution),
+            ..Verdict::default()
         }
     }
 }

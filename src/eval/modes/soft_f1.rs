@@ -42,6 +42,7 @@ impl Mode for SoftF1 {
             passed: vec![points == 1.0],
             points,
             execution: Some(execution),
+            ..Verdict::default()
         }
     }
 }

@@ -6,23 +6,27 @@ use super::play::play;
 use super::protocol::Protocol;
 use super::spider2::Spider2;
 use super::summary::{Line, Summary};
-use super::table::{self, Table};
+use super::table::{self, Table, Task};
 use super::tasks::{Opening, Question};
 use super::tools::{self, Builtin, Server, Tools};
 use crate::answering::config::Config as Answering;
+use crate::answering::identity;
 use crate::answering::loaded::Loaded;
+use crate::data::set::sha256;
 use crate::db::sqlite::Now;
 use crate::eval::databases::Databases;
 use crate::eval::judged::Judged;
 use crate::generation::engine::Engine;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
+use crate::learning::kept::{self, Identity, Kept};
 use crate::learning::rows::Rows;
 use crate::learning::verdicts::Scorer;
 use crate::model::place::Place;
-use crate::run::files::write_by;
+use crate::run::files::{check_writable, write_by};
 use crate::run::observer::Observer;
 use anyhow::{Context, Result};
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -45,14 +49,18 @@ pub enum Source {
 /// A run.
 pub struct Job {
     pub data: Data,
+    /// The episodes. Until all are judged those that were played are kept beside it.
     pub out: PathBuf,
+    /// Whether to go on with an interrupted run of the same job.
+    pub resume: bool,
     pub source: Source,
     /// What starts the process of a tool's call, and how long it may take.
     pub worker: Vec<PathBuf>,
     pub time: Duration,
     /// Where answers are judged.
     pub databases: Databases,
-    pub now: Now,
+    /// The time of day that judged queries see [default: that of the run that is gone on with, else the present one].
+    pub now: Option<Now>,
     /// Whether rows whose reference fails are left out.
     pub keep_going: bool,
     /// Folder of documents.
@@ -69,11 +77,14 @@ impl Job {
         place: &Place,
         observer: &dyn Observer,
     ) -> Result<Summary> {
+        let journal = kept::beside(Some(&self.out), self.resume)?;
+        journal.as_deref().map(check_writable).transpose()?;
+        let now = kept::time(self.now, journal.as_deref(), self.resume)?;
         let (home, follow_links) = (&self.databases.home, self.databases.rules.follow_links);
         let (questions, scorer) = match &self.data {
             Data::Rows(path) => {
                 let mut rows = Rows::read(path, &config.columns, home.unnamed())?;
-                let (now, keep_going) = (self.now, self.keep_going);
+                let keep_going = self.keep_going;
                 let scorer = Scorer::open(&mut rows, &self.databases, now, keep_going, observer)?;
                 (Question::of_rows(&rows)?, Some(scorer))
             }
@@ -131,19 +142,37 @@ impl Job {
             }
         };
         let all: Vec<usize> = (0..tasks.len()).collect();
-        let begun = Instant::now();
-        let mut played = Vec::new();
-        observer.begin(tasks.len(), "rows")?;
-        for some in all.chunks(loaded.batch) {
-            played.extend(play(&table, &engine, &tasks, some, &self.sampler)?);
-            observer.done(played.len(), String::new());
+        let opened = journal.map(|path| {
+            let first = engine(self.sampler.clone(), StopConfig::default());
+            let identity = self.identity(&first, &tasks, now)?;
+            Kept::open(&path, &identity, self.resume, observer)
+        });
+        let (mut kept, played) = opened.transpose()?.unzip();
+        let mut played: Vec<Vec<Episode>> = played.unwrap_or_default();
+        if !played.is_empty() {
+            observer.note(format_args!("going on after {} rows", played.len()));
         }
-        observer.end();
-        let seconds = begun.elapsed().as_secs_f64();
-        let judged = match scorer {
-            Some(scorer) => judge(scorer, &played, observer)?,
-            None => Vec::new(),
+        let begun = Instant::now();
+        let work = || -> Result<_> {
+            observer.begin(tasks.len(), "rows")?;
+            // Those of an interrupted run are whole parts.
+            for some in all[played.len().min(all.len())..].chunks(loaded.batch) {
+                let part = play(&table, &engine, &tasks, some, &self.sampler)?;
+                kept.as_mut().map(|kept| kept.add(&part)).transpose()?;
+                played.extend(part);
+                observer.done(played.len(), String::new());
+            }
+            observer.end();
+            let seconds = begun.elapsed().as_secs_f64();
+            let judged = scorer.map(|scorer| judge(scorer, &played, observer));
+            Ok((seconds, judged.transpose()?.unwrap_or_default()))
         };
+        let worked = work();
+        let worked = worked.map_err(|error| match kept.take() {
+            Some(kept) => kept.stopped(error, all.len()),
+            None => error,
+        });
+        let (seconds, judged) = worked?;
         let mut judged = judged.into_iter();
         let mut lines = Vec::new();
         for ((question, task), own) in questions.iter().zip(&tasks).zip(played) {
@@ -171,10 +200,34 @@ impl Job {
             }
             Ok(())
         })?;
+        kept.map(Kept::end).transpose()?;
         Ok(Summary {
             seconds,
             ..Summary::of(&lines)
         })
+    }
+
+    /// What episodes depend on that `engine` draws of `tasks`, and that are judged at the time of day `now`.
+    fn identity(&self, engine: &Engine, tasks: &[Task], now: Now) -> Result<Identity> {
+        let (dbs, prompts): (Vec<_>, Vec<_>) = tasks
+            .iter()
+            .map(|task| (task.db.as_str(), task.prompt.clone()))
+            .unzip();
+        let mut identity = identity::of(engine, &[], &prompts)?;
+        identity.extend(kept::judged(&self.databases, now));
+        let tools = match &self.source {
+            Source::Builtin => json!("builtin"),
+            Source::Mcp(words) => json!(words),
+        };
+        let own = [
+            ("db of the rows", sha256(&serde_json::to_vec(&dbs)?).into()),
+            ("--batch", engine.batch.into()),
+            ("--tools", tools),
+            ("--query-seconds", self.time.as_secs().into()),
+            ("lengths", json!(self.play)),
+        ];
+        identity.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        Ok(identity)
     }
 }
 

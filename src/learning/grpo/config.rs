@@ -6,7 +6,7 @@ use crate::generation::sampler::SamplerConfig;
 use crate::learning::rewards;
 use crate::run::usage::UsageError;
 use crate::session::config::SftConfig;
-use crate::training::objective::policy;
+use crate::training::objective::policy::{self, Kind};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -45,8 +45,11 @@ pub struct Config {
 pub struct Settings<'a> {
     #[serde(flatten)]
     said: &'a toml::Table,
-    #[serde(flatten)]
-    loss: &'a policy::Settings,
+    loss: Kind,
+    beta: f64,
+    epsilon: Option<f64>,
+    epsilon_high: Option<f64>,
+    max_tokens: usize,
     samples: usize,
     temperature: f64,
     top_p: f64,
@@ -54,6 +57,13 @@ pub struct Settings<'a> {
     resample: usize,
     rewards: Option<&'a PathBuf>,
     no_guards: bool,
+}
+
+/// Whether a ratio is bounded below (epsilon), and above (epsilon_high). In the first step on answers all are 1; cispo lets them fall as they like,
+/// and holds them to its highest in that step too.
+pub fn bounded(loss: Kind, iterations: usize) -> (bool, bool) {
+    let (again, cispo) = (iterations > 1, loss == Kind::Cispo);
+    (again && !cispo, again || cispo)
 }
 
 impl Config {
@@ -89,9 +99,14 @@ impl Config {
 
     /// As the run's folder has them.
     pub fn settings(&self, guards: bool) -> Settings<'_> {
+        let (below, above) = bounded(self.loss.loss, self.iterations);
         Settings {
             said: &self.said,
-            loss: &self.loss,
+            loss: self.loss.loss,
+            beta: self.loss.beta,
+            epsilon: below.then_some(self.loss.epsilon),
+            epsilon_high: above.then_some(self.loss.epsilon_high),
+            max_tokens: self.max_tokens,
             samples: self.sampler.samples,
             temperature: self.sampler.temperature,
             top_p: self.sampler.top_p,

@@ -3,6 +3,7 @@
 mod collect;
 pub mod config;
 mod kept;
+mod lengths;
 mod practice;
 
 use super::rewards::Rewards;
@@ -42,7 +43,7 @@ pub fn train(
     let opened = Opened::new(sft, run)?;
     let template = opened.template;
     let mut rows = Rows::read(&sft.data, &sft.columns, config.databases.home.unnamed())?;
-    let scorer = Scorer::open(
+    let mut scorer = Scorer::open(
         &mut rows,
         &config.databases,
         config.now,
@@ -63,7 +64,9 @@ pub fn train(
         ..StopConfig::default()
     };
     let (lines, _) = rows.asked();
-    let prompts = trial::prompts(&base, &renderer, &sft.data, &lines, &sft.columns, &stop)?;
+    let prompts = trial::rendered(&renderer, &sft.data, &lines, &sft.columns)?;
+    let prompts = lengths::held(&prompts, config, (&mut rows, &mut scorer), observer)?;
+    trial::check(&base, &sft.data, &rows.asked().0, &prompts, &stop)?;
     let heads: Vec<Example> = prompts
         .iter()
         .map(|prompt| Example::new(prompt, &[]))

@@ -28,6 +28,8 @@ pub enum Verifier {
     Query,
     /// It ended by itself, before the longest answer was reached.
     Ended,
+    /// How much of what its query returns is right; nothing of what a query returns by a trick. It pays for wrong queries too.
+    SoftF1,
 }
 
 /// What is not to be in an answer.
@@ -113,13 +115,13 @@ impl Rewards {
         let mut all: Vec<Option<f64>> = there.map(|there| there.then_some(0.0)).collect();
         let mut judges = self.judges.iter_mut();
         for part in &self.config.parts {
-            let each = |holds: &dyn Fn(&Drawn) -> bool| {
-                let all = drawn.iter().map(|one| f64::from(u8::from(holds(one))));
-                all.collect()
-            };
             let found: Vec<f64> = match part {
-                Part::Verified(verifier, _) => each(&|one| verifier.holds(one, gold)),
-                Part::Punished(fault, _) => each(&|one| fault.holds(one)),
+                Part::Verified(verifier, _) => {
+                    drawn.iter().map(|one| verifier.finds(one, gold)).collect()
+                }
+                Part::Punished(fault, _) => {
+                    drawn.iter().map(|one| number(fault.holds(one))).collect()
+                }
                 Part::Command(..) => {
                     let judge = judges.next().context("a command was not started")?;
                     judge.numbers(&questions(row, drawn))?
@@ -149,13 +151,17 @@ impl Part {
 }
 
 impl Verifier {
-    fn holds(self, one: &Drawn, gold: &str) -> bool {
+    /// What it finds in an answer, 0 to 1; `gold` is the reference.
+    fn finds(self, one: &Drawn, gold: &str) -> f64 {
+        let earned = || unearned(one, gold).is_none();
         match self {
-            Self::Execution => one.passed() && unearned(one, gold).is_none(),
-            Self::Columns => one.judged.columns,
-            Self::Runs => one.judged.returned.is_some(),
-            Self::Query => !Fault::NoQuery.holds(one),
-            Self::Ended => one.sample.finish == Finish::Stop,
+            Self::Execution => number(one.passed() && earned()),
+            Self::Columns => number(one.judged.columns),
+            Self::Runs => number(one.judged.returned.is_some()),
+            Self::Query => number(!Fault::NoQuery.holds(one)),
+            Self::Ended => number(one.sample.finish == Finish::Stop),
+            Self::SoftF1 if earned() => one.judged.soft_f1,
+            Self::SoftF1 => 0.0,
         }
     }
 }
@@ -169,6 +175,11 @@ impl Fault {
             Self::Cut => one.sample.finish == Finish::Length,
         }
     }
+}
+
+/// 1 for what holds, else 0.
+fn number(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
 }
 
 /// What a command is told of each answer, a line each.

@@ -22,6 +22,11 @@ fn judged(failure: Option<&str>, error: Option<&str>, columns: bool) -> Judged {
             digest: String::new(),
         }),
         columns,
+        soft_f1: match failure {
+            None => 1.0,
+            Some(_) if columns => 0.25,
+            Some(_) => 0.0,
+        },
     }
 }
 
@@ -98,6 +103,12 @@ fn a_file_says_what_counts() {
     assert_eq!(
         found,
         [Some(0.75), Some(0.75), Some(0.75), Some(0.125), Some(-1.5)]
+    );
+    let parts = file::parts("[[reward]]\nverifier = \"soft_f1\"\nweight = 0.5\n").unwrap();
+    let found = of(parts).unwrap();
+    assert_eq!(
+        found,
+        [Some(0.5), Some(0.125), Some(0.0), Some(0.0), Some(0.0)]
     );
     for (text, fault) in [
         ("", "no [[reward]]"),

@@ -44,7 +44,7 @@ impl Kind {
 }
 
 /// A loss with its constants.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     pub loss: Kind,
     /// Weight of the divergence from the reference.
