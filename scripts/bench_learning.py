@@ -34,6 +34,7 @@ def main():
     p.add_argument("--db-dir", required=True)
     p.add_argument("--trl-python", required=True)
     p.add_argument("--factory", default="target/release/factory")
+    p.add_argument("--what", nargs="+", choices=["dpo", "grpo"], default=["dpo", "grpo"])
     p.add_argument("--turns", type=int, default=3)
     p.add_argument("--base-weights", default="f32", help="how our base is held")
     p.add_argument("--ours-alone", action="store_true")
@@ -51,7 +52,8 @@ def main():
         (a.folder / "reward.py").write_text(REWARD)
         rewards = json.dumps([sys.executable, str(a.folder / "reward.py")])
         (a.folder / "rewards.toml").write_text(f"[[reward]]\ncommand = {rewards}\nweight = 1.0\n")
-        for name, ours, theirs, unit in [("dpo", our_dpo, their_dpo, "pairs_per_s"), ("grpo", our_grpo, their_grpo, "rollouts_per_s")]:
+        both = [("dpo", our_dpo, their_dpo, "pairs_per_s"), ("grpo", our_grpo, their_grpo, "rollouts_per_s")]
+        for name, ours, theirs, unit in (one for one in both if one[0] in a.what):
             found = {"ours": [], "trl": []}
             for turn in range(a.turns):
                 found["ours"].append(ours(a, turn))
