@@ -1,19 +1,14 @@
 //! Episodes on the rows of a file, each answer judged.
 
-use super::episode::Episode;
-use super::knowledge::Knowledge;
-use super::play::play;
 use super::protocol::Protocol;
 use super::spider2::Spider2;
+use super::stage::Setup;
 use super::summary::{Line, Summary};
-use super::table::{self, Table};
-use super::tasks::{Opening, Question};
-use super::tools::{self, Builtin, Server, Tools};
+use super::tasks::Question;
 use crate::answering::config::Config as Answering;
 use crate::answering::loaded::Loaded;
 use crate::db::sqlite::Now;
 use crate::eval::databases::Databases;
-use crate::eval::judged::Judged;
 use crate::generation::engine::Engine;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
@@ -22,9 +17,9 @@ use crate::learning::verdicts::Scorer;
 use crate::model::place::Place;
 use crate::run::files::write_by;
 use crate::run::observer::Observer;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is asked.
 pub enum Data {
@@ -34,30 +29,16 @@ pub enum Data {
     Spider2(PathBuf),
 }
 
-/// Where tools come from.
-pub enum Source {
-    /// This program.
-    Builtin,
-    /// The server that these words start.
-    Mcp(Vec<String>),
-}
-
 /// A run.
 pub struct Job {
     pub data: Data,
     pub out: PathBuf,
-    pub source: Source,
-    /// What starts the process of a tool's call, and how long it may take.
-    pub worker: Vec<PathBuf>,
-    pub time: Duration,
+    pub setup: Setup,
     /// Where answers are judged.
     pub databases: Databases,
     pub now: Now,
     /// Whether rows whose reference fails are left out.
     pub keep_going: bool,
-    /// Folder of documents.
-    pub knowledge: Option<PathBuf>,
-    pub play: table::Config,
     pub sampler: SamplerConfig,
 }
 
@@ -88,40 +69,15 @@ impl Job {
                 (questions, None)
             }
         };
-        let knowledge = self.knowledge.as_deref().map(Knowledge::new).transpose()?;
+        // Before the base is loaded.
+        self.setup.knowledge()?;
         let loaded = Loaded::load(config, place, observer)?;
         let renderer = loaded.renderer()?;
         let protocol = Protocol::of(loaded.template())?;
-        let first = questions.first().context("there are no questions")?;
-        let tools: Box<dyn Tools> = match &self.source {
-            Source::Builtin => {
-                let worker = self.worker.clone();
-                Box::new(Builtin::new(home.clone(), follow_links, worker, self.time))
-            }
-            Source::Mcp(words) => Box::new(Server::new(
-                words.clone(),
-                home.clone(),
-                follow_links,
-                self.time,
-                protocol,
-                &first.db,
-            )?),
-        };
-        let opening = Opening {
-            protocol,
-            home,
-            turns: self.play.turns,
-            tools: &tools::all(&*tools),
-            knowledge: knowledge.as_ref(),
-        };
-        let tasks = opening.tasks(&questions, &renderer, observer)?;
-        let table = Table {
-            config: self.play,
-            protocol,
-            renderer: &renderer,
-            tools: &*tools,
-            observer,
-        };
+        let home = (home, follow_links);
+        let stage = self
+            .setup
+            .stage(questions, home, protocol, &renderer, observer)?;
         let engine = |sampler: SamplerConfig, mut stop: StopConfig| {
             stop.stop.extend(config.stop.stop.iter().cloned());
             let adapters = loaded.mixed(loaded.mixture.clone());
@@ -130,38 +86,25 @@ impl Job {
                 ..loaded.engine(adapters, sampler)
             }
         };
-        let all: Vec<usize> = (0..tasks.len()).collect();
+        let all: Vec<usize> = (0..stage.tasks.len()).collect();
         let begun = Instant::now();
         let mut played = Vec::new();
-        observer.begin(tasks.len(), "rows")?;
+        observer.begin(all.len(), "rows")?;
         for some in all.chunks(loaded.batch) {
-            played.extend(play(&table, &engine, &tasks, some, &self.sampler)?);
+            played.extend(stage.play(&engine, some, &self.sampler)?);
             observer.done(played.len(), String::new());
         }
         observer.end();
         let seconds = begun.elapsed().as_secs_f64();
         let judged = match scorer {
-            Some(scorer) => judge(scorer, &played, observer)?,
+            Some(mut scorer) => stage.judge(&mut scorer, &all, &played)?,
             None => Vec::new(),
         };
-        let mut judged = judged.into_iter();
+        let mut judged = judged.iter();
         let mut lines = Vec::new();
-        for ((question, task), own) in questions.iter().zip(&tasks).zip(played) {
-            let prompt = loaded.base.tokenizer.show(&task.prompt)?;
+        for (row, own) in played.into_iter().enumerate() {
             for (sample, episode) in own.into_iter().enumerate() {
-                let judged = judged.next();
-                lines.push(Line {
-                    place: question.place.clone(),
-                    id: question.id.clone(),
-                    db: question.db.clone(),
-                    sample,
-                    protocol,
-                    prompt: prompt.clone(),
-                    passed: judged.as_ref().map(Judged::passed),
-                    failure: judged.as_ref().and_then(|judged| judged.failure.clone()),
-                    error: judged.and_then(|judged| judged.error),
-                    episode,
-                });
+                lines.push(stage.line(row, sample, episode, judged.next())?);
             }
         }
         write_by(&self.out, |out| {
@@ -176,17 +119,4 @@ impl Job {
             ..Summary::of(&lines)
         })
     }
-}
-
-/// The verdict on each episode's answer, row by row.
-fn judge(
-    mut scorer: Scorer,
-    played: &[Vec<Episode>],
-    observer: &dyn Observer,
-) -> Result<Vec<Judged>> {
-    let replies = played.iter().enumerate().flat_map(|(row, own)| {
-        let answers = own.iter().map(Episode::answer);
-        answers.map(move |answer| (row, answer))
-    });
-    scorer.verdicts(&replies.collect::<Vec<_>>(), observer)
 }

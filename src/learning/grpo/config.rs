@@ -3,13 +3,14 @@
 use crate::db::sqlite::Now;
 use crate::eval::databases::Databases;
 use crate::generation::sampler::SamplerConfig;
+use crate::learning::episodes::stage::Setup;
 use crate::learning::rewards;
 use crate::run::usage::UsageError;
 use crate::session::config::SftConfig;
 use crate::training::objective::policy;
 use anyhow::{Result, ensure};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Answers of a group, unless it is said.
 pub const SAMPLES: usize = 8;
@@ -24,8 +25,10 @@ pub struct Config {
     pub loss: policy::Settings,
     /// How answers are drawn, and how many a row.
     pub sampler: SamplerConfig,
-    /// Longest answer in tokens.
+    /// Longest answer in tokens; of an episode, its longest turn.
     pub max_tokens: usize,
+    /// How episodes are played, where answers are theirs.
+    pub tools: Option<Setup>,
     /// Optimizer steps on the same answers.
     pub iterations: usize,
     /// How often rows whose answers are all worth the same are replaced by others in a step.
@@ -48,6 +51,7 @@ pub struct Settings<'a> {
     #[serde(flatten)]
     loss: &'a policy::Settings,
     samples: usize,
+    max_tokens: usize,
     temperature: f64,
     top_p: f64,
     iterations: usize,
@@ -81,6 +85,15 @@ impl Config {
             self.iterations
         );
         ensure!(
+            self.tools.is_some() || self.rewards.steps.parts.is_empty(),
+            "{}: there are rewards of turns, and only episodes have turns: give --tools",
+            self.rewards
+                .path
+                .as_deref()
+                .unwrap_or(Path::new("rewards"))
+                .display()
+        );
+        ensure!(
             self.sft.adapter.dropout == 0.0,
             "--dropout has no place in log-probabilities that are compared"
         );
@@ -93,6 +106,7 @@ impl Config {
             said: &self.said,
             loss: &self.loss,
             samples: self.sampler.samples,
+            max_tokens: self.max_tokens,
             temperature: self.sampler.temperature,
             top_p: self.sampler.top_p,
             iterations: self.iterations,
