@@ -88,7 +88,7 @@ fn no_trick_is_worth_more_than_it_is() {
         };
         let samples = own.iter().map(|(_, reply, _)| (row, sample(reply)));
         let drawn = drawn(&mut scorer, samples.collect(), &Silent).unwrap();
-        let found = rewards.of(&rows.rows[row], &drawn).unwrap();
+        let found = rewards.of(&rows.rows[row], &drawn, &[]).unwrap();
         for ((_, reply, due), reward) in own.iter().zip(found) {
             let reward = reward.unwrap();
             assert!(

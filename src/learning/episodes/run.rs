@@ -3,7 +3,7 @@
 use super::protocol::Protocol;
 use super::spider2::Spider2;
 use super::stage::Setup;
-use super::summary::{Line, Summary};
+use super::summary::Summary;
 use super::tasks::Question;
 use crate::answering::config::Config as Answering;
 use crate::answering::loaded::Loaded;
