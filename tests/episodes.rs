@@ -4,7 +4,7 @@ mod common;
 #[path = "common/tools.rs"]
 mod tools;
 
-use common::{base, fails, golden, ok, refs, text};
+use common::{base, fails, ok, refs, roomy, text};
 use factory::adapters::config::AdapterConfig;
 use factory::adapters::lora::Adapter;
 use factory::answering::policy::Policy;
@@ -224,25 +224,6 @@ fn an_episode_ends_where_the_model_is_full() {
         (none.end, none.turns.len(), none.answer()),
         (End::Full, 0, None)
     );
-}
-
-/// A tiny base with room for an episode.
-fn roomy(dir: &Path, name: &str) -> String {
-    let base = dir.join(name);
-    fs::create_dir(&base).unwrap();
-    for entry in fs::read_dir(golden(name)).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
-    }
-    let config = base.join("config.json");
-    let said = fs::read_to_string(&config).unwrap();
-    let more = said.replace(
-        "\"max_position_embeddings\": 512",
-        "\"max_position_embeddings\": 8192",
-    );
-    assert_ne!(said, more);
-    fs::write(config, more).unwrap();
-    text(&base)
 }
 
 /// A folder with databases, rows, a document, and a base; the words of every command on them.

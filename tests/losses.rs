@@ -322,7 +322,7 @@ fn losses_of_rollouts_are_those_of_trl() {
             let advantages: Vec<f64> = serde_json::from_value(entry["advantages"].clone()).unwrap();
             let old = entry["old_given"].as_bool().unwrap();
             let rollouts = rows.iter().zip(advantages).map(|(row, advantage)| Rollout {
-                advantage,
+                advantage: advantage.into(),
                 old: old.then(|| masked(row, "old")),
                 reference: (beta > 0.0).then(|| masked(row, "reference")),
                 sampled: None,
@@ -374,7 +374,7 @@ fn rloo_is_that_of_trl() {
                 // Its ratio is the whole answer's: how the sum is spread over the tokens is all one.
                 let n = ids(&row["completion"]).len();
                 Rollout {
-                    advantage,
+                    advantage: advantage.into(),
                     old: Some(vec![(sum / n as f64) as f32; n]),
                     ..Rollout::default()
                 }

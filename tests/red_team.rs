@@ -162,7 +162,7 @@ fn no_trick_is_worth_more_than_it_is() {
     for row in 0..GOLDS.len() {
         let own = || REPLIES.iter().filter(|(of, ..)| *of == row);
         let drawn = judged(&mut scorer, row, own().map(|(_, reply, _)| *reply));
-        let found = rewards.of(&rows.rows[row], &drawn).unwrap();
+        let found = rewards.of(&rows.rows[row], &drawn, &[]).unwrap();
         check(own().map(|(_, reply, due)| (*reply, *due)), found);
         // Comments, spaces and letters make no other query.
         if row == 0 {
@@ -182,11 +182,11 @@ fn no_trick_is_worth_more_than_it_is() {
     // Partial credit pays for what is half right, and for no trick.
     let config = Config {
         parts: vec![Part::Verified(Verifier::SoftF1, 1.0)],
-        path: None,
+        ..Config::default()
     };
     let drawn = judged(&mut scorer, 1, SOFT.iter().map(|(reply, _)| *reply));
     let mut rewards = Rewards::open(&config).unwrap();
-    let found = rewards.of(&rows.rows[1], &drawn).unwrap();
+    let found = rewards.of(&rows.rows[1], &drawn, &[]).unwrap();
     check(SOFT.into_iter(), found);
 }
 

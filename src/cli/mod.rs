@@ -179,6 +179,7 @@ mod heading {
     pub const DATA: &str = "Data";
     pub const LOSS: &str = "Loss";
     pub const OWN: &str = "Own answers";
+    pub const EPISODES: &str = "Episodes";
     pub const ADAPTER: &str = "Adapter";
     pub const SCHEDULE: &str = "Schedule";
     pub const MEMORY: &str = "Memory";

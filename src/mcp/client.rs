@@ -8,6 +8,7 @@ use rmcp::{ServiceError, ServiceExt};
 use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 /// What is wanted of a server.
@@ -32,6 +33,8 @@ pub enum Heard {
     Results(Vec<Result<CallToolResult>>),
 }
 
+/// Most bytes that a server may answer in all: an endless line would fill the memory.
+const MOST: u64 = 64 << 20;
 /// How long a server may take to end by itself once nobody speaks to it.
 const LEAVE: Duration = Duration::from_secs(3);
 
@@ -62,8 +65,8 @@ pub fn ask(command: &[OsString], wanted: Wanted, timeout: Duration) -> Result<He
 
 async fn speak(child: &mut Child, wanted: Wanted) -> Result<Heard> {
     let pipes = child.stdout.take().zip(child.stdin.take());
-    let pipes = pipes.context("a process without pipes")?;
-    let client = ().serve(pipes).await;
+    let (answers, asked) = pipes.context("a process without pipes")?;
+    let client = ().serve((answers.take(MOST), asked)).await;
     // The library's errors are of its own types.
     let client =
         client.map_err(|_| anyhow!("it does not speak the protocol on its standard output"))?;

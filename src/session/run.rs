@@ -5,7 +5,7 @@ use super::course::Course;
 use super::files::{Files, SETTINGS};
 use super::guard::Tripped;
 use super::metrics::{self, CSV};
-use super::selection::Selection;
+use super::selection::{self, Selection};
 use super::state::{self, Notes, States};
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
@@ -47,6 +47,8 @@ pub struct Session<'a> {
     pub ngrams: Option<Ngrams>,
     /// How the rows ask, where they ask alike.
     pub asking: Option<Asking>,
+    /// What answers the rows that adapters are measured on [default: the base, as it is asked].
+    pub answers: Option<selection::Asking<'a>>,
     pub observer: &'a dyn Observer,
     pub draw: Draw<'a>,
 }
@@ -61,8 +63,11 @@ impl Session<'_> {
     ) -> Result<()> {
         let (decoder, examples) = (&self.base.decoder, self.examples);
         let selection = self.config.selection.as_ref().map(|config| {
-            let renderer = self.renderer;
-            Selection::open(config, self.base, renderer, self.observer)
+            let (renderer, observer) = (self.renderer, self.observer);
+            match self.answers {
+                Some(asking) => Selection::by(config, observer, asking),
+                None => Selection::open(config, self.base, renderer, observer),
+            }
         });
         let selection = selection.transpose()?;
         let identity = state::identity(
@@ -122,12 +127,10 @@ impl Session<'_> {
             |m, adapter, optimizer| course.after(m, adapter, optimizer),
         );
         self.observer.end();
-        let Course {
-            notes,
-            seen,
-            spared,
-            ..
-        } = course;
+        let notes = std::mem::take(&mut course.notes);
+        let (seen, spared) = (course.seen, course.spared);
+        // The folder is the run's again.
+        drop(course);
         if spared > 0 {
             self.observer.note(format_args!(
                 "shared prefixes spared {:.0}% of the tokens",

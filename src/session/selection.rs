@@ -89,34 +89,51 @@ impl Best {
     }
 }
 
+/// The answers to all rows under an adapter, guessed ahead by its table; `None` where the model's logits are no numbers.
+pub type Answers<'a> = Box<dyn Fn(&Adapter, Option<&Ngrams>) -> Result<Vec<Option<String>>> + 'a>;
+
+/// Makes ready whatever answers the rows of a gate.
+pub type Asking<'a> = &'a dyn Fn(&Config, &Gate) -> Result<Answers<'a>>;
+
 /// The rows that adapters are measured on.
 pub struct Selection<'a> {
     config: &'a Config,
-    base: &'a Base,
     observer: &'a dyn Observer,
     gate: Gate,
-    prompts: Vec<Vec<u32>>,
+    answers: Answers<'a>,
 }
 
 impl<'a> Selection<'a> {
-    /// Reads the rows and checks their reference queries.
+    /// Reads the rows and checks their reference queries. `base` answers them as it is asked.
     pub fn open(
         config: &'a Config,
         base: &'a Base,
         renderer: &Renderer,
         observer: &'a dyn Observer,
     ) -> Result<Self> {
+        Self::by(config, observer, |config, gate| {
+            let (data, lines, columns) = (&config.data, gate.lines(), &config.columns);
+            let stop = Answering::default().stop;
+            let prompts = trial::prompts(base, renderer, data, &lines, columns, &stop)?;
+            Ok(Box::new(move |adapter, ngrams| {
+                trial::answers(base, adapter, ngrams, &prompts)
+            }))
+        })
+    }
+
+    /// The same, answered otherwise.
+    pub fn by(
+        config: &'a Config,
+        observer: &'a dyn Observer,
+        asking: impl Fn(&Config, &Gate) -> Result<Answers<'a>>,
+    ) -> Result<Self> {
         let Config { data, db, .. } = config;
         let gate = gates::execution(data, db, &config.worker, TIMEOUT, config.rules)?;
-        let lines = gate.lines();
-        let stop = Answering::default().stop;
-        let prompts = trial::prompts(base, renderer, data, &lines, &config.columns, &stop)?;
         Ok(Self {
+            answers: asking(config, &gate)?,
             config,
-            base,
             observer,
             gate,
-            prompts,
         })
     }
 
@@ -139,7 +156,7 @@ impl<'a> Selection<'a> {
 
     /// How the base answers under `adapter`, whose training answers have these `ngrams`.
     pub fn measure(&mut self, adapter: &Adapter, ngrams: Option<&Ngrams>) -> Result<Measured> {
-        let answers = trial::answers(self.base, adapter, ngrams, &self.prompts)?;
+        let answers = (self.answers)(adapter, ngrams)?;
         let without = answers.iter().enumerate();
         let without = without.filter(|(_, answer)| answer.is_none());
         let places: Vec<String> = without

@@ -115,6 +115,7 @@ pub fn train(
         repair_rows,
         ngrams: run.ngrams.then(|| Ngrams::of(answers())),
         asking,
+        answers: None,
         observer,
         draw,
     };

@@ -11,6 +11,7 @@ pub mod normalize;
 pub mod python;
 pub mod shape;
 pub mod spider;
+pub mod tables;
 pub mod taxonomy;
 pub mod ties;
 pub mod tokens;

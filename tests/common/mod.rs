@@ -137,6 +137,26 @@ pub fn tiny() -> String {
     text(&golden("tiny-llama"))
 }
 
+/// A tiny base with room for an episode, in `dir`.
+#[allow(dead_code)]
+pub fn roomy(dir: &Path, name: &str) -> String {
+    let base = dir.join(name);
+    fs::create_dir(&base).unwrap();
+    for entry in fs::read_dir(golden(name)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
+    }
+    let config = base.join("config.json");
+    let said = fs::read_to_string(&config).unwrap();
+    let more = said.replace(
+        "\"max_position_embeddings\": 512",
+        "\"max_position_embeddings\": 8192",
+    );
+    assert_ne!(said, more);
+    fs::write(config, more).unwrap();
+    text(&base)
+}
+
 /// Runs and returns stdout; panics with stderr on failure.
 #[allow(dead_code)]
 pub fn ok(args: &[&str]) -> String {

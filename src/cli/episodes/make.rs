@@ -1,6 +1,6 @@
 //! `factory episodes make`
 
-use super::LengthArgs;
+use super::PlayArgs;
 use crate::cli::db::worker;
 use crate::cli::fields::FieldArgs;
 use crate::cli::home::{ConnectionArgs, check_reached};
@@ -19,7 +19,6 @@ use crate::run::files::{check_apart, check_writable, write_atomic};
 use crate::run::words::plain;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Write episodes to learn from, of rows with reference queries: look up tables, look at their columns, try the query, answer.
 ///
@@ -52,11 +51,8 @@ pub struct Args {
     /// How episodes are written: by tags (plain), or as Qwen3 calls tools (chatml).
     #[arg(long, value_enum, default_value = "plain")]
     template: Template,
-    /// Folder of the documents that rows name in external_knowledge: the prompt has them.
-    #[arg(long, value_name = "DIR")]
-    knowledge: Option<PathBuf>,
     #[command(flatten)]
-    lengths: LengthArgs,
+    play: PlayArgs,
     /// Seed of what differs from row to row.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -68,8 +64,8 @@ impl Args {
     /// Refuses settings that are a mistake whatever is made.
     pub fn check(&self) -> Result<()> {
         super::refuse_base(Some(self.template))?;
-        if self.lengths.turns < TURNS as u64 {
-            let turns = self.lengths.turns;
+        if self.play.turns < TURNS as u64 {
+            let turns = self.play.turns;
             let message = format!("--turns {turns}: an episode that is made has up to {TURNS}");
             return Err(UsageError(message).into());
         }
@@ -89,10 +85,14 @@ pub fn run(args: Args) -> Result<()> {
     check_reached(&home)?;
     let rows = Rows::read(&args.data, &args.fields.columns()?, home.unnamed())?;
     let tokenizer = Source::open(&args.base)?.tokenizer;
-    let time = Duration::from_secs(args.lengths.query_seconds);
     let worker = worker::command()?.into();
-    let tools = Builtin::new(home.clone(), args.follow_links, worker, time);
-    let knowledge = args.knowledge.as_deref().map(Knowledge::new).transpose()?;
+    let tools = Builtin::new(home.clone(), args.follow_links, worker, args.play.time());
+    let knowledge = args
+        .play
+        .knowledge
+        .as_deref()
+        .map(Knowledge::new)
+        .transpose()?;
     let job = Job {
         rows: &rows,
         home: &home,
@@ -100,8 +100,8 @@ pub fn run(args: Args) -> Result<()> {
         protocol: Protocol::of(args.template)?,
         tokenizer: &tokenizer,
         knowledge: knowledge.as_ref(),
-        turns: args.lengths.turns as usize,
-        observation: args.lengths.observation_tokens as usize,
+        turns: args.play.turns as usize,
+        observation: args.play.observation_tokens as usize,
         seed: args.seed,
     };
     let made = job.make(&Terminal::default())?;

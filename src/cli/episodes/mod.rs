@@ -1,13 +1,14 @@
 //! `factory episodes`: a model that looks at a database by tools before it answers.
 
 mod make;
+mod play;
 mod replay;
 mod run;
 
 use crate::data::template::Template;
 use crate::learning::episodes::protocol::Protocol;
 use anyhow::Result;
-use clap::builder::RangedU64ValueParser;
+pub use play::{PlayArgs, Tools};
 
 /// Answers in several turns: the model looks at tables and tries queries by tools, then answers.
 ///
@@ -45,25 +46,7 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-/// How long episodes and what they are told may be.
-#[derive(Debug, clap::Args)]
-struct LengthArgs {
-    /// Turns that an episode has.
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = turns())]
-    turns: u64,
-    /// Longest observation in tokens; what is longer is cut, and says so.
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u64).range(16..=65_536))]
-    observation_tokens: u64,
-    /// Seconds that a tool's call may take.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    query_seconds: u64,
-}
-
-fn turns() -> RangedU64ValueParser {
-    clap::value_parser!(u64).range(1..=20)
-}
-
 /// Refuses a template that episodes are not written in.
-fn refuse_base(template: Option<Template>) -> Result<()> {
+pub fn refuse_base(template: Option<Template>) -> Result<()> {
     template.map(Protocol::of).transpose().map(drop)
 }

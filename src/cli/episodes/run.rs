@@ -1,21 +1,18 @@
 //! `factory episodes run`
 
-use super::LengthArgs;
+use super::{PlayArgs, Tools};
 use crate::answering::config::Config;
 use crate::cli::answering::AnsweringArgs;
-use crate::cli::db::worker;
 use crate::cli::fields::FieldArgs;
 use crate::cli::scoring::ScoringArgs;
 use crate::cli::terminal::Terminal;
 use crate::cli::{UsageError, say};
 use crate::generation::sampler::SamplerConfig;
-use crate::learning::episodes::run::{Data, Job, Source};
+use crate::learning::episodes::run::{Data, Job};
 use crate::learning::episodes::summary::Summary;
-use crate::learning::episodes::table;
 use crate::run::files::{check_apart, check_writable, json, write_atomic};
 use anyhow::Result;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Play an episode on each row: the model looks at the row's database by tools, then answers, and its answer is judged.
 ///
@@ -41,13 +38,10 @@ pub struct Args {
     #[command(flatten)]
     scoring: ScoringArgs,
     /// Whose tools: this program's, or those of the server that CMD starts for each database. {file} in it is the database's file, {db} its name.
-    #[arg(long, value_name = "builtin|mcp:CMD", default_value = "builtin", value_parser = source)]
+    #[arg(long, value_name = "builtin|mcp:CMD", default_value = "builtin", value_parser = Tools::parse)]
     tools: Tools,
-    /// Folder of the documents that rows name in external_knowledge: the prompt has them.
-    #[arg(long, value_name = "DIR")]
-    knowledge: Option<PathBuf>,
     #[command(flatten)]
-    lengths: LengthArgs,
+    play: PlayArgs,
     /// Episodes of each row.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     samples: u64,
@@ -67,22 +61,6 @@ pub struct Args {
     /// Write what can be told of the episodes to this file (JSON).
     #[arg(long, value_name = "FILE")]
     summary_out: Option<PathBuf>,
-}
-
-/// `--tools`: nothing where they are this program's.
-#[derive(Debug, Clone)]
-struct Tools(Option<Vec<String>>);
-
-fn source(text: &str) -> Result<Tools, String> {
-    if text == "builtin" {
-        return Ok(Tools(None));
-    }
-    let command = text.strip_prefix("mcp:");
-    let words = command
-        .and_then(shlex::split)
-        .filter(|words| !words.is_empty());
-    let words = words.ok_or("builtin, or mcp: and the command of a server")?;
-    Ok(Tools(Some(words)))
 }
 
 impl Args {
@@ -137,28 +115,18 @@ pub fn run(args: Args) -> Result<()> {
         // clap requires one of them.
         (None, None) => return Err(UsageError("give --data or --spider2".into()).into()),
     };
+    let mut setup = args.play.setup(&args.tools, config.stop.max_tokens)?;
+    if let Some(bytes) = config.kv_memory {
+        setup.play.kv_memory = bytes;
+    }
     let job = Job {
         data,
         out: args.out.clone(),
         resume: args.resume,
-        source: match args.tools.0.clone() {
-            Some(words) => Source::Mcp(words),
-            None => Source::Builtin,
-        },
-        worker: worker::command()?.into(),
-        time: Duration::from_secs(args.lengths.query_seconds),
+        setup,
         databases,
         now: args.scoring.now,
         keep_going: args.scoring.keep_going,
-        knowledge: args.knowledge.clone(),
-        play: table::Config {
-            turns: args.lengths.turns as usize,
-            observation: args.lengths.observation_tokens as usize,
-            max_tokens: config.stop.max_tokens,
-            kv_memory: config
-                .kv_memory
-                .unwrap_or(table::Config::default().kv_memory),
-        },
         sampler: args.sampler(),
     };
     let place = args.answering.place()?;

@@ -1,5 +1,6 @@
 //! The flags of `factory grpo` and the configs they stand for.
 
+use crate::cli::episodes::{PlayArgs, Tools, refuse_base};
 use crate::cli::new_adapter::AdapterArgs;
 use crate::cli::scoring::ScoringArgs;
 use crate::cli::training::{self, TrainingArgs};
@@ -10,11 +11,12 @@ use crate::learning::rewards;
 use crate::session::config::{Config as RunConfig, SftConfig};
 use crate::training::objective::policy::{Kind, Settings};
 use anyhow::{Result, ensure};
-use clap::ArgGroup;
+use clap::{Arg, ArgGroup};
 use std::path::{Path, PathBuf};
 
 /// Flags of `factory grpo`.
 #[derive(Debug, clap::Args)]
+#[command(mut_args(episodes_alone))]
 #[command(mut_arg("lr", |arg| arg.default_value("0.00002")))]
 #[command(mut_arg("batch", |arg| arg.default_value("4").help("Rows whose answers go through the base together; a step draws batch × grad-accum rows")))]
 #[command(mut_arg("max_seq", |arg| arg.help("Longest prompt and answer in tokens, the answer counted as --max-tokens")))]
@@ -43,9 +45,15 @@ pub struct Args {
     /// Share of probability that is drawn from, likeliest tokens first.
     #[arg(long, default_value_t = 1.0)]
     top_p: f64,
-    /// Longest answer in tokens.
+    /// Longest answer in tokens; with --tools a turn's.
     #[arg(long, default_value_t = 128)]
     max_tokens: usize,
+    /// Let answers be looked for by tools, in episodes as `episodes run` plays them: this program's, or those of the server that CMD starts for each
+    /// database. {file} in it is the database's file, {db} its name.
+    #[arg(help_heading = heading::EPISODES, long, value_name = "builtin|mcp:CMD", value_parser = Tools::parse)]
+    tools: Option<Tools>,
+    #[command(flatten)]
+    play: PlayArgs,
     /// What answers are worth (TOML) [default: 1 where the result matches, 0.1 where the query runs and has as many columns].
     #[arg(long, value_name = "FILE")]
     rewards: Option<PathBuf>,
@@ -81,17 +89,31 @@ pub struct Args {
     resume: Option<PathBuf>,
 }
 
+/// Flags of episodes say nothing without any.
+fn episodes_alone(arg: Arg) -> Arg {
+    match ["knowledge", "turns", "observation_tokens", "query_seconds"]
+        .contains(&arg.get_id().as_str())
+    {
+        true => arg.requires("tools").help_heading(heading::EPISODES),
+        false => arg,
+    }
+}
+
 impl Args {
     /// Refuses settings that the command itself would refuse, without reading a file.
     pub fn check(&self) -> Result<()> {
         self.scoring.check()?;
         self.loss().check().map_err(UsageError::of)?;
         self.check_bounds()?;
+        if self.tools.is_some() {
+            refuse_base(self.training.template)?;
+        }
         self.training.config().map(drop)
     }
 
     fn loss(&self) -> Settings {
-        let own = Settings::new(self.loss, self.max_tokens);
+        let turns = self.tools.as_ref().map_or(1, |_| self.play.turns as usize);
+        let own = Settings::new(self.loss, self.max_tokens.saturating_mul(turns));
         let epsilon = self.epsilon.unwrap_or(own.epsilon);
         Settings {
             beta: self.beta,
@@ -148,6 +170,10 @@ impl Args {
                 ..SamplerConfig::default()
             },
             max_tokens: self.max_tokens,
+            tools: match &self.tools {
+                Some(tools) => Some(self.play.setup(tools, self.max_tokens)?),
+                None => None,
+            },
             iterations: self.iterations,
             resample: self.resample,
             rewards: match &self.rewards {
@@ -155,12 +181,22 @@ impl Args {
                 None => rewards::Config::default(),
             },
             databases: self.scoring.databases()?,
-            said: self.scoring.said(training.measures())?,
+            said: self.said()?,
             now: self.scoring.now(),
             keep_going: self.scoring.keep_going,
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// The flags that settings have as they were given.
+    fn said(&self) -> Result<toml::Table> {
+        let mut said = self.scoring.said(self.training.measures())?;
+        if let Some(tools) = &self.tools {
+            said.insert("tools".to_owned(), tools.text.clone().into());
+            said.extend(toml::Table::try_from(&self.play)?);
+        }
+        Ok(said)
     }
 
     /// How the run on `data` is kept and measured.

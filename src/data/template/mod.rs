@@ -110,6 +110,11 @@ impl<'a> Renderer<'a> {
         Ok(Self { tokenizer, kind })
     }
 
+    /// What makes tokens of texts.
+    pub fn tokenizer(&self) -> &'a Tokenizer {
+        self.tokenizer
+    }
+
     /// The examples of a training row, nearly always one. Learned are assistant turns and their end markers, as
     /// far as the row says so, or all of a text.
     pub fn examples(&self, content: &Content) -> Result<Vec<Vec<Piece>>> {

@@ -11,6 +11,7 @@ pub mod play;
 pub mod protocol;
 pub mod run;
 pub mod spider2;
+pub mod stage;
 pub mod summary;
 pub mod table;
 pub mod tasks;

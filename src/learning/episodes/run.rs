@@ -1,21 +1,17 @@
 //! Episodes on the rows of a file, each answer judged.
 
 use super::episode::Episode;
-use super::knowledge::Knowledge;
-use super::play::play;
 use super::protocol::Protocol;
 use super::spider2::Spider2;
-use super::summary::{Line, Summary};
-use super::table::{self, Table, Task};
-use super::tasks::{Opening, Question};
-use super::tools::{self, Builtin, Server, Tools};
+use super::stage::{Setup, Source, Stage};
+use super::summary::Summary;
+use super::tasks::Question;
 use crate::answering::config::Config as Answering;
 use crate::answering::identity;
 use crate::answering::loaded::Loaded;
 use crate::data::set::sha256;
 use crate::db::sqlite::Now;
 use crate::eval::databases::Databases;
-use crate::eval::judged::Judged;
 use crate::generation::engine::Engine;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
@@ -25,10 +21,10 @@ use crate::learning::verdicts::Scorer;
 use crate::model::place::Place;
 use crate::run::files::{check_writable, write_by};
 use crate::run::observer::Observer;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is asked.
 pub enum Data {
@@ -38,14 +34,6 @@ pub enum Data {
     Spider2(PathBuf),
 }
 
-/// Where tools come from.
-pub enum Source {
-    /// This program.
-    Builtin,
-    /// The server that these words start.
-    Mcp(Vec<String>),
-}
-
 /// A run.
 pub struct Job {
     pub data: Data,
@@ -53,19 +41,13 @@ pub struct Job {
     pub out: PathBuf,
     /// Whether to go on with an interrupted run of the same job.
     pub resume: bool,
-    pub source: Source,
-    /// What starts the process of a tool's call, and how long it may take.
-    pub worker: Vec<PathBuf>,
-    pub time: Duration,
+    pub setup: Setup,
     /// Where answers are judged.
     pub databases: Databases,
     /// The time of day that judged queries see [default: that of the run that is gone on with, else the present one].
     pub now: Option<Now>,
     /// Whether rows whose reference fails are left out.
     pub keep_going: bool,
-    /// Folder of documents.
-    pub knowledge: Option<PathBuf>,
-    pub play: table::Config,
     pub sampler: SamplerConfig,
 }
 
@@ -99,40 +81,15 @@ impl Job {
                 (questions, None)
             }
         };
-        let knowledge = self.knowledge.as_deref().map(Knowledge::new).transpose()?;
+        // Before the base is loaded.
+        self.setup.knowledge()?;
         let loaded = Loaded::load(config, place, observer)?;
         let renderer = loaded.renderer()?;
         let protocol = Protocol::of(loaded.template())?;
-        let first = questions.first().context("there are no questions")?;
-        let tools: Box<dyn Tools> = match &self.source {
-            Source::Builtin => {
-                let worker = self.worker.clone();
-                Box::new(Builtin::new(home.clone(), follow_links, worker, self.time))
-            }
-            Source::Mcp(words) => Box::new(Server::new(
-                words.clone(),
-                home.clone(),
-                follow_links,
-                self.time,
-                protocol,
-                &first.db,
-            )?),
-        };
-        let opening = Opening {
-            protocol,
-            home,
-            turns: self.play.turns,
-            tools: &tools::all(&*tools),
-            knowledge: knowledge.as_ref(),
-        };
-        let tasks = opening.tasks(&questions, &renderer, observer)?;
-        let table = Table {
-            config: self.play,
-            protocol,
-            renderer: &renderer,
-            tools: &*tools,
-            observer,
-        };
+        let home = (home, follow_links);
+        let stage = self
+            .setup
+            .stage(questions, home, protocol, &renderer, observer)?;
         let engine = |sampler: SamplerConfig, mut stop: StopConfig| {
             stop.stop.extend(config.stop.stop.iter().cloned());
             let adapters = loaded.mixed(loaded.mixture.clone());
@@ -141,10 +98,10 @@ impl Job {
                 ..loaded.engine(adapters, sampler)
             }
         };
-        let all: Vec<usize> = (0..tasks.len()).collect();
+        let all: Vec<usize> = (0..stage.tasks.len()).collect();
         let opened = journal.map(|path| {
             let first = engine(self.sampler.clone(), StopConfig::default());
-            let identity = self.identity(&first, &tasks, now)?;
+            let identity = self.identity(&first, &stage, now)?;
             Kept::open(&path, &identity, self.resume, observer)
         });
         let (mut kept, played) = opened.transpose()?.unzip();
@@ -154,18 +111,21 @@ impl Job {
         }
         let begun = Instant::now();
         let work = || -> Result<_> {
-            observer.begin(tasks.len(), "rows")?;
+            observer.begin(all.len(), "rows")?;
             // Those of an interrupted run are whole parts.
             for some in all[played.len().min(all.len())..].chunks(loaded.batch) {
-                let part = play(&table, &engine, &tasks, some, &self.sampler)?;
+                let part = stage.play(&engine, some, &self.sampler)?;
                 kept.as_mut().map(|kept| kept.add(&part)).transpose()?;
                 played.extend(part);
                 observer.done(played.len(), String::new());
             }
             observer.end();
             let seconds = begun.elapsed().as_secs_f64();
-            let judged = scorer.map(|scorer| judge(scorer, &played, observer));
-            Ok((seconds, judged.transpose()?.unwrap_or_default()))
+            let judged = match scorer {
+                Some(mut scorer) => stage.judge(&mut scorer, &all, &played)?,
+                None => Vec::new(),
+            };
+            Ok((seconds, judged))
         };
         let worked = work();
         let worked = worked.map_err(|error| match kept.take() {
@@ -173,24 +133,11 @@ impl Job {
             None => error,
         });
         let (seconds, judged) = worked?;
-        let mut judged = judged.into_iter();
+        let mut judged = judged.iter();
         let mut lines = Vec::new();
-        for ((question, task), own) in questions.iter().zip(&tasks).zip(played) {
-            let prompt = loaded.base.tokenizer.show(&task.prompt)?;
+        for (row, own) in played.into_iter().enumerate() {
             for (sample, episode) in own.into_iter().enumerate() {
-                let judged = judged.next();
-                lines.push(Line {
-                    place: question.place.clone(),
-                    id: question.id.clone(),
-                    db: question.db.clone(),
-                    sample,
-                    protocol,
-                    prompt: prompt.clone(),
-                    passed: judged.as_ref().map(Judged::passed),
-                    failure: judged.as_ref().and_then(|judged| judged.failure.clone()),
-                    error: judged.and_then(|judged| judged.error),
-                    episode,
-                });
+                lines.push(stage.line(row, sample, episode, judged.next())?);
             }
         }
         write_by(&self.out, |out| {
@@ -207,15 +154,16 @@ impl Job {
         })
     }
 
-    /// What episodes depend on that `engine` draws of `tasks`, and that are judged at the time of day `now`.
-    fn identity(&self, engine: &Engine, tasks: &[Task], now: Now) -> Result<Identity> {
-        let (dbs, prompts): (Vec<_>, Vec<_>) = tasks
+    /// What episodes depend on that `engine` draws of the tasks of `stage`, and that are judged at the time of day `now`.
+    fn identity(&self, engine: &Engine, stage: &Stage, now: Now) -> Result<Identity> {
+        let (dbs, prompts): (Vec<_>, Vec<_>) = stage
+            .tasks
             .iter()
             .map(|task| (task.db.as_str(), task.prompt.clone()))
             .unzip();
         let mut identity = identity::of(engine, &[], &prompts)?;
         identity.extend(kept::judged(&self.databases, now));
-        let tools = match &self.source {
+        let tools = match &self.setup.source {
             Source::Builtin => json!("builtin"),
             Source::Mcp(words) => json!(words),
         };
@@ -223,23 +171,10 @@ impl Job {
             ("db of the rows", sha256(&serde_json::to_vec(&dbs)?).into()),
             ("--batch", engine.batch.into()),
             ("--tools", tools),
-            ("--query-seconds", self.time.as_secs().into()),
-            ("lengths", json!(self.play)),
+            ("--query-seconds", self.setup.time.as_secs().into()),
+            ("lengths", json!(self.setup.play)),
         ];
         identity.extend(own.map(|(name, value)| (name.to_owned(), value)));
         Ok(identity)
     }
-}
-
-/// The verdict on each episode's answer, row by row.
-fn judge(
-    mut scorer: Scorer,
-    played: &[Vec<Episode>],
-    observer: &dyn Observer,
-) -> Result<Vec<Judged>> {
-    let replies = played.iter().enumerate().flat_map(|(row, own)| {
-        let answers = own.iter().map(Episode::answer);
-        answers.map(move |answer| (row, answer))
-    });
-    scorer.verdicts(&replies.collect::<Vec<_>>(), observer)
 }

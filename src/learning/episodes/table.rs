@@ -37,6 +37,19 @@ impl Default for Config {
 /// Tokens of an observation's own form, generously.
 const FORM: usize = 64;
 
+impl Config {
+    /// Most tokens of an episode with a prompt of so many, where the model holds `most`.
+    pub fn longest(&self, prompt: usize, most: usize) -> usize {
+        self.last(prompt, most) + self.max_tokens
+    }
+
+    /// Most tokens before its last turn.
+    fn last(&self, prompt: usize, most: usize) -> usize {
+        let grows = self.turns.saturating_sub(1) * (self.max_tokens + self.observation + FORM);
+        (prompt + grows).min(most.saturating_sub(self.max_tokens))
+    }
+}
+
 /// What an episode begins with.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -57,19 +70,13 @@ pub struct Table<'a> {
 impl Table<'_> {
     /// A cache for episodes whose prompts have so many tokens. Errors where it does not hold one of them.
     pub fn cache(&self, engine: &Engine, prompts: impl Iterator<Item = usize>) -> Result<Cache> {
-        let Config {
-            turns,
-            max_tokens,
-            observation,
-            kv_memory,
-        } = self.config;
         let most = engine.decoder.config.max_position_embeddings;
-        let grows = turns.saturating_sub(1) * (max_tokens + observation + FORM);
-        let longest = prompts.map(|prompt| (prompt + grows).min(most.saturating_sub(max_tokens)));
-        let longest: Vec<usize> = longest.collect();
+        let longest: Vec<usize> = prompts
+            .map(|prompt| self.config.last(prompt, most))
+            .collect();
         let need = Need::of(engine.decoder, &longest, &engine.stop, engine.batch);
         let blocks = need.map(|need| {
-            let wanted = kv_memory.max(need.row);
+            let wanted = self.config.kv_memory.max(need.row);
             need.blocks(engine.batch, engine.memory, Some(wanted))
         });
         Cache::new(engine.decoder, blocks.transpose()?.unwrap_or(1))

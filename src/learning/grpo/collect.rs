@@ -1,53 +1,27 @@
 //! Groups of answers under the adapter as it is, judged while others are still drawn.
 
 use super::config::Config;
+use super::episodes::{Play, in_any_memory};
+use super::group::{Group, Seconds};
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::answering::policy::Policy;
 use crate::generation::sampler::SamplerConfig;
 use crate::generation::stop::StopConfig;
 use crate::learning::draw::{self, Sample};
+use crate::learning::episodes::stage::Stage;
 use crate::learning::rewards::Rewards;
-use crate::learning::rollouts::{self, Drawn};
+use crate::learning::rollouts;
 use crate::learning::rows::Rows;
 use crate::learning::verdicts::Scorer;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
+use crate::training::objective::policy::Kind;
 use anyhow::{Context, Result, anyhow};
 use std::fmt::Arguments;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
-
-/// The answers to one row, and what each is worth: `None` where it could not be drawn.
-pub struct Group {
-    pub row: usize,
-    pub drawn: Vec<Drawn>,
-    pub rewards: Vec<Option<f64>>,
-}
-
-impl Group {
-    /// Whether some answers are worth more than others.
-    pub fn has_spread(&self) -> bool {
-        let mut rewards = self.rewards.iter().flatten();
-        let first = rewards.next();
-        rewards.any(|reward| Some(reward) != first)
-    }
-
-    /// How many are right.
-    pub fn right(&self) -> usize {
-        self.drawn.iter().filter(|one| one.passed()).count()
-    }
-}
-
-/// Seconds of a drawing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Seconds {
-    /// Until the last answer was there.
-    pub generation: f64,
-    /// That the judge worked, most of them while others were drawn.
-    pub scoring: f64,
-}
 
 /// What draws and judges.
 pub struct Collector<'a> {
@@ -58,6 +32,8 @@ pub struct Collector<'a> {
     pub prompts: &'a [Vec<u32>],
     pub ngrams: Option<&'a Ngrams>,
     pub stop: StopConfig,
+    /// Where the answers are those of episodes.
+    pub stage: Option<Stage<'a>>,
     pub scorer: Scorer,
     pub rewards: Rewards,
     pub observer: &'a dyn Observer,
@@ -84,9 +60,19 @@ impl Collector<'_> {
             seed: draw::seed(sampler.seed, turn),
             ..sampler.clone()
         };
-        let mut engine = policy.engine(sampler, self.stop.clone());
-        // What is free may be another amount when the run goes on.
-        engine.memory = usize::MAX;
+        let engine = |sampler, stop| in_any_memory(policy.engine(sampler, stop));
+        let loss = self.config.loss.loss;
+        if let Some(stage) = &self.stage {
+            let mut play = Play {
+                stage,
+                rows: self.rows,
+                scorer: &mut self.scorer,
+                rewards: &mut self.rewards,
+                loss,
+            };
+            return play.groups(&engine, which, &sampler);
+        }
+        let engine = engine(sampler, self.stop.clone());
         let places = draw::places(which, self.config.sampler.samples);
         let asked = draw::repeated(self.prompts, which, self.config.sampler.samples);
         let mut cache = engine.cache(&asked, &places, None)?;
@@ -95,7 +81,7 @@ impl Collector<'_> {
         let begun = Instant::now();
         let (to_judge, drawn) = channel();
         let (generation, judged) = thread::scope(|scope| {
-            let judging = scope.spawn(|| judge(scorer, rewards, rows, drawn));
+            let judging = scope.spawn(|| judge(scorer, rewards, rows, loss, drawn));
             let generated =
                 draw::each(&engine, &mut cache, prompts, which, observer, |row, own| {
                     to_judge
@@ -130,6 +116,7 @@ fn judge(
     scorer: &mut Scorer,
     rewards: &mut Rewards,
     rows: &Rows,
+    loss: Kind,
     samples: Receiver<(usize, Vec<Sample>)>,
 ) -> Result<(Vec<Group>, f64)> {
     let (mut groups, mut seconds) = (Vec::new(), 0.0);
@@ -138,11 +125,8 @@ fn judge(
         let samples = samples.into_iter().map(|sample| (row, sample));
         let drawn = rollouts::drawn(scorer, samples.collect(), &Silent)?;
         let own = rows.rows.get(row).context("a row that is not there")?;
-        groups.push(Group {
-            row,
-            rewards: rewards.of(own, &drawn)?,
-            drawn,
-        });
+        let worth = rewards.of(own, &drawn, &[])?;
+        groups.push(Group::of_answers(row, drawn, worth, loss));
         seconds += begun.elapsed().as_secs_f64();
     }
     Ok((groups, seconds))

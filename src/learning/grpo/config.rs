@@ -3,13 +3,14 @@
 use crate::db::sqlite::Now;
 use crate::eval::databases::Databases;
 use crate::generation::sampler::SamplerConfig;
+use crate::learning::episodes::stage::Setup;
 use crate::learning::rewards;
 use crate::run::usage::UsageError;
 use crate::session::config::SftConfig;
 use crate::training::objective::policy::{self, Kind};
 use anyhow::{Result, ensure};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Answers of a group, unless it is said.
 pub const SAMPLES: usize = 8;
@@ -24,8 +25,10 @@ pub struct Config {
     pub loss: policy::Settings,
     /// How answers are drawn, and how many a row.
     pub sampler: SamplerConfig,
-    /// Longest answer in tokens.
+    /// Longest answer in tokens; of an episode, its longest turn.
     pub max_tokens: usize,
+    /// How episodes are played, where answers are theirs.
+    pub tools: Option<Setup>,
     /// Optimizer steps on the same answers.
     pub iterations: usize,
     /// How often rows whose answers are all worth the same are replaced by others in a step.
@@ -89,6 +92,15 @@ impl Config {
             (1..=64).contains(&self.iterations),
             "--iterations is {}, expected 1 to 64",
             self.iterations
+        );
+        ensure!(
+            self.tools.is_some() || self.rewards.steps.parts.is_empty(),
+            "{}: there are rewards of turns, and only episodes have turns: give --tools",
+            self.rewards
+                .path
+                .as_deref()
+                .unwrap_or(Path::new("rewards"))
+                .display()
         );
         ensure!(
             self.sft.adapter.dropout == 0.0,

@@ -2,6 +2,9 @@
 //! same answers.
 
 use crate::learning::draw::Sample;
+use crate::learning::episodes::summary;
+use crate::training::objective::policy::Advantage;
+use crate::training::sft::Example;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
@@ -16,20 +19,75 @@ const FILE: &str = "rollouts.jsonl";
 pub struct Line {
     /// Which drawing, from 0.
     pub turn: usize,
-    /// The row's place among all, and its `file:line`.
+    /// The row's place among all.
     pub row: usize,
-    pub place: String,
     /// Whether its group is learned from.
     pub learned: bool,
-    pub passed: bool,
-    pub failure: Option<String>,
     pub reward: Option<f64>,
-    pub advantage: f64,
     #[serde(flatten)]
-    pub sample: Sample,
+    pub drawn: One,
     /// log p of its tokens before the first step on them; where there are several steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<Vec<f32>>,
+}
+
+/// What was drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum One {
+    Episode(Played),
+    Answer(Answer),
+}
+
+/// An episode, as `episodes run` writes them too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Played {
+    /// One a turn, like its advantages.
+    pub step_rewards: Vec<f64>,
+    pub advantages: Vec<f64>,
+    #[serde(flatten)]
+    pub line: summary::Line,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// `file:line` of its row.
+    pub place: String,
+    pub passed: bool,
+    pub failure: Option<String>,
+    pub advantage: f64,
+    #[serde(flatten)]
+    pub sample: Sample,
+}
+
+impl One {
+    /// What is learned of it, behind the row's `prompt` (token ids): what the model drew.
+    pub fn example(&self, prompt: &[u32]) -> Example {
+        match self {
+            Self::Episode(played) => played.line.episode.example(),
+            Self::Answer(answer) => Example::new(prompt, &answer.sample.tokens),
+        }
+    }
+
+    /// The advantage of its labels.
+    pub fn advantage(&self) -> Advantage {
+        let played = match self {
+            Self::Answer(answer) => return answer.advantage.into(),
+            Self::Episode(played) => played,
+        };
+        let turns = played.line.episode.written.iter().zip(&played.advantages);
+        let labels = turns.flat_map(|(run, advantage)| std::iter::repeat_n(*advantage, run.len()));
+        Advantage::Labels(labels.collect())
+    }
+
+    /// What the sampler said of its labels.
+    pub fn logprobs(&self) -> &[f32] {
+        match self {
+            Self::Episode(played) => &played.line.episode.logprobs,
+            Self::Answer(answer) => &answer.sample.logprobs,
+        }
+    }
 }
 
 /// The file of a run's folder.

@@ -2,10 +2,15 @@
 
 mod collect;
 pub mod config;
+mod episodes;
+mod group;
 mod kept;
 mod lengths;
 mod practice;
+mod told;
 
+use super::episodes::protocol::Protocol;
+use super::episodes::tasks::Question;
 use super::rewards::Rewards;
 use super::rows::Rows;
 use super::verdicts::Scorer;
@@ -20,6 +25,7 @@ use crate::run::observer::Observer;
 use crate::session::compared::{Begun, Opened};
 use crate::session::config::Config as RunConfig;
 use crate::session::run::{Draw, Session};
+use crate::session::selection::Asking as Asked;
 use crate::session::{recompute, settings};
 use crate::training::config::TrainConfig;
 use crate::training::lessons::Lessons;
@@ -27,6 +33,7 @@ use crate::training::sft::Example;
 use anyhow::Result;
 use collect::Collector;
 use config::Config;
+use episodes::Player;
 use kept::Kept;
 use practice::Practice;
 
@@ -51,7 +58,16 @@ pub fn train(
         observer,
     )?;
     let rewards = Rewards::open(&config.rewards)?;
-    let asking = Asking::of_file(&sft.data, &sft.columns)?;
+    let tools = config.tools.as_ref();
+    let tools = tools.map(|setup| anyhow::Ok((setup, Protocol::of(template)?)));
+    // Before the base is loaded.
+    let tools = tools.transpose()?;
+    tools.map(|(setup, _)| setup.knowledge()).transpose()?;
+    let asking = match tools {
+        // Nothing is asked as the rows are.
+        Some(_) => None,
+        None => Asking::of_file(&sft.data, &sft.columns)?,
+    };
     let Begun {
         mut folder,
         mut base,
@@ -64,17 +80,39 @@ pub fn train(
         ..StopConfig::default()
     };
     let (lines, _) = rows.asked();
-    let prompts = trial::rendered(&renderer, &sft.data, &lines, &sft.columns)?;
-    let prompts = lengths::held(&prompts, config, (&mut rows, &mut scorer), observer)?;
-    trial::check(&base, &sft.data, &rows.asked().0, &prompts, &stop)?;
+    let home = (&config.databases.home, config.databases.rules.follow_links);
+    let stage = tools.map(|(setup, protocol)| {
+        let questions = Question::of_rows(&rows)?;
+        let stage = setup.stage(questions, home, protocol, &renderer, observer)?;
+        episodes::refuse_long(&sft.data, &lines, &stage, setup, &base)?;
+        anyhow::Ok(stage)
+    });
+    let stage = stage.transpose()?;
+    let prompts = match &stage {
+        Some(stage) => stage.tasks.iter().map(|task| task.prompt.clone()).collect(),
+        None => {
+            let prompts = trial::rendered(&renderer, &sft.data, &lines, &sft.columns)?;
+            let held = lengths::held(&prompts, config, (&mut rows, &mut scorer), observer)?;
+            trial::check(&base, &sft.data, &rows.asked().0, &held, &stop)?;
+            held
+        }
+    };
     let heads: Vec<Example> = prompts
         .iter()
         .map(|prompt| Example::new(prompt, &[]))
         .collect();
     // A pass holds the longest groups at worst.
-    let longest = prompts
-        .iter()
-        .map(|prompt| Example::new(prompt, &vec![0; config.max_tokens]));
+    let most = base.decoder.config.max_position_embeddings;
+    let longest = prompts.iter().map(|prompt| {
+        let answer = match tools {
+            Some((setup, _)) => setup
+                .play
+                .longest(prompt.len(), most)
+                .saturating_sub(prompt.len()),
+            None => config.max_tokens,
+        };
+        Example::new(prompt, &vec![0; answer])
+    });
     let longest: Vec<Example> = longest.collect();
     let passes = TrainConfig {
         batch: sft.train.batch * config.sampler.samples,
@@ -98,6 +136,7 @@ pub fn train(
             prompts: &prompts,
             ngrams: ngrams.as_ref(),
             stop,
+            stage,
             scorer,
             rewards,
             observer,
@@ -112,6 +151,14 @@ pub fn train(
         config.sampler.samples,
         practice.steps(),
     ));
+    let player = tools.map(|(setup, protocol)| Player {
+        setup,
+        base: &base,
+        protocol,
+        renderer: &renderer,
+        observer,
+    });
+    let asked = player.map(|player| move |config: &_, gate: &_| player.answers(config, gate));
     let session = Session {
         command: "grpo",
         config: run,
@@ -132,6 +179,7 @@ pub fn train(
         repair_rows: 0,
         ngrams: ngrams.clone(),
         asking,
+        answers: asked.as_ref().map(|asked| asked as Asked),
         observer,
         draw,
     };

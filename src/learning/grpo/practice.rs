@@ -1,18 +1,17 @@
 //! The steps of a run: which rows are drawn, which groups are learned from, and what is told of them.
 
-use super::collect::{Collector, Group, Seconds};
+use super::collect::Collector;
 use super::config::{ALIKE, Config};
-use super::kept::{Kept, Line};
+use super::group::Group;
+use super::kept::{Answer, Kept, Line, One, Played};
+use super::told::told;
 use crate::adapters::lora::Adapter;
-use crate::generation::sequence::Finish;
 use crate::learning::draw;
-use crate::learning::rollouts::{Drawn, distinct};
 use crate::model::load::Base;
-use crate::session::guard::ENDED;
 use crate::training::batching::steps;
 use crate::training::lessons::{Lessons, Metrics};
 use crate::training::objective::Objective;
-use crate::training::objective::policy::{Policy, Rollout, advantages};
+use crate::training::objective::policy::{Policy, Rollout};
 use crate::training::sft::Example;
 use crate::training::trainer::log_probabilities;
 use anyhow::{Result, ensure};
@@ -96,13 +95,13 @@ impl<'a> Practice<'a> {
             seconds.scoring += took.scoring;
             groups.extend(found);
         }
-        self.tell(&groups, seconds);
+        self.metrics = told(&groups, seconds);
         let mut room = rows.len();
         let mut lines = Vec::new();
         for group in groups {
             let learned = group.has_spread() && room > 0;
             room -= usize::from(learned);
-            lines.extend(self.lines(turn, group, learned));
+            lines.extend(self.lines(turn, group, learned)?);
         }
         Ok(lines)
     }
@@ -116,31 +115,44 @@ impl<'a> Practice<'a> {
         others
     }
 
-    fn lines(&self, turn: usize, group: Group, learned: bool) -> Vec<Line> {
-        let advantages = advantages(self.config.loss.loss, &group.rewards);
-        let place = self.collector.rows.place(group.row);
-        let each = group.drawn.into_iter().zip(group.rewards).zip(advantages);
-        each.map(|((one, reward), advantage)| Line {
-            turn,
-            row: group.row,
-            place: place.clone(),
-            // One that is nothing teaches nothing.
-            learned: learned && !one.sample.tokens.is_empty(),
-            passed: one.passed(),
-            failure: one.judged.failure,
-            reward,
-            advantage,
-            sample: one.sample,
-            old: None,
-        })
-        .collect()
+    fn lines(&self, turn: usize, group: Group, learned: bool) -> Result<Vec<Line>> {
+        let row = group.row;
+        let place = self.collector.rows.place(row);
+        let mut played = group.played.into_iter();
+        let each = group.drawn.into_iter().zip(group.advantages).enumerate();
+        each.zip(group.rewards)
+            .map(|((sample, (one, advantages)), reward)| {
+                Ok(Line {
+                    turn,
+                    row,
+                    // One that is nothing teaches nothing.
+                    learned: learned && !one.sample.tokens.is_empty(),
+                    reward,
+                    drawn: match (&self.collector.stage, played.next()) {
+                        (Some(stage), Some((episode, step_rewards))) => One::Episode(Played {
+                            step_rewards,
+                            advantages,
+                            line: stage.line(row, sample, episode, Some(&one.judged))?,
+                        }),
+                        _ => One::Answer(Answer {
+                            place: place.clone(),
+                            passed: one.passed(),
+                            failure: one.judged.failure,
+                            advantage: advantages.first().copied().unwrap_or_default(),
+                            sample: one.sample,
+                        }),
+                    },
+                    old: None,
+                })
+            })
+            .collect()
     }
 
     /// Makes examples, and the passes that they go through the base in, of what was drawn.
     fn take(&mut self, turn: usize, lines: &[Line]) {
         let prompts = self.collector.prompts;
         let learned = || lines.iter().filter(|line| line.learned);
-        let example = |line: &Line| Example::new(&prompts[line.row], &line.sample.tokens);
+        let example = |line: &Line| line.drawn.example(&prompts[line.row]);
         self.examples = learned().map(example).collect();
         // A group stays whole in a pass, so that its prompt is computed once.
         self.passes = Vec::new();
@@ -173,10 +185,10 @@ impl<'a> Practice<'a> {
         let mut reference = reference.map(|adapter| self.log_p(adapter)).transpose()?;
         let learned = lines.into_iter().filter(|line| line.learned);
         let rollouts = learned.map(|line| Rollout {
-            advantage: line.advantage,
-            old: line.old,
+            advantage: line.drawn.advantage(),
             reference: reference.as_mut().and_then(Iterator::next),
-            sampled: Some(line.sample.logprobs),
+            sampled: Some(line.drawn.logprobs().to_vec()),
+            old: line.old,
         });
         Ok(rollouts.collect())
     }
@@ -218,71 +230,6 @@ impl<'a> Practice<'a> {
              all are right or all are wrong (factory headroom says which), or --temperature is too low"
         );
         Ok(())
-    }
-
-    /// What is told of a turn's groups.
-    fn tell(&mut self, groups: &[Group], seconds: Seconds) {
-        let answers: Vec<&Drawn> = groups.iter().flat_map(|group| &group.drawn).collect();
-        let (n, of) = (answers.len() as f64, groups.len() as f64);
-        let rewards = groups.iter().flat_map(|group| &group.rewards);
-        let rewards: Vec<f64> = rewards.flatten().copied().collect();
-        let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
-        let squares = rewards
-            .iter()
-            .map(|reward| (reward - mean).powi(2))
-            .sum::<f64>();
-        let share = |count: usize, of: f64| count as f64 / of;
-        let all_right = groups
-            .iter()
-            .filter(|group| group.right() == group.drawn.len())
-            .count();
-        let all_wrong = groups.iter().filter(|group| group.right() == 0).count();
-        let tokens: usize = answers
-            .iter()
-            .map(|answer| answer.sample.tokens.len())
-            .sum();
-        let finished =
-            |finish: Finish| answers.iter().filter(|a| a.sample.finish == finish).count();
-        let alike = groups.iter().filter(|group| !group.has_spread()).count();
-        let distinct: usize = groups
-            .iter()
-            .map(|group| distinct(group.drawn.iter()))
-            .sum();
-        self.metrics = Metrics::from([
-            ("reward", mean),
-            (
-                "reward_std",
-                (squares / rewards.len().saturating_sub(1).max(1) as f64).sqrt(),
-            ),
-            ("frac_reward_zero_std", share(alike, of)),
-            ("completions/mean_length", tokens as f64 / n),
-            (
-                "completions/clipped_ratio",
-                share(finished(Finish::Length), n),
-            ),
-            (ENDED, share(finished(Finish::Stop), n)),
-            ("rollouts", n),
-            (
-                "rollouts/passed",
-                share(answers.iter().filter(|a| a.passed()).count(), n),
-            ),
-            (
-                "rollouts/ran",
-                share(
-                    answers
-                        .iter()
-                        .filter(|a| a.judged.returned.is_some())
-                        .count(),
-                    n,
-                ),
-            ),
-            ("groups/all_right", share(all_right, of)),
-            ("groups/all_wrong", share(all_wrong, of)),
-            ("groups/mixed", 1.0 - share(all_right + all_wrong, of)),
-            ("groups/distinct_queries", distinct as f64 / of),
-            ("seconds/generation", seconds.generation),
-            ("seconds/scoring", seconds.scoring),
-        ]);
     }
 }
 

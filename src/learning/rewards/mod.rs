@@ -3,8 +3,10 @@
 
 mod command;
 mod file;
+pub mod steps;
 
 use super::earned::unearned;
+use super::episodes::episode::Episode;
 use super::rollouts::Drawn;
 use super::rows::Row;
 use crate::generation::sequence::Finish;
@@ -13,6 +15,7 @@ use command::Judge;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use steps::Steps;
 
 /// What is looked at in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +29,7 @@ pub enum Verifier {
     Runs,
     /// There is a query in it.
     Query,
-    /// It ended by itself, before the longest answer was reached.
+    /// It ended by itself, before the longest answer was reached; of an episode, it came to an answer.
     Ended,
     /// How much of what its query returns is right; nothing of what a query returns by a trick. It pays for wrong queries too.
     SoftF1,
@@ -40,7 +43,7 @@ pub enum Fault {
     NoQuery,
     /// A query that fails.
     Fails,
-    /// It was cut at the longest answer.
+    /// It was cut at the longest answer; of an episode, its turns or the model's context were used up.
     Cut,
 }
 
@@ -59,6 +62,8 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
     pub parts: Vec<Part>,
+    /// How the turns of episodes are.
+    pub steps: Steps,
     /// The file that says so, where there is one.
     pub path: Option<PathBuf>,
 }
@@ -70,6 +75,7 @@ impl Default for Config {
                 Part::Verified(Verifier::Execution, 0.9),
                 Part::Verified(Verifier::Columns, 0.1),
             ],
+            steps: Steps::default(),
             path: None,
         }
     }
@@ -80,10 +86,10 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let parts = file::parts(&text).with_context(|| path.display().to_string())?;
+        let read = file::read(&text).with_context(|| path.display().to_string())?;
         Ok(Self {
-            parts,
             path: Some(path.to_owned()),
+            ..read
         })
     }
 }
@@ -108,8 +114,18 @@ impl Rewards {
         })
     }
 
-    /// What each of a row's answers is worth. `None` is one that could not be drawn.
-    pub fn of(&mut self, row: &Row, drawn: &[Drawn]) -> Result<Vec<Option<f64>>> {
+    /// How the turns of episodes are rewarded.
+    pub fn steps(&self) -> &Steps {
+        &self.config.steps
+    }
+
+    /// What each of a row's answers is worth. `None` is one that could not be drawn. `episodes` are those that ended with the answers, where any did.
+    pub fn of(
+        &mut self,
+        row: &Row,
+        drawn: &[Drawn],
+        episodes: &[Episode],
+    ) -> Result<Vec<Option<f64>>> {
         let gold = row.example.text("gold_sql").unwrap_or_default();
         let there = drawn.iter().map(|one| one.sample.text.is_some());
         let mut all: Vec<Option<f64>> = there.map(|there| there.then_some(0.0)).collect();
@@ -124,7 +140,7 @@ impl Rewards {
                 }
                 Part::Command(..) => {
                     let judge = judges.next().context("a command was not started")?;
-                    judge.numbers(&questions(row, drawn))?
+                    judge.numbers(&questions(row, drawn, episodes))?
                 }
             };
             let weight = part.weight();
@@ -183,19 +199,22 @@ fn number(holds: bool) -> f64 {
 }
 
 /// What a command is told of each answer, a line each.
-fn questions(row: &Row, drawn: &[Drawn]) -> Vec<String> {
-    let question = |one: &Drawn| {
-        json!({
+fn questions(row: &Row, drawn: &[Drawn], episodes: &[Episode]) -> Vec<String> {
+    let question = |(at, one): (usize, &Drawn)| {
+        let mut question = json!({
             "row": row.line.fields(),
             "answer": one.sample.text,
             "passed": one.passed(),
             "failure": one.judged.failure,
             "error": one.judged.error,
             "ended": one.sample.finish == Finish::Stop,
-        })
-        .to_string()
+        });
+        if let Some(episode) = episodes.get(at) {
+            question["turns"] = json!(episode.turns);
+        }
+        question.to_string()
     };
-    drawn.iter().map(question).collect()
+    drawn.iter().enumerate().map(question).collect()
 }
 
 #[cfg(test)]

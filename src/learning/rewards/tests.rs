@@ -67,14 +67,17 @@ fn row() -> Row {
 }
 
 fn of(parts: Vec<Part>) -> Result<Vec<Option<f64>>> {
-    let config = Config { parts, path: None };
-    Rewards::open(&config)?.of(&row(), &answers())
+    let config = Config {
+        parts,
+        ..Config::default()
+    };
+    Rewards::open(&config)?.of(&row(), &answers(), &[])
 }
 
 #[test]
 fn a_right_answer_is_worth_one_and_a_close_one_a_tenth() {
     let mut rewards = Rewards::open(&Config::default()).unwrap();
-    let found = rewards.of(&row(), &answers()).unwrap();
+    let found = rewards.of(&row(), &answers(), &[]).unwrap();
     assert_eq!(
         found,
         [Some(1.0), Some(0.1), Some(0.0), Some(0.0), Some(0.0)]
@@ -88,24 +91,24 @@ fn a_right_answer_is_worth_one_and_a_close_one_a_tenth() {
         judged: Judged::no_answer(),
         query: None,
     };
-    let found = rewards.of(&row(), &[none]).unwrap();
+    let found = rewards.of(&row(), &[none], &[]).unwrap();
     assert_eq!(found, [None]);
 }
 
 #[test]
 fn a_file_says_what_counts() {
-    let parts = file::parts(
+    let read = file::read(
         "[[reward]]\nverifier = \"runs\"\nweight = 0.5\n[[reward]]\nverifier = \"ended\"\nweight = 0.25\n\
          [[penalty]]\nfault = \"fails\"\nweight = -0.125\n[[penalty]]\nfault = \"no_query\"\nweight = -0.5\n\
          [[penalty]]\nfault = \"cut\"\nweight = -1.0\n",
     );
-    let found = of(parts.unwrap()).unwrap();
+    let found = of(read.unwrap().parts).unwrap();
     assert_eq!(
         found,
         [Some(0.75), Some(0.75), Some(0.75), Some(0.125), Some(-1.5)]
     );
-    let parts = file::parts("[[reward]]\nverifier = \"soft_f1\"\nweight = 0.5\n").unwrap();
-    let found = of(parts).unwrap();
+    let read = file::read("[[reward]]\nverifier = \"soft_f1\"\nweight = 0.5\n");
+    let found = of(read.unwrap().parts).unwrap();
     assert_eq!(
         found,
         [Some(0.5), Some(0.125), Some(0.0), Some(0.0), Some(0.0)]
@@ -123,6 +126,22 @@ fn a_file_says_what_counts() {
         ("[[reward]]\nweight = 1.0", "verifier or command"),
         ("[[reward]]\nverifier = \"beauty\"\nweight = 1.0", "line 2"),
         (
+            "[[reward]]\nverifier = \"beauty\"\nweight = 1.0",
+            "of a turn: unknown variant `beauty`, expected `step_runs` or `looked_up`",
+        ),
+        (
+            "[[reward]]\nverifier = \"runs\"\nweight = 1.0\n[[penalty]]\nfault = \"repeated\"\nweight = 0.1",
+            "would pay",
+        ),
+        (
+            "distribution = \"per_turn\"\n[[reward]]\nverifier = \"runs\"\nweight = 1.0",
+            "there are none",
+        ),
+        (
+            "distribution = \"per_token\"\n[[reward]]\nverifier = \"step_runs\"\nweight = 1.0",
+            "line 1",
+        ),
+        (
             "[[reward]]\nverifier = \"execution\"\nweight = 1.0\nbonus = 2",
             "line 4",
         ),
@@ -132,9 +151,27 @@ fn a_file_says_what_counts() {
             "[[penalty]]",
         ),
     ] {
-        let error = format!("{:#}", file::parts(text).unwrap_err());
+        let error = format!("{:#}", file::read(text).unwrap_err());
         assert!(error.contains(fault), "{text}: {error}");
     }
+}
+
+#[test]
+fn what_a_file_says_of_turns_is_apart() {
+    let read = file::read(
+        "distribution = \"per_turn\"\n[[reward]]\nverifier = \"execution\"\nweight = 1.0\n\
+         [[reward]]\nverifier = \"looked_up\"\nweight = 0.25\n[[penalty]]\nfault = \"step_fails\"\nweight = -0.5\n",
+    )
+    .unwrap();
+    assert_eq!(read.parts, [Part::Verified(Verifier::Execution, 1.0)]);
+    let steps = Steps {
+        parts: vec![
+            steps::Part::Verified(steps::Verifier::LookedUp, 0.25),
+            steps::Part::Punished(steps::Fault::StepFails, -0.5),
+        ],
+        distribution: steps::Distribution::PerTurn,
+    };
+    assert_eq!(read.steps, steps);
 }
 
 #[cfg(unix)]

@@ -107,6 +107,7 @@ pub fn train(
         repair_rows: 0,
         ngrams: run.ngrams.then(|| Ngrams::of(chosen)),
         asking,
+        answers: None,
         observer,
         draw,
     };

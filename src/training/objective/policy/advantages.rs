@@ -2,6 +2,44 @@
 
 use super::Kind;
 
+/// What a rollout is worth beside its group: as a whole, or token by token where turns are told apart.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Advantage {
+    Whole(f64),
+    /// One a label, in their order.
+    Labels(Vec<f64>),
+}
+
+impl Advantage {
+    /// That of a label.
+    pub(super) fn at(&self, label: usize) -> f64 {
+        match self {
+            Self::Whole(advantage) => *advantage,
+            Self::Labels(all) => all[label],
+        }
+    }
+
+    /// Whether it is one of so many labels.
+    pub(super) fn suits(&self, labels: usize) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Labels(all) => all.len() == labels,
+        }
+    }
+}
+
+impl Default for Advantage {
+    fn default() -> Self {
+        Self::Whole(0.0)
+    }
+}
+
+impl From<f64> for Advantage {
+    fn from(advantage: f64) -> Self {
+        Self::Whole(advantage)
+    }
+}
+
 /// Beside a standard deviation of 0.
 const EPS: f64 = 1e-4;
 

@@ -4,7 +4,7 @@
 mod advantages;
 mod tally;
 
-pub use advantages::advantages;
+pub use advantages::{Advantage, advantages};
 pub use tally::{ENTROPY, KL};
 
 use super::{Answer, Loss, Objective};
@@ -91,7 +91,7 @@ impl Settings {
 /// An answer that was drawn, and what is known of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rollout {
-    pub advantage: f64,
+    pub advantage: Advantage,
     /// log p of each label when it was drawn; taken from the first pass where it is not known.
     pub old: Option<Vec<f32>>,
     /// log p of each label under the reference, where its divergence counts.
@@ -159,7 +159,10 @@ impl Policy {
             .context("a row is no rollout")?;
         let old = rollout.old.get_or_insert_with(|| answer.log_p.clone());
         let n = answer.log_p.len();
-        ensure!(old.len() == n, "a rollout has other labels than its answer");
+        ensure!(
+            old.len() == n && rollout.advantage.suits(n),
+            "a rollout has other labels than its answer"
+        );
         let pairs = answer.log_p.iter().zip(old.iter());
         let moved: Vec<f64> = pairs
             .map(|(now, old)| f64::from(*now) - f64::from(*old))
@@ -176,9 +179,10 @@ impl Policy {
         let k3: Option<Vec<f64>> = over
             .as_ref()
             .map(|over| over.iter().map(|over| over.exp_m1() - over).collect());
-        let a = rollout.advantage;
         let mut terms = Vec::with_capacity(n);
         for (t, moved) in moved.iter().enumerate() {
+            // Where all tokens share a ratio, each learns by its own advantage all the same, as GSPO-token does (arXiv:2507.18071, 4.3).
+            let a = rollout.advantage.at(t);
             let ratio = whole.unwrap_or(moved.exp());
             let log_p = f64::from(answer.log_p[t]);
             let (low, high) = match loss {
