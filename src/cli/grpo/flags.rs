@@ -9,17 +9,24 @@ use crate::generation::sampler::SamplerConfig;
 use crate::learning::grpo::config::{Config, SAMPLES, bounded};
 use crate::learning::rewards;
 use crate::session::config::{Config as RunConfig, SftConfig};
+use crate::training::config::OnLong;
 use crate::training::objective::policy::{Kind, Settings};
 use anyhow::{Result, ensure};
+use clap::builder::ArgPredicate;
 use clap::{Arg, ArgGroup};
 use std::path::{Path, PathBuf};
+
+/// Longest episode in tokens, unless it is said.
+const EPISODE: &str = "4096";
 
 /// Flags of `factory grpo`.
 #[derive(Debug, clap::Args)]
 #[command(mut_args(episodes_alone))]
 #[command(mut_arg("lr", |arg| arg.default_value("0.00002")))]
 #[command(mut_arg("batch", |arg| arg.default_value("4").help("Rows whose answers go through the base together; a step draws batch × grad-accum rows")))]
-#[command(mut_arg("max_seq", |arg| arg.help("Longest prompt and answer in tokens, the answer counted as --max-tokens")))]
+#[command(mut_arg("max_seq", |arg| arg.default_value_if("tools", ArgPredicate::IsPresent, EPISODE)
+    .help("Longest prompt and answer in tokens, the answer counted as --max-tokens; with --tools the longest episode [default: 512; with --tools 4096]")
+    .hide_default_value(true)))]
 #[command(mut_arg("on_long", |arg| arg.help("What to do with rows that are longer")))]
 #[command(mut_arg("follow_links", |arg| arg.requires("folders")))]
 #[command(group = ArgGroup::new("folders").args(["db_dir", "eval_db"]).multiple(true))]
@@ -105,10 +112,16 @@ impl Args {
         self.scoring.check()?;
         self.loss().check().map_err(UsageError::of)?;
         self.check_bounds()?;
+        let train = self.training.config()?;
         if self.tools.is_some() {
             refuse_base(self.training.template)?;
+            let message = "--on-long leaves out or cuts no rows with --tools: leave them out of --data, or raise --max-seq";
+            ensure!(
+                train.on_long == OnLong::Error,
+                UsageError(message.to_owned())
+            );
         }
-        self.training.config().map(drop)
+        Ok(())
     }
 
     fn loss(&self) -> Settings {
@@ -171,7 +184,11 @@ impl Args {
             },
             max_tokens: self.max_tokens,
             tools: match &self.tools {
-                Some(tools) => Some(self.play.setup(tools, self.max_tokens)?),
+                Some(tools) => {
+                    let mut setup = self.play.setup(tools, self.max_tokens)?;
+                    setup.play.most = training.config()?.max_seq;
+                    Some(setup)
+                }
                 None => None,
             },
             iterations: self.iterations,

@@ -19,6 +19,8 @@ pub struct Config {
     pub max_tokens: usize,
     /// Longest observation in tokens.
     pub observation: usize,
+    /// Most tokens of an episode, where the model holds more: it ends before a turn that could go beyond them.
+    pub most: usize,
     /// Bytes for the keys and values of the episodes that are played at once.
     pub kv_memory: usize,
 }
@@ -29,6 +31,7 @@ impl Default for Config {
             turns: 6,
             max_tokens: 256,
             observation: 512,
+            most: usize::MAX,
             kv_memory: 1 << 30,
         }
     }
@@ -46,7 +49,7 @@ impl Config {
     /// Most tokens before its last turn.
     fn last(&self, prompt: usize, most: usize) -> usize {
         let grows = self.turns.saturating_sub(1) * (self.max_tokens + self.observation + FORM);
-        (prompt + grows).min(most.saturating_sub(self.max_tokens))
+        (prompt + grows).min(most.min(self.most).saturating_sub(self.max_tokens))
     }
 }
 

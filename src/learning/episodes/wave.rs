@@ -59,7 +59,12 @@ impl<'w, 't> Wave<'w, 't> {
 
     /// Draws a turn of all that go on, calls what they call, and tells them.
     pub fn turn(&mut self, engine: &Engine, cache: &mut Cache, turn: usize) -> Result<()> {
-        let live: Vec<usize> = self.open.keys().copied().collect();
+        let most = self.table.config.most;
+        let room = |place: &usize| self.tokens[*place].len() + self.table.config.max_tokens <= most;
+        let (live, full): (Vec<usize>, Vec<usize>) = self.open.keys().copied().partition(room);
+        for place in full {
+            self.end(place, End::Full);
+        }
         let observer = self.table.observer;
         let mut drawn = BTreeMap::new();
         engine.answer(cache, self.tokens, &live, |event| {

@@ -83,20 +83,15 @@ pub fn train(
     let home = (&config.databases.home, config.databases.rules.follow_links);
     let stage = tools.map(|(setup, protocol)| {
         let questions = Question::of_rows(&rows)?;
-        let stage = setup.stage(questions, home, protocol, &renderer, observer)?;
-        episodes::refuse_long(&sft.data, &lines, &stage, setup, &base)?;
-        anyhow::Ok(stage)
+        setup.stage(questions, home, protocol, &renderer, observer)
     });
     let stage = stage.transpose()?;
     let prompts = match &stage {
         Some(stage) => stage.tasks.iter().map(|task| task.prompt.clone()).collect(),
-        None => {
-            let prompts = trial::rendered(&renderer, &sft.data, &lines, &sft.columns)?;
-            let held = lengths::held(&prompts, config, (&mut rows, &mut scorer), observer)?;
-            trial::check(&base, &sft.data, &rows.asked().0, &held, &stop)?;
-            held
-        }
+        None => trial::rendered(&renderer, &sft.data, &lines, &sft.columns)?,
     };
+    let prompts = lengths::held(&prompts, config, (&mut rows, &mut scorer), observer)?;
+    trial::check(&base, &sft.data, &rows.asked().0, &prompts, &stop)?;
     let heads: Vec<Example> = prompts
         .iter()
         .map(|prompt| Example::new(prompt, &[]))
