@@ -205,7 +205,7 @@ fn episodes_are_learned_from() {
         .fold(0.0, f64::max);
     assert!(off < 1e-3, "{off}");
     let rollouts = stand.lines("out/rollouts.jsonl");
-    assert_eq!(rollouts.len(), 4 * 2 * 4);
+    assert_eq!(rollouts.len(), 8 * 2 * 4);
     for line in &rollouts {
         let turns = line["turns"].as_array().unwrap().len();
         assert!((1..=5).contains(&turns));

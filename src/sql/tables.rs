@@ -156,7 +156,7 @@ mod tests {
                 &["a", "we\"ird"],
             ),
             ("FROM a SELECT x, y", &["a"]),
-            ("SELECT FROM ) ) FROM a ((( FROM (", &["a"]),
+            ("SELECT FROM ) ) FROM a, ((( FROM (", &["a"]),
             ("from from", &[]),
         ] {
             assert_eq!(named(sql), expected, "{sql}");
