@@ -126,8 +126,21 @@ fn gradients_of(base: &str, rounds: Held) {
 
 #[test]
 fn as_answered_log_probabilities_are_those_of_answering_and_gradients_near_those_of_the_numbers() {
-    let path = golden("tiny-llama");
-    let source = Source::open(path.to_str().unwrap()).unwrap();
+    answered_like(&text(&golden("tiny-llama")), 0.998);
+}
+
+#[test]
+#[ignore = "needs the 98 MB base that scripts/fetch_base.sh fetches; scripts/test.sh runs it"]
+fn the_same_of_a_published_base() {
+    answered_like(
+        &std::env::var("FACTORY_BASE").expect("FACTORY_BASE names the SmolLM2 GGUF file"),
+        0.98,
+    );
+}
+
+/// `least` is the cosine that the two gradients have at least.
+fn answered_like(base: &str, least: f64) {
+    let source = Source::open(base).unwrap();
     let weights = source.weights.as_ref();
     let mut decoder = Decoder::new(
         source.config.clone(),
@@ -146,14 +159,17 @@ fn as_answered_log_probabilities_are_those_of_answering_and_gradients_near_those
         decoder.recompute = true;
         assert_eq!(pass(&decoder, dora), (log_p.clone(), gradients.clone()));
         decoder.recompute = false;
-        assert_eq!(log_p, answered(&decoder, dora));
+        // The sums over the vocabulary are not of one order.
+        for (a, b) in log_p.iter().zip(answered(&decoder, dora)) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
         let all = |of: &BTreeMap<String, Vec<f32>>| -> Vec<f64> {
             of.values().flatten().map(|x| f64::from(*x)).collect()
         };
         let (a, b) = (all(&gradients), all(&by_numbers));
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
-        assert!(cosine > 0.999, "{cosine}");
+        assert!(cosine > least, "{cosine}");
     }
 }
 

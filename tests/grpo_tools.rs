@@ -348,7 +348,7 @@ fn what_is_wrong_with_tools_is_one_line() {
         &["is no folder"],
     );
     run(&["--max-tokens", "9000"], 1, &["rows.jsonl:1"]);
-    run(&["--max-seq", "100"], 1, &["rows.jsonl, row 1", "--max-tokens 60"]);
+    run(&["--max-seq", "100"], 1, &["rows.jsonl:1", "--max-seq 100"]);
     run(&["--on-long", "skip"], 2, &["--on-long", "--tools"]);
     // What only episodes have.
     let rewards = stand.path("rewards.toml");
