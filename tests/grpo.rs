@@ -246,7 +246,13 @@ fn killed_while_answers_are_judged_it_goes_on_to_the_same_bytes() {
         fs::remove_file(at("hold")).unwrap();
         fs::remove_file(at("held")).unwrap();
         let out = at(&name);
-        ok(&["grpo", "--resume", &text(&out)]);
+        let resume = ["grpo", "--resume", &text(&out)];
+        // Answers must be worth what they were.
+        let worth = fs::read_to_string(&rewards).unwrap();
+        fs::write(&rewards, worth.replace("0.9", "0.8")).unwrap();
+        fails(&resume, 1, &["other settings, rows, rewards or base"]);
+        fs::write(&rewards, worth).unwrap();
+        ok(&resume);
         assert_eq!(weights(&out), weights(&at("whole")), "killed at {answer}");
         let [whole, killed] =
             [at("whole"), out].map(|run| fs::read(run.join("rollouts.jsonl")).unwrap());

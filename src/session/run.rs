@@ -41,6 +41,8 @@ pub struct Session<'a> {
     pub train: &'a TrainConfig,
     /// The resolved settings, as the run's folder has them.
     pub settings: String,
+    /// What else its adapter follows from than settings and rows: with other such texts nothing is gone on with.
+    pub rests_on: Vec<String>,
     /// How many of the rows repair, and those of the adapter to go on from.
     pub repair_rows: usize,
     /// What follows what in the answers that are taught.
@@ -71,7 +73,7 @@ impl Session<'_> {
         });
         let selection = selection.transpose()?;
         let identity = state::identity(
-            &self.settings,
+            (&self.settings, &self.rests_on),
             adapter,
             selection.as_ref(),
             examples,

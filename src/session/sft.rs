@@ -112,6 +112,7 @@ pub fn train(
             &base.decoder,
             &NOTHING,
         )?,
+        rests_on: Vec::new(),
         repair_rows,
         ngrams: run.ngrams.then(|| Ngrams::of(answers())),
         asking,

@@ -41,9 +41,9 @@ pub struct States<'a> {
     pub decoder: &'a Decoder,
 }
 
-/// What a run's states belong to. The config of `adapter` says what the settings do not where it is another's.
+/// What a run's states belong to: its settings and what else it rests on. The config of `adapter` says what the settings do not where it is another's.
 pub fn identity(
-    settings: &str,
+    (settings, rests_on): (&str, &[String]),
     adapter: &Adapter,
     selection: Option<&Selection>,
     examples: &[Example],
@@ -51,7 +51,7 @@ pub fn identity(
 ) -> Result<String> {
     let mut settings: toml::Table = toml::from_str(settings)?;
     settings.retain(|name, _| !FREE.contains(&name));
-    let said = [
+    let mut said = vec![
         toml::to_string(&settings)?,
         adapter
             .config
@@ -59,6 +59,7 @@ pub fn identity(
             .to_string(),
         selection.map_or(String::new(), Selection::rows),
     ];
+    said.extend(rests_on.iter().cloned());
     checkpoint::identity(&said, examples, decoder)
 }
 

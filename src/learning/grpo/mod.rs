@@ -171,6 +171,8 @@ pub fn train(
             &base.decoder,
             &config.settings(run.guards),
         )?,
+        // What answers are worth.
+        rests_on: vec![rows.sha256.clone(), serde_json::to_string(&config.rewards)?],
         repair_rows: 0,
         ngrams: ngrams.clone(),
         asking,

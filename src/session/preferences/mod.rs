@@ -104,6 +104,7 @@ pub fn train(
             &base.decoder,
             &Settings::of(config, run),
         )?,
+        rests_on: Vec::new(),
         repair_rows: 0,
         ngrams: run.ngrams.then(|| Ngrams::of(chosen)),
         asking,
