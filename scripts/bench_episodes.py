@@ -58,7 +58,8 @@ def databases(a, server):
         run(a, "data", "synth", *schemas, "--rows", str(a.train), "--dev", str(3 * a.rows), "--preferences", "0", "--out", made)
         for name in ["train.jsonl", "dev.jsonl"]:
             rows = [json.loads(line) for line in (made / name).open()]
-            write(made / name, [row | {"instruction": PROMPT.format(question=row["question"])} for row in rows])
+            asked = "instruction" if name == "train.jsonl" else "prompt"
+            write(made / name, [row | {asked: PROMPT.format(question=row["question"])} for row in rows])
     tables = a.work / "duckdb"
     tables.mkdir(exist_ok=True)
     for script in sorted((made / "databases").glob("*.sql")):

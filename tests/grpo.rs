@@ -250,7 +250,11 @@ fn killed_while_answers_are_judged_it_goes_on_to_the_same_bytes() {
         // Answers must be worth what they were.
         let worth = fs::read_to_string(&rewards).unwrap();
         fs::write(&rewards, worth.replace("0.9", "0.8")).unwrap();
-        fails(&resume, 1, &["other settings, rows, rewards or base"]);
+        fails(
+            &resume,
+            1,
+            &["other settings, rows, rewards, start or base"],
+        );
         fs::write(&rewards, worth).unwrap();
         ok(&resume);
         assert_eq!(weights(&out), weights(&at("whole")), "killed at {answer}");

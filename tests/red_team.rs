@@ -162,7 +162,7 @@ fn no_trick_is_worth_more_than_it_is() {
     for row in 0..GOLDS.len() {
         let own = || REPLIES.iter().filter(|(of, ..)| *of == row);
         let drawn = judged(&mut scorer, row, own().map(|(_, reply, _)| *reply));
-        let found = rewards.of(&rows.rows[row], &drawn, &[]).unwrap();
+        let found = rewards.of(&rows.rows[row], &drawn, &[], &Silent).unwrap();
         check(own().map(|(_, reply, due)| (*reply, *due)), found);
         // Comments, spaces and letters make no other query.
         if row == 0 {
@@ -186,7 +186,7 @@ fn no_trick_is_worth_more_than_it_is() {
     };
     let drawn = judged(&mut scorer, 1, SOFT.iter().map(|(reply, _)| *reply));
     let mut rewards = Rewards::open(&config).unwrap();
-    let found = rewards.of(&rows.rows[1], &drawn, &[]).unwrap();
+    let found = rewards.of(&rows.rows[1], &drawn, &[], &Silent).unwrap();
     check(SOFT.into_iter(), found);
 }
 

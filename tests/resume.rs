@@ -288,7 +288,7 @@ fn a_state_of_another_run_is_refused() {
     fails(
         &refs(&other),
         1,
-        &["of a run with other settings, rows, rewards or base"],
+        &["of a run with other settings, rows, rewards, start or base"],
     );
     let rows = dir.path().join("train.jsonl");
     let text = fs::read_to_string(&rows).unwrap();
@@ -296,7 +296,7 @@ fn a_state_of_another_run_is_refused() {
     fails(
         &refs(&resume(dir.path(), "run")),
         1,
-        &["of a run with other settings, rows, rewards or base"],
+        &["of a run with other settings, rows, rewards, start or base"],
     );
     fails(
         &refs(&resume(dir.path(), "none")),

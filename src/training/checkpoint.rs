@@ -132,7 +132,7 @@ pub fn restore(
     );
     ensure!(
         said("identity") == identity,
-        "of a run with other settings, rows, rewards or base"
+        "of a run with other settings, rows, rewards, start or base"
     );
     let step: usize = said("step").parse().context("damaged: no step")?;
     let mut tensors = BTreeMap::new();

@@ -27,6 +27,7 @@ const EPISODE: &str = "4096";
 #[command(mut_arg("max_seq", |arg| arg.default_value_if("tools", ArgPredicate::IsPresent, EPISODE)
     .help("Longest prompt and answer in tokens, the answer counted as --max-tokens; with --tools the longest episode [default: 512; with --tools 4096]")
     .hide_default_value(true)))]
+#[command(mut_arg("steps", |arg| arg.help("Steps of drawing, each of --iterations optimizer steps")))]
 #[command(mut_arg("on_long", |arg| arg.help("What to do with rows that are longer")))]
 #[command(mut_arg("follow_links", |arg| arg.requires("folders")))]
 #[command(group = ArgGroup::new("folders").args(["db_dir", "eval_db"]).multiple(true))]
@@ -228,7 +229,7 @@ impl Args {
     }
 
     /// The rows, named by flag or by config.
-    fn data(&self) -> Result<&Path> {
+    pub fn data(&self) -> Result<&Path> {
         let missing = "the rows are not named: give --data, or data in --config";
         training::named(self.data.as_ref(), self.resume.as_ref(), missing)
     }

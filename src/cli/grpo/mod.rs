@@ -11,6 +11,8 @@ pub use flags::Args;
 
 /// Trains an adapter and writes its folder.
 pub fn run(mut args: Args) -> Result<()> {
+    // Where there is no run to go on with, that is what is wrong.
+    args.data()?;
     args.check()?;
     args.scoring.settle();
     let config = args.config()?;

@@ -167,12 +167,15 @@ impl Job {
             Source::Builtin => json!("builtin"),
             Source::Mcp(words) => json!(words),
         };
+        let play = &self.setup.play;
         let own = [
             ("db of the rows", sha256(&serde_json::to_vec(&dbs)?).into()),
             ("--batch", engine.batch.into()),
             ("--tools", tools),
             ("--query-seconds", self.setup.time.as_secs().into()),
-            ("lengths", json!(self.setup.play)),
+            ("--turns", play.turns.into()),
+            ("--observation-tokens", play.observation.into()),
+            ("--max-tokens", play.max_tokens.into()),
         ];
         identity.extend(own.map(|(name, value)| (name.to_owned(), value)));
         Ok(identity)

@@ -19,9 +19,10 @@ use crate::run::observer::Observer;
 use crate::training::objective::policy::Kind;
 use anyhow::{Context, Result, anyhow};
 use std::fmt::Arguments;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What draws and judges.
 pub struct Collector<'a> {
@@ -39,11 +40,18 @@ pub struct Collector<'a> {
     pub observer: &'a dyn Observer,
 }
 
-/// A judge hears no remark, and is stopped by there being nothing more.
-struct Silent;
+/// How often who waits for the judge looks whether the work shall stop.
+const LOOK: Duration = Duration::from_millis(5);
 
-impl Observer for Silent {
+/// A judge hears no remark. It is stopped by there being nothing more, and where this says so.
+struct Judging<'a>(&'a AtomicBool);
+
+impl Observer for Judging<'_> {
     fn note(&self, _: Arguments) {}
+
+    fn stops(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Collector<'_> {
@@ -69,6 +77,7 @@ impl Collector<'_> {
                 scorer: &mut self.scorer,
                 rewards: &mut self.rewards,
                 loss,
+                observer: self.observer,
             };
             return play.groups(&engine, which, &sampler);
         }
@@ -79,9 +88,11 @@ impl Collector<'_> {
         let (prompts, observer, rows) = (self.prompts, self.observer, self.rows);
         let (scorer, rewards) = (&mut self.scorer, &mut self.rewards);
         let begun = Instant::now();
+        let stopped = AtomicBool::new(false);
         let (to_judge, drawn) = channel();
         let (generation, judged) = thread::scope(|scope| {
-            let judging = scope.spawn(|| judge(scorer, rewards, rows, loss, drawn));
+            let judging =
+                scope.spawn(|| judge((scorer, rewards), rows, loss, drawn, &Judging(&stopped)));
             let generated =
                 draw::each(&engine, &mut cache, prompts, which, observer, |row, own| {
                     to_judge
@@ -90,6 +101,10 @@ impl Collector<'_> {
                 });
             drop(to_judge);
             let generation = begun.elapsed().as_secs_f64();
+            while !judging.is_finished() {
+                stopped.fetch_or(observer.stops(), Ordering::Relaxed);
+                thread::sleep(LOOK);
+            }
             let judged = judging.join().map_err(|_| anyhow!("the judge panicked"));
             // Why answers cannot be judged says more than that they could not.
             let judged = judged.and_then(|judged| judged);
@@ -113,19 +128,19 @@ impl Collector<'_> {
 
 /// Judges what comes, row by row; the groups and the seconds that it took.
 fn judge(
-    scorer: &mut Scorer,
-    rewards: &mut Rewards,
+    (scorer, rewards): (&mut Scorer, &mut Rewards),
     rows: &Rows,
     loss: Kind,
     samples: Receiver<(usize, Vec<Sample>)>,
+    observer: &Judging,
 ) -> Result<(Vec<Group>, f64)> {
     let (mut groups, mut seconds) = (Vec::new(), 0.0);
     for (row, samples) in samples {
         let begun = Instant::now();
         let samples = samples.into_iter().map(|sample| (row, sample));
-        let drawn = rollouts::drawn(scorer, samples.collect(), &Silent)?;
+        let drawn = rollouts::drawn(scorer, samples.collect(), observer)?;
         let own = rows.rows.get(row).context("a row that is not there")?;
-        let worth = rewards.of(own, &drawn, &[])?;
+        let worth = rewards.of(own, &drawn, &[], observer)?;
         groups.push(Group::of_answers(row, drawn, worth, loss));
         seconds += begun.elapsed().as_secs_f64();
     }

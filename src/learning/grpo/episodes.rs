@@ -37,6 +37,7 @@ pub struct Play<'t, 's> {
     pub scorer: &'t mut Scorer,
     pub rewards: &'t mut Rewards,
     pub loss: Kind,
+    pub observer: &'t dyn Observer,
 }
 
 impl Play<'_, '_> {
@@ -58,7 +59,9 @@ impl Play<'_, '_> {
             let each = episodes.iter().zip(judged.by_ref());
             let drawn = each.map(|(episode, judged)| self.drawn(episode, judged));
             let drawn: Vec<Drawn> = drawn.collect();
-            let rewards = self.rewards.of(&self.rows.rows[row], &drawn, &episodes)?;
+            let rewards =
+                self.rewards
+                    .of(&self.rows.rows[row], &drawn, &episodes, self.observer)?;
             let by = (self.rewards.steps(), self.loss);
             groups.push(Group::of_episodes(row, drawn, episodes, &rewards, by));
         }

@@ -14,6 +14,7 @@ use super::episodes::tasks::Question;
 use super::rewards::Rewards;
 use super::rows::Rows;
 use super::verdicts::Scorer;
+use crate::adapters::identity;
 use crate::adapters::ngrams::Ngrams;
 use crate::answering::trained;
 use crate::answering::trial;
@@ -73,6 +74,7 @@ pub fn train(
         mut base,
         mut adapter,
     } = opened.begin(sft, run, place, observer)?;
+    let start = identity::weights(&adapter)?;
     let renderer = Renderer::new(template, &base.tokenizer)?;
     trained::remark(&renderer, observer);
     let stop = StopConfig {
@@ -171,8 +173,12 @@ pub fn train(
             &base.decoder,
             &config.settings(run.guards),
         )?,
-        // What answers are worth.
-        rests_on: vec![rows.sha256.clone(), serde_json::to_string(&config.rewards)?],
+        // What it diverges from, and what answers are worth.
+        rests_on: vec![
+            start,
+            rows.sha256.clone(),
+            serde_json::to_string(&config.rewards)?,
+        ],
         repair_rows: 0,
         ngrams: ngrams.clone(),
         asking,

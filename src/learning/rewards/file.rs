@@ -71,7 +71,12 @@ pub fn read(text: &str) -> Result<Config> {
         let what = || format!("[[reward]] {number}");
         let weight = reward.weight;
         ensure!(
-            weight.is_finite() && weight >= 0.0,
+            weight.is_finite(),
+            "{}: weight {weight} is no number",
+            what()
+        );
+        ensure!(
+            weight >= 0.0,
             "{}: weight {weight} is below 0: what is not wanted is a [[penalty]]",
             what()
         );
@@ -91,7 +96,11 @@ pub fn read(text: &str) -> Result<Config> {
     }
     for (number, Penalty { fault, weight }) in (1..).zip(file.penalty) {
         ensure!(
-            weight.is_finite() && weight <= 0.0,
+            weight.is_finite(),
+            "[[penalty]] {number}: weight {weight} is no number"
+        );
+        ensure!(
+            weight <= 0.0,
             "[[penalty]] {number}: weight {weight} is above 0: it would pay for what is not wanted"
         );
         match fault {

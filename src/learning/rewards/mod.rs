@@ -10,6 +10,7 @@ use super::episodes::episode::Episode;
 use super::rollouts::Drawn;
 use super::rows::Row;
 use crate::generation::sequence::Finish;
+use crate::run::observer::Observer;
 use anyhow::{Context, Result, ensure};
 use command::Judge;
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,7 @@ impl Rewards {
         row: &Row,
         drawn: &[Drawn],
         episodes: &[Episode],
+        observer: &dyn Observer,
     ) -> Result<Vec<Option<f64>>> {
         let gold = row.example.text("gold_sql").unwrap_or_default();
         let there = drawn.iter().map(|one| one.sample.text.is_some());
@@ -140,7 +142,7 @@ impl Rewards {
                 }
                 Part::Command(..) => {
                     let judge = judges.next().context("a command was not started")?;
-                    judge.numbers(&questions(row, drawn, episodes))?
+                    judge.numbers(&questions(row, drawn, episodes), observer)?
                 }
             };
             let weight = part.weight();

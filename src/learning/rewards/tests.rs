@@ -4,6 +4,13 @@ use crate::eval::judged::Judged;
 use crate::eval::returned::Returned;
 use crate::learning::draw::Sample;
 
+/// Hears nothing and stops nothing.
+struct Patient;
+
+impl Observer for Patient {
+    fn note(&self, _: std::fmt::Arguments) {}
+}
+
 fn sample(text: &str, finish: Finish) -> Sample {
     Sample {
         text: Some(text.to_owned()),
@@ -71,13 +78,13 @@ fn of(parts: Vec<Part>) -> Result<Vec<Option<f64>>> {
         parts,
         ..Config::default()
     };
-    Rewards::open(&config)?.of(&row(), &answers(), &[])
+    Rewards::open(&config)?.of(&row(), &answers(), &[], &Patient)
 }
 
 #[test]
 fn a_right_answer_is_worth_one_and_a_close_one_a_tenth() {
     let mut rewards = Rewards::open(&Config::default()).unwrap();
-    let found = rewards.of(&row(), &answers(), &[]).unwrap();
+    let found = rewards.of(&row(), &answers(), &[], &Patient).unwrap();
     assert_eq!(
         found,
         [Some(1.0), Some(0.1), Some(0.0), Some(0.0), Some(0.0)]
@@ -91,7 +98,7 @@ fn a_right_answer_is_worth_one_and_a_close_one_a_tenth() {
         judged: Judged::no_answer(),
         query: None,
     };
-    let found = rewards.of(&row(), &[none], &[]).unwrap();
+    let found = rewards.of(&row(), &[none], &[], &Patient).unwrap();
     assert_eq!(found, [None]);
 }
 
@@ -115,6 +122,10 @@ fn a_file_says_what_counts() {
     );
     for (text, fault) in [
         ("", "no [[reward]]"),
+        (
+            "[[reward]]\nverifier = \"execution\"\nweight = nan",
+            "weight NaN is no number",
+        ),
         (
             "[[reward]]\nverifier = \"execution\"\nweight = -1.0",
             "[[penalty]]",
@@ -201,6 +212,10 @@ fn a_command_answers_a_number_for_each_line_or_is_named() {
         (
             "while read line; do echo 7; done",
             "answered 7, expected 0 to 1",
+        ),
+        (
+            "while read line; do printf '0.5\\n0.1\\n'; done",
+            "that nobody asked for",
         ),
         (
             "while read line; do head -c 5000 /dev/zero | tr '\\0' 1; done",

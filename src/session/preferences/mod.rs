@@ -7,6 +7,7 @@ use super::compared::{Begun, Opened};
 use super::config::{Config, PreferenceConfig, PreferenceLoss};
 use super::run::{Draw, Session};
 use super::{recompute, reference, settings as run_settings};
+use crate::adapters::identity;
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::data::asking::Asking;
@@ -55,6 +56,7 @@ pub fn train(
         mut base,
         mut adapter,
     } = opened.begin(sft, run, place, observer)?;
+    let start = identity::weights(&adapter)?;
     let renderer = Renderer::new(template, &base.tokenizer)?;
     let rows = match source {
         Some(source) => source(&base, &adapter, &renderer, &folder)?,
@@ -104,7 +106,7 @@ pub fn train(
             &base.decoder,
             &Settings::of(config, run),
         )?,
-        rests_on: Vec::new(),
+        rests_on: vec![start],
         repair_rows: 0,
         ngrams: run.ngrams.then(|| Ngrams::of(chosen)),
         asking,
