@@ -42,7 +42,7 @@ def main():
         rows = common_rows(a, rows_of)
         warm = warm_up(a, rows_of["sqlite"])
         print("| | engine | right | turns an episode | answered | tool errors | unknown tables | repeated | no call | seconds |\n|---|---|---|---|---|---|---|---|---|---|")
-        for name, lora in [("as it is", []), ("warmed up", ["--lora", warm])]:
+        for name, lora in [("warmed up", ["--lora", warm]), ("as it is", [])]:
             for engine in ENGINES:
                 found = play(a, name, engine, rows, rows_of[engine], lora)
                 n, turns = found["episodes"], found["turns"]

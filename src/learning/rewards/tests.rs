@@ -157,10 +157,6 @@ fn a_file_says_what_counts() {
             "line 4",
         ),
         ("[[reward]]\ncommand = []\nweight = 1.0", "command is empty"),
-        (
-            "[[reward]]\nverifier = \"execution\"\nweight = nan",
-            "[[penalty]]",
-        ),
     ] {
         let error = format!("{:#}", file::read(text).unwrap_err());
         assert!(error.contains(fault), "{text}: {error}");
