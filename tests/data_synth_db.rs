@@ -482,35 +482,6 @@ fn a_schema_without_rows_gets_some() {
 }
 
 #[test]
-fn a_query_that_two_databases_share_is_in_one_split() {
-    let folder = TempDir::new().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    for name in ["east.sqlite", "west.sqlite"] {
-        database(&folder.path().join(name));
-    }
-    let (east, west, out) = (path("east.sqlite"), path("west.sqlite"), path("set"));
-    let output = synth(&[
-        "--db", &east, "--db", &west, "--out", &out, "--rows", "300", "--dev", "60",
-    ]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let of = |file: &str, field: &str| -> BTreeSet<(String, String)> {
-        let rows = rows(&folder.path().join("set").join(file));
-        rows.iter()
-            .map(|row| (text(row, field).to_owned(), text(row, "db").to_owned()))
-            .collect()
-    };
-    let (train, dev) = (of("train.jsonl", "response"), of("dev.jsonl", "gold_sql"));
-    let queries: BTreeSet<&str> = train.iter().map(|(query, _)| &**query).collect();
-    assert!(dev.iter().all(|(query, _)| !queries.contains(&**query)));
-    // Each split has queries of both.
-    for split in [&train, &dev] {
-        let of: BTreeSet<&str> = split.iter().map(|(_, db)| &**db).collect();
-        assert_eq!(of.len(), 2);
-    }
-}
-
-#[test]
 fn odd_names_and_huge_cells_are_no_hindrance() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -83,3 +83,33 @@ pub fn split(pool: &[Made], train: usize, dev: usize, seed: u64) -> Split {
         dev: chosen.iter().copied().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::patterns::Kind;
+    use super::*;
+
+    #[test]
+    fn a_query_that_two_databases_share_is_in_one_split() {
+        let made = |at: usize| {
+            let (database, query) = (at % 2, at / 2);
+            let sql = format!("select a{query} from t{}", query % 8);
+            Made {
+                database,
+                kind: Kind::Projection,
+                question: at.to_string(),
+                shape: format!("select ? from t{}", query % 8),
+                value: format!("{database} {sql}"),
+                tables: vec![0],
+                sql,
+            }
+        };
+        let pool: Vec<Made> = (0..160).map(made).collect();
+        let Split { train, dev } = split(&pool, 100, 30, 0);
+        let queries = |places: &[usize]| -> BTreeSet<&str> {
+            places.iter().map(|at| &*pool[*at].sql).collect()
+        };
+        assert!(train.len() > 40 && dev.len() > 20, "{train:?} {dev:?}");
+        assert!(queries(&train).is_disjoint(&queries(&dev)));
+    }
+}
