@@ -35,8 +35,8 @@ impl<'a> Policy<'a> {
         })
     }
 
-    /// What answers prompts, as many at once as by default, in the memory that is free; on another device than the CPU four times as many, whose
-    /// steps hardly take longer.
+    /// What answers prompts, as many at once as by default, in the memory that is free; on another device than the CPU four times as many, since
+    /// a step starts as many kernels for few rows as for many.
     pub fn engine(&self, sampler: SamplerConfig, stop: StopConfig) -> Engine<'_> {
         let decoder = &self.base.decoder;
         Engine {

@@ -2,6 +2,7 @@
 
 use super::config::{Config, SftConfig};
 use super::sft::begin_adapter;
+use crate::adapters::identity;
 use crate::adapters::lora::Adapter;
 use crate::answering::trained;
 use crate::data::template::Template;
@@ -26,6 +27,8 @@ pub struct Begun {
     pub folder: TrainingRun,
     pub base: Base,
     pub adapter: Adapter,
+    /// What tells the adapter's numbers, as the run begins with them, from others.
+    pub start: String,
 }
 
 impl Opened {
@@ -68,6 +71,7 @@ impl Opened {
         Ok(Begun {
             folder,
             base,
+            start: identity::weights(&adapter)?,
             adapter,
         })
     }

@@ -105,6 +105,11 @@ impl Setup {
 }
 
 impl Stage<'_> {
+    /// What each episode begins with, as token ids.
+    pub fn prompts(&self) -> Vec<Vec<u32>> {
+        self.tasks.iter().map(|task| task.prompt.clone()).collect()
+    }
+
     /// Plays episodes of the tasks `which`; see [`play`].
     pub fn play<'e>(
         &self,
@@ -121,6 +126,7 @@ impl Stage<'_> {
         };
         play(&table, engine, &self.tasks, which, sampler)
     }
+
     /// The verdict on each episode's answer, as they were played of the tasks `which`, one behind the other.
     pub fn judge(
         &self,

@@ -2,8 +2,7 @@
 
 use super::group::{Group, Seconds};
 use crate::answering::policy::Policy;
-use crate::answering::rows::{named, too_long};
-use crate::data::jsonl::Line;
+use crate::answering::trial;
 use crate::data::record;
 use crate::data::template::Renderer;
 use crate::db::home::Home;
@@ -26,8 +25,7 @@ use crate::model::load::Base;
 use crate::run::observer::Observer;
 use crate::session::selection::{Answers, Config};
 use crate::training::objective::policy::Kind;
-use anyhow::{Result, ensure};
-use std::path::Path;
+use anyhow::Result;
 use std::time::Instant;
 
 /// What plays and judges.
@@ -131,7 +129,11 @@ impl<'a> Player<'a> {
             self.renderer,
             self.observer,
         )?;
-        refuse_long(data, &lines, &stage, setup, base)?;
+        let stop = StopConfig {
+            max_tokens: setup.play.max_tokens,
+            ..StopConfig::default()
+        };
+        trial::check(base, data, &lines, &stage.prompts(), &stop)?;
         Ok(Box::new(move |adapter, ngrams| {
             let policy = Policy::new(base, adapter, ngrams)?;
             let engine = |sampler, stop| in_any_memory(policy.engine(sampler, stop));
@@ -140,25 +142,6 @@ impl<'a> Player<'a> {
             Ok(played.iter().flatten().map(answer).collect())
         }))
     }
-}
-
-/// Refuses rows of `data` whose prompts leave a model no room for a turn.
-pub fn refuse_long(
-    data: &Path,
-    lines: &[Line],
-    stage: &Stage,
-    setup: &Setup,
-    base: &Base,
-) -> Result<()> {
-    let prompts = stage.tasks.iter().map(|task| task.prompt.clone());
-    let stop = StopConfig {
-        max_tokens: setup.play.max_tokens,
-        ..StopConfig::default()
-    };
-    let prompts: Vec<Vec<u32>> = prompts.collect();
-    let long = too_long(data, lines, &prompts, &stop, &base.decoder.config);
-    ensure!(long.is_empty(), "{}", named(&long));
-    Ok(())
 }
 
 /// What is free may be another amount when the run goes on.

@@ -14,7 +14,6 @@ use super::episodes::tasks::Question;
 use super::rewards::Rewards;
 use super::rows::Rows;
 use super::verdicts::Scorer;
-use crate::adapters::identity;
 use crate::adapters::ngrams::Ngrams;
 use crate::answering::trained;
 use crate::answering::trial;
@@ -73,8 +72,8 @@ pub fn train(
         mut folder,
         mut base,
         mut adapter,
+        start,
     } = opened.begin(sft, run, place, observer)?;
-    let start = identity::weights(&adapter)?;
     let renderer = Renderer::new(template, &base.tokenizer)?;
     trained::remark(&renderer, observer);
     let stop = StopConfig {
@@ -89,7 +88,7 @@ pub fn train(
     });
     let stage = stage.transpose()?;
     let prompts = match &stage {
-        Some(stage) => stage.tasks.iter().map(|task| task.prompt.clone()).collect(),
+        Some(stage) => stage.prompts(),
         None => trial::rendered(&renderer, &sft.data, &lines, &sft.columns)?,
     };
     let prompts = lengths::held(&prompts, config, (&mut rows, &mut scorer), observer)?;

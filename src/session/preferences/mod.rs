@@ -7,7 +7,6 @@ use super::compared::{Begun, Opened};
 use super::config::{Config, PreferenceConfig, PreferenceLoss};
 use super::run::{Draw, Session};
 use super::{recompute, reference, settings as run_settings};
-use crate::adapters::identity;
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::data::asking::Asking;
@@ -55,8 +54,8 @@ pub fn train(
         mut folder,
         mut base,
         mut adapter,
+        start,
     } = opened.begin(sft, run, place, observer)?;
-    let start = identity::weights(&adapter)?;
     let renderer = Renderer::new(template, &base.tokenizer)?;
     let rows = match source {
         Some(source) => source(&base, &adapter, &renderer, &folder)?,
