@@ -34,6 +34,8 @@ LOSSES = [
     ("bnpo", dict(loss_type="bnpo", **CLIP), True, f"{TOKEN}; mean over tokens of the micro-batch"),
     ("dr_grpo", dict(loss_type="dr_grpo", scale_rewards="none", **CLIP), True, f"{TOKEN}; sum over tokens / (answers * max_completion_length)"),
     ("dr_grpo_on_policy", dict(loss_type="dr_grpo", scale_rewards="none", **CLIP), False, "dr_grpo with rho = 1"),
+    ("dr_grpo_cool", dict(loss_type="dr_grpo", scale_rewards="none", temperature=0.7, **CLIP), False,
+     "dr_grpo with rho = 1, log p of logits / temperature"),
     ("dapo", dict(loss_type="dapo", **CLIP), True, f"{TOKEN}; sum over tokens / num_items, the tokens of the whole step: here one micro-batch"),
     ("dapo_kl", dict(loss_type="dapo", **CLIP, **KL), True, "dapo + beta rho k3"),
     ("dapo_kl_plain", dict(loss_type="dapo", use_bias_correction_kl=False, **CLIP, **KL), True, "dapo + beta k3"),

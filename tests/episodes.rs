@@ -362,6 +362,14 @@ fn episodes_are_made_learned_played_and_shown() {
         fs::read(&out).unwrap(),
         fs::read(path("served.jsonl")).unwrap()
     );
+    // Episodes are predictions, so that recipes can hold them against gates.
+    let scored = path("scored.jsonl");
+    ok(&["eval-sql", &out, "--db-dir", &dbs, "--out", &scored]);
+    let row = &lines(Path::new(&scored))[0];
+    assert_eq!(row["exec_match"], true);
+    for field in ["id", "gold_sql"] {
+        assert_eq!(row[field], wanted[field], "{row}");
+    }
     let shown = ok(&["episodes", "replay", &out]);
     let gold = wanted["gold_sql"].as_str().unwrap();
     for part in [
@@ -480,12 +488,12 @@ fn questions_of_spider2_are_played_on_the_databases_that_are_there() {
         (&played[0]["id"], &played[0]["passed"]),
         (&json!("local1"), &Value::Null)
     );
-    assert!(!played[0]["prompt"].as_str().unwrap().contains("wet"));
+    assert!(!played[0]["opening"].as_str().unwrap().contains("wet"));
     let documents = path("documents");
     let mut with: Vec<String> = words(&["--knowledge"]);
     with.push(documents);
     ok(&with.iter().map(String::as_str).collect::<Vec<_>>());
-    let prompt = lines(Path::new(&out))[0]["prompt"]
+    let prompt = lines(Path::new(&out))[0]["opening"]
         .as_str()
         .unwrap()
         .to_owned();

@@ -294,14 +294,15 @@ fn losses_of_rollouts_are_those_of_trl() {
         ("bnpo", Dapo),
         ("dr_grpo", DrGrpo),
         ("dr_grpo_on_policy", DrGrpo),
+        ("dr_grpo_cool", DrGrpo),
         ("dapo", Dapo),
         ("dapo_kl", Dapo),
         ("gspo", Gspo),
         ("gspo_kl", Gspo),
         ("cispo", Cispo),
     ]);
-    for stand in Stand::all() {
-        let numbers = &stand.numbers;
+    for mut stand in Stand::all() {
+        let numbers = stand.numbers.clone();
         let rows = numbers["rollouts"].as_array().unwrap();
         let examples: Vec<Example> = rows.iter().map(rollout).collect();
         let labels = examples.iter().map(Example::labels).sum();
@@ -312,7 +313,9 @@ fn losses_of_rollouts_are_those_of_trl() {
                 continue;
             };
             seen += 1;
-            let beta = entry["options"]["beta"].as_f64().unwrap_or(0.0);
+            let or = |name: &str, value| entry["options"][name].as_f64().unwrap_or(value);
+            let beta = or("beta", 0.0);
+            stand.base.decoder.temperature = or("temperature", 1.0);
             let settings = policy::Settings {
                 beta,
                 epsilon: option(entry, "epsilon"),

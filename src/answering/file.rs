@@ -136,13 +136,7 @@ impl Job {
                 if let Some(constraint) = constraints.identity() {
                     identity.insert("--constrain".to_owned(), constraint);
                 }
-                if self.resume && !journal.exists() {
-                    let journal = journal.display();
-                    observer.note(format_args!(
-                        "no {journal} to go on with: starting with the first row"
-                    ));
-                }
-                Rows::kept(places, journal, &identity, self.resume)?
+                Rows::kept(places, journal, &identity, self.resume, observer)?
             }
         };
         let answered = loaded

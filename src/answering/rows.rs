@@ -9,6 +9,7 @@ use crate::generation::stop::StopConfig;
 use crate::generation::usage::Usage;
 use crate::model::config::Config;
 use crate::run::journal::Journal;
+use crate::run::observer::Observer;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,24 +74,10 @@ impl Rows {
         journal: &Path,
         identity: &impl Serialize,
         resume: bool,
+        observer: &dyn Observer,
     ) -> Result<Self> {
-        let old = match resume {
-            true => Journal::resume::<(usize, Row)>(journal, identity)?,
-            false => None,
-        };
+        let (opened, pieces) = Journal::open::<(usize, Row)>(journal, identity, resume, observer)?;
         let mut rows = vec![None; part.end];
-        let Some((opened, pieces)) = old else {
-            let journal = match resume {
-                true => Journal::begin(journal, identity)?,
-                false => Journal::begin_new(journal, identity)?,
-            };
-            let journal = Some(journal);
-            return Ok(Self {
-                part,
-                rows,
-                journal,
-            });
-        };
         for (place, row) in pieces {
             match part.contains(&place) {
                 true => rows[place] = Some(row),

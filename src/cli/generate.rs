@@ -115,8 +115,7 @@ impl Args {
             seed: self.seed,
             samples: self.samples as usize,
             greedy_first: self.greedy_first,
-            logprobs: None,
-            bias: Vec::new(),
+            ..SamplerConfig::default()
         }
     }
 

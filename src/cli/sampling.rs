@@ -29,7 +29,7 @@ impl SamplingArgs {
             samples: self.samples as usize,
             greedy_first: true,
             logprobs: Some(0),
-            bias: Vec::new(),
+            ..SamplerConfig::default()
         };
         let checked = SamplerConfig {
             samples: sampler.samples.max(2),

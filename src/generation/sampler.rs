@@ -22,6 +22,8 @@ pub struct SamplerConfig {
     pub greedy_first: bool,
     /// How many of the likeliest tokens are told with each token's log-probability; `None` tells none.
     pub logprobs: Option<usize>,
+    /// Whether log-probabilities are those at `temperature`, which must not be 0 then. Else they are those at 1.
+    pub tempered: bool,
     /// Added to the logits of these tokens.
     pub bias: Vec<(u32, f32)>,
 }
@@ -35,6 +37,7 @@ impl Default for SamplerConfig {
             samples: 1,
             greedy_first: false,
             logprobs: None,
+            tempered: false,
             bias: Vec::new(),
         }
     }
@@ -82,7 +85,7 @@ pub struct Choice {
     pub logprob: Option<Logprob>,
 }
 
-/// How likely a token was by the model alone: at temperature 1, whatever it is drawn at, and before rules take tokens away.
+/// How likely a token was by the model alone: at temperature 1 unless [`SamplerConfig::tempered`] says otherwise, and before rules take tokens away.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logprob {
     /// Natural logarithm of its probability.
@@ -135,7 +138,11 @@ impl Sampler {
                 None => *constraint = None,
             }
         }
-        let logprob = |likeliest| logprob(said, token, likeliest);
+        let temperature = match self.config.tempered {
+            true => self.config.temperature,
+            false => 1.0,
+        };
+        let logprob = |likeliest| logprob(said, token, likeliest, temperature);
         Some(Choice {
             token: token as u32,
             gap: best.gap,
@@ -225,10 +232,10 @@ fn rank(number: f32) -> u32 {
 }
 
 /// Of `token`; `None` where the logits are no numbers.
-fn logprob(logits: &[f32], token: usize, likeliest: usize) -> Option<Logprob> {
+fn logprob(logits: &[f32], token: usize, likeliest: usize, temperature: f64) -> Option<Logprob> {
     let largest = logits[ops::best(logits)?.index];
-    let log_sum = total(&ops::likelihoods(logits, largest, 1.0)).ln();
-    let of = |token: usize| (f64::from(logits[token] - largest) - log_sum) as f32;
+    let log_sum = total(&ops::likelihoods(logits, largest, temperature)).ln();
+    let of = |token: usize| (f64::from(logits[token] - largest) / temperature - log_sum) as f32;
     let mut tokens: Vec<usize> = Vec::new();
     if likeliest > 0 {
         tokens.extend(0..logits.len());
@@ -477,6 +484,22 @@ mod tests {
             let tokens: Vec<u32> = logprob.likeliest.iter().map(|(token, _)| *token).collect();
             assert_eq!(tokens, [1, 3]);
             assert!((logprob.likeliest[1].1 - 0.3f32.ln()).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn log_probabilities_may_be_those_that_are_drawn_by() {
+        let logits: Vec<f32> = [1.0f32, 4.0, 9.0].iter().map(|p| p.ln() - 3.0).collect();
+        let config = SamplerConfig {
+            temperature: 2.0,
+            logprobs: Some(3),
+            tempered: true,
+            ..SamplerConfig::default()
+        };
+        let choice = Sampler::new(&config, 0).sample(&logits, &mut None).unwrap();
+        for (token, found) in choice.logprob.unwrap().likeliest {
+            let share = [1.0f32, 2.0, 3.0][token as usize] / 6.0;
+            assert!((found - share.ln()).abs() < 1e-5, "{token}: {found}");
         }
     }
 

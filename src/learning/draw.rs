@@ -18,7 +18,7 @@ pub struct Sample {
     pub finish: Finish,
     /// Every token as it was drawn, the one that ends the answer among them; an answer that was cut has none that ends it.
     pub tokens: Vec<u32>,
-    /// Of each of those tokens, how likely the model had it (natural logarithm, at temperature 1, whatever it was drawn at); empty where
+    /// Of each of those tokens, how likely the model had it (natural logarithm, at temperature 1 unless the sampler says otherwise); empty where
     /// nobody asked.
     pub logprobs: Vec<f32>,
 }

@@ -33,21 +33,8 @@ impl Kept {
         on: bool,
         observer: &dyn Observer,
     ) -> Result<(Self, Vec<T>)> {
-        let old = match on {
-            true => Journal::resume::<Vec<T>>(path, identity)?,
-            false => None,
-        };
-        let (journal, done) = match old {
-            Some((journal, parts)) => (journal, parts.into_iter().flatten().collect()),
-            None if on => {
-                let place = path.display();
-                observer.note(format_args!(
-                    "no {place} to go on with: starting with the first row"
-                ));
-                (Journal::begin(path, identity)?, Vec::new())
-            }
-            None => (Journal::begin_new(path, identity)?, Vec::new()),
-        };
+        let (journal, parts) = Journal::open::<Vec<T>>(path, identity, on, observer)?;
+        let done: Vec<T> = parts.into_iter().flatten().collect();
         let kept = Self {
             path: path.to_owned(),
             journal,

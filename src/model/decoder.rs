@@ -46,6 +46,9 @@ pub struct Decoder {
     /// Whether a training pass multiplies quantized weights as [`Self::forward`] does, activations in 8 bits too: its log-probabilities are
     /// then those of answering, and it is faster. The gradient is that of the weights' numbers all the same.
     pub as_answered: bool,
+    /// What logits are divided by where labels' log-probabilities are computed: as answers are drawn that are learned from. Decoding does not
+    /// heed it.
+    pub temperature: f64,
     /// Runs after every block, forward and backward: where a device's memory is checked.
     pub after_block: Option<AfterBlock>,
 }
@@ -101,6 +104,7 @@ impl Decoder {
             config,
             recompute: false,
             as_answered: false,
+            temperature: 1.0,
             after_block: None,
         })
     }

@@ -65,7 +65,8 @@ impl Decoder {
         labels: &[Label],
         coefficients: &[f32],
     ) -> Result<(Vec<f32>, Tensor)> {
-        let normed = self.final_norm(at_labels)?;
+        // Logits are linear in it.
+        let normed = self.over_temperature(self.final_norm(at_labels)?)?;
         // Elsewhere than on the fused path it is needed whole.
         let whole = match self.path {
             Path::Portable => Some(self.head().numbers()?),
@@ -95,7 +96,16 @@ impl Decoder {
         }
         // One readback for all chunks: each makes a device wait.
         let log_p = Tensor::cat(&log_p, 0)?.to_vec1()?;
-        Ok((log_p, Tensor::cat(&gradients, 0)?))
+        let gradients = self.over_temperature(Tensor::cat(&gradients, 0)?)?;
+        Ok((log_p, gradients))
+    }
+
+    /// `x` divided by [`Self::temperature`].
+    fn over_temperature(&self, x: Tensor) -> Result<Tensor> {
+        match self.temperature == 1.0 {
+            true => Ok(x),
+            false => Ok((x / self.temperature)?),
+        }
     }
 
     /// The gradient towards `hidden` of what [`Self::normed_gradient`] gives for its `rows`.
@@ -120,6 +130,7 @@ impl Decoder {
         for (i, chunk) in labels.chunks(CHUNK).enumerate() {
             let targets: Vec<u32> = chunk.iter().map(|l| l.target).collect();
             let logits = self.logits(&at_labels.narrow(0, i * CHUNK, chunk.len())?)?;
+            let logits = self.over_temperature(logits)?;
             log_p.extend(ops::log_probability(&logits, &targets)?);
         }
         Ok(log_p)

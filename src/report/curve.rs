@@ -114,6 +114,8 @@ fn panel(
         .configure_mesh()
         .light_line_style(WHITE)
         .x_desc("step")
+        // Between two steps there is none.
+        .x_labels((last as usize + 1).min(11))
         .x_label_formatter(&|step| format!("{step:.0}"))
         .y_desc(name)
         .draw()?;

@@ -1,6 +1,7 @@
 //! A file that grows by a line a finished piece of work, so that an interrupted run can go on. It lies beside the output that
 //! replaces it at the end.
 
+use super::observer::Observer;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,13 +18,34 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// The journal of a run: begun by it, or where the run goes `on` the one that is there, with its pieces. Errors where that is of another run, and
+    /// where a new run would lose it.
+    pub fn open<T: DeserializeOwned>(
+        path: &Path,
+        header: &impl Serialize,
+        on: bool,
+        observer: &dyn Observer,
+    ) -> Result<(Self, Vec<T>)> {
+        if !on {
+            return Ok((Self::begin_new(path, header)?, Vec::new()));
+        }
+        if let Some(old) = Self::resume(path, header)? {
+            return Ok(old);
+        }
+        let place = path.display();
+        observer.note(format_args!(
+            "no {place} to go on with: starting with the first row"
+        ));
+        Ok((Self::begin(path, header)?, Vec::new()))
+    }
+
     /// Begins a journal whose first line is `header`; an older one is gone. Errors where another process writes it.
     pub fn begin(path: &Path, header: &impl Serialize) -> Result<Self> {
         Self::create(path)?.headed(header)
     }
 
     /// [`Self::begin`] that keeps an older one where it holds a piece, and errors.
-    pub fn begin_new(path: &Path, header: &impl Serialize) -> Result<Self> {
+    fn begin_new(path: &Path, header: &impl Serialize) -> Result<Self> {
         let journal = Self::create(path)?;
         let place = path.display();
         let old = fs::read(path).with_context(|| format!("cannot read {place}"))?;

@@ -181,6 +181,7 @@ impl Args {
                 seed: training.seed,
                 samples: self.samples,
                 logprobs: Some(0),
+                tempered: true,
                 ..SamplerConfig::default()
             },
             max_tokens: self.max_tokens,

@@ -12,7 +12,7 @@ pub struct Episode {
     pub tokens: Vec<u32>,
     /// The tokens that the model drew, a run a turn: they alone carry a loss.
     pub written: Vec<Range<usize>>,
-    /// Of each of those tokens, one turn's behind the other's, how likely the model had it (natural logarithm, at temperature 1); empty where
+    /// Of each of those tokens, one turn's behind the other's, how likely the model had it (natural logarithm, as the sampler tells it); empty where
     /// nobody asked.
     pub logprobs: Vec<f32>,
     /// Its turns, as many as `written` has runs.

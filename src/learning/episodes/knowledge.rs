@@ -49,6 +49,12 @@ impl Knowledge {
             "external_knowledge: {} leads out of the folder of documents",
             path.display()
         );
+        // To open a pipe would wait for who writes it.
+        ensure!(
+            real.is_file(),
+            "external_knowledge: {} is no file",
+            path.display()
+        );
         let mut bytes = Vec::new();
         let file = File::open(real).with_context(fault)?;
         file.take(LARGEST)
@@ -117,5 +123,21 @@ mod tests {
             .err()
             .unwrap();
         assert!(error.to_string().contains("leads out"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut make = std::process::Command::new("mkfifo");
+        assert!(
+            make.arg(dir.path().join("a.md"))
+                .status()
+                .unwrap()
+                .success()
+        );
+        let found = Knowledge::new(dir.path()).unwrap().document("a.md");
+        let error = found.err().unwrap();
+        assert!(error.to_string().contains("is no file"), "{error}");
     }
 }

@@ -156,10 +156,12 @@ impl Stage<'_> {
             db: question.db.clone(),
             sample,
             protocol: self.protocol,
-            prompt: self.renderer.tokenizer().show(&self.tasks[row].prompt)?,
+            opening: self.renderer.tokenizer().show(&self.tasks[row].prompt)?,
             passed: judged.map(Judged::passed),
             failure: judged.and_then(|judged| judged.failure.clone()),
             error: judged.and_then(|judged| judged.error.clone()),
+            predicted_sql: episode.answer().unwrap_or_default().to_owned(),
+            scored: question.scored.clone(),
             episode,
         })
     }

@@ -3,6 +3,7 @@
 use super::call::Outcome;
 use super::episode::{End, Episode};
 use super::protocol::Protocol;
+use super::tasks::Scored;
 use crate::data::jsonl;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -19,13 +20,17 @@ pub struct Line {
     /// Which of the row's episodes, from 0.
     pub sample: usize,
     pub protocol: Protocol,
-    /// The prompt's text, special tokens shown.
-    pub prompt: String,
+    /// The text that it begins with, special tokens shown.
+    pub opening: String,
     /// Whether its answer is right; `None` where the row has no reference.
     pub passed: Option<bool>,
     pub failure: Option<String>,
     /// Why its answer's query gave no rows.
     pub error: Option<String>,
+    /// The query that it answers with, empty where it came to none: what `eval-sql` scores.
+    pub predicted_sql: String,
+    #[serde(flatten)]
+    pub scored: Scored,
     #[serde(flatten)]
     pub episode: Episode,
 }

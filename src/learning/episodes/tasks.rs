@@ -10,7 +10,8 @@ use crate::db::home::Home;
 use crate::learning::rows::{Row, Rows};
 use crate::run::observer::Observer;
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The field that names a document of [`Knowledge`].
@@ -25,6 +26,37 @@ pub struct Question {
     pub asked: Conversation,
     /// The document that it refers to.
     pub knowledge: Option<String>,
+    pub scored: Scored,
+}
+
+/// What `eval-sql` reads of a row beside its name, its database and its answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// Or the prompt of a row without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curriculum: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gold_sql: Option<String>,
+}
+
+impl Scored {
+    /// Of a row's fields.
+    fn of(fields: &Map<String, Value>) -> Self {
+        let text = |field: &str| Some(fields.get(field)?.as_str()?.to_owned());
+        Self {
+            question: text("question").or_else(|| text("prompt")),
+            domain: text("domain"),
+            curriculum: text("curriculum"),
+            slice: text("slice"),
+            gold_sql: text("gold_sql"),
+        }
+    }
 }
 
 impl Question {
@@ -45,6 +77,7 @@ impl Question {
             db: db.to_owned(),
             asked,
             knowledge,
+            scored: Scored::of(line.fields()),
         })
     }
 
@@ -52,7 +85,11 @@ impl Question {
     pub fn of_rows(rows: &Rows) -> Result<Vec<Self>> {
         let one = |row: &Row| {
             let db = row.example.text("db").unwrap_or_default();
-            Self::new(&rows.path, &row.line, db, row.asked.clone())
+            Ok(Self {
+                // With the reference that the row's own answer may be.
+                scored: Scored::of(&row.example.fields),
+                ..Self::new(&rows.path, &row.line, db, row.asked.clone())?
+            })
         };
         rows.rows.iter().map(one).collect()
     }

@@ -71,7 +71,7 @@ impl View {
             verdict,
             tone,
             ended: ended.join(": "),
-            prompt: line.prompt.clone(),
+            prompt: line.opening.clone(),
             turns: turns.collect(),
             tokens: episode.tokens.len(),
             drawn: episode.written.iter().map(ExactSizeIterator::len).sum(),

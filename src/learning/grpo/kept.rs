@@ -7,8 +7,8 @@ use crate::training::objective::policy::Advantage;
 use crate::training::sft::Example;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 /// The file.
@@ -35,7 +35,7 @@ pub struct Line {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum One {
-    Episode(Played),
+    Episode(Box<Played>),
     Answer(Answer),
 }
 
@@ -125,6 +125,23 @@ impl Kept {
         }
         crate::run::files::write_atomic(&self.path, kept.as_bytes())?;
         Ok(found)
+    }
+
+    /// Whether any of the run's answers were learned from.
+    pub fn taught(&self) -> Result<bool> {
+        #[derive(Deserialize)]
+        struct Said {
+            learned: bool,
+        }
+        let cannot = || format!("cannot read {}", self.path.display());
+        let file = File::open(&self.path).with_context(cannot)?;
+        for line in BufReader::new(file).lines() {
+            let said: Said = serde_json::from_str(&line.with_context(cannot)?)?;
+            if said.learned {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Adds lines.

@@ -74,6 +74,8 @@ pub fn train(
         mut adapter,
         start,
     } = opened.begin(sft, run, place, observer)?;
+    // As answers are drawn.
+    base.decoder.temperature = config.sampler.temperature;
     let renderer = Renderer::new(template, &base.tokenizer)?;
     trained::remark(&renderer, observer);
     let stop = StopConfig {
@@ -186,5 +188,10 @@ pub fn train(
         draw,
     };
     session.run(&mut adapter, &mut practice, &mut folder)?;
+    if !practice.taught()? {
+        observer.note(format_args!(
+            "nothing was learned: in no step had a row answers of different rewards (factory headroom says whether all are right or all wrong)"
+        ));
+    }
     folder.finish()
 }

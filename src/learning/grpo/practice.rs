@@ -75,6 +75,11 @@ impl<'a> Practice<'a> {
         })
     }
 
+    /// Whether any step had something to learn.
+    pub fn taught(&self) -> Result<bool> {
+        self.kept.taught()
+    }
+
     /// Draws the answers of `turn`, and keeps them.
     fn draw(&mut self, turn: usize, adapter: &Adapter) -> Result<Vec<Line>> {
         let rows = self.turns[turn].clone();
@@ -129,11 +134,13 @@ impl<'a> Practice<'a> {
                     learned: learned && !one.sample.tokens.is_empty(),
                     reward,
                     drawn: match (&self.collector.stage, played.next()) {
-                        (Some(stage), Some((episode, step_rewards))) => One::Episode(Played {
-                            step_rewards,
-                            advantages,
-                            line: stage.line(row, sample, episode, Some(&one.judged))?,
-                        }),
+                        (Some(stage), Some((episode, step_rewards))) => {
+                            One::Episode(Box::new(Played {
+                                step_rewards,
+                                advantages,
+                                line: stage.line(row, sample, episode, Some(&one.judged))?,
+                            }))
+                        }
                         _ => One::Answer(Answer {
                             place: place.clone(),
                             passed: one.passed(),
