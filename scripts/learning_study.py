@@ -4,7 +4,7 @@
     python3 scripts/learning_study.py --b1 DIR --base BASE [--factory target/release/factory] [--out target/learning-b1]
 
 Reads the stages that the recipe has left, the newest of each name. A p-value is of a permutation test over rows: the signs of a row's
-differences, summed over its seeds, are drawn anew 20,000 times; an interval takes rows anew as often. Both are of these seeds.
+differences, summed over its seeds, are drawn anew 20,000 times; an interval takes rows anew 2,000 times. Both are of these seeds.
 With --b1, the evals folder of the PostTrainLLM/posttrainllm repository, the adapters answer its two gates instead: synthetic50 by
 execution, public64 by text. Uses only the standard library.
 """
@@ -19,7 +19,8 @@ from pathlib import Path
 WAYS = ["start", "more-sft", "still-sft", "rft", "dpo", "grpo"]
 # What each begins with.
 BEGUN = {"more-sft": "start", **{way: "more-sft" for way in WAYS[2:]}}
-DRAWS = 20_000
+SEEDS = range(3)
+FLIPS, RESAMPLES = 20_000, 2_000
 
 
 def jsonl(path):
@@ -42,14 +43,14 @@ def compared(candidate, baseline, draw):
     points = 100 / (len(differences) * len(candidate[0]))
     found = abs(sum(differences))
     moved = [d for d in differences if d]
-    flips = sum(abs(sum(d * draw.choice((-1, 1)) for d in moved)) >= found for _ in range(DRAWS))
-    means = sorted(sum(draw.choices(differences, k=len(differences))) for _ in range(DRAWS // 10))
+    flips = sum(abs(sum(d * draw.choice((-1, 1)) for d in moved)) >= found for _ in range(FLIPS))
+    means = sorted(sum(draw.choices(differences, k=len(differences))) for _ in range(RESAMPLES))
     low, high = means[len(means) // 40], means[-len(means) // 40]
-    return sum(differences) * points, low * points, high * points, (flips + 1) / (DRAWS + 1)
+    return sum(differences) * points, low * points, high * points, (flips + 1) / (FLIPS + 1)
 
 
 def told(scores, rows, way, baseline):
-    """How `way` differs from `baseline` on `rows`, over the seeds that both have."""
+    """How `way` differs from `baseline` on `rows`, over the seeds that both have; nothing where there is none."""
     seeds = sorted(set(scores[way]) & set(scores.get(baseline, {})))
     if not seeds or way == baseline:
         return ""
@@ -67,43 +68,47 @@ def tables(found):
             rows = jsonl(stage["outputs"]["main"])
             assert [row["id"] for row in rows] == [row["id"] for row in dev], stage["stage"]
             scores[of[1]][int(of[2])] = [row["exec_match"] for row in rows]
-    seeds = range(10)
     for name in ["unseen-shape", "seen-shape"]:
         rows = [index for index, row in enumerate(dev) if row["slice"] == name]
         print(f"\n{name}, {len(rows)} rows\n\n| | by seed | mean | points over its start | over still-sft |\n|---|---|---|---|---|")
         for way in WAYS:
             by_seed = [statistics.mean(scores[way][seed][row] for row in rows) for seed in sorted(scores[way])]
             if by_seed:
-                over = [told(scores, rows, way, other) for other in (BEGUN.get(way), "still-sft" if BEGUN.get(way) == "more-sft" else None)]
+                begun = BEGUN.get(way)
+                over = [told(scores, rows, way, other) for other in (begun, "still-sft" if begun == "more-sft" else None)]
                 print(f"| {way} | {', '.join(f'{x:.3f}' for x in by_seed)} | {statistics.mean(by_seed):.3f} | {over[0]} | {over[1]} |")
     print("\nEight draws a row, means of the seeds that were drawn\n\n| | slice | seeds | pass@1 | pass@8 | vote | all wrong |\n|---|---|---|---|---|---|---|")
     for way in WAYS:
-        drawn = [json.loads((found[key]["folder"] / "summary.json").read_text())["slices"] for key in (f"{way}-drawn[seed={seed}]" for seed in seeds) if key in found]
+        drawn = [json.loads((found[key]["folder"] / "summary.json").read_text())["slices"] for key in (f"{way}-drawn[seed={seed}]" for seed in SEEDS) if key in found]
         for name in ["slice=unseen-shape", "slice=seen-shape"] if drawn else []:
             of = [slices[name] for slices in drawn]
             shown = [statistics.mean(s["pass_at"][k]["value"] for s in of) for k in "18"] + [statistics.mean(s[k]["value"] for s in of) for k in ("vote", "all_wrong")]
             print(f"| {way} | {name[6:]} | {len(of)} | {' | '.join(f'{x:.3f}' for x in shown)} |")
     print("\n| | seconds, by seed |\n|---|---|")
     for way in WAYS:
-        seconds = [found[key]["seconds"] for key in (f"{way}[seed={seed}]" for seed in seeds) if key in found]
+        seconds = [found[key]["seconds"] for key in (f"{way}[seed={seed}]" for seed in SEEDS) if key in found]
         print(f"| {way} | {', '.join(f'{s:.0f}' for s in seconds)} |")
 
 
 def b1(found, a):
     """Answers the two gates with each adapter and prints the share that is right of each."""
     gates = a.b1 / "sql-routed-mixed-v1"
+
+    def run(*words):
+        subprocess.run([a.factory, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
     print("| | seed | synthetic50, execution | public64, text |\n|---|---|---|---|")
     for way in WAYS:
-        for seed in range(10):
-            if f"{way}[seed={seed}]" not in found:
+        for seed in SEEDS:
+            adapter = found.get(f"{way}[seed={seed}]")
+            if adapter is None:
                 continue
             shown = []
             for name, score in [("synthetic50", ["--db-dir", a.b1 / "sql-poc-expanded" / "schemas"]), ("public64", ["--mode", "public-exact"])]:
                 out = a.out / f"{way}-{seed}-{name}"
                 out.mkdir(parents=True, exist_ok=True)
                 answers, summary = out / "answers.jsonl", out / "summary.json"
-                run = lambda *words: subprocess.run([a.factory, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
-                run("generate", "--base", a.base, "--lora", found[f"{way}[seed={seed}]"]["outputs"]["main"], "--data", gates / f"{name}.jsonl", "--weights", "q8", "--batch", 32, "--out", answers)
+                run("generate", "--base", a.base, "--lora", adapter["outputs"]["main"], "--data", gates / f"{name}.jsonl", "--weights", "q8", "--batch", 32, "--out", answers)
                 run("eval-sql", answers, *score, "--out", out / "rows.jsonl", "--summary-out", summary)
                 mode = next(iter(json.loads(summary.read_text())["modes"].values()))
                 shown.append(f"{next(iter(mode.values()))['value']:.3f}")

@@ -26,7 +26,7 @@ impl Spider2 {
             };
             let asked = record::user(line.str(path, "question")?.to_owned());
             let id = line.str(path, "instance_id")?.to_owned();
-            let question = Question::new(path, &line, db, asked)?;
+            let question = Question::new(path, &line, line.fields(), db, asked)?;
             Ok(Question {
                 id: Some(id),
                 ..question

@@ -60,8 +60,14 @@ impl Scored {
 }
 
 impl Question {
-    /// Of a row that was read from `path`.
-    pub fn new(path: &Path, line: &Line, db: &str, asked: Conversation) -> Result<Self> {
+    /// Of a row that was read from `path`, whose `fields` are those that are scored.
+    pub fn new(
+        path: &Path,
+        line: &Line,
+        fields: &Map<String, Value>,
+        db: &str,
+        asked: Conversation,
+    ) -> Result<Self> {
         let knowledge = match line.value(path, KNOWLEDGE)? {
             None | Some(Value::Null) => None,
             Some(Value::String(name)) => Some(name.clone()).filter(|name| !name.trim().is_empty()),
@@ -77,7 +83,7 @@ impl Question {
             db: db.to_owned(),
             asked,
             knowledge,
-            scored: Scored::of(line.fields()),
+            scored: Scored::of(fields),
         })
     }
 
@@ -85,11 +91,8 @@ impl Question {
     pub fn of_rows(rows: &Rows) -> Result<Vec<Self>> {
         let one = |row: &Row| {
             let db = row.example.text("db").unwrap_or_default();
-            Ok(Self {
-                // With the reference that the row's own answer may be.
-                scored: Scored::of(&row.example.fields),
-                ..Self::new(&rows.path, &row.line, db, row.asked.clone())?
-            })
+            let fields = &row.example.fields;
+            Self::new(&rows.path, &row.line, fields, db, row.asked.clone())
         };
         rows.rows.iter().map(one).collect()
     }

@@ -119,7 +119,7 @@ impl<'a> Player<'a> {
         let each = lines.iter().zip(&gate.examples).zip(asked);
         let questions = each.map(|((line, example), asked)| {
             let db = example.text("db").unwrap_or_default();
-            Question::new(data, line, db, asked)
+            Question::new(data, line, &example.fields, db, asked)
         });
         let home = Home::Folder(config.db.clone());
         let stage = setup.stage(
