@@ -77,13 +77,14 @@ def tables(found):
                 begun = BEGUN.get(way)
                 over = [told(scores, rows, way, other) for other in (begun, "still-sft" if begun == "more-sft" else None)]
                 print(f"| {way} | {', '.join(f'{x:.3f}' for x in by_seed)} | {statistics.mean(by_seed):.3f} | {over[0]} | {over[1]} |")
-    print("\nEight draws a row, means of the seeds that were drawn\n\n| | slice | seeds | pass@1 | pass@8 | vote | all wrong |\n|---|---|---|---|---|---|---|")
+    print("\nEight draws a row, means of the seeds that were drawn\n\n| | slice | seeds | greedy | pass@1 | pass@8 | vote | all right | mixed | all wrong |\n|---|---|---|---|---|---|---|---|---|---|")
     for way in WAYS:
         drawn = [json.loads((found[key]["folder"] / "summary.json").read_text())["slices"] for key in (f"{way}-drawn[seed={seed}]" for seed in SEEDS) if key in found]
-        for name in ["slice=unseen-shape", "slice=seen-shape"] if drawn else []:
+        for name in ["unseen-shape", "seen-shape"] if drawn else []:
             of = [slices[name] for slices in drawn]
-            shown = [statistics.mean(s["pass_at"][k]["value"] for s in of) for k in "18"] + [statistics.mean(s[k]["value"] for s in of) for k in ("vote", "all_wrong")]
-            print(f"| {way} | {name[6:]} | {len(of)} | {' | '.join(f'{x:.3f}' for x in shown)} |")
+            shares = [[s["greedy"], s["pass_at"]["1"], s["pass_at"]["8"], s["vote"], s["all_right"], s["mixed"], s["all_wrong"]] for s in of]
+            shown = [statistics.mean(share["value"] for share in column) for column in zip(*shares)]
+            print(f"| {way} | {name} | {len(of)} | {' | '.join(f'{x:.3f}' for x in shown)} |")
     print("\n| | seconds, by seed |\n|---|---|")
     for way in WAYS:
         seconds = [found[key]["seconds"] for key in (f"{way}[seed={seed}]" for seed in SEEDS) if key in found]

@@ -329,6 +329,53 @@ fn keys_that_are_only_called_alike_lead_nowhere() {
     assert!(said.contains("two has no keys"), "{said}");
 }
 
+#[test]
+fn of_several_keys_to_one_table_only_one_that_is_named_after_it_is_joined_by() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let connection = Connection::open(folder.path().join("travel.db")).unwrap();
+    let tables = "
+        create table stations(id integer primary key, name text, region text);
+        create table lines(id integer primary key, name text, colour text);
+        create table journeys(id integer primary key, origin_id integer references stations(id), destination_id integer references stations(id),
+                              line_id integer references lines(id), relief_line_id integer references lines(id), passengers integer);";
+    connection.execute_batch(tables).unwrap();
+    let (regions, colours) = (["North", "South", "West"], ["red", "green", "blue", "grey"]);
+    for at in 0..60 {
+        let (region, colour) = (regions[at % 3], colours[at % 4]);
+        let keys = [at % 8, (at + 3) % 8, at * 5 % 8, (at + 1) % 8].map(|key| key.to_string());
+        let mut sql = format!(
+            "insert into journeys values ({at}, {}, {});",
+            keys.join(", "),
+            at * 37 % 90
+        );
+        if at < 8 {
+            sql += &format!("insert into stations values ({at}, 'Station {at}', '{region}');");
+            sql += &format!("insert into lines values ({at}, 'Line {at}', '{colour}');");
+        }
+        connection.execute_batch(&sql).unwrap();
+    }
+    let (db, out) = (path("travel.db"), folder.path().join("set"));
+    let to = out.to_str().unwrap();
+    let output = synth(&["--db", &db, "--out", to, "--rows", "200", "--dev", "0"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    for note in [
+        "travel: no query joins journeys to stations by origin_id or destination_id",
+        "travel: no query joins journeys to lines by relief_line_id",
+    ] {
+        assert!(said.contains(note), "{said}");
+    }
+    let rows = rows(&out.join("train.jsonl"));
+    let joined = |key: &str| {
+        let by = |row: &&Value| text(row, "response").contains(key);
+        rows.iter().filter(by).count()
+    };
+    assert!(joined(".line_id =") > 10, "{}", joined(".line_id ="));
+    for key in ["origin_id", "destination_id", "relief_line_id"] {
+        assert_eq!(joined(key), 0, "{key}");
+    }
+}
+
 const SCHOOL: &str = "
     create table pupils(id integer primary key, first_name text, last_name text, town text, phone text, active text,
                         entered_on text, left_on text, motto text);

@@ -130,7 +130,7 @@ pub fn generate(request: &Request) -> Result<Set> {
         names::apply(path, &text, &mut databases)?;
     }
     let joins = request.mix.contains(&(Kind::Join, 0));
-    for db in &databases {
+    for db in &mut databases {
         if db.links.is_empty() && db.tables.len() > 1 && !joins {
             notes.push(format!(
                 "{} has no keys, and names and values suggest none: no query joins its tables",
@@ -150,6 +150,7 @@ pub fn generate(request: &Request) -> Result<Set> {
                 ));
             }
         }
+        notes.extend(keys::take_ambiguous(db));
     }
     // Some of a held-out shape or value goes to neither split.
     let wanted = request.train + request.train / 6 + request.dev * 3;

@@ -1,9 +1,11 @@
 //! Keys between tables: those that are declared, and those that names and values suggest.
 
+use std::collections::BTreeMap;
+
 use crate::db::sqlite::layout::Layout;
 
 use super::lexicon::{GROUPS, MAKERS, PEOPLE, PLACES};
-use super::model::{Column, Link, Role, Table};
+use super::model::{Column, Db, Link, Role, Table};
 use super::words::{singular, words};
 
 /// Sampled values of a column that are looked for in the table it may refer to.
@@ -82,6 +84,49 @@ pub fn suggested(
         }
     }
     suggestions
+}
+
+/// Takes out keys where several lead from one table to the same other one, as to the first and the last station of a journey: "the
+/// station of a journey" does not say which. One that is named after the other table stays: a film's language is its `language_id`,
+/// not its `original_language_id`. Returns a note for each two such tables.
+pub fn take_ambiguous(db: &mut Db) -> Vec<String> {
+    let mut pairs: BTreeMap<(usize, usize), Vec<Link>> = BTreeMap::new();
+    for link in &db.links {
+        let pair = (link.child, link.parent);
+        pairs.entry(pair).or_default().push(link.clone());
+    }
+    let mut notes = Vec::new();
+    for ((child, parent), links) in pairs {
+        let (own, other) = (&db.tables[child], &db.tables[parent]);
+        let plain: Vec<&Link> = links
+            .iter()
+            .filter(|link| fits(&own.columns[link.column].name, other, link.key).is_some())
+            .collect();
+        let meant = match (&links[..], &plain[..]) {
+            ([one], _) => Some(one.column),
+            (_, [one]) => Some(one.column),
+            _ => None,
+        };
+        let left_out: Vec<&str> = links
+            .iter()
+            .filter(|link| Some(link.column) != meant)
+            .map(|link| own.columns[link.column].name.as_str())
+            .collect();
+        if left_out.is_empty() {
+            continue;
+        }
+        notes.push(format!(
+            "{}: no query joins {} to {} by {}: a question would not say which of the keys is meant",
+            db.name,
+            own.name,
+            other.name,
+            left_out.join(" or "),
+        ));
+        db.links.retain(|link| {
+            (link.child, link.parent) != (child, parent) || Some(link.column) == meant
+        });
+    }
+    notes
 }
 
 /// A key of one column: the primary key, or an id, a code or a first column that no two rows share.
