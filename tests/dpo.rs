@@ -301,6 +301,8 @@ fn the_best_adapter_by_execution_is_kept_and_no_worse_one_than_the_start() {
     assert!(said.contains("execution accuracy"), "{said}");
     // Nothing can be better than all rows.
     assert!(said.contains("fell from 1.000"), "{said}");
+    let first = &metrics(&dir.path().join("out.partial"))[0];
+    assert_eq!(number(first, "execution_accuracy_at_start"), 1.0);
     assert_eq!(run.status.code(), Some(1), "{said}");
     assert!(!dir.path().join("out").exists());
 }
@@ -413,6 +415,13 @@ fn own_answers_that_pass_are_preferred_to_own_answers_that_fail() {
         );
         assert_ne!(pair["chosen"], pair["rejected"]);
     }
+    // Stopped in drawing it begins anew.
+    let partial = dir.path().join("stopped.partial");
+    fs::create_dir(&partial).unwrap();
+    fs::copy(format!("{out}/config.toml"), partial.join("config.toml")).unwrap();
+    let stopped = text(&dir.path().join("stopped"));
+    ok(&["dpo", "--resume", &stopped]);
+    assert_eq!(weights(Path::new(&out)), weights(Path::new(&stopped)));
     let again = text(&dir.path().join("again"));
     ok(&[
         "dpo",

@@ -222,6 +222,30 @@ fn a_servers_tools_say_the_same() {
     assert!(told.contains("exceeded 2 s"), "{told}");
 }
 
+/// Speaks as much of the protocol as is asked of it before the first call, which it answers with the text in its first argument.
+const ODD: &str = r#"while read -r line; do case "$line" in
+*'"method":"initialize"'*) echo '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"odd","version":"1"}}}' ;;
+*'"method":"tools/list"'*) tool() { printf '{"name":"%s","inputSchema":{"type":"object"}}' "$1"; }
+echo '{"jsonrpc":"2.0","id":1,"result":{"tools":['"$(tool all_table_names),$(tool filter_table_names),$(tool schema_definitions),$(tool execute_query)"']}}' ;;
+*'"method":"tools/call"'*) eval "$1" ;;
+esac; done"#;
+
+#[test]
+fn a_server_that_answers_nonsense_or_megabytes_is_named() {
+    let dir = folder();
+    for (answer, part) in [
+        ("echo hello", "it wrote \"hello\", which is no message"),
+        ("head -c 9000000 /dev/zero | tr '\\0' x", "more than 8 MB"),
+    ] {
+        let words = ["sh", "-c", ODD, "sh", answer].map(str::to_owned);
+        let odd = server(&words, dir.path(), 2).unwrap();
+        let call = Call::new(ALL_TABLES, json!({}));
+        let error = odd.answers(&[("boats", &call)]).err().unwrap();
+        let told = format!("{error:#}");
+        assert!(told.contains(part) && told.contains("sh: "), "{told}");
+    }
+}
+
 #[test]
 fn a_server_that_is_none_ends_the_run() {
     let dir = folder();

@@ -338,6 +338,93 @@ fn rewards_that_are_all_alike_change_no_byte_and_end_the_run_in_time() {
     assert!(!dir.path().join("none").exists());
 }
 
+/// A reward command whose numbers follow from the answers until the file `enough` is there, and are all the same from then on; where there is a file
+/// `broken`, it ends. After so many numbers it makes one of the two, unless there is a file `calm`.
+const VARIES: &str = r#"cd "$1"; n=0; while read -r line; do n=$((n + 1)); if [ -e broken ]; then exit 5; fi;
+if [ -e enough ]; then echo 0.5; else echo "0.$((${#line} % 7))"; fi;
+if [ $n = "$2" ] && [ ! -e calm ]; then : > "$3"; fi; done"#;
+
+fn varying(dir: &Path, after: &str, then: &str) -> String {
+    let command = toml::Value::from(vec!["sh", "-c", VARIES, "sh", &text(dir), after, then]);
+    let path = dir.join("rewards.toml");
+    let reward = format!("[[reward]]\ncommand = {command}\nweight = 1.0\n");
+    fs::write(&path, reward).unwrap();
+    text(&path)
+}
+
+#[test]
+fn a_run_that_has_nothing_more_to_learn_hands_out_what_it_learned() {
+    let (dir, start) = place();
+    let rewards = varying(dir.path(), "40", "enough");
+    let (eval, db) = common::answered_rows(dir.path());
+    let more = [
+        "--rewards",
+        &rewards,
+        "--steps",
+        "40",
+        "--eval-data",
+        &eval,
+        "--eval-db",
+        &db,
+        "--eval-every",
+        "39",
+        "--no-guards",
+    ];
+    let run = factory(&refs(&words(dir.path(), &start, "out", &more)));
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{told}");
+    assert!(
+        told.contains("ended before its last step: in 10 steps"),
+        "{told}"
+    );
+    // That of what was learned.
+    let measured = told
+        .lines()
+        .filter(|line| line.contains("execution accuracy") && line.contains("/6)"));
+    assert_eq!(measured.count(), 1, "{told}");
+    let metrics = lines(&dir.path().join("out/metrics.jsonl"));
+    assert!(metrics.len() < 40, "{}", metrics.len());
+    let step = metrics.last().unwrap()["step"].as_u64().unwrap();
+    let kept = format!("kept the adapter after step {step}: ");
+    assert!(told.contains(&kept), "{told}");
+}
+
+#[test]
+fn what_breaks_in_mid_run_loses_no_step() {
+    let (dir, start) = place();
+    let at = |name: &str| dir.path().join(name);
+    let rewards = varying(dir.path(), "50", "broken");
+    let more = ["--steps", "8", "--rewards", &rewards];
+    fs::write(at("calm"), "").unwrap();
+    ok(&refs(&words(dir.path(), &start, "whole", &more)));
+    fs::remove_file(at("calm")).unwrap();
+    let parts = ["the state after step", "exit status: 5", "--resume"];
+    fails(&refs(&words(dir.path(), &start, "out", &more)), 1, &parts);
+    fs::remove_file(at("broken")).unwrap();
+    fs::write(at("calm"), "").unwrap();
+    ok(&["grpo", "--resume", &text(&at("out"))]);
+    assert_eq!(weights(&at("out")), weights(&at("whole")));
+    let [whole, out] =
+        ["whole", "out"].map(|run| fs::read(at(run).join("rollouts.jsonl")).unwrap());
+    assert_eq!(out, whole);
+}
+
+#[test]
+fn a_run_that_was_killed_before_its_first_state_begins_again() {
+    let (dir, start) = place();
+    let all = words(dir.path(), &start, "out", &["--steps", "3"]);
+    ok(&refs(&all));
+    let whole = weights(&dir.path().join("out"));
+    // As it is left by a kill in the first step: settings, and whatever was drawn.
+    let (out, partial) = (dir.path().join("out"), dir.path().join("out.partial"));
+    fs::rename(&out, &partial).unwrap();
+    fs::write(partial.join(".lock"), "").unwrap();
+    ok(&["grpo", "--resume", &text(&out)]);
+    assert_eq!(weights(&out), whole);
+    assert_eq!(lines(&out.join("metrics.jsonl")).len(), 3);
+    fails(&["grpo", "--resume", &text(&out)], 1, &["is whole"]);
+}
+
 #[test]
 fn what_is_wrong_with_rewards_or_rows_is_one_line() {
     let (dir, start) = place();

@@ -45,13 +45,24 @@ const GOLDS: [(&str, &str); 4] = [
 ];
 
 /// A row's number, a reply to it, and the most that it is worth.
-const REPLIES: [(usize, &str, f64); 27] = [
+const REPLIES: [(usize, &str, f64); 35] = [
     (0, "select count(*) from bees", 1.0),
     (0, "select COUNT( * )  from bees -- all of them", 1.0),
     (0, "```sql\nselect sum(1) from bees;\n```", 1.0),
-    (0, "select 3", 0.1),
-    (0, "select 1 + 2 /* from bees */", 0.1),
-    (0, "select 4", 0.1),
+    (0, "select 3", 0.0),
+    (0, "select 1 + 2 /* from bees */", 0.0),
+    (0, "select 4", 0.0),
+    (0, "select null", 0.0),
+    (0, "select 3 from bees limit 1", 0.0),
+    (0, "select distinct 3 as n from bees", 0.0),
+    (0, "select max(3) from bees", 0.0),
+    (0, "select 3 from sqlite_master limit 1", 0.0),
+    (0, "with b as (select * from bees) select 3", 0.0),
+    (
+        0,
+        "select count(*) from (select 1 union select 2 union select 3)",
+        0.0,
+    ),
     (0, "select count(*), 1 from bees", 0.0),
     (
         0,
@@ -62,7 +73,12 @@ const REPLIES: [(usize, &str, f64); 27] = [
     (0, "three", 0.0),
     (1, "select name from bees where age < 5", 1.0),
     (1, "select name from bees where name in ('Ann', 'Bea')", 1.0),
-    (1, "select 'Ann' union all select 'Bea'", 0.1),
+    (1, "select 'Ann' union all select 'Bea'", 0.0),
+    (
+        1,
+        "select 'Ann' from bees union select 'Bea' from bees",
+        0.0,
+    ),
     (
         1,
         "select name from bees where age < 5 union all select name from bees where age < 5",
@@ -79,9 +95,9 @@ const REPLIES: [(usize, &str, f64); 27] = [
     (3, "select count(*) from bees where age < 100", 0.1),
     (3, "select count(distinct age) from bees", 0.1),
     (3, "select max(id) from bees", 0.1),
-    (3, "select 3 from bees limit 1", 0.1),
+    (3, "select 3 from bees limit 1", 0.0),
     (3, "select sum(id) - 3 from bees", 0.1),
-    (3, "select 3", 0.1),
+    (3, "select 3", 0.0),
 ];
 
 /// `bees`, a database, and `hive`, a suite of three.
@@ -110,7 +126,7 @@ fn rows(dir: &Path, golds: &[(&str, &str)]) -> Rows {
 }
 
 /// What partial credit pays for replies to the second row.
-const SOFT: [(&str, f64); 9] = [
+const SOFT: [(&str, f64); 11] = [
     (
         "select name from bees where age < 5 order by name desc",
         1.0,
@@ -120,6 +136,11 @@ const SOFT: [(&str, f64); 9] = [
     ("select age from bees where age < 5", 0.0),
     ("select 'Ann' union all select 'Bea'", 0.0),
     ("select 'Ann'", 0.0),
+    ("select 'Ann' from bees where id = 1", 0.0),
+    (
+        "select name from bees where age < 5 union all select name from bees where age < 5",
+        0.5,
+    ),
     ("select name from bees where 1 = 0", 0.0),
     ("select nope from bees", 0.0),
     ("Ann and Bea", 0.0),

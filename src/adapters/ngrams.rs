@@ -29,7 +29,7 @@ const ENTRY: usize = 20;
 const HEAD: usize = 4096;
 
 /// What to do where a table cannot be read: no answer needs it.
-const WAY_OUT: &str = "remove it, or give --no-speculation";
+const WAY_OUT: &str = "remove it, or do without it (--no-speculation, in training --no-ngrams)";
 
 /// What of the file's head tells this format from others.
 const FORMAT: &str = "factory n-grams 1";

@@ -9,7 +9,7 @@ use super::score::NO_ANSWER;
 use super::session::Session;
 use super::worker::{Reply, Task};
 use crate::run::words::hex;
-use crate::sql::compare::{soft_f1, text_digest};
+use crate::sql::compare::{repeats, soft_f1, text_digest};
 use crate::sql::error::SqlError;
 use crate::sql::taxonomy::classify;
 use crate::sql::value::Row;
@@ -28,8 +28,8 @@ pub struct Judged {
     pub returned: Option<Returned>,
     /// Whether the rows that it returned have as many columns as those of the reference; a result without rows has none to count.
     pub columns: bool,
-    /// How much of what it returned from the row's own database is right, 0 to 1: mode soft-f1's points, and 1 for a reply that is right, in
-    /// whatever order its rows are.
+    /// How much of what it returned from the row's own database is right, 0 to 1: mode soft-f1's points, less where rows repeat
+    /// more or less often than they should, which that mode passes over; 1 for a reply that is right, in whatever order its rows are.
     pub soft_f1: f64,
 }
 
@@ -93,7 +93,10 @@ pub(super) fn judge(
         columns: width(rows).is_some() && width(rows) == width(gold),
         soft_f1: match (rows, gold) {
             _ if passed => 1.0,
-            (Some(rows), Some(gold)) => soft_f1(rows, gold),
+            (Some(rows), Some(gold)) => {
+                let (one, other) = (repeats(rows), repeats(gold));
+                soft_f1(rows, gold) * one.min(other) / one.max(other)
+            }
             _ => 0.0,
         },
     }

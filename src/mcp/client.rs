@@ -1,5 +1,6 @@
 //! A client: starts a server and speaks to it over its standard input and output.
 
+use super::watched::{self, Seen, Watched};
 use crate::run::words::duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject, Tool};
@@ -7,6 +8,7 @@ use rmcp::service::{RoleClient, RunningService};
 use rmcp::{ServiceError, ServiceExt};
 use std::ffi::OsString;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
@@ -66,16 +68,29 @@ pub fn ask(command: &[OsString], wanted: Wanted, timeout: Duration) -> Result<He
 async fn speak(child: &mut Child, wanted: Wanted) -> Result<Heard> {
     let pipes = child.stdout.take().zip(child.stdin.take());
     let (answers, asked) = pipes.context("a process without pipes")?;
-    let client = ().serve((answers.take(MOST), asked)).await;
+    let (answers, seen) = Watched::new(answers.take(MOST));
+    let client = ().serve((answers, asked)).await;
     // The library's errors are of its own types.
-    let client =
-        client.map_err(|_| anyhow!("it does not speak the protocol on its standard output"))?;
-    let heard = hear(&client, wanted).await;
+    let client = client.map_err(|_| {
+        let plain = || "it does not speak the protocol on its standard output".to_owned();
+        anyhow!(watched::fault(&seen).unwrap_or_else(plain))
+    })?;
+    let heard = hear(&client, wanted, &seen).await;
     client.cancel().await?;
     heard
 }
 
-async fn hear(client: &RunningService<RoleClient, ()>, wanted: Wanted) -> Result<Heard> {
+async fn hear(
+    client: &RunningService<RoleClient, ()>,
+    wanted: Wanted,
+    seen: &Mutex<Seen>,
+) -> Result<Heard> {
+    // Without an answer, what else the server wrote is what is wrong.
+    let plain = |error: ServiceError| match (error, watched::fault(seen)) {
+        (ServiceError::McpError(error), _) => anyhow!("{}", error.message),
+        (_, Some(fault)) => anyhow!(fault),
+        (_, None) => anyhow!("it ended before it answered"),
+    };
     Ok(match wanted {
         Wanted::Tools => Heard::Tools(client.list_all_tools().await.map_err(plain)?),
         Wanted::Call { tool, arguments } => {
@@ -90,18 +105,13 @@ async fn hear(client: &RunningService<RoleClient, ()>, wanted: Wanted) -> Result
                 heard.push(match called {
                     Ok(Err(error @ ServiceError::McpError(_))) => Err(plain(error)),
                     Ok(result) => Ok(result.map_err(plain)?),
-                    Err(_) => Err(anyhow!("exceeded {}", duration(each))),
+                    Err(_) => match watched::fault(seen) {
+                        Some(fault) => bail!(fault),
+                        None => Err(anyhow!("exceeded {}", duration(each))),
+                    },
                 });
             }
             Heard::Results(heard)
         }
     })
-}
-
-/// A server's own message without the protocol around it.
-fn plain(error: ServiceError) -> anyhow::Error {
-    match error {
-        ServiceError::McpError(error) => anyhow!("{}", error.message),
-        _ => anyhow!("it ended before it answered"),
-    }
 }

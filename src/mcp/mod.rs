@@ -10,6 +10,7 @@ mod server;
 mod specialist;
 mod tool;
 mod tools;
+mod watched;
 mod way;
 
 pub use log::Sink;

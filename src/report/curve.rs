@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Of a panel.
 const SIZE: (u32, u32) = (900, 420);
+/// Of letters.
+const FONT: u32 = 15;
 /// Steps that the smooth line averages over: a fortieth of the run.
 const SMOOTH: usize = 40;
 /// About as many points as a line has: the picture has no more pixels, and a page with it stays small.
@@ -21,6 +23,7 @@ struct Line {
     val_loss: Option<f64>,
     /// Of rows that the adapter answered.
     execution_accuracy: Option<f64>,
+    execution_accuracy_at_start: Option<f64>,
     /// The mean reward of answers that were drawn.
     reward: Option<f64>,
     /// The share of pairs whose chosen answer gained more.
@@ -60,21 +63,27 @@ fn draw(svg: &mut String, lines: &[Line]) -> Drawn {
             ("validation", points(&|line| line.val_loss), RED),
         ],
     )];
+    let at_start = lines
+        .iter()
+        .filter_map(|line| line.execution_accuracy_at_start);
+    let at_start = at_start.map(|accuracy| (0.0, accuracy));
+    let accuracy = at_start.chain(points(&|line| line.execution_accuracy));
+    let rewards = points(&|line| line.reward);
+    let share = match rewards.is_empty() {
+        true => "share",
+        false => "reward, share",
+    };
     let shares = vec![
-        ("reward", points(&|line| line.reward), BLUE),
+        ("reward", rewards, BLUE),
         ("pairs preferred", points(&|line| line.preferred), BLUE),
-        (
-            "execution accuracy",
-            points(&|line| line.execution_accuracy),
-            RED,
-        ),
+        ("execution accuracy", accuracy.collect(), RED),
     ];
     let chosen = vec![(
         "chosen − reference, nats a token",
         points(&|line| line.chosen),
         BLUE,
     )];
-    for (name, lines) in [("reward, share", shares), ("log p", chosen)] {
+    for (name, lines) in [(share, shares), ("log p", chosen)] {
         if lines.iter().any(|(_, points, _)| !points.is_empty()) {
             panels.push((name, lines));
         }
@@ -98,13 +107,15 @@ fn panel(
     lines: &[(&str, Points, RGBColor)],
     last: f64,
 ) -> Drawn {
-    let values = || {
-        lines
-            .iter()
-            .flat_map(|(_, points, _)| points.iter().map(|(_, y)| *y))
+    let values = |from: f64| {
+        let all = lines.iter().flat_map(|(_, points, _)| points.iter());
+        all.filter(move |(x, _)| *x >= from).map(|(_, y)| *y)
     };
-    let (lowest, highest) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
-    let (lowest, highest) = (lowest * 1.05, highest * 1.05);
+    let lowest = values(0.0).fold(0.0, f64::min) * 1.05;
+    let highest = values(0.0).fold(0.0, f64::max);
+    // The names of the lines stand above those that end high up.
+    let late = values(0.6 * last).fold(0.0, f64::max);
+    let highest = highest * if late > 0.7 * highest { 1.3 } else { 1.05 };
     let mut chart = ChartBuilder::on(area)
         .margin(20)
         .x_label_area_size(40)
@@ -118,6 +129,7 @@ fn panel(
         .x_labels((last as usize + 1).min(11))
         .x_label_formatter(&|step| format!("{step:.0}"))
         .y_desc(name)
+        .label_style(("sans-serif", FONT))
         .draw()?;
     for (name, points, color) in lines.iter().filter(|(_, points, _)| !points.is_empty()) {
         let stride = points.len().div_ceil(POINTS).max(1);
@@ -149,6 +161,7 @@ fn panel(
     }
     chart
         .configure_series_labels()
+        .label_font(("sans-serif", FONT))
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK)
         .position(SeriesLabelPosition::UpperRight)
@@ -167,6 +180,7 @@ mod tests {
             loss: 1.0 / step as f64,
             val_loss: Some(0.5),
             execution_accuracy: None,
+            execution_accuracy_at_start: None,
             reward: None,
             preferred: None,
             chosen: None,

@@ -4,7 +4,7 @@
 use super::files::{self, folder_of, partial, write_atomic};
 use super::folder::{check_free, move_into_place};
 use super::tensorboard::Events;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -12,10 +12,14 @@ use std::path::{Path, PathBuf};
 
 /// The file of a run's metrics, a line a step.
 pub const METRICS: &str = "metrics.jsonl";
+/// The run's settings in its folder.
+pub const SETTINGS: &str = "config.toml";
 /// The best adapter so far, while a run goes on: this and the step behind which it was, so that each state has its own.
 const BEST: &str = "best-";
 /// What a run of several stages has done, while it goes on.
 const PROGRESS: &str = "progress.json";
+/// Says that all is made, and that only what a run needs while it goes on is still to be removed.
+const WHOLE: &str = ".whole";
 /// States that are kept: the newest, and one more should that be damaged.
 const STATES: usize = 2;
 
@@ -68,10 +72,15 @@ impl TrainingRun {
         Ok(run)
     }
 
-    /// Opens the interrupted run that is to become `target`.
+    /// Opens the interrupted run that is to become `target`. Of one that was stopped before its first state the settings are left.
     pub fn resume(target: &Path) -> Result<Self> {
-        check_free(target)?;
         let partial = partial(target);
+        ensure!(
+            partial.is_dir() || check_free(target).is_ok(),
+            "{} is whole: no interrupted run to go on with",
+            target.display()
+        );
+        check_free(target)?;
         ensure!(
             partial.is_dir(),
             "{} is not there: no interrupted run to go on with",
@@ -85,8 +94,16 @@ impl TrainingRun {
             kept: true,
             partial,
         };
-        // Files that were being written.
-        run.clear(|name| name.starts_with('.'))?;
+        if run.partial.join(WHOLE).exists() {
+            run.hand_over()?;
+            bail!("{} is whole: nothing was left to do", target.display());
+        }
+        match has_state(target) {
+            // Files that were being written.
+            true => run.clear(|name| name.starts_with('.'))?,
+            // Nothing of what was made before the first state is known to be whole; settings are.
+            false => run.clear(|name| name != SETTINGS)?,
+        }
         Ok(run)
     }
 
@@ -237,15 +254,24 @@ impl TrainingRun {
     /// Moves the folder to its place, without the states, the best folders and what was written down of stages. Where that fails the work is kept, and the error says where.
     pub fn finish(mut self) -> Result<()> {
         self.kept = true;
-        move_into_place(&self.partial, &self.target)?;
-        let rest = self.target.join(LOCK);
-        fs::remove_file(&rest).with_context(|| format!("cannot remove {}", rest.display()))?;
-        self.partial = self.target.clone();
+        // From here on nothing is to be trained again, wherever the work is cut off.
+        self.write(WHOLE, b"")?;
+        self.hand_over()
+    }
+
+    /// The rest of [`Self::finish`].
+    fn hand_over(self) -> Result<()> {
         for (_, state) in self.states()? {
             fs::remove_file(&state)
                 .with_context(|| format!("cannot remove {}", state.display()))?;
         }
-        self.clear(|name| name.starts_with(BEST) || name == PROGRESS)
+        self.clear(|name| name.starts_with(BEST) || name == PROGRESS)?;
+        move_into_place(&self.partial, &self.target)?;
+        for name in [LOCK, WHOLE] {
+            let rest = self.target.join(name);
+            fs::remove_file(&rest).with_context(|| format!("cannot remove {}", rest.display()))?;
+        }
+        Ok(())
     }
 }
 

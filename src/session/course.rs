@@ -26,6 +26,9 @@ struct Line {
     step: StepMetrics,
     #[serde(skip_serializing_if = "Option::is_none")]
     execution_accuracy: Option<f64>,
+    /// Of the adapter that the run began with, beside its first step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution_accuracy_at_start: Option<f64>,
 }
 
 /// A run while it goes on.
@@ -48,6 +51,12 @@ pub struct Course<'a> {
     pub seen: usize,
     /// Those of them that shared prefixes spared.
     pub spared: usize,
+    /// The last step behind which all was done that was due.
+    pub done: usize,
+    /// The last step behind which the adapter was measured.
+    pub measured: Option<usize>,
+    /// The execution accuracy of the adapter that the run begins with, until a line of the metrics has it.
+    pub start: Option<f64>,
 }
 
 impl Course<'_> {
@@ -74,14 +83,36 @@ impl Course<'_> {
                 ..m.clone()
             },
             execution_accuracy,
+            execution_accuracy_at_start: self.start.take(),
         })?;
-        self.guard(m, measured.as_ref())?;
+        self.guard(m.step, Some(m), measured.as_ref())?;
         let selection = self.selection.as_ref();
         if m.step == self.total || selection.is_some_and(|s| s.gives_up(&self.notes.best)) {
             return Ok(ControlFlow::Break(()));
         }
         self.keep(m.step, adapter, optimizer)?;
+        self.done = m.step;
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Does what is due after the last step of a run that ended before its time: its adapter is measured, if it was not.
+    pub fn ended(&mut self, step: usize, adapter: &Adapter) -> Result<()> {
+        if step == self.total || self.measured == Some(step) {
+            return Ok(());
+        }
+        let measured = self.measure(step, adapter)?;
+        self.guard(step, None, measured.as_ref())
+    }
+
+    /// Saves a state where a step could not be taken, so that those before it are not lost.
+    pub fn stopped(&mut self, adapter: &Adapter, optimizer: &Optimizer) -> Result<()> {
+        let step = optimizer.steps();
+        // In the middle of a step, or of what is due after it, there is nothing whole.
+        if step == 0 || step != self.done {
+            return Ok(());
+        }
+        self.states
+            .save(self.folder, step, adapter, optimizer, &self.notes)
     }
 
     /// Measures the adapter that a guarded run begins with: what follows is held against it, and no worse one is kept.
@@ -89,23 +120,29 @@ impl Course<'_> {
         if !(self.config.guards && self.notes.guards.wants_start()) {
             return Ok(());
         }
-        if let Some(selection) = &mut self.selection {
-            let measured = selection.measure(adapter, self.files.ngrams)?;
-            self.take(0, adapter, &measured)?;
+        if let Some(measured) = self.measure(0, adapter)? {
+            self.start = Some(measured.accuracy());
             self.notes.guards.start(measured);
         }
         Ok(())
     }
 
-    /// Measures the adapter where that is due, and saves it where it is the best so far.
+    /// The same where that is due.
     fn evaluate(&mut self, step: usize, adapter: &Adapter) -> Result<Option<Measured>> {
+        let due = |selection: &Selection| selection.measures(step, self.total);
+        match self.selection.as_ref().is_some_and(due) {
+            true => self.measure(step, adapter),
+            false => Ok(None),
+        }
+    }
+
+    /// Measures the adapter, and saves it where it is the best so far.
+    fn measure(&mut self, step: usize, adapter: &Adapter) -> Result<Option<Measured>> {
         let Some(selection) = &mut self.selection else {
             return Ok(None);
         };
-        if !selection.measures(step, self.total) {
-            return Ok(None);
-        }
         let measured = selection.measure(adapter, self.files.ngrams)?;
+        self.measured = Some(step);
         self.take(step, adapter, &measured)?;
         Ok(Some(measured))
     }
@@ -118,16 +155,20 @@ impl Course<'_> {
         Ok(())
     }
 
-    /// Errors where the step spoiled the adapter.
-    fn guard(&mut self, m: &StepMetrics, measured: Option<&Measured>) -> Result<()> {
+    /// Errors where the step spoiled the adapter, by its numbers or by what was measured after it.
+    fn guard(
+        &mut self,
+        step: usize,
+        m: Option<&StepMetrics>,
+        measured: Option<&Measured>,
+    ) -> Result<()> {
         if !self.config.guards {
             return Ok(());
         }
         let guards = &mut self.notes.guards;
-        let reason = guards.step(&m.more);
+        let reason = m.and_then(|m| guards.step(&m.more));
         match reason.or_else(|| guards.measured(measured?)) {
             Some(reason) => {
-                let step = m.step;
                 bail!(Tripped { step, reason })
             }
             None => Ok(()),

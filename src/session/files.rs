@@ -8,11 +8,9 @@ use crate::data::asking::{self, Asking};
 use crate::data::repair;
 use crate::model::decoder::Decoder;
 use crate::run::files::json;
+use crate::run::training_run::SETTINGS;
 use anyhow::Result;
 use serde_json::json;
-
-/// The run's settings in its folder.
-pub const SETTINGS: &str = "config.toml";
 
 /// What lies beside every adapter of the run.
 pub struct Files<'a> {

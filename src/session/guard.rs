@@ -35,7 +35,7 @@ const VALID: f64 = 0.10;
 /// A run that was ended. The adapter it began with is as it was.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "step {step}: {reason} (--no-guards goes on, at the risk of an adapter that answers nothing)"
+    "step {step}: {reason} (with --no-guards the run would have gone on, at the risk of an adapter that answers nothing)"
 )]
 pub struct Tripped {
     pub step: usize,

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::course::Course;
-use super::files::{Files, SETTINGS};
+use super::files::Files;
 use super::guard::Tripped;
 use super::metrics::{self, CSV};
 use super::selection::{self, Selection};
@@ -13,7 +13,7 @@ use crate::data::asking::Asking;
 use crate::data::template::Renderer;
 use crate::model::load::Base;
 use crate::run::observer::Observer;
-use crate::run::training_run::{METRICS, TrainingRun};
+use crate::run::training_run::{METRICS, SETTINGS, TrainingRun};
 use crate::run::words::one_line;
 use crate::training::config::TrainConfig;
 use crate::training::lessons::Lessons;
@@ -117,6 +117,9 @@ impl Session<'_> {
             notes,
             seen: 0,
             spared: 0,
+            done: optimizer.steps(),
+            measured: None,
+            start: None,
         };
         course.before(adapter)?;
         let trained = trainer::train(
@@ -128,7 +131,14 @@ impl Session<'_> {
             self.train,
             |m, adapter, optimizer| course.after(m, adapter, optimizer),
         );
+        let trained = trained.and_then(|()| course.ended(optimizer.steps(), adapter));
         self.observer.end();
+        let lost = trained
+            .as_ref()
+            .is_err_and(|error| !(error.is::<Tripped>() || error.is::<Diverged>()));
+        if lost {
+            course.stopped(adapter, &optimizer)?;
+        }
         let notes = std::mem::take(&mut course.notes);
         let (seen, spared) = (course.seen, course.spared);
         // The folder is the run's again.

@@ -11,7 +11,7 @@ use crate::training::checkpoint::{self, Stored};
 use crate::training::config::TrainConfig;
 use crate::training::optim::Optimizer;
 use crate::training::sft::Example;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
 
@@ -78,7 +78,7 @@ impl States<'_> {
         folder.save_state(step, &state)
     }
 
-    /// Takes up the newest one that is whole.
+    /// Takes up the newest one that is whole. Where there is none, the run was stopped before its first: it begins again.
     pub fn restore(
         &self,
         folder: &mut TrainingRun,
@@ -86,8 +86,15 @@ impl States<'_> {
         optimizer: &mut Optimizer,
         observer: &dyn Observer,
     ) -> Result<Notes> {
+        let states = folder.states()?;
+        if states.is_empty() {
+            observer.note(format_args!(
+                "the run was stopped before its first state: it begins again"
+            ));
+            return Ok(Notes::default());
+        }
         let mut fault = None;
-        for (_, path) in folder.states()? {
+        for (_, path) in states {
             let place = path.display();
             let read = fs::read(&path).map_err(anyhow::Error::from);
             let restored = read.and_then(|bytes| {
@@ -112,11 +119,6 @@ impl States<'_> {
                 }
             }
         }
-        Err(fault.unwrap_or_else(|| {
-            anyhow!(
-                "{}: no state to go on from: start again",
-                folder.path().display()
-            )
-        }))
+        Err(fault.context("states without a fault, none of which was taken up")?)
     }
 }

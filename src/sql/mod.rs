@@ -3,6 +3,7 @@
 
 pub mod bare;
 pub mod compare;
+pub mod constant;
 pub mod determined;
 pub mod error;
 pub mod extract;

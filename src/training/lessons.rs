@@ -17,8 +17,8 @@ pub trait Lessons {
     fn steps(&self) -> usize;
 
     /// Takes up `step`, counted from 0; `adapter` is what the steps before left. Returns the step's rows, in the passes that go through
-    /// the base together.
-    fn begin(&mut self, step: usize, adapter: &Adapter) -> Result<Vec<Vec<usize>>>;
+    /// the base together; `None` where nothing is left to learn, which ends the run.
+    fn begin(&mut self, step: usize, adapter: &Adapter) -> Result<Option<Vec<Vec<usize>>>>;
 
     /// A row of the step.
     fn example(&self, row: usize) -> &Example;
@@ -63,11 +63,12 @@ impl Lessons for Supervised<'_> {
         self.total
     }
 
-    fn begin(&mut self, step: usize, _: &Adapter) -> Result<Vec<Vec<usize>>> {
+    fn begin(&mut self, step: usize, _: &Adapter) -> Result<Option<Vec<Vec<usize>>>> {
         let rows = skip_to(&mut self.order, &mut self.taken, step);
         let labels = rows.iter().map(|row| self.examples[*row].labels()).sum();
         self.mean = Mean { labels };
-        Ok(rows.chunks(self.batch).map(<[usize]>::to_vec).collect())
+        let passes = rows.chunks(self.batch).map(<[usize]>::to_vec);
+        Ok(Some(passes.collect()))
     }
 
     fn example(&self, row: usize) -> &Example {

@@ -49,7 +49,7 @@ impl Lessons for Pairs<'_> {
         self.total
     }
 
-    fn begin(&mut self, step: usize, _: &Adapter) -> Result<Vec<Vec<usize>>> {
+    fn begin(&mut self, step: usize, _: &Adapter) -> Result<Option<Vec<Vec<usize>>>> {
         let width = self.objective.width();
         let units = skip_to(&mut self.order, &mut self.taken, step);
         let first = units.iter().map(|unit| &self.examples[unit * width]);
@@ -58,7 +58,7 @@ impl Lessons for Pairs<'_> {
         let rows = |unit: &usize| unit * width..(unit + 1) * width;
         let passes = units.chunks(self.batch);
         let passes = passes.map(|units| units.iter().flat_map(rows).collect());
-        Ok(passes.collect())
+        Ok(Some(passes.collect()))
     }
 
     fn example(&self, row: usize) -> &Example {

@@ -188,7 +188,9 @@ pub fn train(
     adapter.begin_training(decoder);
     for step in done..total {
         let begun = Instant::now();
-        let passes = lessons.begin(step, adapter)?;
+        let Some(passes) = lessons.begin(step, adapter)? else {
+            break;
+        };
         let (mut gradients, mut loss) = (Gradients::default(), 0.0);
         let (mut tokens, mut computed) = (0, 0);
         let lr = config.learning_rate(step, total);

@@ -150,10 +150,13 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The text of a field that is there, and must say something.
+    /// The text of a field that must be there and say something.
     pub fn filled(&self, field: &'static str) -> Result<&'a str> {
-        self.text(field)?
-            .ok_or_else(|| self.fault(field, "is empty"))
+        let is_there = self.is_null(field) || self.value(field)?.is_some();
+        self.text(field)?.ok_or_else(|| match is_there {
+            true => self.fault(field, "is empty"),
+            false => self.fault(field, format!("is missing; the row has {}", self.names())),
+        })
     }
 }
 

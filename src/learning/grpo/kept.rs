@@ -7,6 +7,7 @@ use crate::training::objective::policy::Advantage;
 use crate::training::sft::Example;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -129,19 +130,30 @@ impl Kept {
 
     /// Whether any of the run's answers were learned from.
     pub fn taught(&self) -> Result<bool> {
+        Ok(self.turns()?.into_values().any(|learned| learned))
+    }
+
+    /// How many of the last drawings had nothing that was learned from.
+    pub fn alike(&self) -> Result<usize> {
+        let turns = self.turns()?.into_values().rev();
+        Ok(turns.take_while(|learned| !learned).count())
+    }
+
+    /// Whether anything of a drawing was learned from.
+    fn turns(&self) -> Result<BTreeMap<usize, bool>> {
         #[derive(Deserialize)]
         struct Said {
+            turn: usize,
             learned: bool,
         }
         let cannot = || format!("cannot read {}", self.path.display());
         let file = File::open(&self.path).with_context(cannot)?;
+        let mut turns = BTreeMap::new();
         for line in BufReader::new(file).lines() {
             let said: Said = serde_json::from_str(&line.with_context(cannot)?)?;
-            if said.learned {
-                return Ok(true);
-            }
+            *turns.entry(said.turn).or_default() |= said.learned;
         }
-        Ok(false)
+        Ok(turns)
     }
 
     /// Adds lines.

@@ -22,6 +22,7 @@ use crate::data::template::Renderer;
 use crate::generation::stop::StopConfig;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
+use crate::run::training_run::SETTINGS;
 use crate::session::compared::{Begun, Opened};
 use crate::session::config::Config as RunConfig;
 use crate::session::run::{Draw, Session};
@@ -74,6 +75,16 @@ pub fn train(
         mut adapter,
         start,
     } = opened.begin(sft, run, place, observer)?;
+    let settings = settings::of(
+        sft,
+        run,
+        template,
+        &adapter.config,
+        &base.decoder,
+        &config.settings(run.guards),
+    )?;
+    // A run that is stopped before its first step is gone on with by them.
+    folder.write(SETTINGS, settings.as_bytes())?;
     // As answers are drawn.
     base.decoder.temperature = config.sampler.temperature;
     let renderer = Renderer::new(template, &base.tokenizer)?;
@@ -166,14 +177,7 @@ pub fn train(
         places: &places,
         validation: None,
         train: &sft.train,
-        settings: settings::of(
-            sft,
-            run,
-            template,
-            &adapter.config,
-            &base.decoder,
-            &config.settings(run.guards),
-        )?,
+        settings,
         // What it diverges from, and what answers are worth.
         rests_on: vec![
             start,

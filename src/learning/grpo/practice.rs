@@ -205,6 +205,8 @@ impl<'a> Practice<'a> {
         let lines = match again {
             true => {
                 let lines = self.kept.back_to(turn)?;
+                // Without this one, which is counted below.
+                self.alike = self.kept.alike()?.saturating_sub(1);
                 self.take(turn, &lines);
                 lines
             }
@@ -212,6 +214,7 @@ impl<'a> Practice<'a> {
                 // Of a run that goes on there may be more than its state knows of.
                 if let (None, 1..) = (self.turn, turn) {
                     self.kept.back_to(turn - 1)?;
+                    self.alike = self.kept.alike()?;
                 }
                 let mut lines = self.draw(turn, adapter)?;
                 self.take(turn, &lines);
@@ -231,12 +234,22 @@ impl<'a> Practice<'a> {
             true => self.alike + 1,
             false => 0,
         };
-        ensure!(
-            self.alike < ALIKE,
+        Ok(())
+    }
+
+    /// Whether the run ends here. Errors where it has learned nothing.
+    fn is_exhausted(&self) -> Result<bool> {
+        if self.alike < ALIKE {
+            return Ok(false);
+        }
+        let why = format!(
             "in {ALIKE} steps one after the other no row had answers of different rewards, so there is nothing to learn: \
              all are right or all are wrong (factory headroom says which), or --temperature is too low"
         );
-        Ok(())
+        ensure!(self.taught()?, "{why}");
+        let observer = self.collector.observer;
+        observer.note(format_args!("warning: ended before its last step: {why}"));
+        Ok(true)
     }
 }
 
@@ -245,19 +258,22 @@ impl Lessons for Practice<'_> {
         self.steps
     }
 
-    fn begin(&mut self, step: usize, adapter: &Adapter) -> Result<Vec<Vec<usize>>> {
+    fn begin(&mut self, step: usize, adapter: &Adapter) -> Result<Option<Vec<Vec<usize>>>> {
         let turn = step / self.config.iterations;
         self.metrics = Metrics::new();
         if self.turn != Some(turn) {
             let again = !step.is_multiple_of(self.config.iterations);
             self.take_up(turn, again, adapter)?;
+            if self.is_exhausted()? {
+                return Ok(None);
+            }
         }
         // The step's size is that of all rows wanted, so that few groups with a spread do not count for more.
         let answers = self.config.sampler.samples * self.turns[turn].len();
         let labels = self.examples.iter().map(Example::labels).sum();
         self.objective.begin(answers, labels);
         self.updating = Instant::now();
-        Ok(self.passes.clone())
+        Ok(Some(self.passes.clone()))
     }
 
     fn example(&self, row: usize) -> &Example {

@@ -4,6 +4,7 @@
 use crate::run::observer::Observer;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ const LONGEST: u64 = 1_000;
 const SHOWN: usize = 80;
 /// Longest wait for an answer.
 const WAIT: Duration = Duration::from_secs(600);
+/// Wait without an answer that is worth a remark.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often somebody who wants the work to stop is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -33,6 +36,10 @@ impl Judge {
         let (program, arguments) = words.split_first().context("a command without words")?;
         let child = Command::new(program)
             .args(arguments)
+            // Python keeps what it writes into a pipe to itself, unless it is told otherwise.
+            .env("PYTHONUNBUFFERED", "1")
+            // Ctrl-C in a terminal goes to the whole group: the command would end before the answers at hand are judged.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
@@ -68,7 +75,14 @@ impl Judge {
         let asked = self.asked.as_mut().context("a command that was ended")?;
         let sent = writeln!(asked, "{question}").and_then(|()| asked.flush());
         let begun = Instant::now();
+        let mut said = false;
         let line = loop {
+            if !said && begun.elapsed() > PATIENCE {
+                said = true;
+                observer.note(format_args!(
+                    "waiting for the reward command {name:?}: it is to read a line, write a number and flush it, line after line"
+                ));
+            }
             match self.answers.recv_timeout(LOOK) {
                 Ok(line) if sent.is_ok() => break line,
                 Ok(_) | Err(RecvTimeoutError::Disconnected) => match ended(&mut self.child) {

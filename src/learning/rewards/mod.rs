@@ -24,7 +24,7 @@ use steps::Steps;
 pub enum Verifier {
     /// Its query returns what the reference does.
     Execution,
-    /// Its query runs and returns rows with as many columns as the reference's.
+    /// Its query runs and returns rows with as many columns as the reference's, and not by a trick.
     Columns,
     /// Its query runs.
     Runs,
@@ -174,7 +174,7 @@ impl Verifier {
         let earned = || unearned(one, gold).is_none();
         match self {
             Self::Execution => number(one.passed() && earned()),
-            Self::Columns => number(one.judged.columns),
+            Self::Columns => number(one.judged.columns && earned()),
             Self::Runs => number(one.judged.returned.is_some()),
             Self::Query => number(!Fault::NoQuery.holds(one)),
             Self::Ended => number(one.sample.finish == Finish::Stop),

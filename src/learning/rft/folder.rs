@@ -10,7 +10,7 @@ use crate::learning::rollouts::Group;
 use crate::learning::rows::Rows;
 use crate::run::files::{folder_of, json, partial, write_atomic};
 use crate::run::journal::Journal;
-use crate::run::training_run::TrainingRun;
+use crate::run::training_run::{SETTINGS, TrainingRun};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -19,8 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// The summary in the folder.
 const SUMMARY: &str = "rft.json";
-/// The settings.
-const SETTINGS: &str = "config.toml";
 /// Settings that change no byte of what is done: a run may go on with others.
 const FREE: [&str; 5] = [
     "rounds",
@@ -59,6 +57,7 @@ impl Folder {
         let summary = match run.progress()? {
             None => None,
             Some(bytes) => {
+                tidy(run.path())?;
                 let known: Progress = serde_json::from_slice(&bytes)
                     .with_context(|| format!("{place}/progress.json"))?;
                 check(&place, &known.identity, &identity)?;
@@ -268,6 +267,24 @@ fn content(adapter: &Path) -> Result<String> {
         hashes += &format!("{} {}\n", name.display(), set::sha256(&bytes));
     }
     Ok(set::sha256(hashes.as_bytes()))
+}
+
+/// Removes the files that were being written in the folders of rounds when the run was stopped.
+fn tidy(folder: &Path) -> Result<()> {
+    let cannot = || format!("cannot write {}", folder.display());
+    for round in fs::read_dir(folder).with_context(cannot)? {
+        let round = round.with_context(cannot)?.path();
+        if !round.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(&round).with_context(cannot)? {
+            let file = file.with_context(cannot)?;
+            if file.file_name().to_string_lossy().starts_with('.') {
+                fs::remove_file(file.path()).with_context(cannot)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Errors where what is done belongs to another run, naming what differs.

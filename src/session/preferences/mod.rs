@@ -15,7 +15,7 @@ use crate::data::template::Renderer;
 use crate::model::load::Base;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
-use crate::run::training_run::TrainingRun;
+use crate::run::training_run::{SETTINGS, TrainingRun};
 use crate::run::usage::UsageError;
 use crate::training::config::{OnLong, TrainConfig};
 use crate::training::lessons::Lessons;
@@ -24,7 +24,7 @@ use crate::training::objective::kto::Kto;
 use crate::training::objective::preference::Preference;
 use crate::training::pairs::Pairs;
 use crate::training::sft::Example;
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 use encoded::Encoded;
 use settings::Settings;
 
@@ -57,8 +57,21 @@ pub fn train(
         start,
     } = opened.begin(sft, run, place, observer)?;
     let renderer = Renderer::new(template, &base.tokenizer)?;
+    let settings = run_settings::of(
+        sft,
+        run,
+        template,
+        &adapter.config,
+        &base.decoder,
+        &Settings::of(config, run),
+    )?;
+    // A run that is stopped before its first step is gone on with by them.
+    folder.write(SETTINGS, settings.as_bytes())?;
     let rows = match source {
-        Some(source) => source(&base, &adapter, &renderer, &folder)?,
+        Some(source) => {
+            let made = source(&base, &adapter, &renderer, &folder);
+            made.map_err(|error| stopped(error, run, &mut folder, observer))?
+        }
         None => read,
     };
     let rows = with_a_query_apart(rows, config, observer)?;
@@ -97,14 +110,7 @@ pub fn train(
         places: &encoded.places,
         validation: None,
         train: &sft.train,
-        settings: run_settings::of(
-            sft,
-            run,
-            template,
-            &adapter.config,
-            &base.decoder,
-            &Settings::of(config, run),
-        )?,
+        settings,
         rests_on: vec![start],
         repair_rows: 0,
         ngrams: run.ngrams.then(|| Ngrams::of(chosen)),
@@ -134,6 +140,16 @@ pub fn check(config: &PreferenceConfig) -> Result<()> {
         OnLong::Error | OnLong::Skip => return Ok(()),
     };
     Err(UsageError(refused.to_owned()).into())
+}
+
+/// `error` of making the rows, and how to go on where that was only stopped.
+fn stopped(error: Error, run: &Config, folder: &mut TrainingRun, observer: &dyn Observer) -> Error {
+    if !observer.stops() {
+        return error;
+    }
+    folder.keep();
+    let out = run.out.display();
+    error.context(format!("stopped; go on with: factory dpo --resume {out}"))
 }
 
 /// Whether the loss takes answers alone.

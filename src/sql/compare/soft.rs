@@ -31,6 +31,14 @@ pub fn soft_f1(predicted: &[Row], gold: &[Row]) -> f64 {
     2.0 * precision * recall / (precision + recall)
 }
 
+/// How often a row stands in a result, on average; 1 for one without rows.
+pub fn repeats(rows: &[Row]) -> f64 {
+    match rows.is_empty() {
+        true => 1.0,
+        false => rows.len() as f64 / distinct(rows).len() as f64,
+    }
+}
+
 /// How many cells of a row another has too.
 fn shared(row: &Row, other: &Row) -> usize {
     let other: HashSet<Key> = other.iter().map(Key::of).collect();
@@ -52,6 +60,13 @@ fn distinct(rows: &[Row]) -> Vec<&Row> {
 mod tests {
     use super::*;
     use crate::sql::value::Value::{self, Integer, Null, Real};
+
+    #[test]
+    fn rows_that_repeat_are_counted() {
+        assert_eq!(repeats(&rows([[1], [2]])), 1.0);
+        assert_eq!(repeats(&rows([[1], [2], [1], [2]])), 2.0);
+        assert_eq!(repeats(&Vec::new()), 1.0);
+    }
 
     fn rows<const C: usize, const R: usize>(cells: [[i64; C]; R]) -> Vec<Row> {
         cells.map(|row| row.map(Integer).to_vec()).to_vec()
