@@ -69,7 +69,8 @@ impl Steps {
                 Part::Punished(fault, weight) if fault.holds(episode, turn) => *weight,
                 _ => 0.0,
             });
-            each.sum()
+            // Of no parts `sum` would make −0.
+            each.fold(0.0, |all, worth| all + worth)
         };
         turns.map(worth).collect()
     }
