@@ -419,6 +419,7 @@ fn own_answers_that_pass_are_preferred_to_own_answers_that_fail() {
     let partial = dir.path().join("stopped.partial");
     fs::create_dir(&partial).unwrap();
     fs::copy(format!("{out}/config.toml"), partial.join("config.toml")).unwrap();
+    fs::write(partial.join(".lock"), "").unwrap();
     let stopped = text(&dir.path().join("stopped"));
     ok(&["dpo", "--resume", &stopped]);
     assert_eq!(weights(Path::new(&out)), weights(Path::new(&stopped)));

@@ -336,6 +336,7 @@ fn rewards_that_are_all_alike_change_no_byte_and_end_the_run_in_time() {
         &["10 steps", "nothing to learn", "headroom"],
     );
     assert!(!dir.path().join("none").exists());
+    assert!(!dir.path().join("none.partial").exists());
 }
 
 /// A reward command whose numbers follow from the answers until the file `enough` is there, and are all the same from then on; where there is a file
@@ -402,11 +403,24 @@ fn what_breaks_in_mid_run_loses_no_step() {
     fails(&refs(&words(dir.path(), &start, "out", &more)), 1, &parts);
     fs::remove_file(at("broken")).unwrap();
     fs::write(at("calm"), "").unwrap();
-    ok(&["grpo", "--resume", &text(&at("out"))]);
+    let out = text(&at("out"));
+    // What is refused changes nothing.
+    let parts = ["other settings"];
+    fails(&["grpo", "--resume", &out, "--lr", "0.5"], 1, &parts);
+    ok(&["grpo", "--resume", &out]);
     assert_eq!(weights(&at("out")), weights(&at("whole")));
     let [whole, out] =
         ["whole", "out"].map(|run| fs::read(at(run).join("rollouts.jsonl")).unwrap());
     assert_eq!(out, whole);
+    // Steps that had nothing to learn from are gone on behind too.
+    fs::write(at("enough"), "").unwrap();
+    fs::remove_file(at("calm")).unwrap();
+    let parts = ["the state after step", "exit status: 5"];
+    fails(&refs(&words(dir.path(), &start, "same", &more)), 1, &parts);
+    fs::remove_file(at("broken")).unwrap();
+    fs::write(at("calm"), "").unwrap();
+    ok(&["grpo", "--resume", &text(&at("same"))]);
+    assert_eq!(weights(&at("same")), weights(Path::new(&start)));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::run::training_run::TrainingRun;
 use crate::session::config::Config;
 use crate::session::selection;
 use crate::training::config::{Length, OnLong, Recompute, Schedule, TrainConfig};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -135,7 +135,11 @@ pub fn named<'a>(
     missing: &str,
 ) -> Result<&'a Path> {
     if let (None, Some(out)) = (path, resume) {
-        TrainingRun::resume(out)?;
+        let run = TrainingRun::resume(out)?;
+        bail!(
+            "{} was stopped before its settings were written: begin again, with the flags and the --out that it had",
+            run.path().display()
+        );
     }
     let path = path.map(PathBuf::as_path);
     path.with_context(|| UsageError(missing.to_owned()))

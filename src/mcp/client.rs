@@ -8,7 +8,7 @@ use rmcp::service::{RoleClient, RunningService};
 use rmcp::{ServiceError, ServiceExt};
 use std::ffi::OsString;
 use std::process::Stdio;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
@@ -54,10 +54,14 @@ pub fn ask(command: &[OsString], wanted: Wanted, timeout: Duration) -> Result<He
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        let heard = tokio::time::timeout(timeout, speak(&mut child, wanted)).await;
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let heard = tokio::time::timeout(timeout, speak(&mut child, wanted, seen.clone())).await;
         let heard = match heard {
             Ok(heard) => heard.with_context(|| name.clone()),
-            Err(_) => bail!("{name}: no answer in {} s", timeout.as_secs_f64()),
+            Err(_) => match watched::fault(&seen) {
+                Some(fault) => bail!("{name}: {fault}"),
+                None => bail!("{name}: no answer in {} s", timeout.as_secs_f64()),
+            },
         };
         // Its input is closed; where it goes on all the same, it is killed.
         let _ = tokio::time::timeout(LEAVE, child.wait()).await;
@@ -65,10 +69,13 @@ pub fn ask(command: &[OsString], wanted: Wanted, timeout: Duration) -> Result<He
     })
 }
 
-async fn speak(child: &mut Child, wanted: Wanted) -> Result<Heard> {
+async fn speak(child: &mut Child, wanted: Wanted, seen: Arc<Mutex<Seen>>) -> Result<Heard> {
     let pipes = child.stdout.take().zip(child.stdin.take());
     let (answers, asked) = pipes.context("a process without pipes")?;
-    let (answers, seen) = Watched::new(answers.take(MOST));
+    let answers = Watched {
+        output: answers.take(MOST),
+        seen: seen.clone(),
+    };
     let client = ().serve((answers, asked)).await;
     // The library's errors are of its own types.
     let client = client.map_err(|_| {

@@ -14,8 +14,8 @@ const SHOWN: usize = 80;
 
 /// A server's output.
 pub struct Watched<R> {
-    output: R,
-    seen: Arc<Mutex<Seen>>,
+    pub output: R,
+    pub seen: Arc<Mutex<Seen>>,
 }
 
 /// What was seen of it.
@@ -25,14 +25,6 @@ pub struct Seen {
     begins: Vec<u8>,
     length: usize,
     fault: Option<String>,
-}
-
-impl<R> Watched<R> {
-    pub fn new(output: R) -> (Self, Arc<Mutex<Seen>>) {
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let own = seen.clone();
-        (Self { output, seen: own }, seen)
-    }
 }
 
 /// What was wrong with the output so far, if anything was.

@@ -18,8 +18,6 @@ pub const SETTINGS: &str = "config.toml";
 const BEST: &str = "best-";
 /// What a run of several stages has done, while it goes on.
 const PROGRESS: &str = "progress.json";
-/// Says that all is made, and that only what a run needs while it goes on is still to be removed.
-const WHOLE: &str = ".whole";
 /// States that are kept: the newest, and one more should that be damaged.
 const STATES: usize = 2;
 
@@ -67,7 +65,7 @@ impl TrainingRun {
             target.display()
         );
         // What a run left that was stopped before its first state.
-        run.clear(|_| true)?;
+        clear(&run.partial, |_| true)?;
         run.kept = false;
         Ok(run)
     }
@@ -86,6 +84,11 @@ impl TrainingRun {
             "{} is not there: no interrupted run to go on with",
             partial.display()
         );
+        // Cut off in the middle of [`hand_over`].
+        if !partial.join(LOCK).exists() && partial.join(SETTINGS).exists() {
+            hand_over(&partial, target)?;
+            bail!("{} is whole: nothing was left to do", target.display());
+        }
         let run = Self {
             target: target.to_owned(),
             _lock: lock(&partial)?,
@@ -94,35 +97,13 @@ impl TrainingRun {
             kept: true,
             partial,
         };
-        if run.partial.join(WHOLE).exists() {
-            run.hand_over()?;
-            bail!("{} is whole: nothing was left to do", target.display());
-        }
         match has_state(target) {
             // Files that were being written.
-            true => run.clear(|name| name.starts_with('.'))?,
+            true => clear(&run.partial, |name| name.starts_with('.'))?,
             // Nothing of what was made before the first state is known to be whole; settings are.
-            false => run.clear(|name| name != SETTINGS)?,
+            false => clear(&run.partial, |name| name != SETTINGS)?,
         }
         Ok(run)
-    }
-
-    /// Removes what `goes` by its name.
-    fn clear(&self, goes: impl Fn(&str) -> bool) -> Result<()> {
-        let cannot = || format!("cannot write {}", self.partial.display());
-        for entry in fs::read_dir(&self.partial).with_context(cannot)? {
-            let entry = entry.with_context(cannot)?;
-            let name = entry.file_name();
-            if name == LOCK || !goes(&name.to_string_lossy()) {
-                continue;
-            }
-            let removed = match entry.path().is_dir() {
-                true => fs::remove_dir_all(entry.path()),
-                false => fs::remove_file(entry.path()),
-            };
-            removed.with_context(cannot)?;
-        }
-        Ok(())
     }
 
     /// Where the folder is while it is made.
@@ -254,25 +235,40 @@ impl TrainingRun {
     /// Moves the folder to its place, without the states, the best folders and what was written down of stages. Where that fails the work is kept, and the error says where.
     pub fn finish(mut self) -> Result<()> {
         self.kept = true;
-        // From here on nothing is to be trained again, wherever the work is cut off.
-        self.write(WHOLE, b"")?;
-        self.hand_over()
+        hand_over(&self.partial, &self.target)
     }
+}
 
-    /// The rest of [`Self::finish`].
-    fn hand_over(self) -> Result<()> {
-        for (_, state) in self.states()? {
-            fs::remove_file(&state)
-                .with_context(|| format!("cannot remove {}", state.display()))?;
+/// Removes what `goes` by its name from a run's folder.
+fn clear(folder: &Path, goes: impl Fn(&str) -> bool) -> Result<()> {
+    let cannot = || format!("cannot write {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let entry = entry.with_context(cannot)?;
+        let name = entry.file_name();
+        if name == LOCK || !goes(&name.to_string_lossy()) {
+            continue;
         }
-        self.clear(|name| name.starts_with(BEST) || name == PROGRESS)?;
-        move_into_place(&self.partial, &self.target)?;
-        for name in [LOCK, WHOLE] {
-            let rest = self.target.join(name);
-            fs::remove_file(&rest).with_context(|| format!("cannot remove {}", rest.display()))?;
-        }
-        Ok(())
+        let removed = match entry.path().is_dir() {
+            true => fs::remove_dir_all(entry.path()),
+            false => fs::remove_file(entry.path()),
+        };
+        removed.with_context(cannot)?;
     }
+    Ok(())
+}
+
+/// Removes what a run needs while it goes on, and moves it to its place. The lock goes first: a run without one is whole, so that nothing is trained again
+/// wherever this is cut off.
+fn hand_over(partial: &Path, target: &Path) -> Result<()> {
+    let lock = partial.join(LOCK);
+    if lock.exists() {
+        fs::remove_file(&lock).with_context(|| format!("cannot remove {}", lock.display()))?;
+    }
+    for (_, state) in states(partial)? {
+        fs::remove_file(&state).with_context(|| format!("cannot remove {}", state.display()))?;
+    }
+    clear(partial, |name| name.starts_with(BEST) || name == PROGRESS)?;
+    move_into_place(partial, target)
 }
 
 impl Drop for TrainingRun {
@@ -379,6 +375,27 @@ mod tests {
         run.finish().unwrap();
         let left = fs::read_dir(&target).unwrap().map(|e| e.unwrap());
         assert_eq!(left.map(|e| e.file_name()).collect::<Vec<_>>(), ["result"]);
+    }
+
+    #[test]
+    fn what_is_cut_off_at_its_end_is_handed_over_and_not_trained_again() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("run");
+        let mut run = TrainingRun::begin(&target).unwrap();
+        run.write(SETTINGS, b"").unwrap();
+        run.write("adapter", b"1").unwrap();
+        run.save_state(1, b"1").unwrap();
+        run.save_best(1, &[("adapter", b"1".to_vec())]).unwrap();
+        drop(run);
+        fs::remove_file(partial(&target).join(LOCK)).unwrap();
+        let error = TrainingRun::resume(&target).err().unwrap().to_string();
+        assert!(error.contains("is whole: nothing was left"), "{error}");
+        let left = fs::read_dir(&target).unwrap().map(|e| e.unwrap());
+        let mut left: Vec<_> = left.map(|e| e.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["adapter", SETTINGS]);
+        let error = TrainingRun::resume(&target).err().unwrap().to_string();
+        assert!(error.contains("is whole: no interrupted run"), "{error}");
     }
 
     #[test]

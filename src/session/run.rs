@@ -16,11 +16,11 @@ use crate::run::observer::Observer;
 use crate::run::training_run::{METRICS, SETTINGS, TrainingRun};
 use crate::run::words::one_line;
 use crate::training::config::TrainConfig;
-use crate::training::lessons::Lessons;
+use crate::training::lessons::{Lessons, Nothing};
 use crate::training::optim::Optimizer;
 use crate::training::sft::Example;
 use crate::training::trainer::{self, Diverged};
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use std::path::Path;
 use std::time::Instant;
 
@@ -133,9 +133,10 @@ impl Session<'_> {
         );
         let trained = trained.and_then(|()| course.ended(optimizer.steps(), adapter));
         self.observer.end();
-        let lost = trained
-            .as_ref()
-            .is_err_and(|error| !(error.is::<Tripped>() || error.is::<Diverged>()));
+        let ended = |error: &Error| {
+            error.is::<Tripped>() || error.is::<Diverged>() || error.is::<Nothing>()
+        };
+        let lost = trained.as_ref().is_err_and(|error| !ended(error));
         if lost {
             course.stopped(adapter, &optimizer)?;
         }
@@ -228,9 +229,9 @@ impl Session<'_> {
     }
 
     /// `error`, and how to go on where states are kept; `again` where the run would come to the same error.
-    fn stopped(&self, error: anyhow::Error, folder: &TrainingRun, again: bool) -> anyhow::Error {
+    fn stopped(&self, error: Error, folder: &TrainingRun, again: bool) -> Error {
         match folder.states() {
-            _ if error.is::<Tripped>() => error,
+            _ if error.is::<Tripped>() || error.is::<Nothing>() => error,
             Ok(states) if !states.is_empty() && again => error.context(format!(
                 "stopped; the last good state is {}, from which it diverges again: remove {} and start with other settings",
                 states[0].1.display(),

@@ -15,8 +15,9 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
 
-/// Settings that change no byte of the adapter: a run may go on with others.
-const FREE: [&str; 5] = [
+/// Settings that change no step of a run: it may go on with others.
+const FREE: [&str; 6] = [
+    "no_guards",
     "recompute",
     "tensorboard",
     "csv",

@@ -1,12 +1,13 @@
 //! Whether a query says something that no row has a part in, by its text alone.
 
-use super::shape::is_keyword;
 use super::tables::named;
 use super::tokens::{Kind, Token, tokens};
 
 /// Functions that say something of rows without a column of theirs.
-const OF_ROWS: [&str; 10] = [
+const OF_ROWS: [&str; 12] = [
+    "columns",
     "count",
+    "count_star",
     "sum",
     "total",
     "group_concat",
@@ -16,6 +17,11 @@ const OF_ROWS: [&str; 10] = [
     "dense_rank",
     "ntile",
     "random",
+];
+/// Words of an expression that are no names; what is no word of theirs is taken for one.
+const OPERATORS: [&str; 22] = [
+    "all", "and", "as", "between", "case", "cast", "collate", "distinct", "else", "escape",
+    "exists", "false", "glob", "in", "is", "like", "not", "null", "or", "then", "true", "when",
 ];
 /// What ends the columns of a SELECT, beside FROM.
 const ENDS: [&str; 8] = [
@@ -32,13 +38,24 @@ const ENDS: [&str; 8] = [
 /// Whether all that `sql` returns is written in it: it reads no table, or returns no column of one and no count. What it returns may still hang on
 /// rows, as a constant for each of them does. One that hides better, such as `3 + 0 * id`, is taken for a query.
 pub fn is_constant(sql: &str) -> bool {
+    let tokens = tokens(sql);
     let tables = named(sql);
     let own = |table: &String| !table.to_ascii_lowercase().starts_with("sqlite_");
-    if !tables.iter().any(own) {
+    if !tables.iter().any(own) && !has_schema(&tokens) {
         return true;
     }
-    let columns = outputs(&tokens(sql));
+    let columns = outputs(&tokens);
     !columns.is_empty() && columns.iter().flatten().all(|says| !says)
+}
+
+/// Whether a table is called by its schema too, which no name that the query gives by WITH is.
+fn has_schema(tokens: &[Token]) -> bool {
+    let name = |token: &Token| matches!(token.kind, Kind::Word | Kind::Quoted);
+    tokens.windows(4).any(|found| {
+        let begins = found[0].is("from") || found[0].is("join");
+        let of_system = found[3].text.to_ascii_lowercase().starts_with("sqlite_");
+        begins && name(&found[1]) && found[2].is(".") && name(&found[3]) && !of_system
+    })
 }
 
 /// Of each SELECT outside brackets, whether its tokens, as far as FROM, say something of rows.
@@ -61,30 +78,28 @@ fn outputs(tokens: &[Token]) -> Vec<Vec<bool>> {
             _ => {}
         }
         if let (true, Some(own)) = (inside, all.last_mut()) {
-            own.push(of_rows(token, before, tokens.get(at + 1)));
+            own.push(of_rows(&tokens[..at], token, tokens.get(at + 1)));
         }
     }
     all
 }
 
-/// Whether a token among the columns of a SELECT says something of rows.
-fn of_rows(token: &Token, before: Option<&Token>, next: Option<&Token>) -> bool {
-    let follows =
-        |words: &[&str]| before.is_some_and(|before| words.iter().any(|word| before.is(word)));
+/// Whether a token among the columns of a SELECT, which stands behind `before`, says something of rows.
+fn of_rows(before: &[Token], token: &Token, next: Option<&Token>) -> bool {
+    let is = |token: &Token, words: &[&str]| words.iter().any(|word| token.is(word));
+    let follows = |words: &[&str]| before.last().is_some_and(|before| is(before, words));
     // Names of columns and types.
-    let names =
-        follows(&["as", "collate", ":", ")", "end"]) || before.is_some_and(Token::is_literal);
+    let cast = before.iter().rev().take(2).filter(|token| token.is(":"));
+    let names = follows(&["as", "collate", ")", "end"])
+        || cast.count() == 2
+        || before.last().is_some_and(Token::is_literal);
     match token.kind {
         Kind::Symbol => token.is("*") && follows(&["select", "distinct", "all", ",", "(", "."]),
         Kind::Quoted => !names,
         Kind::Word if token.is("select") => true,
-        Kind::Word if next.is_some_and(|next| next.is("(")) => {
-            OF_ROWS.iter().any(|function| token.is(function))
-        }
-        Kind::Word => {
-            let literal = ["true", "false", "null"].iter().any(|word| token.is(word));
-            !(names || literal || is_keyword(token.text))
-        }
+        Kind::Word if next.is_some_and(|next| next.is("(")) => is(token, &OF_ROWS),
+        Kind::Word if token.is("end") => !before.iter().any(|before| before.is("case")),
+        Kind::Word => !(names || is(token, &OPERATORS)),
         Kind::Text | Kind::Number => false,
     }
 }
@@ -108,6 +123,8 @@ mod tests {
             "select 3 from sqlite_master limit 1",
             "with b as (select * from boats) select 3",
             "select count(*) from json_each('[1, 2]')",
+            "select 3::integer from boats",
+            "select 3 from main.sqlite_master",
         ] {
             assert!(is_constant(constant), "{constant}");
         }
@@ -127,6 +144,12 @@ mod tests {
             "select a is distinct from b from boats",
             "with b as (select * from boats) select name from b",
             "select row_number() over (order by id) from boats",
+            "select range from boats",
+            "select end from boats",
+            "select desc, left from boats",
+            "select {'n': name} from boats",
+            "select count_star() from boats",
+            "with boats as (select * from main.boats where length > 3) select name from boats",
         ] {
             assert!(!is_constant(query), "{query}");
         }

@@ -141,6 +141,9 @@ pub fn restore(
             Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), &decoder.device)?;
         tensors.insert((*name).to_owned(), tensor);
     }
+    // None in steps that had nothing to learn from.
+    let moment = format!("{}.", MOMENTS[0]);
+    let stepped = views.iter().any(|(name, _)| name.starts_with(&moment));
     let mut take = |name: String, like: &Tensor| -> Result<Tensor> {
         let tensor = tensors
             .remove(&name)
@@ -155,7 +158,7 @@ pub fn restore(
     };
     let (mut parameters, mut moments) = (Vec::new(), BTreeMap::new());
     for (name, parameter) in adapter.parameters() {
-        if step > 0 {
+        if stepped {
             let [m, v] = MOMENTS.map(|kind| take(format!("{kind}.{name}"), parameter));
             moments.insert(name.clone(), [m?, v?]);
         }

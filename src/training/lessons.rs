@@ -11,6 +11,11 @@ use std::collections::BTreeMap;
 /// Numbers of a step by their names in `metrics.jsonl`, beside those that every step has.
 pub type Metrics = BTreeMap<&'static str, f64>;
 
+/// That a run has learned nothing, and that nothing is left to learn.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Nothing(pub String);
+
 /// The rows of a run's steps and what is learned from them.
 pub trait Lessons {
     /// Optimizer steps of the run.

@@ -83,8 +83,10 @@ pub fn train(
         &base.decoder,
         &config.settings(run.guards),
     )?;
-    // A run that is stopped before its first step is gone on with by them.
-    folder.write(SETTINGS, settings.as_bytes())?;
+    // A run that is stopped before its first step is gone on with by them; whether one that is gone on with may have others is seen later.
+    if !run.resume {
+        folder.write(SETTINGS, settings.as_bytes())?;
+    }
     // As answers are drawn.
     base.decoder.temperature = config.sampler.temperature;
     let renderer = Renderer::new(template, &base.tokenizer)?;

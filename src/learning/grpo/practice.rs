@@ -9,12 +9,12 @@ use crate::adapters::lora::Adapter;
 use crate::learning::draw;
 use crate::model::load::Base;
 use crate::training::batching::steps;
-use crate::training::lessons::{Lessons, Metrics};
+use crate::training::lessons::{Lessons, Metrics, Nothing};
 use crate::training::objective::Objective;
 use crate::training::objective::policy::{Policy, Rollout};
 use crate::training::sft::Example;
 use crate::training::trainer::log_probabilities;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -246,7 +246,9 @@ impl<'a> Practice<'a> {
             "in {ALIKE} steps one after the other no row had answers of different rewards, so there is nothing to learn: \
              all are right or all are wrong (factory headroom says which), or --temperature is too low"
         );
-        ensure!(self.taught()?, "{why}");
+        if !self.taught()? {
+            return Err(Nothing(why).into());
+        }
         let observer = self.collector.observer;
         observer.note(format_args!("warning: ended before its last step: {why}"));
         Ok(true)

@@ -65,8 +65,10 @@ pub fn train(
         &base.decoder,
         &Settings::of(config, run),
     )?;
-    // A run that is stopped before its first step is gone on with by them.
-    folder.write(SETTINGS, settings.as_bytes())?;
+    // A run that is stopped before its first step is gone on with by them; whether one that is gone on with may have others is seen later.
+    if !run.resume {
+        folder.write(SETTINGS, settings.as_bytes())?;
+    }
     let rows = match source {
         Some(source) => {
             let made = source(&base, &adapter, &renderer, &folder);
@@ -84,7 +86,8 @@ pub fn train(
     };
     base.decoder.recompute =
         recompute::decide(&base.decoder, &adapter.config, rows, &pass, observer);
-    let log_p = reference::log_p(&base, &adapter, rows, pass.batch, &folder, observer)?;
+    let log_p = reference::log_p(&base, &adapter, rows, pass.batch, &folder, observer);
+    let log_p = log_p.map_err(|error| stopped(error, run, &mut folder, observer))?;
     let objective: Box<dyn Units> = match &config.loss {
         PreferenceLoss::Pairs(loss) => Box::new(Preference::new(loss.clone(), log_p)),
         PreferenceLoss::Kto(loss) => Box::new(Kto::new(loss.clone(), encoded.good.clone(), log_p)),
@@ -142,7 +145,7 @@ pub fn check(config: &PreferenceConfig) -> Result<()> {
     Err(UsageError(refused.to_owned()).into())
 }
 
-/// `error` of making the rows, and how to go on where that was only stopped.
+/// `error` of what is made before the first step, and how to go on where that was only stopped.
 fn stopped(error: Error, run: &Config, folder: &mut TrainingRun, observer: &dyn Observer) -> Error {
     if !observer.stops() {
         return error;
