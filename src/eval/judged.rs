@@ -9,7 +9,7 @@ use super::score::NO_ANSWER;
 use super::session::Session;
 use super::worker::{Reply, Task};
 use crate::run::words::hex;
-use crate::sql::compare::{repeats, soft_f1, text_digest};
+use crate::sql::compare::{soft_f1_of_all, text_digest};
 use crate::sql::error::SqlError;
 use crate::sql::taxonomy::classify;
 use crate::sql::value::Row;
@@ -93,10 +93,7 @@ pub(super) fn judge(
         columns: width(rows).is_some() && width(rows) == width(gold),
         soft_f1: match (rows, gold) {
             _ if passed => 1.0,
-            (Some(rows), Some(gold)) => {
-                let (one, other) = (repeats(rows), repeats(gold));
-                soft_f1(rows, gold) * one.min(other) / one.max(other)
-            }
+            (Some(rows), Some(gold)) => soft_f1_of_all(rows, gold),
             _ => 0.0,
         },
     }

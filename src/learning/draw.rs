@@ -74,10 +74,15 @@ pub fn draw(
     let asked = repeated(prompts, which, engine.sampler.samples);
     let mut cache = engine.cache(&asked, &places, None)?;
     let mut drawn = BTreeMap::new();
-    each(engine, &mut cache, prompts, which, observer, |row, own| {
+    observer.begin(which.len(), "rows")?;
+    let worked = each(engine, &mut cache, prompts, which, observer, |row, own| {
         drawn.insert(row, own);
+        let words = format!("{} answers each", engine.sampler.samples);
+        observer.done(drawn.len(), words);
         Ok(())
-    })?;
+    });
+    observer.end();
+    worked?;
     let all = which.iter().map(|row| drawn.remove(row));
     let all: Option<Vec<_>> = all.collect();
     all.context("a row is asked for twice")

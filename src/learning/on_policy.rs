@@ -114,10 +114,7 @@ fn drawn(
         config.sampler.samples,
         which.len()
     ));
-    observer.begin(which.len(), "rows")?;
-    let samples = draw::draw(&engine, &prompts, &which, observer);
-    observer.end();
-    let samples = samples?;
+    let samples = draw::draw(&engine, &prompts, &which, observer)?;
     let samples = samples.into_iter().enumerate();
     let samples = samples.flat_map(|(row, own)| own.into_iter().map(move |one| (row, one)));
     let samples: Vec<(usize, Sample)> = samples.collect();

@@ -18,6 +18,8 @@ pub const SETTINGS: &str = "config.toml";
 const BEST: &str = "best-";
 /// What a run of several stages has done, while it goes on.
 const PROGRESS: &str = "progress.json";
+/// What the lock is called where all is made, and only what a run needs while it goes on is still to be removed.
+const WHOLE: &str = ".whole";
 /// States that are kept: the newest, and one more should that be damaged.
 const STATES: usize = 2;
 
@@ -85,7 +87,7 @@ impl TrainingRun {
             partial.display()
         );
         // Cut off in the middle of [`hand_over`].
-        if !partial.join(LOCK).exists() && partial.join(SETTINGS).exists() {
+        if partial.join(WHOLE).exists() {
             hand_over(&partial, target)?;
             bail!("{} is whole: nothing was left to do", target.display());
         }
@@ -239,8 +241,8 @@ impl TrainingRun {
     }
 }
 
-/// Removes what `goes` by its name from a run's folder.
-fn clear(folder: &Path, goes: impl Fn(&str) -> bool) -> Result<()> {
+/// Removes what `goes` by its name from a run's folder, or one in it.
+pub fn clear(folder: &Path, goes: impl Fn(&str) -> bool) -> Result<()> {
     let cannot = || format!("cannot write {}", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot)? {
         let entry = entry.with_context(cannot)?;
@@ -257,18 +259,24 @@ fn clear(folder: &Path, goes: impl Fn(&str) -> bool) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a run needs while it goes on, and moves it to its place. The lock goes first: a run without one is whole, so that nothing is trained again
-/// wherever this is cut off.
+/// Removes what a run needs while it goes on, and moves it to its place. Until all of that is gone the folder says that it is whole, so that what was cut
+/// off here is not trained again.
 fn hand_over(partial: &Path, target: &Path) -> Result<()> {
-    let lock = partial.join(LOCK);
+    let cannot = || format!("cannot write {}", partial.display());
+    let (lock, whole) = (partial.join(LOCK), partial.join(WHOLE));
     if lock.exists() {
-        fs::remove_file(&lock).with_context(|| format!("cannot remove {}", lock.display()))?;
+        fs::rename(&lock, &whole).with_context(cannot)?;
     }
     for (_, state) in states(partial)? {
         fs::remove_file(&state).with_context(|| format!("cannot remove {}", state.display()))?;
     }
     clear(partial, |name| name.starts_with(BEST) || name == PROGRESS)?;
-    move_into_place(partial, target)
+    fs::remove_file(&whole).with_context(cannot)?;
+    let moved = move_into_place(partial, target);
+    if moved.is_err() {
+        write_atomic(&whole, b"")?;
+    }
+    moved
 }
 
 impl Drop for TrainingRun {
@@ -387,7 +395,8 @@ mod tests {
         run.save_state(1, b"1").unwrap();
         run.save_best(1, &[("adapter", b"1".to_vec())]).unwrap();
         drop(run);
-        fs::remove_file(partial(&target).join(LOCK)).unwrap();
+        let [lock, whole] = [LOCK, WHOLE].map(|name| partial(&target).join(name));
+        fs::rename(lock, whole).unwrap();
         let error = TrainingRun::resume(&target).err().unwrap().to_string();
         assert!(error.contains("is whole: nothing was left"), "{error}");
         let left = fs::read_dir(&target).unwrap().map(|e| e.unwrap());

@@ -1,6 +1,7 @@
 //! What a run begins with that compares log-probabilities with those of its start: folder, base and adapter.
 
 use super::config::{Config, SftConfig};
+use super::settings;
 use super::sft::begin_adapter;
 use crate::adapters::identity;
 use crate::adapters::lora::Adapter;
@@ -10,8 +11,9 @@ use crate::model::allocator;
 use crate::model::load::Base;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
-use crate::run::training_run::TrainingRun;
+use crate::run::training_run::{SETTINGS, TrainingRun};
 use anyhow::{Result, ensure};
+use serde::Serialize;
 
 /// What is known before a row is read or a weight is loaded.
 pub struct Opened {
@@ -29,6 +31,25 @@ pub struct Begun {
     pub adapter: Adapter,
     /// What tells the adapter's numbers, as the run begins with them, from others.
     pub start: String,
+}
+
+impl Begun {
+    /// The run's settings, with what its objective has beside those of every training. They are written at once, so that a run that is stopped before
+    /// its first step is gone on with by them; whether one that is gone on with may have others is seen where its state is taken up.
+    pub fn settings(
+        &self,
+        sft: &SftConfig,
+        run: &Config,
+        template: Template,
+        more: &impl Serialize,
+    ) -> Result<String> {
+        let (adapter, decoder) = (&self.adapter.config, &self.base.decoder);
+        let settings = settings::of(sft, run, template, adapter, decoder, more)?;
+        if !run.resume {
+            self.folder.write(SETTINGS, settings.as_bytes())?;
+        }
+        Ok(settings)
+    }
 }
 
 impl Opened {

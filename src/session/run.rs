@@ -137,8 +137,10 @@ impl Session<'_> {
             error.is::<Tripped>() || error.is::<Diverged>() || error.is::<Nothing>()
         };
         let lost = trained.as_ref().is_err_and(|error| !ended(error));
-        if lost {
-            course.stopped(adapter, &optimizer)?;
+        // The error that ended the run is the one to report.
+        if lost && let Err(error) = course.stopped(adapter, &optimizer) {
+            self.observer
+                .note(format_args!("warning: no state: {}", one_line(&error)));
         }
         let notes = std::mem::take(&mut course.notes);
         let (seen, spared) = (course.seen, course.spared);

@@ -152,11 +152,12 @@ impl<'a> Row<'a> {
 
     /// The text of a field that must be there and say something.
     pub fn filled(&self, field: &'static str) -> Result<&'a str> {
-        let is_there = self.is_null(field) || self.value(field)?.is_some();
-        self.text(field)?.ok_or_else(|| match is_there {
-            true => self.fault(field, "is empty"),
-            false => self.fault(field, format!("is missing; the row has {}", self.names())),
-        })
+        let is_there = |column| self.line.fields().contains_key(column);
+        self.text(field)?
+            .ok_or_else(|| match self.columns.of(field).is_some_and(is_there) {
+                true => self.fault(field, "is empty"),
+                false => self.fault(field, format!("is missing; the row has {}", self.names())),
+            })
     }
 }
 

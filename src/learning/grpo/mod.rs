@@ -22,12 +22,11 @@ use crate::data::template::Renderer;
 use crate::generation::stop::StopConfig;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
-use crate::run::training_run::SETTINGS;
 use crate::session::compared::{Begun, Opened};
 use crate::session::config::Config as RunConfig;
+use crate::session::recompute;
 use crate::session::run::{Draw, Session};
 use crate::session::selection::Asking as Asked;
-use crate::session::{recompute, settings};
 use crate::training::config::TrainConfig;
 use crate::training::lessons::Lessons;
 use crate::training::sft::Example;
@@ -69,24 +68,14 @@ pub fn train(
         Some(_) => None,
         None => Asking::of_file(&sft.data, &sft.columns)?,
     };
+    let begun = opened.begin(sft, run, place, observer)?;
+    let settings = begun.settings(sft, run, template, &config.settings(run.guards))?;
     let Begun {
         mut folder,
         mut base,
         mut adapter,
         start,
-    } = opened.begin(sft, run, place, observer)?;
-    let settings = settings::of(
-        sft,
-        run,
-        template,
-        &adapter.config,
-        &base.decoder,
-        &config.settings(run.guards),
-    )?;
-    // A run that is stopped before its first step is gone on with by them; whether one that is gone on with may have others is seen later.
-    if !run.resume {
-        folder.write(SETTINGS, settings.as_bytes())?;
-    }
+    } = begun;
     // As answers are drawn.
     base.decoder.temperature = config.sampler.temperature;
     let renderer = Renderer::new(template, &base.tokenizer)?;

@@ -10,7 +10,7 @@ use crate::learning::rollouts::Group;
 use crate::learning::rows::Rows;
 use crate::run::files::{folder_of, json, partial, write_atomic};
 use crate::run::journal::Journal;
-use crate::run::training_run::{SETTINGS, TrainingRun};
+use crate::run::training_run::{SETTINGS, TrainingRun, clear};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -274,14 +274,8 @@ fn tidy(folder: &Path) -> Result<()> {
     let cannot = || format!("cannot write {}", folder.display());
     for round in fs::read_dir(folder).with_context(cannot)? {
         let round = round.with_context(cannot)?.path();
-        if !round.is_dir() {
-            continue;
-        }
-        for file in fs::read_dir(&round).with_context(cannot)? {
-            let file = file.with_context(cannot)?;
-            if file.file_name().to_string_lossy().starts_with('.') {
-                fs::remove_file(file.path()).with_context(cannot)?;
-            }
+        if round.is_dir() {
+            clear(&round, |name| name.starts_with('.'))?;
         }
     }
     Ok(())

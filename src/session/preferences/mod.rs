@@ -6,7 +6,7 @@ mod settings;
 use super::compared::{Begun, Opened};
 use super::config::{Config, PreferenceConfig, PreferenceLoss};
 use super::run::{Draw, Session};
-use super::{recompute, reference, settings as run_settings};
+use super::{recompute, reference};
 use crate::adapters::lora::Adapter;
 use crate::adapters::ngrams::Ngrams;
 use crate::data::asking::Asking;
@@ -15,7 +15,7 @@ use crate::data::template::Renderer;
 use crate::model::load::Base;
 use crate::model::place::Place;
 use crate::run::observer::Observer;
-use crate::run::training_run::{SETTINGS, TrainingRun};
+use crate::run::training_run::TrainingRun;
 use crate::run::usage::UsageError;
 use crate::training::config::{OnLong, TrainConfig};
 use crate::training::lessons::Lessons;
@@ -50,25 +50,15 @@ pub fn train(
         None => pairs::read(&sft.data, &sft.columns, labelled(config))?,
     };
     let asking = Asking::of_file(&sft.data, &sft.columns)?;
+    let begun = opened.begin(sft, run, place, observer)?;
+    let settings = begun.settings(sft, run, template, &Settings::of(config, run))?;
     let Begun {
         mut folder,
         mut base,
         mut adapter,
         start,
-    } = opened.begin(sft, run, place, observer)?;
+    } = begun;
     let renderer = Renderer::new(template, &base.tokenizer)?;
-    let settings = run_settings::of(
-        sft,
-        run,
-        template,
-        &adapter.config,
-        &base.decoder,
-        &Settings::of(config, run),
-    )?;
-    // A run that is stopped before its first step is gone on with by them; whether one that is gone on with may have others is seen later.
-    if !run.resume {
-        folder.write(SETTINGS, settings.as_bytes())?;
-    }
     let rows = match source {
         Some(source) => {
             let made = source(&base, &adapter, &renderer, &folder);

@@ -7,7 +7,7 @@ mod permuted;
 mod soft;
 
 pub use permuted::same_under_permutation;
-pub use soft::{repeats, soft_f1};
+pub use soft::{soft_f1, soft_f1_of_all};
 
 use super::value::{Row, Value};
 use sha2::{Digest, Sha256};

@@ -8,15 +8,30 @@ use std::collections::HashSet;
 /// an earlier one; of two rows the cells that the other has too count, wherever they stand in it, as shares of the
 /// reference's columns. Cells compare as Python's values do. Two results without rows agree.
 pub fn soft_f1(predicted: &[Row], gold: &[Row]) -> f64 {
+    of_distinct(&distinct(predicted), &distinct(gold))
+}
+
+/// [`soft_f1`], less by the share by which rows repeat more or less often than the reference's do, which it passes over.
+pub fn soft_f1_of_all(predicted: &[Row], gold: &[Row]) -> f64 {
+    let [(own, often), (other, wanted)] = [predicted, gold].map(|rows| {
+        let distinct = distinct(rows);
+        // How often a row stands there, on average.
+        let often = rows.len().max(1) as f64 / distinct.len().max(1) as f64;
+        (distinct, often)
+    });
+    of_distinct(&own, &other) * often.min(wanted) / often.max(wanted)
+}
+
+/// [`soft_f1`] of rows none of which repeats.
+fn of_distinct(predicted: &[&Row], gold: &[&Row]) -> f64 {
     if predicted.is_empty() && gold.is_empty() {
         return 1.0;
     }
-    let (predicted, gold) = (distinct(predicted), distinct(gold));
     // A row without another is wholly wrong, or wholly missing.
     let mut extra = predicted.len().saturating_sub(gold.len()) as f64;
     let mut missing = gold.len().saturating_sub(predicted.len()) as f64;
     let mut both = 0.0;
-    for (predicted, gold) in predicted.into_iter().zip(gold) {
+    for (predicted, gold) in predicted.iter().zip(gold) {
         // A row has columns; if an engine returns one without, nothing of it is shared.
         let columns = gold.len().max(1) as f64;
         let shared = shared(predicted, gold);
@@ -29,14 +44,6 @@ pub fn soft_f1(predicted: &[Row], gold: &[Row]) -> f64 {
     }
     let (precision, recall) = (both / (both + extra), both / (both + missing));
     2.0 * precision * recall / (precision + recall)
-}
-
-/// How often a row stands in a result, on average; 1 for one without rows.
-pub fn repeats(rows: &[Row]) -> f64 {
-    match rows.is_empty() {
-        true => 1.0,
-        false => rows.len() as f64 / distinct(rows).len() as f64,
-    }
 }
 
 /// How many cells of a row another has too.
@@ -62,10 +69,15 @@ mod tests {
     use crate::sql::value::Value::{self, Integer, Null, Real};
 
     #[test]
-    fn rows_that_repeat_are_counted() {
-        assert_eq!(repeats(&rows([[1], [2]])), 1.0);
-        assert_eq!(repeats(&rows([[1], [2], [1], [2]])), 2.0);
-        assert_eq!(repeats(&Vec::new()), 1.0);
+    fn rows_that_repeat_cost_their_share_of_all() {
+        let once = rows([[1], [2]]);
+        let twice = rows([[1], [2], [1], [2]]);
+        assert_eq!(soft_f1(&twice, &once), 1.0);
+        assert_eq!(soft_f1_of_all(&twice, &once), 0.5);
+        assert_eq!(soft_f1_of_all(&once, &twice), 0.5);
+        assert_eq!(soft_f1_of_all(&twice, &twice), 1.0);
+        assert_eq!(soft_f1_of_all(&[], &[]), 1.0);
+        assert_eq!(soft_f1_of_all(&once, &[]), 0.0);
     }
 
     fn rows<const C: usize, const R: usize>(cells: [[i64; C]; R]) -> Vec<Row> {

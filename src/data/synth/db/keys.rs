@@ -95,26 +95,19 @@ pub fn take_ambiguous(db: &mut Db) -> Vec<String> {
         let pair = (link.child, link.parent);
         pairs.entry(pair).or_default().push(link.clone());
     }
+    pairs.retain(|_, links| links.len() > 1);
     let mut notes = Vec::new();
     for ((child, parent), links) in pairs {
         let (own, other) = (&db.tables[child], &db.tables[parent]);
-        let plain: Vec<&Link> = links
-            .iter()
-            .filter(|link| fits(&own.columns[link.column].name, other, link.key).is_some())
-            .collect();
-        let meant = match (&links[..], &plain[..]) {
-            ([one], _) => Some(one.column),
-            (_, [one]) => Some(one.column),
+        let name = |link: &Link| own.columns[link.column].name.as_str();
+        let plain = links.iter();
+        let plain = plain.filter(|link| fits(name(link), other, link.key).is_some());
+        let meant = match plain.collect::<Vec<_>>()[..] {
+            [one] => Some(one.column),
             _ => None,
         };
-        let left_out: Vec<&str> = links
-            .iter()
-            .filter(|link| Some(link.column) != meant)
-            .map(|link| own.columns[link.column].name.as_str())
-            .collect();
-        if left_out.is_empty() {
-            continue;
-        }
+        let left_out = links.iter().filter(|link| Some(link.column) != meant);
+        let left_out: Vec<&str> = left_out.map(name).collect();
         notes.push(format!(
             "{}: no query joins {} to {} by {}: a question would not say which of the keys is meant",
             db.name,
